@@ -155,8 +155,16 @@ fn u02_on_call_kills_everything_by_the_name_of_the_broker_and_the_status_says_so
     let doctor = stage.oncall.run(&["doctor"])?;
     assert_eq!(doctor.code, 1, "{doctor:?}");
     assert!(doctor.stdout.contains("no: kill order K-"), "{doctor:?}");
-    let drill = stage.oncall.ok(&["drill"])?;
-    assert!(drill.contains("held up by K-"), "{drill}");
+    assert!(!doctor.stdout.contains("can issue"), "{doctor:?}");
+    assert!(
+        doctor.stdout.contains("lanyard runbook re-arm"),
+        "{doctor:?}"
+    );
+    // What was not drilled has not passed.
+    let drill = stage.oncall.run(&["drill"])?;
+    assert_eq!(drill.code, 9, "{drill:?}");
+    assert!(drill.stdout.contains("held up by K-"), "{drill:?}");
+    assert!(drill.stderr.contains("nothing is proved"), "{drill:?}");
     // Another name stops nothing.
     let mut other = Terminal::small(&stage, "oncall", &kill)?;
     other.until("kill everything there: ")?;
@@ -239,9 +247,22 @@ fn u01_an_order_that_reaches_nothing_says_so_at_every_door_and_one_person_takes_
     assert!(line.contains("REACHES NOTHING"), "{line}");
     assert!(line.contains("did you mean `ticket-router`?"), "{line}");
     let order = stage.oncall.ok(&["-o", "name", "kill", "list"])?;
+    // Whoever comes later reads it too.
+    let shown = stage.oncall.fails(10, &["kill", "show", &order])?;
+    let take_back = format!("lanyard kill withdraw {order}");
+    assert!(
+        shown.contains("REACHES NOTHING") && shown.contains(&take_back),
+        "{shown}"
+    );
+    let listed = stage.oncall.json(&["kill", "list"])?;
+    let flag = listed.pointer("/0/reaches_nothing").and_then(Value::as_str);
+    assert_eq!(flag, Some("true"), "{listed}");
+    let journal = stage.oncall.ok(&["audit", "query", &order])?;
+    assert!(journal.contains("REACHES NOTHING"), "{journal}");
     stage
         .oncall
         .ok(&["kill", "withdraw", &order, "--reason", "mistyped"])?;
+    stage.oncall.ok(&["kill", "show", &order])?;
     stage
         .oncall
         .fails(2, &["kill", "withdraw", &order, "--reason", "again"])?;
@@ -253,6 +274,7 @@ fn u01_an_order_that_reaches_nothing_says_so_at_every_door_and_one_person_takes_
         .oncall
         .fails(2, &["kill", "withdraw", real, "--reason", "no"])?;
     assert!(refused.contains("two people"), "{refused}");
+    assert!(refused.contains("lanyard rearm K-"), "{refused}");
 
     // Over HTTP.
     let proof = format!("Bearer {}", stage.oncall.ok(&["identity"])?);
@@ -269,6 +291,10 @@ fn u01_an_order_that_reaches_nothing_says_so_at_every_door_and_one_person_takes_
     assert_eq!(mistyped.get("fenced"), Some(&json!(true)));
     let known = asked(json!({"environment": "PRODUCTION"}))?;
     assert_eq!(known.get("reaches_nothing"), Some(&json!(false)), "{known}");
+    let form = asked(json!("agent:router"))?;
+    let form = form.get("error").and_then(Value::as_str);
+    let form = form.context("no error")?;
+    assert!(form.contains("{\"scope\":{\"agent\":\"NAME\"}"), "{form}");
     let none = asked(json!({"environment": "a b"}))?;
     let why = none
         .get("error")
@@ -292,6 +318,108 @@ fn u01_an_order_that_reaches_nothing_says_so_at_every_door_and_one_person_takes_
         "{}",
         alone.stderr
     );
+    Ok(())
+}
+
+#[test]
+fn u01_programs_read_from_the_document_that_an_order_reaches_nothing() -> Result<()> {
+    let stage = Stage::set()?;
+    let kill = [&["-o", "json"], &kill(["--environment", "prod"])[..]].concat();
+    let answer = stage.oncall.run(&kill)?;
+    assert_eq!(answer.code, 10, "{answer:?}");
+    let report: Value = serde_json::from_str(&answer.stdout)?;
+    let order = report.pointer("/order/id").and_then(Value::as_str);
+    assert_eq!(report.pointer("/order/reaches_nothing"), Some(&json!(true)));
+    assert_eq!(report.get("near_names"), Some(&json!(["production"])));
+    let error = answer.stderr.lines().last().context("no error")?;
+    let error: Value = serde_json::from_str(error)?;
+    let of = |name: &str| error.pointer(&format!("/error/{name}")).cloned();
+    assert_eq!(of("reason"), Some(json!("REACHES_NOTHING")), "{error}");
+    assert_eq!(of("kill_id"), Some(json!(order.context("no order")?)));
+    assert_eq!(of("near_names"), Some(json!(["production"])));
+    Ok(())
+}
+
+#[test]
+fn u01_a_pause_with_a_name_that_nothing_has_says_so_and_holds() -> Result<()> {
+    let stage = Stage::set()?;
+    let pause = ["pause", "--charter", "ticket-routr", "--reason", "odd"];
+    let answer = stage.oncall.run(&pause)?;
+    assert_eq!(answer.code, 10, "{answer:?}");
+    let id = answer.stdout.trim();
+    assert!(
+        answer.stderr.contains("did you mean `ticket-router`?"),
+        "{answer:?}"
+    );
+    assert!(
+        answer.stderr.contains(&format!("lanyard resume {id}")),
+        "{answer:?}"
+    );
+    assert!(stage.oncall.ok(&["pause", "list"])?.contains(id));
+    stage.oncall.ok(&["resume", id, "--reason", "mistyped"])?;
+    // A short name of an agent is one.
+    stage
+        .oncall
+        .ok(&["pause", "--agent", "Router", "--reason", "odd"])?;
+    let task = [
+        "task",
+        "open",
+        "ticket-router",
+        "--environment",
+        "production",
+        "--reason",
+        "x",
+    ];
+    let refused = stage.agent.run(&task)?;
+    assert_eq!(refused.code, 9, "{refused:?}");
+    Ok(())
+}
+
+#[test]
+fn u09_a_rearm_that_is_named_wrong_says_what_is_meant() -> Result<()> {
+    let stage = Stage::set()?;
+    let neither = stage.oncall.fails(2, &["rearm", "show", "R-NOPE"])?;
+    assert!(
+        neither.contains("R-NOPE") && neither.contains("proposal to re-arm"),
+        "{neither}"
+    );
+    let none = format!("R-{}", "0".repeat(26));
+    let unknown = stage.oncall.fails(2, &["rearm", "show", &none])?;
+    assert!(unknown.contains("no such proposal to re-arm"), "{unknown}");
+    Ok(())
+}
+
+#[test]
+fn u01_a_kill_on_the_machine_knows_the_names_of_an_installation_that_never_ran() -> Result<()> {
+    let stopped = Stage::set()?.stop()?;
+    let data = stopped.directory.path().join("data");
+    std::fs::remove_dir_all(&data)?;
+    std::fs::create_dir(&data)?;
+    for scope in [
+        ["--charter", "ticket-router"],
+        ["--environment", "Production"],
+        ["--agent", "ROUTER"],
+    ] {
+        let killed = stopped.local_kill(&scope)?;
+        assert_eq!(killed.code, 0, "{scope:?}: {}", killed.stderr);
+        assert!(
+            !killed.stderr.contains('{'),
+            "no log of a daemon: {}",
+            killed.stderr
+        );
+    }
+    let mistyped = stopped.local_kill(&["--charter", "ticket-routr"])?;
+    assert_eq!(mistyped.code, 10, "{}", mistyped.stderr);
+    assert!(
+        mistyped.stderr.contains("did you mean `ticket-router`?"),
+        "{}",
+        mistyped.stderr
+    );
+    let spool = std::fs::read_dir(data.join("kill-spool"))?;
+    let left = spool
+        .flatten()
+        .filter(|file| file.path().extension().is_some_and(|it| it == "nothing"));
+    assert_eq!(left.count(), 0);
     Ok(())
 }
 

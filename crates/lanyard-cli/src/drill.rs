@@ -18,8 +18,8 @@ pub(crate) struct Drill {
     last: bool,
 }
 
-/// Exits with 1 where a drill failed, or the last one that passed is too long ago. One that a kill order or a pause holds up has
-/// not failed.
+/// Exits with 1 where a drill failed, or the last one that passed is too long ago; with 9 where a kill order or a pause holds one
+/// up, which has neither failed nor proved anything.
 pub(crate) async fn run(global: &Global, drill: Drill) -> Result<(), Outcome> {
     let mut client = global.client().await?;
     let (drills, last) = if drill.last {
@@ -34,6 +34,10 @@ pub(crate) async fn run(global: &Global, drill: Drill) -> Result<(), Outcome> {
     let is_held_up = |drill: &v1::Drill| !drill.held_up_by.is_empty();
     let bad = |drill: &v1::Drill| !is_held_up(drill) && !drill.passed || last && drill.overdue;
     let any = drills.iter().any(bad);
+    let held_up = drills.iter().filter(|drill| !last && is_held_up(drill));
+    let held_up: Vec<String> = held_up
+        .map(|drill| format!("{} by {}", drill.target, drill.held_up_by))
+        .collect();
     let columns = [
         "target",
         "result",
@@ -57,7 +61,16 @@ pub(crate) async fn run(global: &Global, drill: Drill) -> Result<(), Outcome> {
         ]);
     }
     rows.print(global.output);
-    if any { Err(Outcome::Negative) } else { Ok(()) }
+    if any {
+        return Err(Outcome::Negative);
+    }
+    match held_up.as_slice() {
+        [] => Ok(()),
+        some => Err(Outcome::HeldUp(format!(
+            "no drill was held, nothing is proved: held up at {}; hold it again once that is lifted",
+            some.join(", ")
+        ))),
+    }
 }
 
 fn result(drill: &v1::Drill) -> String {

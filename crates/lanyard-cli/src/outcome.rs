@@ -17,12 +17,14 @@ pub(crate) enum Outcome {
     Negative,
     /// 2: the command was not understood, or something here is broken.
     Usage(String),
+    /// 9: refused for now, as this program knows by itself.
+    HeldUp(String),
     /// 5: another person has to say the same.
     Pending(String),
     /// 8: fenced, and some revocations are not confirmed.
     Unconfirmed(String),
-    /// 10: a kill order is engaged, and nothing that is known is in its reach.
-    ReachesNothing(String),
+    /// 10: a kill order or a pause is in effect, and nothing that is known is in its reach. The line, and the same for programs.
+    ReachesNothing(String, Value),
     /// 124: it took longer than it was given.
     TimedOut(Ttl),
     /// What the broker said.
@@ -71,12 +73,17 @@ impl Outcome {
             | Self::Negative
             | Self::Usage(_)
             | Self::Pending(_)
+            | Self::HeldUp(_)
             | Self::Unconfirmed(_)
-            | Self::ReachesNothing(_)
+            | Self::ReachesNothing(..)
             | Self::TimedOut(_)
             | Self::Child(_) => None,
         };
         let mut document = serde_json::Map::new();
+        if let Self::ReachesNothing(_, Value::Object(facts)) = self {
+            document.insert("reason".to_owned(), json!("REACHES_NOTHING"));
+            document.extend(facts.clone());
+        }
         if let Some(said) = said {
             document.insert("reason".to_owned(), json!(said.reason));
             let facts = said.facts.iter().map(|(name, value)| {
@@ -100,8 +107,9 @@ impl Outcome {
             Self::Negative => (1, None),
             Self::Usage(lines) => (2, Some(text::lines(&lines))),
             Self::Pending(line) => (5, Some(text::line(&line))),
+            Self::HeldUp(line) => (9, Some(text::line(&line))),
             Self::Unconfirmed(line) => (8, Some(text::line(&line))),
-            Self::ReachesNothing(lines) => (10, Some(text::lines(&lines))),
+            Self::ReachesNothing(lines, _) => (10, Some(text::lines(&lines))),
             Self::TimedOut(most) => (124, Some(format!("not done within {most}"))),
             Self::Client(error) => (code(&error), Some(told(&error))),
             Self::ClientThen(error, what) => {

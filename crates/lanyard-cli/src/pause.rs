@@ -4,12 +4,13 @@ use clap::{Args, Subcommand};
 use lanyard_client::v1;
 use lanyard_core::document::escaped;
 use lanyard_core::time::Ttl;
+use serde_json::json;
 
 use crate::Global;
 use crate::lease::shown;
 use crate::outcome::Outcome;
 use crate::output::Rows;
-use crate::span;
+use crate::{span, text};
 
 #[derive(Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
@@ -67,6 +68,7 @@ pub(crate) async fn run(global: &Global, asked: Pause) -> Result<(), Outcome> {
     if let Some(Command::List) = asked.command {
         return list(global).await;
     }
+    let agent = asked.agent.trim().to_owned();
     let reach = v1::Reach {
         environment: asked.environment,
         target: asked.target,
@@ -95,6 +97,25 @@ pub(crate) async fn run(global: &Global, asked: Pause) -> Result<(), Outcome> {
     let answer = global.client().await?.create_pause(request).await?;
     let id = answer.pause.unwrap_or_default().id;
     println!("{id}");
+    if answer.reaches_nothing {
+        let line = format!(
+            "{id} holds and REACHES NOTHING: {}\npause again with the right name; end this one with: lanyard resume {id} --reason …",
+            text::line(&answer.unknown_name)
+        );
+        let facts = json!({
+            "pause_id": id,
+            "unknown_name": answer.unknown_name,
+            "near_names": answer.near_names,
+        });
+        return Err(Outcome::ReachesNothing(line, facts));
+    }
+    for identity in answer
+        .identities
+        .iter()
+        .filter(|identity| **identity != agent)
+    {
+        global.note(text::line(&format!("it reaches {identity}")));
+    }
     global.note(format_args!(
         "nothing is revoked; end it with: lanyard resume {id} --reason …"
     ));

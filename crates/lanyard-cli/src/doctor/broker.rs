@@ -111,7 +111,7 @@ async fn asked(path: &Path) -> Vec<Check> {
 fn issuing(status: &v1::GetStatusResponse) -> Check {
     let (name, said) = ("issuing", crate::status::issuing(status));
     let remedy =
-        "lanyard kill list and lanyard pause list name what stops it; docs/runbook/re-arm.md";
+        "lanyard kill list and lanyard pause list name what stops it; lanyard runbook re-arm";
     if said == "yes" {
         Check::ok(name, said)
     } else if said.starts_with("no: ") {
@@ -123,7 +123,7 @@ fn issuing(status: &v1::GetStatusResponse) -> Check {
 
 fn data(status: v1::GetStatusResponse) -> Check {
     let name = "data";
-    let remedy = "the daemon's log says since when; docs/runbook/when-the-disk-fails.md";
+    let remedy = "the daemon's log says since when; lanyard runbook when-the-disk-fails";
     if !status.not_issuing.is_empty() {
         Check::fault(name, status.not_issuing, remedy)
     } else if !status.problems.is_empty() {
@@ -135,7 +135,8 @@ fn data(status: v1::GetStatusResponse) -> Check {
 
 fn broker(glance: &Glance) -> Check {
     match glance.ready {
-        200 => Check::ok("broker", "answers, and can issue"),
+        // Orders and pauses are no fault of the broker: the line `issuing` has them.
+        200 => Check::ok("broker", "answers, and is in order"),
         status => {
             let what = format!("answers {status}: it takes kills and revokes, and issues nothing");
             Check::fault(

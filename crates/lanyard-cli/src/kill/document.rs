@@ -11,7 +11,7 @@ use crate::output::Output;
 pub(super) async fn print(
     output: Output,
     client: &mut Client,
-    report: &v1::WatchKillResponse,
+    (report, engaged): (&v1::WatchKillResponse, Option<&v1::EngageKillResponse>),
 ) -> Result<(), Outcome> {
     let order = report.order.clone().unwrap_or_default();
     let mut leases = Vec::new();
@@ -42,7 +42,11 @@ pub(super) async fn print(
             "engaged_at": shown(order.engage_time),
             "lifted": order.lifted,
             "evidence": order.evidence,
+            "reaches_nothing": order.reaches_nothing,
         },
+        "unknown_name": engaged.map(|engaged| &engaged.unknown_name),
+        "near_names": engaged.map(|engaged| &engaged.near_names),
+        "charters": report.charters.iter().map(stopped).collect::<Vec<_>>(),
         "as_of": jiff::Timestamp::now().to_string(),
         "confirmed": report.confirmed,
         "unswept": report.unswept,
@@ -52,6 +56,18 @@ pub(super) async fn print(
     });
     output.document(&document);
     Ok(())
+}
+
+fn stopped(stopped: &v1::StoppedCharter) -> Value {
+    let owners = stopped.owners.clone().unwrap_or_default();
+    json!({
+        "charter": stopped.charter,
+        "owners": {
+            "business": owners.business,
+            "technical": owners.technical,
+            "security": owners.security,
+        },
+    })
 }
 
 fn totals(target: &v1::TargetReport) -> Value {

@@ -30,7 +30,14 @@ pub(super) async fn run(global: &Global, mut client: Client, asked: List) -> Res
     // A file or a pipe has room for everything, and keeps what it is told.
     let is_on_screen =
         global.output == Output::Table && Screen::columns(&std::io::stdout()).is_some();
+    let is_nothing = |order: &&v1::KillOrder| order.reaches_nothing && order.lifted != "everything";
+    let nothing = all.iter().filter(is_nothing).count();
     table(all, !is_on_screen).print_fitted(global.output, &["scope", "reason"]);
+    if nothing > 0 {
+        global.note(
+            "an order that REACHES NOTHING may be mistyped: lanyard kill withdraw K-… --reason …",
+        );
+    }
     if hidden > 0 {
         let (drills, are) = match hidden {
             1 => ("drill", "is"),
@@ -46,12 +53,22 @@ pub(super) async fn run(global: &Global, mut client: Client, asked: List) -> Res
 /// On a screen, what an order stops and since how long; elsewhere every field.
 fn table(orders: Vec<v1::KillOrder>, is_whole: bool) -> Rows {
     if is_whole {
-        let mut rows = Rows::new(&["order", "scope", "lifted", "by", "at", "reason", "drill"]);
+        let mut rows = Rows::new(&[
+            "order",
+            "scope",
+            "lifted",
+            "by",
+            "at",
+            "reason",
+            "drill",
+            "reaches nothing",
+        ]);
         for order in orders {
             let (at, drill) = (shown(order.engage_time), order.drill.to_string());
+            let nothing = order.reaches_nothing.to_string();
             let over = scope(order.scope);
             let (by, reason) = (order.engaged_by, order.reason);
-            rows.push([order.id, over, order.lifted, by, at, reason, drill]);
+            rows.push([order.id, over, order.lifted, by, at, reason, drill, nothing]);
         }
         return rows;
     }
@@ -62,15 +79,16 @@ fn table(orders: Vec<v1::KillOrder>, is_whole: bool) -> Rows {
             over.push_str(", apply");
         }
         let age = span::since(order.engage_time);
-        let state = state(&order.lifted).to_owned();
+        let state = state(&order).to_owned();
         rows.push([order.id, state, age, over, order.reason]);
     }
     rows
 }
 
 /// What an order still stops.
-pub(super) fn state(lifted: &str) -> &str {
-    match lifted {
+pub(super) fn state(order: &v1::KillOrder) -> &str {
+    match order.lifted.as_str() {
+        "nothing" | "plan" if order.reaches_nothing => "REACHES NOTHING",
         "nothing" => "engaged",
         "plan" => "plan on",
         "everything" => "lifted",

@@ -6,6 +6,7 @@ use std::io::Write as _;
 use clap::{Args, Subcommand, ValueEnum};
 use lanyard_client::{Client, ClientError, Context, v1};
 use lanyard_core::document::escaped;
+use serde_json::json;
 
 use crate::outcome::Outcome;
 use crate::{Global, text};
@@ -33,7 +34,7 @@ on its machine, with or without a daemon:
   lanyardd kill --local --config /etc/lanyard/lanyardd.yaml --all --reason …
 more: lanyard runbook the-broker-is-down";
 /// So many identities of an agent are named beside its name.
-const IDENTITIES_SHOWN: usize = 3;
+const IDENTITIES_SHOWN: usize = 5;
 /// So many targets are named before a kill is confirmed.
 const TARGETS_SHOWN: usize = 10;
 
@@ -169,9 +170,10 @@ pub(crate) async fn run(global: &Global, kill: Kill) -> Result<(), Outcome> {
         Role::Both => v1::RoleFilter::Both,
         Role::Apply => v1::RoleFilter::ApplyOnly,
     };
+    let asked = kill.scope.kind();
     let mut request = v1::EngageKillRequest {
         scope: Some(v1::Scope {
-            kind: kill.scope.kind(),
+            kind: asked.clone(),
         }),
         roles: roles.into(),
         reason: kill.reason.unwrap_or_default(),
@@ -196,10 +198,12 @@ pub(crate) async fn run(global: &Global, kill: Kill) -> Result<(), Outcome> {
         return Err(Outcome::Unconfirmed(line));
     }
     if engaged.reaches_nothing {
-        return Err(Outcome::ReachesNothing(nothing(&id, &engaged)));
+        if global.output.is_document() {
+            watch::document_of(global, client, &id, &engaged).await?;
+        }
+        return Err(nothing(&id, &engaged));
     }
-    for identity in reached_besides(&engaged) {
-        let line = format!("it reaches {identity}");
+    for line in reached_by_name(&engaged, asked.as_ref()) {
         eprintln!("{}", text::line(&line));
     }
     let told = Told::Order(&engaged.note);
@@ -208,19 +212,42 @@ pub(crate) async fn run(global: &Global, kill: Kill) -> Result<(), Outcome> {
 }
 
 /// The last word about an order that reaches nothing.
-fn nothing(id: &str, engaged: &v1::EngageKillResponse) -> String {
-    format!(
+fn nothing(id: &str, engaged: &v1::EngageKillResponse) -> Outcome {
+    let line = format!(
         "{id} is engaged and REACHES NOTHING: {}\nkill again with the right name; lift this one with: lanyard kill withdraw {id} --reason …",
-        escaped(&engaged.unknown_name)
-    )
+        text::line(&engaged.unknown_name)
+    );
+    let facts = json!({
+        "kill_id": id,
+        "unknown_name": engaged.unknown_name,
+        "near_names": engaged.near_names,
+    });
+    Outcome::ReachesNothing(line, facts)
 }
 
-/// The identities that a name stands for, where they can be told at a glance.
-fn reached_besides(engaged: &v1::EngageKillResponse) -> &[String] {
-    match engaged.identities.as_slice() {
-        few if few.len() <= IDENTITIES_SHOWN => few,
-        _ => &[],
+/// Lines for the identities that a name means, where the name is not one of them itself: every one of them is stopped.
+fn reached_by_name(
+    engaged: &v1::EngageKillResponse,
+    asked: Option<&v1::scope::Kind>,
+) -> Vec<String> {
+    let is_named = |identity: &String| match asked {
+        Some(v1::scope::Kind::Agent(name)) => name.trim() == identity,
+        Some(_) | None => false,
+    };
+    let others = engaged.identities.iter();
+    let mut others = others.filter(|identity| !is_named(identity));
+    let shown = others.by_ref().take(IDENTITIES_SHOWN);
+    let mut lines: Vec<String> = shown
+        .map(|identity| format!("it reaches {identity}"))
+        .collect();
+    let rest = engaged.identity_count.max(engaged.identities.len() as u64);
+    let more = rest.saturating_sub(IDENTITIES_SHOWN as u64);
+    if others.next().is_some() {
+        lines.push(format!(
+            "it reaches {more} more of that name: name one in full to stop that one alone"
+        ));
     }
+    lines
 }
 
 /// A kill that the broker did not take: nothing is stopped, and that is said.
@@ -262,8 +289,9 @@ fn unfollowed(outcome: Outcome, id: &str) -> Outcome {
         other @ (Outcome::Done
         | Outcome::Negative
         | Outcome::Usage(_)
+        | Outcome::HeldUp(_)
         | Outcome::Unconfirmed(_)
-        | Outcome::ReachesNothing(_)
+        | Outcome::ReachesNothing(..)
         | Outcome::ClientThen(..)
         | Outcome::Pending(_)
         | Outcome::TimedOut(_)
@@ -286,7 +314,7 @@ fn confirm(
     let all = matches!(kind, Some(v1::scope::Kind::All(_)));
     let context = Context::load(&global.context()?).map_err(ClientError::from)?;
     let name = all.then(|| context.broker());
-    eprint!("{}", prompt(what, looked, name));
+    eprint!("{}", prompt(what, (looked, kind), name));
     let mut typed = String::new();
     std::io::stderr()
         .flush()
@@ -310,11 +338,15 @@ fn stops(asked: Option<v1::Scope>, roles: v1::RoleFilter) -> String {
 }
 
 /// What a person confirms: what is stopped, how much of it lives, and where.
-fn prompt(what: &str, looked: &v1::EngageKillResponse, name: Option<&str>) -> String {
+fn prompt(
+    what: &str,
+    (looked, kind): (&v1::EngageKillResponse, Option<&v1::scope::Kind>),
+    name: Option<&str>,
+) -> String {
     if looked.reaches_nothing {
         return format!(
             "This reaches nothing: {}\nPress Enter to engage it all the same, Ctrl-C to leave: ",
-            escaped(&looked.unknown_name)
+            text::line(&looked.unknown_name)
         );
     }
     let sorted: BTreeMap<_, _> = looked.live_leases.iter().collect();
@@ -326,8 +358,8 @@ fn prompt(what: &str, looked: &v1::EngageKillResponse, name: Option<&str>) -> St
     if let Some(more) = sorted.len().checked_sub(TARGETS_SHOWN).filter(|it| *it > 0) {
         prompt.push_str(&format!("            at {more} more targets\n"));
     }
-    for identity in reached_besides(looked) {
-        prompt.push_str(&format!("  the agent is {}\n", escaped(identity)));
+    for line in reached_by_name(looked, kind) {
+        prompt.push_str(&format!("  {}\n", text::line(&line)));
     }
     prompt.push_str(&match name {
         Some(name) => format!(
@@ -364,7 +396,8 @@ mod tests {
                 ..v1::EngageKillResponse::default()
             };
             for name in [None, Some(text.as_str())] {
-                let prompt = prompt(&format!("agent {text}, both roles"), &looked, name);
+                let what = format!("agent {text}, both roles");
+                let prompt = prompt(&what, (&looked, None), name);
                 let lines: Vec<&str> = prompt.lines().collect();
                 let [count, target, question] = lines.as_slice() else {
                     unreachable!("{prompt}");
@@ -385,7 +418,8 @@ mod tests {
             live_leases: (0..100).map(|it| (format!("target-{it}"), 10)).collect(),
             ..v1::EngageKillResponse::default()
         };
-        let prompt = prompt("everything, both roles", &looked, Some("lanyard.example"));
+        let what = "everything, both roles";
+        let prompt = prompt(what, (&looked, None), Some("lanyard.example"));
         assert!(prompt.starts_with("This stops everything, both roles. Live leases: 1000\n"));
         assert!(prompt.contains("at 90 more targets\n"), "{prompt}");
         let question = "Type the broker's name, lanyard.example, to kill everything there: ";
@@ -400,11 +434,11 @@ mod tests {
             unknown_name: "no charter `shp` is known; did you mean `shop`?".to_owned(),
             ..v1::EngageKillResponse::default()
         };
-        let prompt = prompt("charter shp, both roles", &looked, None);
+        let prompt = prompt("charter shp, both roles", (&looked, None), None);
         assert!(
             prompt.starts_with("This reaches nothing: no charter `shp` is known; did you mean")
         );
-        let (code, line) = Outcome::ReachesNothing(nothing("K-1", &looked)).told();
+        let (code, line) = nothing("K-1", &looked).told();
         let line = line.unwrap();
         assert_eq!(code, 10);
         assert!(
@@ -415,6 +449,59 @@ mod tests {
             line.ends_with("lanyard kill withdraw K-1 --reason …"),
             "{line}"
         );
+    }
+
+    #[test]
+    fn u01_every_agent_that_a_short_name_means_is_shown_before_and_after_a_kill() {
+        let of = |number: usize| format!("https://issuer-{number}.example#agent:router");
+        let looked = |count: usize| v1::EngageKillResponse {
+            identities: (0..count.min(100)).map(of).collect(),
+            identity_count: count as u64,
+            ..v1::EngageKillResponse::default()
+        };
+        let asked = |name: &str| Some(v1::scope::Kind::Agent(name.to_owned()));
+        assert_eq!(reached_by_name(&looked(1), asked(&of(0)).as_ref()), [""; 0]);
+        let two = reached_by_name(&looked(2), asked("router").as_ref());
+        assert_eq!(
+            two,
+            [
+                format!("it reaches {}", of(0)),
+                format!("it reaches {}", of(1))
+            ]
+        );
+        let many = reached_by_name(&looked(300), asked("router").as_ref());
+        assert_eq!(many.len(), 6);
+        assert!(
+            many[5].starts_with("it reaches 295 more of that name"),
+            "{many:?}"
+        );
+        let prompt = prompt(
+            "agent router, both roles",
+            (&looked(2), asked("router").as_ref()),
+            None,
+        );
+        assert!(
+            prompt.contains(&format!("\n  it reaches {}\n", of(1))),
+            "{prompt}"
+        );
+    }
+
+    #[test]
+    fn u01_a_near_name_is_told_whole() {
+        let long = format!(
+            "https://oidc.eks.eu-west-1.amazonaws.example/id/{}#system:serviceaccount:agents:router",
+            "7".repeat(200)
+        );
+        let looked = v1::EngageKillResponse {
+            reaches_nothing: true,
+            unknown_name: format!("no agent `ruter` is known; did you mean `{long}`?"),
+            near_names: vec![long.clone()],
+            ..v1::EngageKillResponse::default()
+        };
+        let prompt = prompt("agent ruter, both roles", (&looked, None), None);
+        assert!(prompt.contains(&format!("`{long}`?")), "{prompt}");
+        let line = nothing("K-1", &looked).told().1.unwrap();
+        assert!(line.contains(&format!("`{long}`?")), "{line}");
     }
 
     #[test]

@@ -1,17 +1,20 @@
 //! Following an order, through lost connections, to its report.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use lanyard_client::{Client, ClientError, v1};
+use serde_json::json;
 
 use super::list::state;
 use super::screen::Screen as Bars;
-use super::{document, stops};
+use super::{document, scope, stops};
 use crate::Global;
 use crate::lease::{shown, state as state_of};
 use crate::outcome::Outcome;
 use crate::output::{Output, Rows, print_one};
 use crate::terminal::Screen;
+use crate::text;
 
 /// How long a watch goes on at most, where nothing else was said.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -22,6 +25,8 @@ const TRIES: u32 = 5;
 /// How many leases that are not dead are listed for people, so that all of it stays on a screen of 24 lines; a document for
 /// programs has them all.
 const LISTED: usize = 5;
+/// So many owners of charters are named.
+const OWNERS_SHOWN: usize = 3;
 
 /// Follows an order and prints its report. Without `wait`, that is until every provider has acknowledged: what
 /// some of them then still need is time, which the report names.
@@ -70,6 +75,19 @@ pub(super) async fn show(global: &Global, mut client: Client, id: String) -> Res
     let mut reports = client.watch_kill(id).await?;
     let report = reports.message().await.map_err(ClientError::from)?;
     finish(global, client, &report.unwrap_or_default(), Told::Nothing).await
+}
+
+/// The report of an order that reaches nothing, for programs.
+pub(super) async fn document_of(
+    global: &Global,
+    mut client: Client,
+    id: &str,
+    engaged: &v1::EngageKillResponse,
+) -> Result<(), Outcome> {
+    let mut reports = client.watch_kill(id.to_owned()).await?;
+    let report = reports.message().await.map_err(ClientError::from)?;
+    let report = report.unwrap_or_default();
+    document::print(global.output, &mut client, (&report, Some(engaged))).await
 }
 
 struct Following<'a> {
@@ -129,19 +147,60 @@ async fn finish(
     told: Told<'_>,
 ) -> Result<(), Outcome> {
     if global.output.is_document() {
-        document::print(global.output, &mut client, report).await?;
+        document::print(global.output, &mut client, (report, None)).await?;
     } else {
         if let (Output::Table, Told::Nothing) = (global.output, told) {
             print_one(global.output, &head(report));
         }
         print(global.output, report);
     }
+    for line in owners(report) {
+        global.note(line);
+    }
     let verdict = verdict(report, told);
+    if let Some(order) = reaching_nothing(report) {
+        let facts = json!({"kill_id": order.id});
+        return Err(Outcome::ReachesNothing(verdict, facts));
+    }
     if report.confirmed {
         global.note(verdict);
         return Ok(());
     }
     Err(Outcome::Unconfirmed(verdict))
+}
+
+/// The order, where it stops something and nothing has the name that it is over.
+fn reaching_nothing(report: &v1::WatchKillResponse) -> Option<&v1::KillOrder> {
+    let order = report.order.as_ref()?;
+    let is_in_effect = order.lifted != "everything";
+    let is_empty = report.confirmed && report.dead == 0;
+    (order.reaches_nothing && is_in_effect && is_empty).then_some(order)
+}
+
+/// Who answers for what was stopped, one line for each owner.
+fn owners(report: &v1::WatchKillResponse) -> Vec<String> {
+    let mut charters_of: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for stopped in &report.charters {
+        if let Some(owners) = &stopped.owners {
+            let of_owner = charters_of.entry(&owners.technical).or_default();
+            of_owner.push(&stopped.charter);
+        }
+    }
+    let more = charters_of.len().saturating_sub(OWNERS_SHOWN);
+    let shown = charters_of.iter().take(OWNERS_SHOWN);
+    let mut lines: Vec<String> = shown
+        .map(|(owner, charters)| {
+            let what = match charters.len() {
+                1 => "charter",
+                _ => "charters",
+            };
+            text::line(&format!("owner of {what} {}: {owner}", charters.join(", ")))
+        })
+        .collect();
+    if more > 0 {
+        lines.push(format!("owners of more charters: {more}; see -o json"));
+    }
+    lines
 }
 
 /// The last line: the order, and what of it is dead and what is not.
@@ -154,6 +213,12 @@ fn verdict(report: &v1::WatchKillResponse, told: Told<'_>) -> String {
         "plan" => "the plan role is issued again, the apply role is not",
         _ => "nothing new is issued there",
     };
+    if let Some(order) = reaching_nothing(report) {
+        return format!(
+            "{id} is engaged and REACHES NOTHING: nothing has the name of {}; lift it with: lanyard kill withdraw {id} --reason …",
+            text::line(&scope(order.scope.clone()))
+        );
+    }
     if report.confirmed {
         let note = match told {
             Told::Order(note) => note,
@@ -198,13 +263,14 @@ fn head(report: &v1::WatchKillResponse) -> [(&'static str, String); 7] {
     let dead = report.dead;
     let all = dead + report.unswept + report.requested + report.acknowledged;
     let confirmed = if report.confirmed { "yes" } else { "no" };
+    let state = state(&order).to_owned();
     [
         ("order", order.id.clone()),
         ("scope", stops(order.scope.clone(), order.roles())),
         ("reason", order.reason),
         ("by", order.engaged_by),
         ("at", shown(order.engage_time)),
-        ("state", state(&order.lifted).to_owned()),
+        ("state", state),
         ("confirmed", format!("{confirmed}: {dead} of {all} dead")),
     ]
 }
@@ -219,7 +285,7 @@ fn print(output: Output, report: &v1::WatchKillResponse) {
     };
     if output == Output::Name {
         let ids = report.lines.iter().map(|line| &line.lease_id);
-        ids.for_each(|id| println!("{}", crate::text::line(id)));
+        ids.for_each(|id| println!("{}", text::line(id)));
         return;
     }
     let open: Vec<_> = report.lines.iter().filter(|line| !is_dead(line)).collect();
@@ -254,11 +320,8 @@ fn print(output: Output, report: &v1::WatchKillResponse) {
         .filter(|why| !why.is_empty())
     {
         let screen = Screen::columns(&std::io::stderr());
-        let why = crate::text::line(why);
-        eprintln!(
-            "{}",
-            crate::text::wrapped("why, of the first: ", &why, 4, screen)
-        );
+        let why = text::line(why);
+        eprintln!("{}", text::wrapped("why, of the first: ", &why, 4, screen));
     }
 }
 
@@ -326,9 +389,51 @@ mod tests {
             said,
             "K-1: no lease is in its reach; nothing new is issued there"
         );
+        let mut nothing = none.clone();
+        nothing.order.as_mut().unwrap().reaches_nothing = true;
+        let said = verdict(&nothing, Told::Nothing);
+        assert!(
+            said.starts_with("K-1 is engaged and REACHES NOTHING: "),
+            "{said}"
+        );
+        assert!(
+            said.ends_with("lanyard kill withdraw K-1 --reason …"),
+            "{said}"
+        );
+        // Once lifted, there is nothing to lift.
+        nothing.order.as_mut().unwrap().lifted = "everything".to_owned();
+        let said = verdict(&nothing, Told::Nothing);
+        assert_eq!(said, "K-1: no lease is in its reach; the order is lifted");
         let mut lifted = none;
         lifted.order.as_mut().unwrap().lifted = "everything".to_owned();
         let said = verdict(&lifted, Told::Nothing);
         assert_eq!(said, "K-1: no lease is in its reach; the order is lifted");
+    }
+
+    #[test]
+    fn u15_a_report_names_who_answers_for_what_was_stopped() {
+        let stopped = |charter: &str, technical: &str| v1::StoppedCharter {
+            charter: charter.to_owned(),
+            owners: Some(v1::CharterOwners {
+                technical: technical.to_owned(),
+                ..v1::CharterOwners::default()
+            }),
+        };
+        let mut report = report("K-1", (1, 0, 0));
+        assert_eq!(owners(&report), [""; 0]);
+        report.charters = vec![
+            stopped("shop", "team-shop"),
+            stopped("pay", "sre"),
+            stopped("cart", "team-shop"),
+        ];
+        let lines = [
+            "owner of charter pay: sre",
+            "owner of charters shop, cart: team-shop",
+        ];
+        assert_eq!(owners(&report), lines);
+        report.charters = (0..9)
+            .map(|it| stopped(&format!("c{it}"), &format!("o{it}")))
+            .collect();
+        assert_eq!(owners(&report).len(), OWNERS_SHOWN + 1);
     }
 }
