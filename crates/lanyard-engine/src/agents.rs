@@ -41,7 +41,7 @@ impl Engine {
         }
     }
 
-    /// Whether an agent is known that an order over this name reaches.
+    /// True if an agent is known that an order over this name covers.
     pub(crate) fn names_an_agent(&self, order: &KillOrder, name: &AgentName) -> bool {
         let in_books = |state: &State| {
             let mut meant = state.identities().meant(name);
@@ -160,7 +160,7 @@ impl Engine {
         near
     }
 
-    /// Whether a charter in force lets agents in by a pattern: then an agent can come that nobody knows yet.
+    /// True if a charter in force lets agents in by a pattern: an agent can come that nobody knows yet.
     pub(crate) fn lets_in_by_pattern(&self) -> bool {
         let charters = self.charters().all();
         let mut rules = charters.iter().flat_map(|charter| &charter.agents);

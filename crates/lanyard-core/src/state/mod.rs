@@ -156,7 +156,7 @@ impl State {
         self.tasks.identities()
     }
 
-    /// Whether a task that is not forgotten was opened under this agent's name.
+    /// True if a task that is not forgotten was opened under this agent's name.
     #[must_use]
     pub fn has_agent(&self, name: &AgentName) -> bool {
         self.tasks.has_agent(name)
