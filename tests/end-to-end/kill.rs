@@ -94,7 +94,7 @@ fn t68_rearming_takes_two_people_and_the_plan_role_comes_first() -> Result<()> {
     stage.token(&task)?;
     // The apply role waits for the plan role to have shown that all is well.
     let apply = ["rearm", &order, "--stage", "apply", "--reason", "over"];
-    let early = stage.oncall.fails(2, &apply)?;
+    let early = stage.oncall.fails(9, &apply)?;
     assert!(
         early.contains("the apply role can be re-armed from "),
         "{early}"

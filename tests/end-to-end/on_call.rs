@@ -255,7 +255,7 @@ fn u01_an_order_that_reaches_nothing_says_so_at_every_door_and_one_person_takes_
         "{shown}"
     );
     let listed = stage.oncall.json(&["kill", "list"])?;
-    let flag = listed.pointer("/0/reaches_nothing").and_then(Value::as_str);
+    let flag = listed.pointer("/0/reaches nothing").and_then(Value::as_str);
     assert_eq!(flag, Some("true"), "{listed}");
     let journal = stage.oncall.ok(&["audit", "query", &order])?;
     assert!(journal.contains("REACHES NOTHING"), "{journal}");
