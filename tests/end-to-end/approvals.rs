@@ -31,7 +31,12 @@ fn an_apply_waits_for_two_people_and_is_good_once() -> Result<()> {
     assert!(stage.agent.fails(5, &apply)?.contains("is still live"));
     stage.agent.ok(&["lease", "release", &lease])?;
     // T20
-    assert!(stage.agent.fails(5, &apply)?.contains("they are used"));
+    assert!(
+        stage
+            .agent
+            .fails(5, &apply)?
+            .contains("no more of them is left")
+    );
     Ok(())
 }
 

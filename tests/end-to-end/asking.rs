@@ -287,7 +287,7 @@ fn u20_an_agent_takes_back_what_it_asked_people_for() -> Result<()> {
     let alice = stage.daemon.cli("alice")?;
     let waiting = alice.run(&["approval", "list"])?;
     assert!(waiting.stdout.contains(&approval), "{waiting:?}");
-    assert!(waiting.stderr.contains("1 wait for people"), "{waiting:?}");
+    assert!(waiting.stderr.contains("1 waits for people"), "{waiting:?}");
     let back = ["approval", "withdraw", &approval, "--reason", "not needed"];
     let told = stage.agent.ok(&back)?;
     assert!(told.contains("taken back"), "{told}");

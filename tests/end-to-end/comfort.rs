@@ -13,7 +13,7 @@ const SHOWN: [&[&str]; 7] = [
     &["lease", "list"],
     &["kill", "list"],
     &["version"],
-    &["audit", "query", "--kind", "task-opened"],
+    &["audit", "query", "--kind", "open-task"],
 ];
 
 #[test]

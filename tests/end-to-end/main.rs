@@ -34,6 +34,7 @@ mod issuers;
 mod judging;
 mod kill;
 mod listeners;
+mod listings;
 mod local_agent;
 mod login;
 mod mcp;

@@ -11,7 +11,7 @@ const COLUMNS: usize = 80;
 const LINES: usize = 24;
 
 /// What is left on the screen at the end: what was drawn over is gone.
-fn screen(shown: &str) -> Vec<String> {
+pub(crate) fn screen(shown: &str) -> Vec<String> {
     let mut lines: Vec<String> = vec![String::new()];
     let text = shown.replace("\r\n", "\n").replace("\u{1b}[J", "");
     for part in text.split_inclusive('\n') {

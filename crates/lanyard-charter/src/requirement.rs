@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use lanyard_vocabulary::count::counted;
 use lanyard_vocabulary::name::Name;
 use lanyard_vocabulary::person::Person;
 use lanyard_vocabulary::role::Role;
@@ -58,8 +59,7 @@ pub fn approvers(from: &BTreeSet<String>) -> String {
 /// Formats a number of people: `1 person`, `2 people`.
 #[must_use]
 pub fn persons(count: u32) -> String {
-    let word = if count == 1 { "person" } else { "people" };
-    format!("{count} {word}")
+    counted(count.into(), "person")
 }
 
 impl Requirement {

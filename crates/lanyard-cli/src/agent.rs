@@ -11,8 +11,9 @@ use lanyard_proto::agent::v1;
 use crate::Global;
 use crate::lease::shown;
 use crate::outcome::Outcome;
-use crate::output::{Rows, print_one};
+use crate::output::print_one;
 use crate::span;
+use crate::table::{Rows, key, prose, whole};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -122,8 +123,14 @@ async fn status(global: &Global) -> Result<(), Outcome> {
         "lanyard {} as process {}, since {since}",
         status.version, status.pid
     );
-    let mut rows = Rows::new(&[
-        "task", "lease", "grant", "expires", "silent", "stopped", "context",
+    let mut rows = Rows::of([
+        key("task"),
+        key("lease"),
+        whole("grant", 1),
+        whole("expires", 2),
+        whole("silent", 4),
+        prose("stopped", 3, 12),
+        prose("context", 5, 12),
     ]);
     for task in status.tasks {
         let silent = task.silent_for.unwrap_or_default().seconds;

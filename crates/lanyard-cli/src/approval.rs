@@ -2,12 +2,14 @@
 
 use clap::Subcommand;
 use lanyard_client::{Client, Time, v1};
+use lanyard_core::count::verb_for;
 
 use crate::Global;
 use crate::lease::subject;
 use crate::outcome::Outcome;
-use crate::output::{Output, Rows, print_one};
+use crate::output::{Output, print_one};
 use crate::plan::{effects_line, risk, sensitive};
+use crate::table::{Rows, key, prose, whole};
 use crate::terminal::Screen;
 use crate::text;
 
@@ -99,7 +101,8 @@ fn list(global: &Global, approvals: Vec<v1::Approval>, all: bool) -> Result<(), 
     let (listed, waits, others) = waiting_first(approvals, all);
     match global.output {
         Output::Table => {
-            rows(&listed, all).print_fitted(global.output, &["agent", "state", "summary"]);
+            let is_on_screen = Screen::columns(&std::io::stdout()).is_some();
+            rows(&listed, all, is_on_screen).print(global.output);
         }
         Output::Json | Output::Jsonl | Output::Yaml | Output::Name => {
             table(listed).print(global.output);
@@ -111,7 +114,8 @@ fn list(global: &Global, approvals: Vec<v1::Approval>, all: bool) -> Result<(), 
         "; --all shows those too".to_owned()
     };
     global.note(format_args!(
-        "{waits} wait for people, {others} decided or void{hint}"
+        "{waits} {} for people, {others} decided or void{hint}",
+        verb_for(waits as u64, "waits", "wait")
     ));
     Ok(())
 }
@@ -137,22 +141,35 @@ fn is_waiting(approval: &v1::Approval) -> bool {
     approval.void.is_empty() && approval.denied.is_empty() && !approval.complete
 }
 
-/// One line each: what is asked for has the room that the rest leaves.
-fn rows(approvals: &[v1::Approval], all: bool) -> Rows {
-    let mut rows = if all {
-        Rows::new(&["approval", "state", "risk", "given", "summary"])
-    } else {
-        Rows::new(&["approval", "left", "risk", "given", "agent", "summary"])
-    };
+/// One line each: what is asked for has the room that the rest leaves. Below what was denied, or is
+/// void, stands why.
+fn rows(approvals: &[v1::Approval], all: bool, is_on_screen: bool) -> Rows {
+    let second = if all { key("state") } else { whole("left", 1) };
+    let mut rows = Rows::of([
+        key("approval"),
+        second,
+        whole("risk", 2),
+        whole("given", 3),
+        whole("agent", 5),
+        prose("summary", 4, 12),
+    ]);
     for approval in approvals {
         let (id, summary) = (approval.id.clone(), approval.summary.clone());
         let (risk, given) = (risk(approval.risk()).to_owned(), given(approval));
-        if all {
-            rows.push([id, state(approval), risk, given, summary]);
-        } else {
+        let agent = subject(&approval.agent).to_owned();
+        if !all {
             let left = left(approval.expire_time.as_ref());
-            let agent = subject(&approval.agent).to_owned();
             rows.push([id, left, risk, given, agent, summary]);
+            continue;
+        }
+        if !is_on_screen {
+            rows.push([id, state(approval), risk, given, agent, summary]);
+            continue;
+        }
+        let (state, why) = stands(approval);
+        rows.push([id, state.to_owned(), risk, given, agent, summary]);
+        if !why.is_empty() {
+            rows.note(why.to_owned());
         }
     }
     rows
@@ -180,13 +197,21 @@ fn table(approvals: Vec<v1::Approval>) -> Rows {
 }
 
 fn state(approval: &v1::Approval) -> String {
+    match stands(approval) {
+        (state, "") => state.to_owned(),
+        (state, why) => format!("{state}: {why}"),
+    }
+}
+
+/// How a request stands in one word, and why.
+const fn stands(approval: &v1::Approval) -> (&'static str, &str) {
     if !approval.void.is_empty() {
-        return format!("void: {}", approval.void);
+        return ("void", approval.void.as_str());
     }
     match (approval.denied.is_empty(), approval.complete) {
-        (false, _) => format!("denied: {}", approval.denied),
-        (true, true) => "approved".to_owned(),
-        (true, false) => "waiting".to_owned(),
+        (false, _) => ("denied", approval.denied.as_str()),
+        (true, true) => ("approved", ""),
+        (true, false) => ("waiting", ""),
     }
 }
 
@@ -404,7 +429,7 @@ mod tests {
         let all = vec![approval(1, 30), denied, approval(2, 20)];
         let (waiting, waits, others) = waiting_first(all.clone(), false);
         assert_eq!((waits, others), (2, 1));
-        let shown = rows(&waiting, false).fitted(Some(80), &["agent", "summary"]);
+        let shown = rows(&waiting, false, true).shown(Some(80));
         let lines: Vec<&str> = shown.lines().collect();
         let [_, first, second] = lines.as_slice() else {
             unreachable!("{shown}");
@@ -418,6 +443,9 @@ mod tests {
         let (listed, ..) = waiting_first(all, true);
         let states: Vec<String> = listed.iter().map(state).collect();
         assert_eq!(states, ["waiting", "waiting", "denied: not now"]);
+        let shown = rows(&listed, true, true).shown(Some(80));
+        assert!(shown.lines().all(|line| text::width(line) <= 80), "{shown}");
+        assert!(shown.ends_with("\n    not now\n"), "{shown}");
     }
 
     #[test]

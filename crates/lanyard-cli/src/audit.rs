@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use lanyard_client::{ClientError, v1};
+use lanyard_core::id::is_id;
 use lanyard_journal::verify;
 use serde_json::{Value, json};
 
@@ -26,30 +27,44 @@ pub(crate) enum Command {
         #[arg(required = true, value_delimiter = ',')]
         records: Vec<u64>,
     },
-    /// Follow the journal.
-    Tail {
-        /// The first record; without it, what comes next.
-        #[arg(long)]
-        from: Option<u64>,
-    },
+    /// Follow the journal: every record, or those that the filters ask for
+    Tail(Box<Tail>),
     /// Read a journal again and say whether it is as it was written; offline.
     Verify(Verify),
 }
 
 #[derive(Args)]
 pub(crate) struct Query {
-    /// An id, whose records are followed: a task, lease, plan, approval, kill order, pause or decision; or a name.
+    /// An id, whose records are followed: a task, lease, plan, approval, kill order, pause or
+    /// decision; or a name, or what an action was reported on
     mentions: Option<String>,
-    /// A kind of record, for instance `kill`
-    #[arg(long)]
-    kind: Option<String>,
-    /// From then on: a span ago (`2h`, `7d`), a time or a day
-    #[arg(long, value_name = "WHEN", value_parser = span::moment)]
-    since: Option<jiff::Timestamp>,
     /// Up to then
     #[arg(long, value_name = "WHEN", value_parser = span::moment)]
     until: Option<jiff::Timestamp>,
-    /// Of this agent or person: a name, a subject or the end of one
+    #[command(flatten)]
+    filters: Filters,
+}
+
+#[derive(Args)]
+pub(crate) struct Tail {
+    /// An id, or a name, or what an action was reported on: records that name it
+    mentions: Option<String>,
+    /// Begin with this record, instead of with what comes next
+    #[arg(long)]
+    from: Option<u64>,
+    #[command(flatten)]
+    filters: Filters,
+}
+
+#[derive(Args)]
+struct Filters {
+    /// A kind of record, for instance `kill`
+    #[arg(long, default_value = "")]
+    kind: String,
+    /// From then on: a span ago (`2h`, `7d`), a time or a day
+    #[arg(long, value_name = "WHEN", value_parser = span::moment)]
+    since: Option<jiff::Timestamp>,
+    /// Of this agent or person: a name, a subject or the end of one, or issuer, `#` and subject
     #[arg(long, default_value = "")]
     who: String,
     /// Under this charter
@@ -66,6 +81,12 @@ pub(crate) struct Query {
     outcome: Option<Outcomes>,
 }
 
+impl Filters {
+    fn outcome(&self) -> String {
+        self.outcome.map_or("", Outcomes::as_str).to_owned()
+    }
+}
+
 #[derive(Clone, Copy, ValueEnum)]
 enum Outcomes {
     /// A task was opened, or a credential allowed.
@@ -74,7 +95,7 @@ enum Outcomes {
     Denied,
     /// A person said yes.
     Approved,
-    /// A kill order or a pause stopped it.
+    /// A kill order or a pause stopped or refused it.
     Stopped,
     /// An action or a drill failed.
     Failed,
@@ -112,32 +133,34 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome
     match command {
         Command::Query(asked) => query(global, *asked).await,
         Command::Show { records } => show(global, &records).await,
-        Command::Tail { from } => tail(global, from).await,
+        Command::Tail(asked) => tail(global, *asked).await,
         Command::Verify(verify) => check(global, &verify),
     }
 }
 
 async fn query(global: &Global, asked: Query) -> Result<(), Outcome> {
     let mut client = global.client().await?;
-    let mentions = asked.mentions.unwrap_or_default();
+    let (mentions, filters) = (asked.mentions.unwrap_or_default(), asked.filters);
     let mut request = v1::QueryRecordsRequest {
-        follow: is_id(&mentions),
+        follow: is_id(mentions.trim()),
         mentions,
-        kind: asked.kind.unwrap_or_default(),
+        outcome: filters.outcome(),
+        kind: filters.kind,
         page_size: 1000,
-        since: asked.since.map(wire),
+        since: filters.since.map(wire),
         until: asked.until.map(wire),
-        who: asked.who,
-        charter: asked.charter,
-        environment: asked.environment,
-        ticket: asked.ticket,
-        outcome: asked.outcome.map_or("", Outcomes::as_str).to_owned(),
+        who: filters.who,
+        charter: filters.charter,
+        environment: filters.environment,
+        ticket: filters.ticket,
         ..v1::QueryRecordsRequest::default()
     };
     let mut printed = Printed::new(global.output);
+    let mut unknown = Vec::new();
     loop {
         let page = client.query_records(request.clone()).await?;
         printed.take(&page.records);
+        unknown.extend(page.unknown_names);
         if page.truncated {
             global.note("there is more to follow: query the ids in it one by one");
         }
@@ -146,8 +169,14 @@ async fn query(global: &Global, asked: Query) -> Result<(), Outcome> {
             break;
         }
     }
-    if printed.end() == 0 && !global.output.is_document() {
-        global.note("no record is of that");
+    if printed.end() > 0 {
+        return Ok(());
+    }
+    if !unknown.is_empty() {
+        return Err(Outcome::usage(unknown.join("\n")));
+    }
+    if !global.output.is_document() {
+        global.note("no record is as asked for");
     }
     Ok(())
 }
@@ -177,9 +206,25 @@ async fn show(global: &Global, places: &[u64]) -> Result<(), Outcome> {
     )))
 }
 
-async fn tail(global: &Global, from: Option<u64>) -> Result<(), Outcome> {
-    let mut records = global.client().await?.tail_records(from).await?;
+async fn tail(global: &Global, asked: Tail) -> Result<(), Outcome> {
+    let filters = asked.filters;
+    let from = asked.from.map(i64::try_from);
+    let request = v1::TailRecordsRequest {
+        from_index: from.map_or(-1, |from| from.unwrap_or(i64::MAX)),
+        mentions: asked.mentions.unwrap_or_default(),
+        outcome: filters.outcome(),
+        kind: filters.kind,
+        since: filters.since.map(wire),
+        who: filters.who,
+        charter: filters.charter,
+        environment: filters.environment,
+        ticket: filters.ticket,
+    };
+    let mut records = global.client().await?.tail_records(request).await?;
     while let Some(some) = records.message().await.map_err(ClientError::from)? {
+        for why in &some.unknown_names {
+            global.note(format_args!("{why}; its records are shown as they come"));
+        }
         for record in &some.records {
             match global.output {
                 Output::Json | Output::Jsonl => {
@@ -292,13 +337,6 @@ fn sentence(record: &v1::AuditRecord) -> String {
     text::wrapped(&before, &text::line(&said), 4, screen)
 }
 
-/// Whether a text is an id: a letter, a dash and 26 letters and digits.
-fn is_id(text: &str) -> bool {
-    let digits = |rest: &str| rest.len() == 26 && rest.bytes().all(|it| it.is_ascii_alphanumeric());
-    let parts = text.trim().split_once('-');
-    parts.is_some_and(|(kind, rest)| kind.len() == 1 && digits(rest))
-}
-
 fn wire(at: jiff::Timestamp) -> lanyard_client::Time {
     lanyard_client::Time {
         seconds: at.as_second(),
@@ -389,20 +427,5 @@ mod tests {
             ..record()
         };
         assert!(sentence(&unknown).ends_with("close-task: task=T-1"));
-    }
-
-    #[test]
-    fn u10_an_id_is_told_from_a_name() {
-        assert!(is_id("H-01KBA7M4X8R2V5T9W3Y6Z0C1DE"));
-        assert!(is_id(" t-01kba7m4x8r2v5t9w3y6z0c1de"));
-        for name in [
-            "router",
-            "K-",
-            "H-01",
-            "a-router-of-twenty-six-letters",
-            "kill",
-        ] {
-            assert!(!is_id(name), "{name}");
-        }
     }
 }

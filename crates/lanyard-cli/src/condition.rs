@@ -2,12 +2,14 @@
 
 use clap::{Args, Subcommand};
 use lanyard_client::v1;
+use lanyard_core::count::counted;
 use lanyard_core::document::escaped;
 
 use crate::Global;
 use crate::lease::shown;
 use crate::outcome::Outcome;
-use crate::output::Rows;
+use crate::output::Output;
+use crate::table::Rows;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -36,22 +38,35 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome
 async fn list(global: &Global) -> Result<(), Outcome> {
     let mut client = global.client().await?;
     let status = client.get_status(v1::GetStatusRequest {}).await?;
-    let mut rows = Rows::new(&["reason", "found", "lifted by", "what to do"]);
-    for reason in &status.reasons {
-        rows.push([
-            reason.kind.clone(),
-            reason.text.clone(),
-            match reason.people {
-                0 => "its cause".to_owned(),
-                1 => "one operator".to_owned(),
-                people => format!("{people} operators"),
-            },
-            reason.remedy.clone(),
-        ]);
-    }
-    rows.print(global.output);
+    table(&status.reasons, global.output == Output::Table).print(global.output);
     global.note(format_args!("the broker is {}", name(&status)));
     Ok(())
+}
+
+/// For people, what was found and what to do stand below each reason: nothing of either is cut.
+fn table(reasons: &[v1::ConditionReason], is_for_people: bool) -> Rows {
+    let columns: &[&str] = if is_for_people {
+        &["reason", "lifted by"]
+    } else {
+        &["reason", "found", "lifted by", "what to do"]
+    };
+    let mut rows = Rows::new(columns);
+    for reason in reasons {
+        let kind = reason.kind.clone();
+        let by = match reason.people {
+            0 => "its cause".to_owned(),
+            people => counted(people.into(), "operator"),
+        };
+        let (found, remedy) = (reason.text.clone(), reason.remedy.clone());
+        if is_for_people {
+            rows.push([kind, by]);
+            rows.note(found);
+            rows.note(format!("to do: {remedy}"));
+        } else {
+            rows.push([kind, found, by, remedy]);
+        }
+    }
+    rows
 }
 
 async fn accept(global: &Global, asked: Accept) -> Result<(), Outcome> {

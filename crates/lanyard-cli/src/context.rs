@@ -5,7 +5,8 @@ use lanyard_client::{ClientError, Context, ContextError, Contexts};
 
 use crate::Global;
 use crate::outcome::Outcome;
-use crate::output::{Rows, print_one};
+use crate::output::print_one;
+use crate::table::{Rows, key, prose, whole};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -64,7 +65,12 @@ pub(crate) fn run(global: &Global, command: Command) -> Result<(), Outcome> {
 }
 
 fn list(global: &Global, contexts: &Contexts) -> Result<(), Outcome> {
-    let mut rows = Rows::new(&["name", "current", "endpoint", "identity"]);
+    let mut rows = Rows::of([
+        key("name"),
+        whole("current", 1),
+        prose("endpoint", 2, 20),
+        prose("identity", 3, 12),
+    ]);
     let current = contexts.current();
     for name in contexts.names()? {
         let is_current = current.as_ref() == Some(&name);

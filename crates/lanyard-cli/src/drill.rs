@@ -7,7 +7,10 @@ use crate::Global;
 use crate::kill::span;
 use crate::lease::shown;
 use crate::outcome::Outcome;
-use crate::output::Rows;
+use crate::output::Output;
+use crate::span::since;
+use crate::table::{Rows, key, whole};
+use crate::terminal::Screen;
 
 #[derive(Args)]
 pub(crate) struct Drill {
@@ -38,29 +41,9 @@ pub(crate) async fn run(global: &Global, drill: Drill) -> Result<(), Outcome> {
     let held_up: Vec<String> = held_up
         .map(|drill| format!("{} by {}", drill.target, drill.held_up_by))
         .collect();
-    let columns = [
-        "target",
-        "result",
-        "held",
-        "fenced",
-        "taken",
-        "dead",
-        "last passed",
-    ];
-    let mut rows = Rows::new(&columns);
-    for drill in drills {
-        let of = |time: Option<lanyard_client::Span>| time.as_ref().map(span).unwrap_or_default();
-        rows.push([
-            drill.target.clone(),
-            result(&drill),
-            shown(drill.time),
-            of(drill.fenced_in),
-            of(drill.taken_in),
-            dead(&drill),
-            shown(drill.last_pass_time),
-        ]);
-    }
-    rows.print(global.output);
+    let is_on_screen =
+        global.output == Output::Table && Screen::columns(&std::io::stdout()).is_some();
+    table(&drills, is_on_screen).print(global.output);
     if any {
         return Err(Outcome::Negative);
     }
@@ -71,6 +54,43 @@ pub(crate) async fn run(global: &Global, drill: Drill) -> Result<(), Outcome> {
             some.join(", ")
         ))),
     }
+}
+
+/// On a screen, how long ago, and below a drill that failed why; elsewhere every field.
+fn table(drills: &[v1::Drill], is_on_screen: bool) -> Rows {
+    let mut rows = Rows::of([
+        key("target"),
+        key("result"),
+        whole("held", 3),
+        whole("fenced", 5),
+        whole("taken", 6),
+        whole("dead", 4),
+        whole("last passed", 2),
+    ]);
+    for drill in drills {
+        let of = |time: &Option<lanyard_client::Span>| time.as_ref().map(span).unwrap_or_default();
+        let when = |at: Option<lanyard_client::Time>| match (is_on_screen, at) {
+            (true, Some(_)) => format!("{} ago", since(at)),
+            (true, None) => "never".to_owned(),
+            (false, at) => shown(at),
+        };
+        let whole = result(drill);
+        let (result, why) = whole.split_once(": ").unwrap_or((whole.as_str(), ""));
+        let result = if is_on_screen { result } else { &whole };
+        rows.push([
+            drill.target.clone(),
+            result.to_owned(),
+            when(drill.time),
+            of(&drill.fenced_in),
+            of(&drill.taken_in),
+            dead(drill),
+            when(drill.last_pass_time),
+        ]);
+        if is_on_screen && !why.is_empty() {
+            rows.note(why.to_owned());
+        }
+    }
+    rows
 }
 
 fn result(drill: &v1::Drill) -> String {

@@ -7,7 +7,7 @@ use lanyard_core::document::escaped;
 use crate::Global;
 use crate::lease::shown;
 use crate::outcome::Outcome;
-use crate::output::Rows;
+use crate::table::{Rows, key, prose, whole};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -57,7 +57,13 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome
         }
         Command::List => {
             let listed = client.list_emergencies(v1::ListEmergenciesRequest {});
-            let mut rows = Rows::new(&["charter", "by", "since", "until", "reason"]);
+            let mut rows = Rows::of([
+                key("charter"),
+                prose("by", 3, 12),
+                whole("since", 4),
+                whole("until", 1),
+                prose("reason", 2, 20),
+            ]);
             for emergency in listed.await?.emergencies {
                 rows.push([
                     emergency.charter,

@@ -12,7 +12,8 @@ use lanyard_core::time::Ttl;
 use crate::Global;
 use crate::lease::shown;
 use crate::outcome::Outcome;
-use crate::output::{Rows, print_one};
+use crate::output::print_one;
+use crate::table::{Rows, key, prose, whole};
 
 /// The longest text that is taken for a join token.
 ///
@@ -133,7 +134,13 @@ async fn list(global: &Global) -> Result<(), Outcome> {
     let listed = client
         .list_enrolled_agents(v1::ListEnrolledAgentsRequest {})
         .await?;
-    let mut rows = Rows::new(&["agent", "key", "invited by", "enrolled", "key replaced"]);
+    let mut rows = Rows::of([
+        key("agent"),
+        whole("key", 1),
+        prose("invited by", 2, 12),
+        whole("enrolled", 3),
+        whole("key replaced", 4),
+    ]);
     for agent in listed.agents {
         rows.push([
             agent.agent,

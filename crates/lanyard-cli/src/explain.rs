@@ -9,7 +9,8 @@ use lanyard_core::id::DecisionId;
 use crate::Global;
 use crate::lease::shown;
 use crate::outcome::Outcome;
-use crate::output::{Rows, print_one};
+use crate::output::print_one;
+use crate::table::{Rows, key, prose, whole};
 
 #[derive(Args)]
 pub(crate) struct Explain {
@@ -20,7 +21,12 @@ pub(crate) struct Explain {
 
 pub(crate) async fn run(global: &Global, asked: &Explain) -> Result<(), Outcome> {
     let Some(text) = &asked.what else {
-        let mut rows = Rows::new(&["code", "name", "severity", "summary"]);
+        let mut rows = Rows::of([
+            key("code"),
+            key("name"),
+            whole("severity", 1),
+            prose("summary", 2, 20),
+        ]);
         for code in Code::ALL {
             rows.push([
                 code.id().to_owned(),

@@ -2,12 +2,14 @@
 
 use clap::{Args, Subcommand};
 use lanyard_client::v1;
+use lanyard_core::count::{counted, verb_for};
 use lanyard_core::time::Ttl;
 
 use crate::outcome::Outcome;
-use crate::output::{Output, Rows, print_one};
+use crate::output::{Output, print_one};
+use crate::table::{Rows, key, prose, whole};
 use crate::terminal::Screen;
-use crate::{Global, span, text, words};
+use crate::{Global, span, words};
 
 #[derive(Args)]
 pub(crate) struct Request {
@@ -137,13 +139,11 @@ async fn list(global: &Global, asked: List) -> Result<(), Outcome> {
         task_id: asked.task,
         ..v1::ListLeasesRequest::default()
     };
-    let mut leases = Vec::new();
+    let (mut leases, mut unknown) = (Vec::new(), Vec::new());
     loop {
         let page = client.list_leases(request.clone()).await?;
         leases.extend(page.leases);
-        for why in &page.unknown_names {
-            eprintln!("lanyard: {}", text::line(why));
-        }
+        unknown.extend(page.unknown_names);
         request.page_token = page.next_page_token;
         if request.page_token.is_empty() {
             break;
@@ -163,7 +163,18 @@ async fn list(global: &Global, asked: List) -> Result<(), Outcome> {
             "and {more} more: name --agent, --charter, --environment, --target or --task; `lanyard who` counts them by agent"
         ));
     }
-    Ok(())
+    known(unknown)
+}
+
+/// A listing that is empty because a name is nobody's ends as a slip does.
+///
+/// # Errors
+/// Why, for each name that nothing has.
+pub(crate) fn known(unknown: Vec<String>) -> Result<(), Outcome> {
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    Err(Outcome::usage(unknown.join("\n")))
 }
 
 /// People see who can do something where; programs read every field.
@@ -201,26 +212,29 @@ fn table(leases: Vec<v1::Lease>, is_document: bool) -> Rows {
         }
         return rows;
     }
-    let mut rows = Rows::new(&[
-        "lease",
-        "agent",
-        "environment",
-        "target",
-        "role",
-        "left",
-        "state",
-        "task",
-        "grant",
+    let mut rows = Rows::of([
+        key("lease"),
+        whole("agent", 1),
+        whole("environment", 2),
+        whole("target", 3),
+        whole("role", 5),
+        whole("state", 4),
+        whole("task", 7),
+        prose("grant", 6, 20),
     ]);
     for lease in leases {
-        let state = state(lease.state()).to_owned();
+        let left = span::until(lease.expire_time);
+        let state = match (lease.state() == v1::LeaseState::Issued, left.as_str()) {
+            (true, "over" | "") => left,
+            (true, _) => format!("{left} left"),
+            (false, _) => state(lease.state()).to_owned(),
+        };
         rows.push([
             lease.id,
             subject(&lease.agent).to_owned(),
             lease.environment,
             lease.target,
             lease.role,
-            span::until(lease.expire_time),
             state,
             lease.task_id,
             format!("{} of {}", lease.grant, lease.charter),
@@ -238,8 +252,7 @@ pub(crate) fn subject(agent: &str) -> &str {
 pub(crate) async fn who(global: &Global) -> Result<(), Outcome> {
     let mut client = global.client().await?;
     let held = client.list_holders(v1::ListHoldersRequest {}).await?;
-    holders(&held.holders, global.output.is_document())
-        .print_fitted(global.output, &["environments", "targets"]);
+    holders(&held.holders, global.output.is_document()).print(global.output);
     let live: u64 = held.holders.iter().map(|holder| holder.live_leases).sum();
     let stopping: u64 = held
         .holders
@@ -248,10 +261,16 @@ pub(crate) async fn who(global: &Global) -> Result<(), Outcome> {
         .sum();
     if global.output == Output::Table {
         let agents = held.holders.len();
+        let (leases, of) = (counted(live, "live lease"), counted(agents as u64, "agent"));
         global.note(match (agents, stopping) {
             (0, _) => "no agent holds a live lease".to_owned(),
-            (_, 0) => format!("{live} live leases of {agents} agents; stop one with: lanyard kill --agent AGENT --reason …"),
-            (_, _) => format!("{live} live leases of {agents} agents, and {stopping} that are being stopped"),
+            (_, 0) => {
+                format!("{leases} of {of}; stop one with: lanyard kill --agent AGENT --reason …")
+            }
+            (_, _) => format!(
+                "{leases} of {of}, and {stopping} that {} being stopped",
+                verb_for(stopping, "is", "are")
+            ),
         });
     }
     Ok(())
@@ -270,13 +289,13 @@ fn holders(holders: &[v1::Holder], is_document: bool) -> Rows {
             "charters",
         ])
     } else {
-        Rows::new(&[
-            "agent",
-            "live",
-            "stopping",
-            "tasks",
-            "environments",
-            "targets",
+        Rows::of([
+            key("agent"),
+            key("live"),
+            whole("stopping", 1),
+            whole("tasks", 4),
+            prose("environments", 2, 12),
+            prose("targets", 3, 12),
         ])
     };
     for holder in holders {
@@ -326,6 +345,7 @@ pub(crate) const fn state(state: v1::LeaseState) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text;
 
     fn names(what: &str) -> Vec<String> {
         (0..3)
@@ -352,9 +372,8 @@ mod tests {
             ..holder.clone()
         };
         let rows = holders(&[holder, long], false);
-        let shown = rows.fitted(Some(80), &["environments", "targets"]);
-        // At worst a second line for the targets of each.
-        assert!(shown.lines().count() <= 5, "{shown}");
+        let shown = rows.shown(Some(80));
+        assert_eq!(shown.lines().count(), 3, "{shown}");
         assert!(shown.lines().all(|line| text::width(line) <= 80), "{shown}");
         assert!(shown.contains("\nrouter "), "{shown}");
         assert!(shown.contains(&"a".repeat(32)), "{shown}");
@@ -371,7 +390,7 @@ mod tests {
             state: v1::LeaseState::Issued.into(),
             ..v1::Lease::default()
         };
-        let shown = table(vec![lease], false).fitted(Some(80), &[]);
+        let shown = table(vec![lease], false).shown(Some(80));
         let row = shown.lines().find(|line| line.starts_with("L-")).unwrap();
         for what in ["agent:router", "production", "shop", "plan"] {
             assert!(row.contains(what), "{shown}");

@@ -30,6 +30,7 @@ mod shell;
 mod snippets;
 mod span;
 mod status;
+mod table;
 mod task;
 mod terminal;
 mod text;
@@ -108,7 +109,7 @@ impl Global {
     /// Says something beside the results, on stderr.
     fn note(&self, line: impl std::fmt::Display) {
         if !self.quiet {
-            eprintln!("{}", text::lines(&line.to_string()));
+            terminal::say(text::lines(&line.to_string()));
         }
     }
 

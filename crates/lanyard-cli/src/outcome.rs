@@ -7,6 +7,7 @@ use lanyard_core::time::Ttl;
 use serde_json::{Value, json};
 
 use crate::output::Output;
+use crate::terminal::say;
 use crate::{span, text};
 
 /// Everything but plain success.
@@ -58,7 +59,7 @@ impl Outcome {
                 document.insert("message".to_owned(), json!(line));
                 eprintln!("{}", text::json(json!({"error": document}).to_string()));
             }
-            (None, Some(line)) => eprintln!("lanyard: {line}"),
+            (None, Some(line)) => say(format_args!("lanyard: {line}")),
             (_, None) => {}
         }
         ExitCode::from(code)

@@ -9,7 +9,8 @@ use serde_json::json;
 use crate::Global;
 use crate::lease::shown;
 use crate::outcome::Outcome;
-use crate::output::Rows;
+use crate::table::{Rows, key, prose, whole};
+use crate::terminal::Screen;
 use crate::{span, text};
 
 #[derive(Args)]
@@ -135,24 +136,54 @@ pub(crate) async fn resume(global: &Global, asked: Resume) -> Result<(), Outcome
 async fn list(global: &Global) -> Result<(), Outcome> {
     let mut client = global.client().await?;
     let pauses = client.list_pauses(v1::ListPausesRequest {}).await?.pauses;
-    let mut rows = Rows::new(&["pause", "of", "asks for", "by", "since", "until", "reason"]);
+    let is_on_screen = Screen::columns(&std::io::stdout()).is_some();
+    let is_document = global.output.is_document();
+    table(pauses, is_document, is_on_screen && !is_document).print(global.output);
+    Ok(())
+}
+
+/// On a screen, since when and how long still in spans.
+fn table(pauses: Vec<v1::Pause>, is_document: bool, is_on_screen: bool) -> Rows {
+    // The names of a document's members are those of every version.
+    let (over, effect) = match is_document {
+        true => ("of", "asks for"),
+        false => ("over", "effect"),
+    };
+    let mut rows = Rows::of([
+        key("pause"),
+        prose(over, 1, 16),
+        whole(effect, 3),
+        prose("by", 6, 12),
+        whole("since", 5),
+        whole("until", 4),
+        prose("reason", 2, 12),
+    ]);
     for pause in pauses {
-        let asks = match pause.demand() {
-            v1::Demand::Unspecified | v1::Demand::Stillness => "nothing issued",
-            v1::Demand::Approval => "approval",
+        let effect = match (pause.demand(), is_document) {
+            (v1::Demand::Unspecified | v1::Demand::Stillness, true) => "nothing issued",
+            (v1::Demand::Unspecified | v1::Demand::Stillness, false) => "issues nothing",
+            (v1::Demand::Approval, true) => "approval",
+            (v1::Demand::Approval, false) => "asks for approval",
+        };
+        let (since, until) = match (is_on_screen, pause.expire_time) {
+            (false, until) => (shown(pause.pause_time), shown(until)),
+            (true, None) => (span::since(pause.pause_time), "resumed".to_owned()),
+            (true, until) => (
+                span::since(pause.pause_time),
+                format!("in {}", span::until(until)),
+            ),
         };
         rows.push([
             pause.id,
             reach(&pause.reach.unwrap_or_default()),
-            asks.to_owned(),
+            effect.to_owned(),
             pause.paused_by,
-            shown(pause.pause_time),
-            shown(pause.expire_time),
+            since,
+            until,
             pause.reason,
         ]);
     }
-    rows.print(global.output);
-    Ok(())
+    rows
 }
 
 fn reach(reach: &v1::Reach) -> String {

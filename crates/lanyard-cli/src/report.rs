@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use lanyard_client::{Client, v1};
 use lanyard_core::charter::{Grant, Name, Version};
 use lanyard_core::command::{Command as Journaled, Record};
+use lanyard_core::count::counted;
 use lanyard_core::decide::Rule;
 use lanyard_core::id::TaskId;
 use lanyard_core::time::{Timestamp, Ttl};
@@ -15,7 +16,7 @@ use serde_json::json;
 use crate::Global;
 use crate::charter::files::{self, Declared};
 use crate::outcome::Outcome;
-use crate::output::Rows;
+use crate::table::{Rows, key, prose, whole};
 use crate::{span, text};
 
 #[derive(Subcommand)]
@@ -201,16 +202,16 @@ fn print(global: &Global, tallies: &BTreeMap<Of, Tally>) {
         global.output.document(&json!(all));
         return;
     }
-    let mut rows = Rows::new(&[
-        "charter",
-        "version",
-        "tasks",
-        "allowed",
-        "escalated",
-        "in shadow",
-        "denied",
-        "refused",
-        "targets",
+    let mut rows = Rows::of([
+        key("charter"),
+        prose("version", 4, 12),
+        whole("tasks", 3),
+        whole("allowed", 1),
+        whole("escalated", 2),
+        whole("in shadow", 2),
+        whole("denied", 1),
+        whole("refused", 1),
+        prose("targets", 5, 12),
     ]);
     for ((charter, version), tally) in tallies {
         let targets: Vec<&str> = tally.targets.iter().map(Name::as_str).collect();
@@ -253,9 +254,9 @@ fn suggest_widening(tallies: &BTreeMap<Of, Tally>) {
             } else {
                 format!(" of grant {grant}")
             };
-            let message = text::line(message);
+            let (message, times) = (text::line(message), counted(*count as u64, "time"));
             eprintln!(
-                "denied {count} times{of} under {charter} ({rule}): {message}: widen it, or tell the agent"
+                "denied {times}{of} under {charter} ({rule}): {message}: widen it, or tell the agent"
             );
         }
     }

@@ -4,7 +4,7 @@ use clap::Args;
 use lanyard_core::document::near_names;
 
 use crate::outcome::Outcome;
-use crate::output::Rows;
+use crate::table::{Rows, key, prose};
 use crate::{Global, text};
 
 /// So many near names are told.
@@ -69,7 +69,7 @@ pub(crate) struct Runbook {
 
 pub(crate) fn run(global: &Global, asked: &Runbook) -> Result<(), Outcome> {
     let Some(name) = &asked.name else {
-        let mut rows = Rows::new(&["page", "when"]);
+        let mut rows = Rows::of([key("page"), prose("when", 1, 20)]);
         for page in &PAGES {
             rows.push([page.name.to_owned(), page.when.to_owned()]);
         }

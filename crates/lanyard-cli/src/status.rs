@@ -6,6 +6,7 @@ use crate::Global;
 use crate::lease::shown;
 use crate::outcome::Outcome;
 use crate::output::print_one;
+use crate::terminal::say;
 use crate::text;
 
 pub(crate) async fn whoami(global: &Global) -> Result<(), Outcome> {
@@ -82,13 +83,13 @@ pub(crate) async fn status(global: &Global) -> Result<(), Outcome> {
     print_one(global.output, &fields);
     for reason in &status.reasons {
         let (kind, remedy) = (&reason.kind, &reason.remedy);
-        eprintln!("{}", text::line(&format!("{kind}: {remedy}")));
+        say(text::line(&format!("{kind}: {remedy}")));
     }
     for problem in &status.problems {
-        eprintln!("not in order: {}", text::line(problem));
+        say(format_args!("not in order: {}", text::line(problem)));
     }
     for problem in &status.charter_problems {
-        eprintln!("not in force: {}", text::line(problem));
+        say(format_args!("not in force: {}", text::line(problem)));
     }
     Ok(())
 }

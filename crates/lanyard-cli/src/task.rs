@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use lanyard_client::{Client, v1};
+use lanyard_core::count::{counted, verb_for};
 use serde_json::{Value, json};
 
 use crate::Global;
-use crate::lease::shown;
+use crate::lease::{known, shown, subject};
 use crate::outcome::Outcome;
-use crate::output::{Output, Rows, print_one};
+use crate::output::{Output, print_one};
+use crate::table::{Rows, key, prose, whole};
 use crate::terminal::Screen;
 use crate::{span, text};
 
@@ -63,7 +65,7 @@ pub(crate) struct List {
     /// In this environment alone.
     #[arg(long)]
     environment: Option<String>,
-    /// Of this agent alone.
+    /// Of this agent alone, named as `lanyard kill --agent` takes it
     #[arg(long)]
     agent: Option<String>,
 }
@@ -129,10 +131,11 @@ async fn list(global: &Global, mut client: Client, asked: List) -> Result<(), Ou
         agent: asked.agent.unwrap_or_default(),
         ..Default::default()
     };
-    let mut tasks = Vec::new();
+    let (mut tasks, mut unknown) = (Vec::new(), Vec::new());
     loop {
         let page = client.list_tasks(request.clone()).await?;
         tasks.extend(page.tasks);
+        unknown.extend(page.unknown_names);
         request.page_token = page.next_page_token;
         if request.page_token.is_empty() {
             break;
@@ -141,18 +144,26 @@ async fn list(global: &Global, mut client: Client, asked: List) -> Result<(), Ou
     if global.output.is_document() {
         let all = tasks.iter().map(document);
         global.output.document(&all.collect());
-        return Ok(());
+        return known(unknown);
     }
-    let mut rows = Rows::new(&["task", "agent", "charter", "in", "left", "leases", "reason"]);
+    let mut rows = Rows::of([
+        key("task"),
+        whole("agent", 1),
+        whole("charter", 3),
+        whole("in", 2),
+        whole("left", 4),
+        whole("leases", 6),
+        prose("reason", 5, 12),
+    ]);
     let count = tasks.len();
-    let mut older = 0_usize;
+    let mut older = 0_u64;
     for task in tasks {
-        older += usize::from(!task.in_force_revision.is_empty());
+        older += u64::from(!task.in_force_revision.is_empty());
         let end = task.expire_time.unwrap_or_default().seconds;
         let left = end.saturating_sub(jiff::Timestamp::now().as_second());
         rows.push([
             task.id,
-            task.agent,
+            subject(&task.agent).to_owned(),
             task.charter,
             task.environment,
             span::shown(Duration::from_secs(u64::try_from(left).unwrap_or(0))),
@@ -161,13 +172,14 @@ async fn list(global: &Global, mut client: Client, asked: List) -> Result<(), Ou
         ]);
     }
     rows.print(global.output);
-    global.note(format_args!("{count} open"));
+    global.note(format_args!("{} open", counted(count as u64, "task")));
     if older > 0 {
         global.note(format_args!(
-            "{older} of them keep an older revision of their charter: what came into force since is for tasks opened since"
+            "{older} of them {} an older revision of the charter: what came into force since is for tasks opened since",
+            verb_for(older, "keeps", "keep")
         ));
     }
-    Ok(())
+    known(unknown)
 }
 
 fn document(task: &v1::Task) -> Value {

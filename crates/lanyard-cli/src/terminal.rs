@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::os::fd::AsFd;
 
+use crate::text;
+
 /// A colour. The word that it is of always stands there too.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Colour {
@@ -68,6 +70,12 @@ impl Screen {
             (true, false) => Self::Coloured,
         }
     }
+}
+
+/// Says a message on stderr.
+pub(crate) fn say(line: impl std::fmt::Display) {
+    let screen = Screen::columns(&std::io::stderr());
+    eprintln!("{}", text::message(&line.to_string(), screen));
 }
 
 #[cfg(test)]

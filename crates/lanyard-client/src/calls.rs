@@ -348,16 +348,15 @@ impl Client {
         )
     }
 
-    /// Follows the journal from this record on; from what comes next, where there is none.
+    /// Follows the journal: the records that are asked for, as they become durable.
     ///
     /// # Errors
     /// See [`ClientError`].
     pub async fn tail_records(
         &mut self,
-        from: Option<u64>,
+        request: v1::TailRecordsRequest,
     ) -> Result<Streaming<v1::TailRecordsResponse>, ClientError> {
-        let from_index = from.map_or(-1, |from| i64::try_from(from).unwrap_or(i64::MAX));
-        let request = Request::new(v1::TailRecordsRequest { from_index });
+        let request = Request::new(request);
         Ok(
             AuditServiceClient::with_interceptor(self.channel.clone(), self.shows().await?)
                 .tail_records(request)

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::count::{counted, verb_for};
 use crate::digest::Digest;
 use crate::id::{ApprovalId, LeaseId, PlanId, TaskId};
 use crate::identity::{Identity, Operator, OperatorRole};
@@ -121,8 +122,10 @@ pub enum ConsentError {
     },
     /// The plan changes masked sensitive values that the person did not acknowledge (S2).
     #[error(
-        "the plan changes {actual} sensitive value(s), which are not shown, and you acknowledged {acknowledged}: look at \
-         `lanyard approval show`, and repeat with `--acknowledge-sensitive {actual}`"
+        "the plan changes {} that {} not shown, and you acknowledged {acknowledged}: look at \
+         `lanyard approval show`, and repeat with `--acknowledge-sensitive {actual}`",
+        counted((*actual).into(), "sensitive value"),
+        verb_for((*actual).into(), "is", "are")
     )]
     NotAcknowledged {
         /// The number that the person acknowledged.
@@ -352,7 +355,7 @@ pub enum Unusable {
     #[error("the approval ended at {0}")]
     Expired(Timestamp),
     /// All of this many apply sessions were used.
-    #[error("the approval was good for {0} apply session(s), and they are used")]
+    #[error("the approval was good for {}, and no more of them is left", counted((*.0).into(), "apply session"))]
     Used(u32),
     /// The last apply session's lease is still live.
     #[error("a lease of this approval is still live: {0}")]

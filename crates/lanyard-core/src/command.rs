@@ -269,6 +269,47 @@ pub enum Command {
     Accept(Box<Acceptance>),
 }
 
+impl Command {
+    /// Every kind of record, by the name that the journal writes.
+    pub const KINDS: [&str; 35] = [
+        "charter-in-force",
+        "charter-withdrawn",
+        "open-task",
+        "close-task",
+        "deny",
+        "deny-more",
+        "begin-mint",
+        "confirm-mint",
+        "outlives",
+        "delivered",
+        "stop",
+        "advance",
+        "forget",
+        "submit-plan",
+        "approve",
+        "reject",
+        "withdraw",
+        "recognize",
+        "kill",
+        "withdraw-kill",
+        "pause",
+        "resume",
+        "declare-emergency",
+        "end-emergency",
+        "report",
+        "alert",
+        "propose-rearm",
+        "confirm-rearm",
+        "observe",
+        "begin-session",
+        "enrolment",
+        "drill",
+        "started",
+        "clock",
+        "accept",
+    ];
+}
+
 /// A session: whose it is, and how that identity was proved. The session's token is not part of the
 /// record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -415,5 +456,19 @@ impl From<&Limits> for LeaseLimits {
             mints: limits.mints.clone(),
             budget: limits.budget,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn n18_every_kind_of_record_has_its_name() {
+        // serde lists the names that it knows.
+        let unknown = serde_json::from_str::<Command>(r#"{"type": "nosuch"}"#);
+        let said = unknown.unwrap_err().to_string();
+        let known: Vec<&str> = said.split('`').skip(3).step_by(2).collect();
+        assert_eq!(known, Command::KINDS);
     }
 }

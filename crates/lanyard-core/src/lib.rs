@@ -27,7 +27,7 @@ pub mod trip;
 pub mod witness;
 
 // The layers below under the paths that they had here.
-pub use lanyard_vocabulary::{digest, id, person, secret, time, typed_name};
+pub use lanyard_vocabulary::{count, digest, id, person, secret, time, typed_name};
 
 /// Charters.
 pub mod charter {

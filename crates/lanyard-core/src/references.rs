@@ -13,6 +13,7 @@ use crate::decide::Denial;
 use crate::drill::Drill;
 use crate::emergency::Emergency;
 use crate::enrolment::EnrolmentStep;
+use crate::id::is_id;
 use crate::identity::{Identity, Operator};
 use crate::kill::{Actor, KillOrder};
 use crate::lease::StopCause;
@@ -28,31 +29,58 @@ use crate::trip::{Counted, Trip};
 pub fn references(command: &Command) -> BTreeSet<String> {
     let mut found = Found::default();
     found.command(command);
-    found.0
+    found.names
+}
+
+/// The agents, people and systems of a record: each by its configured name, or by its issuer, `#`
+/// and its subject or name there. A subject alone is nobody's name: two issuers may each have an
+/// `anna`.
+#[must_use]
+pub fn parties(command: &Command) -> BTreeSet<String> {
+    let mut found = Found::default();
+    found.command(command);
+    found.parties
 }
 
 #[derive(Default)]
-struct Found(BTreeSet<String>);
+struct Found {
+    names: BTreeSet<String>,
+    parties: BTreeSet<String>,
+}
 
 impl Found {
     fn note(&mut self, what: impl Display) {
-        self.0.insert(what.to_string());
+        self.names.insert(what.to_string());
     }
 
     fn all(&mut self, what: impl IntoIterator<Item = impl Display>) {
         what.into_iter().for_each(|one| self.note(one));
     }
 
+    /// Notes somebody who goes by one name alone.
+    fn party(&mut self, name: impl Display) {
+        let name = name.to_string();
+        self.names.insert(name.clone());
+        self.parties.insert(name);
+    }
+
     fn agent(&mut self, agent: &AgentName) {
-        self.note(&agent.0);
+        self.party(&agent.0);
     }
 
     fn identity(&mut self, identity: &Identity) {
         self.note(&identity.subject);
+        self.party(identity);
     }
 
     fn person(&mut self, person: &Person) {
-        self.all(person.subject.iter().chain(&person.name));
+        for called in person.subject.iter().chain(&person.name) {
+            self.note(called);
+            self.party(Identity {
+                issuer: person.issuer.clone(),
+                subject: called.clone(),
+            });
+        }
     }
 
     fn operator(&mut self, operator: &Operator) {
@@ -233,11 +261,8 @@ impl Found {
         match actor {
             Actor::Operator(identity) | Actor::Agent(identity) => self.identity(identity),
             Actor::Breaker { charter, .. } => self.note(charter),
-            Actor::Ticket { .. }
-            | Actor::BreakGlass { .. }
-            | Actor::Signal { .. }
-            | Actor::Local
-            | Actor::Broker => {}
+            Actor::BreakGlass { name, .. } | Actor::Signal { name, .. } => self.party(name),
+            Actor::Ticket { .. } | Actor::Local | Actor::Broker => {}
         }
     }
 
@@ -263,9 +288,16 @@ impl Found {
         self.note(report.action);
         self.note(report.task);
         self.all(report.lease);
+        // The object is a name of whoever reports. An id of the broker's own in it is no reference:
+        // an agent that reports something done to the task of another has not written about that
+        // task (S31).
+        if !report.on.is_empty() && !is_id(&report.on) {
+            self.note(&report.on);
+        }
         match &report.by {
             Reporter::Agent(identity) => self.identity(identity),
-            Reporter::Holder | Reporter::Webhook(_) => {}
+            Reporter::Webhook(name) => self.party(name),
+            Reporter::Holder => {}
         }
     }
 
@@ -285,13 +317,13 @@ impl Found {
     fn enrolment(&mut self, step: &EnrolmentStep) {
         match step {
             EnrolmentStep::Invite(invitation) => {
-                self.note(&invitation.agent);
+                self.party(&invitation.agent);
                 self.person(&invitation.by);
             }
             EnrolmentStep::Enrol { .. } => {}
-            EnrolmentStep::Rotate { agent, .. } => self.note(agent),
+            EnrolmentStep::Rotate { agent, .. } => self.party(agent),
             EnrolmentStep::Remove { agent, by, .. } => {
-                self.note(agent);
+                self.party(agent);
                 self.identity(by);
             }
         }
@@ -313,5 +345,59 @@ impl Found {
             | StopCause::Undelivered
             | StopCause::Excessive => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::action::Outcome;
+    use crate::id::{ActionId, TaskId};
+
+    fn report(on: &str) -> Command {
+        Command::Report(Box::new(Report {
+            action: ActionId::from_bits(1),
+            task: TaskId::from_bits(2),
+            lease: None,
+            tool: "tickets".to_owned(),
+            name: "ticket.move".to_owned(),
+            on: on.to_owned(),
+            outcome: Outcome::Succeeded,
+            detail: "see TICKET-8".to_owned(),
+            by: Reporter::Webhook("jira".to_owned()),
+            delivery: None,
+        }))
+    }
+
+    #[test]
+    fn u13_a_reported_object_is_a_reference_and_an_id_in_its_place_is_none() {
+        let found = references(&report("TICKET-7"));
+        assert!(found.contains("TICKET-7") && found.contains("jira"));
+        // Free text is no reference.
+        assert!(!found.contains("TICKET-8"), "{found:?}");
+        let other = TaskId::from_bits(3).to_string();
+        for id in [other.clone(), other.to_ascii_lowercase()] {
+            assert!(!references(&report(&id)).contains(&id), "{id}");
+        }
+        assert!(!references(&report("")).contains(""));
+    }
+
+    #[test]
+    fn a_party_is_named_with_its_issuer() {
+        let by = Identity {
+            issuer: "https://people.example".to_owned(),
+            subject: "anna".to_owned(),
+        };
+        let resume = Command::Resume {
+            pause: crate::id::PauseId::from_bits(1),
+            by,
+            reason: String::new(),
+        };
+        let parties = parties(&resume);
+        assert_eq!(
+            parties.into_iter().collect::<Vec<_>>(),
+            ["https://people.example#anna"]
+        );
+        assert!(references(&resume).contains("anna"));
     }
 }

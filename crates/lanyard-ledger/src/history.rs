@@ -8,27 +8,32 @@
 //! b first                -> segment offset     where a batch begins: one entry every 16 KiB
 //! k kind 0 first         -> index*             the records of a kind, from `first` on
 //! m mention 0 first      -> index*             the records that mention something, from `first` on
+//! t first                -> earliest, latest   the times of 256 records at most, from `first` on
 //! applied, root                                how many records are indexed, and their Merkle root
 //! ```
 //! Numbers are big-endian and have 64 bits. One list entry holds the records that were indexed
 //! together.
 
-use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use lanyard_core::command::Record;
-use lanyard_core::references::references;
+use lanyard_core::time::Timestamp;
 use lanyard_disk::{Files, is_full};
 use lanyard_journal::merkle::Frontier;
-use lanyard_journal::{Cursor, Entry, OpenError, Place};
+use lanyard_journal::{Cursor, OpenError, Place};
 use parking_lot::{Mutex, RwLock};
 use serde_json::Value;
-use sled::{Batch, Db};
+use sled::Db;
 
 use crate::behind::{HISTORY_LAG, HISTORY_LAG_FOR_AGENTS, ThreadHealth, panic_text};
+
+mod taken;
+mod times;
+
+use taken::IndexUpdate;
+use times::spans;
 
 /// Number of records that one write to sled indexes.
 const RECORDS_PER_WRITE: u64 = 8192;
@@ -43,10 +48,6 @@ const REBUILD_ATTEMPTS: u32 = 3;
 /// A file that exists while the index is closed in order. A start that does not find it checks
 /// every page, since a page may be torn.
 const CLEAN: &str = "clean";
-/// Distance in bytes between the batches whose positions are indexed; the batches between are found
-/// by reading on. One position per batch would cost
-/// more disk writes, since sled rewrites a page for every few entries.
-const POSITION_SPACING_BYTES: u64 = 16 << 10;
 /// The most records that one query returns.
 ///
 /// # Limit
@@ -64,6 +65,11 @@ pub struct Query {
     pub mentions: Option<String>,
     /// The record's kind, as `type` stands in the journal.
     pub kind: Option<String>,
+    /// The earliest time of interest. A record before it may be in the answer, where one beside it
+    /// is not: the caller compares.
+    pub since: Option<Timestamp>,
+    /// The latest time of interest, in the same way.
+    pub until: Option<Timestamp>,
     /// Index of the first record that may be returned.
     pub from: u64,
     /// The most records to return; clamped to 1..=[`MAX_RECORDS_PER_ANSWER`].
@@ -121,7 +127,7 @@ const KIND: u8 = b'k';
 const APPLIED: &[u8] = b"applied";
 /// The number is the version of the key layout: an index of another version has no root here and is
 /// rebuilt.
-const ROOT: &[u8] = b"root/4";
+const ROOT: &[u8] = b"root/5";
 
 impl Progress {
     fn at((disk, journal): (&Files, &Path), tree: Frontier, rebuilds: u32) -> Self {
@@ -393,11 +399,19 @@ impl History {
             return (Vec::new(), None);
         };
         let limit = query.limit.clamp(1, MAX_RECORDS_PER_ANSWER);
-        let applied = applied(db);
-        let indices: Box<dyn Iterator<Item = u64>> = match (&query.mentions, &query.kind) {
-            (Some(mention), _) => Box::new(listed(db, list(MENTION, mention), query.from)),
-            (None, Some(kind)) => Box::new(listed(db, list(KIND, kind), query.from)),
-            (None, None) => Box::new(query.from..applied),
+        let spans = spans(db, query);
+        let is_timely = |index: &u64| {
+            let behind = spans.partition_point(|span| span.end <= *index);
+            spans.get(behind).is_some_and(|span| span.contains(index))
+        };
+        let list = match (&query.mentions, &query.kind) {
+            (Some(mention), _) => Some(list(MENTION, mention)),
+            (None, Some(kind)) => Some(list(KIND, kind)),
+            (None, None) => None,
+        };
+        let indices: Box<dyn Iterator<Item = u64>> = match list {
+            Some(list) => Box::new(listed(db, list, query.from).filter(is_timely)),
+            None => Box::new(spans.iter().cloned().flatten()),
         };
         let mut cache = RecordCache::default();
         let mut found = Vec::new();
@@ -511,65 +525,16 @@ fn catch_panic<R>(with: impl FnOnce() -> R) -> Result<R, String> {
     catch_unwind(AssertUnwindSafe(with)).map_err(|panic| panic_text(panic.as_ref()).to_owned())
 }
 
-/// The index entries that a run of records adds.
-#[derive(Default)]
-struct IndexUpdate {
-    batch: Batch,
-    lists: BTreeMap<Vec<u8>, Vec<u64>>,
-    last: Option<Place>,
-}
-
-impl IndexUpdate {
-    fn add(&mut self, entry: Entry<'_>) {
-        let place = entry.batch;
-        let is_near = |last: Place| {
-            last.segment == place.segment
-                && place.offset.saturating_sub(last.offset) < POSITION_SPACING_BYTES
-        };
-        if !self.last.is_some_and(is_near) {
-            self.last = Some(place);
-            let mut at = place.segment.to_be_bytes().to_vec();
-            at.extend_from_slice(&place.offset.to_be_bytes());
-            self.batch.insert(key(vec![BATCH_AT], place.first), at);
-        }
-        let Ok(parsed) = serde_json::from_slice::<Value>(entry.record) else {
-            return;
-        };
-        if let Some(kind) = kind_of(&parsed) {
-            self.note(list(KIND, kind), entry.index);
-        }
-        // A record of a later version does not parse: only its kind is indexed.
-        if let Ok(record) = serde_json::from_value::<Record>(parsed) {
-            for reference in references(&record.command) {
-                self.note(list(MENTION, &reference), entry.index);
-            }
-        }
-    }
-
-    fn into_batch(self, tree: &Frontier) -> Batch {
-        let mut batch = self.batch;
-        for (prefix, indices) in self.lists {
-            let first = indices.first().copied().unwrap_or_default();
-            let indices: Vec<u8> = indices.into_iter().flat_map(u64::to_be_bytes).collect();
-            batch.insert(key(prefix, first), indices);
-        }
-        batch.insert(APPLIED, &tree.size().to_be_bytes());
-        batch.insert(ROOT, &tree.root());
-        batch
-    }
-
-    fn note(&mut self, list: Vec<u8>, index: u64) {
-        let indices = self.lists.entry(list).or_default();
-        if indices.last() != Some(&index) {
-            indices.push(index);
-        }
-    }
-}
-
 /// The kind of a record: `command.type` of its JSON.
 #[must_use]
 pub fn kind_of(record: &Value) -> Option<&str> {
     record.get("command")?.get("type")?.as_str()
+}
+
+/// The time of a record: `at` of its JSON, also of a kind that this version does not know.
+#[must_use]
+pub fn time_of(record: &Value) -> Option<Timestamp> {
+    serde_json::from_value(record.get("at")?.clone()).ok()
 }
 
 #[cfg(test)]

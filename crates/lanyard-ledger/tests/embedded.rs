@@ -23,7 +23,7 @@ use lanyard_core::state::Refusal;
 use lanyard_core::task::Task;
 use lanyard_core::time::{Timestamp, Ttl};
 use lanyard_journal::Options;
-use lanyard_ledger::history::{Query, kind_of};
+use lanyard_ledger::history::{Query, kind_of, time_of};
 use lanyard_ledger::{Embedded, Settings};
 use lanyard_testkit::ids::Ids;
 use lanyard_testkit::world;
@@ -452,6 +452,76 @@ async fn an_answer_of_the_history_has_so_many_records_and_no_more() {
     }
     let (found, next) = ledger.history().query(&all);
     assert_eq!((found.len(), next), (1000, Some(1000)));
+}
+
+#[tokio::test]
+async fn r14_no_span_of_times_hides_a_record() {
+    let directory = tempfile::tempdir().unwrap();
+    // An hour back after the 100th record, for good.
+    let turns = Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let clock = {
+        let turns = Arc::clone(&turns);
+        move || {
+            let turn = turns.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            let behind = if turn < 100 { 0 } else { 3600 };
+            Timestamp::from_secs(NOW.as_secs() + turn - behind)
+        }
+    };
+    let settings = Settings::with_history(directory.path().join("history"));
+    let opened = Embedded::open(directory.path(), &settings, Arc::new(clock));
+    let ledger = opened.unwrap().0;
+    for bits in 0..200 {
+        ledger.commit(Command::Kill(order(bits))).await.unwrap();
+    }
+    while ledger.history().applied() < 200 {
+        ledger.history().want();
+        tokio::task::yield_now().await;
+    }
+    let times = |query: &Query| -> Vec<Timestamp> {
+        let (found, _) = ledger.history().query(query);
+        let read = found.into_iter().map(|(_, record)| {
+            let record = serde_json::from_slice(&record).unwrap();
+            time_of(&record).unwrap()
+        });
+        read.collect()
+    };
+    let all = Query {
+        limit: 1000,
+        ..Query::default()
+    };
+    let everything = times(&all);
+    assert_eq!(everything.len(), 200);
+    for bound in everything.iter().step_by(23) {
+        for (since, until) in [
+            (Some(*bound), None),
+            (None, Some(*bound)),
+            (Some(*bound), Some(*bound)),
+        ] {
+            for kind in [None, Some("kill".to_owned())] {
+                let query = Query {
+                    since,
+                    until,
+                    kind,
+                    ..all.clone()
+                };
+                let is_in = |at: &Timestamp| {
+                    since.is_none_or(|since| *at >= since) && until.is_none_or(|until| *at <= until)
+                };
+                let mut found = times(&query);
+                found.retain(is_in);
+                let mut expected = everything.clone();
+                expected.retain(is_in);
+                assert_eq!(found, expected, "{since:?} {until:?}");
+            }
+        }
+    }
+    // What is asked for is not found by looking at everything.
+    let first = Query {
+        until: everything.get(9).copied(),
+        since: everything.first().copied(),
+        ..all
+    };
+    assert!(times(&first).len() < 200, "{}", times(&first).len());
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use lanyard_core::count::{counted, verb_for};
 use lanyard_core::document::visible;
 use similar::{Algorithm, DiffTag, capture_diff_slices};
 
@@ -101,8 +102,13 @@ fn same_lines(lines: &[&str], shown: &mut Vec<String>) {
     if lines.len() <= 2 * CONTEXT_LINES && short {
         shown.extend(lines.iter().map(|line| format!("  {}", shown_line(line))));
     } else if !lines.is_empty() {
-        shown.push(format!("  … {} lines are the same", lines.len()));
+        shown.push(unchanged(lines.len(), "line"));
     }
+}
+
+fn unchanged(count: usize, what: &str) -> String {
+    let (count, are) = (count as u64, verb_for(count as u64, "is", "are"));
+    format!("  … {} {are} the same", counted(count, what))
 }
 
 fn is_long(line: &str) -> bool {
@@ -132,7 +138,7 @@ fn words(before: &str, after: &str, steps: &mut usize, shown: &mut Vec<String>) 
                 let text = tokens.concat();
                 let count = text.chars().count();
                 if count > 2 * CONTEXT_CHARS {
-                    shown.push(format!("  … {count} characters are the same"));
+                    shown.push(unchanged(count, "character"));
                 } else if count > 0 {
                     shown.push(format!("  {}", quoted(&text)));
                 }

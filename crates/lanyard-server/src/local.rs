@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use lanyard_core::count::{verb_for, word_for};
 use lanyard_core::document::{escaped, visible};
 use lanyard_core::id::KillId;
 use lanyard_core::kill::{Actor, KillOrder};
@@ -350,10 +351,10 @@ fn print(report: &KillReport) -> bool {
 
 /// The line for the leases that the report does not list: it lists those first that are furthest from dead.
 fn unlisted(count: u64) -> String {
-    let (leases, they) = match count {
-        1 => ("lease", "it is"),
-        _ => ("leases", "each is"),
-    };
+    let (leases, they) = (
+        word_for(count, "lease"),
+        verb_for(count, "it is", "each is"),
+    );
     format!("and {count} more {leases}: {they} at least as far revoked as the last one above")
 }
 

@@ -118,7 +118,11 @@ macro_rules! ids {
                 text.parse().map_err(serde::de::Error::custom)
             }
         }
-    )*};
+    )*
+
+        /// Each kind of id, by the letter before its dash, with its name and article.
+        const KINDS: &[(&str, &str)] = &[$(($prefix, $article)),*];
+    };
 }
 
 ids! {
@@ -142,9 +146,52 @@ ids! {
     DecisionId = "D", "a decision";
 }
 
+/// Whether a text is an id, of whichever kind, in either case.
+#[must_use]
+pub fn is_id(text: &str) -> bool {
+    let parts = text.split_once('-');
+    parts.is_some_and(|(prefix, digits)| kind(prefix).is_some() && decode(digits).is_some())
+}
+
+/// Why a text that is written as an id is none: a letter of a kind, a dash, and letters and digits
+/// that are too few, too many or wrong. Of a text of another form, nothing.
+#[must_use]
+pub fn miswritten(text: &str) -> Option<ParseIdError> {
+    let (prefix, digits) = text.split_once('-')?;
+    let (prefix, expected) = kind(prefix)?;
+    let is_written_as_one = digits.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    (is_written_as_one && decode(digits).is_none()).then(|| ParseIdError {
+        expected,
+        prefix,
+        found: text.chars().take(64).collect(),
+    })
+}
+
+fn kind(prefix: &str) -> Option<(&'static str, &'static str)> {
+    let mut kinds = KINDS.iter();
+    kinds
+        .find(|(known, _)| known.eq_ignore_ascii_case(prefix))
+        .copied()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn n18_a_miswritten_id_is_told_from_an_id_and_from_a_name() {
+        let id = KillId::from_bits(7).to_string();
+        assert!(is_id(&id) && is_id(&id.to_ascii_lowercase()));
+        assert_eq!(miswritten(&id), None);
+        for text in ["K-XXXX", "k-", "K-ZZZZZZZZZZZZZZZZZZZZZZZZZZ", &id[..27]] {
+            assert!(!is_id(text), "{text}");
+            let why = miswritten(text).unwrap();
+            assert_eq!((why.expected, why.prefix), ("a kill order", "K"), "{text}");
+        }
+        for text in ["TICKET-7", "kill", "", "-", "Z-01", "K-a b", "production"] {
+            assert!(!is_id(text) && miswritten(text).is_none(), "{text}");
+        }
+    }
 
     #[test]
     fn an_id_survives_printing_and_parsing() {

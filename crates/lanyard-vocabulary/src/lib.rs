@@ -5,6 +5,7 @@
 
 pub mod agent;
 pub mod caller;
+pub mod count;
 pub mod digest;
 pub mod id;
 pub mod identity;

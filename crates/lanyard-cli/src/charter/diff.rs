@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use lanyard_core::charter::{Change, Effect, diff};
+use lanyard_core::count::counted;
 use serde_json::{Value, json};
 
 use super::files::{self, Declared};
@@ -60,7 +61,9 @@ pub(crate) fn run(global: &Global, asked: &Diff) -> Result<(), Outcome> {
     let widenings = count(Effect::Widening);
     let narrowings = count(Effect::Narrowing);
     global.note(format_args!(
-        "{widenings} widenings, {narrowings} narrowings"
+        "{}, {}",
+        counted(widenings as u64, "widening"),
+        counted(narrowings as u64, "narrowing")
     ));
     if widenings > 0 {
         Err(Outcome::Negative)

@@ -4,6 +4,7 @@ use std::io::Read as _;
 use std::path::PathBuf;
 
 use clap::Args;
+use lanyard_core::count::{counted, verb_for};
 use lanyard_core::document::{print, render};
 
 use super::files;
@@ -43,7 +44,11 @@ pub(crate) fn run(asked: &Fmt) -> Result<(), Outcome> {
         }
     }
     if asked.check && otherwise > 0 {
-        eprintln!("{otherwise} files are laid out otherwise");
+        let files = counted(otherwise, "file");
+        eprintln!(
+            "{files} {} laid out otherwise",
+            verb_for(otherwise, "is", "are")
+        );
         return Err(Outcome::Negative);
     }
     Ok(())

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use lanyard_client::{Client, v1};
 use lanyard_core::charter::{Charter, Name, World, parse_with};
+use lanyard_core::count::{counted, verb_for};
 use lanyard_core::document::{Code, Diagnostic, Severity, Span};
 use lanyard_core::time::Timestamp;
 use lanyard_plan::PolicyFolder;
@@ -90,8 +91,12 @@ pub(crate) async fn run(global: &Global, asked: &Lint) -> Result<(), Outcome> {
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     let (sound, all) = (linted.iter().filter(|file| file.is_sound()), linted.len());
     global.note(format_args!(
-        "{} of {all} charters hold together: {errors} errors, {warnings} warnings",
-        sound.count()
+        "{} of {} {} together: {}, {}",
+        sound.count(),
+        counted(all as u64, "charter"),
+        verb_for(all as u64, "holds", "hold"),
+        counted(errors as u64, "error"),
+        counted(warnings as u64, "warning")
     ));
     if errors > 0 || (asked.deny_warnings && warnings > 0) {
         return Err(Outcome::Negative);

@@ -8,10 +8,11 @@ use lanyard_core::approval::persons;
 use serde_json::{Value, json};
 
 use crate::Global;
-use crate::lease::shown;
+use crate::lease::{shown, subject};
 use crate::outcome::Outcome;
-use crate::output::{Output, Rows};
-use crate::terminal::Screen;
+use crate::output::Output;
+use crate::table::{Rows, key, prose, whole};
+use crate::terminal::{Screen, say};
 use crate::{span, text};
 
 /// How long before its end a charter is named as one that ends.
@@ -45,7 +46,7 @@ pub(crate) async fn run(global: &Global, asked: &List) -> Result<(), Outcome> {
         }
     }
     for problem in &listed.problems {
-        eprintln!("not in force: {}", text::line(problem));
+        say(format_args!("not in force: {}", text::line(problem)));
     }
     if listed.problems.is_empty() {
         Ok(())
@@ -55,8 +56,14 @@ pub(crate) async fn run(global: &Global, asked: &List) -> Result<(), Outcome> {
 }
 
 fn table(output: Output, charters: &[v1::Charter]) {
-    let mut rows = Rows::new(&[
-        "name", "agents", "autonomy", "grants", "ends", "owner", "revision",
+    let mut rows = Rows::of([
+        key("name"),
+        prose("agents", 3, 16),
+        prose("autonomy", 1, 24),
+        prose("grants", 5, 16),
+        whole("ends", 2),
+        prose("owner", 4, 14),
+        whole("revision", 6),
     ]);
     for charter in charters {
         let autonomy = charter.environment_details.iter();
@@ -69,7 +76,7 @@ fn table(output: Output, charters: &[v1::Charter]) {
         }
         rows.push([
             name,
-            charter.agents.join(", "),
+            agents(charter).join(", "),
             autonomy.join(", "),
             charter.grants.join(", "),
             charter.expire_time.map_or_else(|| "never".to_owned(), day),
@@ -86,6 +93,12 @@ fn short(revision: &str) -> &str {
     digits.get(..12).unwrap_or(digits)
 }
 
+/// The agents without their issuers, which `lanyard charter show` names.
+fn agents(charter: &v1::Charter) -> Vec<String> {
+    let agents = charter.agents.iter();
+    agents.map(|agent| subject(agent).to_owned()).collect()
+}
+
 fn day(moment: Time) -> String {
     shown(Some(moment)).chars().take(10).collect()
 }
@@ -97,16 +110,16 @@ fn technical(charter: &v1::Charter) -> String {
 
 /// Who can change what where: a row for each agent, environment and grant, and one for each place where nothing can be changed.
 fn matrix(output: Output, charters: &[v1::Charter]) {
-    let mut rows = Rows::new(&[
-        "agent",
-        "environment",
-        "autonomy",
-        "may change",
-        "people",
-        "owner",
+    let mut rows = Rows::of([
+        key("agent"),
+        key("environment"),
+        prose("autonomy", 3, 8),
+        whole("may change", 1),
+        whole("people", 2),
+        prose("owner", 4, 14),
     ]);
     for charter in charters {
-        for agent in &charter.agents {
+        for agent in agents(charter) {
             for place in &charter.environment_details {
                 let row = |change: String, people: String| {
                     [

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use lanyard_core::charter::{Charter, Name};
 use lanyard_core::command::{Asked, Command, Record};
+use lanyard_core::count::{counted, verb_for};
 use lanyard_core::digest::Digest;
 use lanyard_core::id::{DecisionId, PlanId, TaskId};
 use lanyard_core::identity::Method;
@@ -21,7 +22,7 @@ use lanyard_provider_github::sealed_plan::{self, Seals};
 use super::files::{self, Declared};
 use crate::Global;
 use crate::outcome::Outcome;
-use crate::output::Rows;
+use crate::table::{Rows, key, prose, whole};
 
 /// How many decisions of a kind are shown.
 const SHOWN: usize = 3;
@@ -141,7 +142,12 @@ pub(crate) fn run(global: &Global, asked: &Simulate) -> Result<(), Outcome> {
                 .push(made.id.to_string());
         }
     }
-    let mut rows = Rows::new(&["change", "decisions", "what", "for example"]);
+    let mut rows = Rows::of([
+        key("change"),
+        key("decisions"),
+        prose("what", 1, 20),
+        whole("for example", 2),
+    ]);
     for ((kind, why), ids) in &changed {
         let shown: Vec<&str> = ids.iter().take(SHOWN).map(String::as_str).collect();
         rows.push([
@@ -154,8 +160,8 @@ pub(crate) fn run(global: &Global, asked: &Simulate) -> Result<(), Outcome> {
     rows.print(global.output);
     let of = |kind| count.get(kind).copied().unwrap_or_default();
     eprintln!(
-        "{} decisions of {}: {} unchanged, {} deny to allow, {} allow to deny",
-        count.values().sum::<usize>(),
+        "{} of {}: {} unchanged, {} deny to allow, {} allow to deny",
+        counted(count.values().sum::<usize>() as u64, "decision"),
         charter.name,
         of("unchanged"),
         of("deny to allow"),
@@ -163,14 +169,16 @@ pub(crate) fn run(global: &Global, asked: &Simulate) -> Result<(), Outcome> {
     );
     if judge.missing > 0 {
         eprintln!(
-            "{} plans are not there any more, and are taken to pass the policies",
-            judge.missing
+            "{} {} not there any more, and {} taken to pass the policies",
+            counted(judge.missing as u64, "plan"),
+            verb_for(judge.missing as u64, "is", "are"),
+            verb_for(judge.missing as u64, "is", "are")
         );
     }
     if replay.unreadable > 0 {
         eprintln!(
-            "{} records are of another version and were passed over",
-            replay.unreadable
+            "passed over {} of another version",
+            counted(replay.unreadable, "record")
         );
     }
     if changed.is_empty() {

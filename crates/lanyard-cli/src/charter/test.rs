@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use lanyard_core::approval::persons;
 use lanyard_core::charter::{Charter, Position, World};
+use lanyard_core::count::{counted, verb_for};
 use lanyard_core::document::render;
 use lanyard_core::question::{Answer, ask};
 
@@ -64,7 +65,13 @@ pub(crate) fn run(asked: &Test) -> std::result::Result<(), Outcome> {
         .iter()
         .filter(|result| !result.wrong.is_empty())
         .count();
-    eprintln!("{} of {} cases hold", results.len() - failed, results.len());
+    let all = results.len() as u64;
+    let holds = verb_for(all, "holds", "hold");
+    eprintln!(
+        "{} of {} {holds}",
+        results.len() - failed,
+        counted(all, "case")
+    );
     if failed == 0 {
         Ok(())
     } else {
@@ -215,9 +222,11 @@ fn coverage(charter: &Charter, file: &Path, answers: &[Answer]) {
     }
     let left = parts.len() + unmet.len();
     println!(
-        "{}: {} of {all} parts are met by a case",
+        "{}: {} of {} {} met by a case",
         file.display(),
-        all - left
+        all - left,
+        counted(all as u64, "part"),
+        verb_for(all as u64, "is", "are")
     );
 }
 

@@ -9,6 +9,7 @@ use lanyard_proto::agent::v1;
 use super::{Check, files};
 use crate::Global;
 use crate::exec::{close, folder};
+use lanyard_core::count::counted;
 
 /// How long the agent has to say how it is.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -48,10 +49,10 @@ async fn running(name: &'static str, place: &Place) -> Check {
         Ok(Some(Ok(status))) => {
             let status = status.into_inner();
             let what = format!(
-                "{} as process {}, with {} tasks",
+                "{} as process {}, with {}",
                 status.version,
                 status.pid,
-                status.tasks.len()
+                counted(status.tasks.len() as u64, "task")
             );
             if status.version == own {
                 Check::ok(name, what)

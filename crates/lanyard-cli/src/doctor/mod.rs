@@ -12,7 +12,8 @@ use lanyard_client::Proxies;
 
 use crate::Global;
 use crate::outcome::Outcome;
-use crate::output::{Output, Rows};
+use crate::output::Output;
+use crate::table::Rows;
 use crate::terminal::{Colour, Screen};
 use crate::text;
 

@@ -2,11 +2,13 @@
 
 use clap::Args;
 use lanyard_client::{Client, v1};
+use lanyard_core::count::{counted, verb_for};
 
 use super::scope;
 use crate::lease::shown;
 use crate::outcome::Outcome;
-use crate::output::{Output, Rows};
+use crate::output::Output;
+use crate::table::{Rows, key, prose, whole};
 use crate::terminal::Screen;
 use crate::{Global, span};
 
@@ -32,19 +34,17 @@ pub(super) async fn run(global: &Global, mut client: Client, asked: List) -> Res
         global.output == Output::Table && Screen::columns(&std::io::stdout()).is_some();
     let is_nothing = |order: &&v1::KillOrder| order.reaches_nothing && order.lifted != "everything";
     let nothing = all.iter().filter(is_nothing).count();
-    table(all, !is_on_screen).print_fitted(global.output, &["scope", "reason"]);
+    table(all, !is_on_screen).print(global.output);
     if nothing > 0 {
         global.note(
             "an order that REACHES NOTHING may be mistyped: lanyard kill withdraw K-… --reason …",
         );
     }
     if hidden > 0 {
-        let (drills, are) = match hidden {
-            1 => ("drill", "is"),
-            _ => ("drills", "are"),
-        };
         global.note(format_args!(
-            "{hidden} {drills} {are} not listed: see --drills"
+            "{} {} not listed: see --drills",
+            counted(hidden as u64, "drill"),
+            verb_for(hidden as u64, "is", "are")
         ));
     }
     Ok(())
@@ -72,7 +72,13 @@ fn table(orders: Vec<v1::KillOrder>, is_whole: bool) -> Rows {
         }
         return rows;
     }
-    let mut rows = Rows::new(&["order", "state", "age", "scope", "reason"]);
+    let mut rows = Rows::of([
+        key("order"),
+        key("state"),
+        whole("age", 3),
+        prose("scope", 1, 16),
+        prose("reason", 2, 12),
+    ]);
     for order in orders {
         let mut over = scope(order.scope.clone());
         if order.roles() == v1::RoleFilter::ApplyOnly {
@@ -127,7 +133,7 @@ mod tests {
         texts.push("the agent opens tickets in a loop and nobody knows why yet".to_owned());
         for reason in texts {
             let rows = table(vec![order(&reason), order("short")], false);
-            let shown = rows.fitted(Some(80), &["scope", "reason"]);
+            let shown = rows.shown(Some(80));
             assert_eq!(shown.lines().count(), 3, "{shown}");
             for line in shown.lines() {
                 assert!(crate::text::width(line) <= 80, "{line}");

@@ -5,6 +5,7 @@ use std::io::Write as _;
 
 use clap::{Args, Subcommand, ValueEnum};
 use lanyard_client::{Client, ClientError, Context, v1};
+use lanyard_core::count::word_for;
 use lanyard_core::document::escaped;
 use serde_json::json;
 
@@ -356,7 +357,8 @@ fn prompt(
         prompt.push_str(&format!("  {count:>8}  {}\n", escaped(target)));
     }
     if let Some(more) = sorted.len().checked_sub(TARGETS_SHOWN).filter(|it| *it > 0) {
-        prompt.push_str(&format!("            at {more} more targets\n"));
+        let targets = word_for(more as u64, "target");
+        prompt.push_str(&format!("            at {more} more {targets}\n"));
     }
     for line in reached_by_name(looked, kind) {
         prompt.push_str(&format!("  {}\n", text::line(&line)));

@@ -11,6 +11,7 @@ use crate::outcome::Outcome;
 use crate::output::{Output, print_one};
 use crate::terminal::Screen;
 use crate::{Global, span, text};
+use lanyard_core::count::counted;
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Stage {
@@ -135,8 +136,7 @@ fn fields(rearm: &v1::Rearm) -> Vec<(&'static str, String)> {
         "not known dead",
         match rearm.open_leases {
             0 => "nothing".to_owned(),
-            1 => "1 lease of the order".to_owned(),
-            open => format!("{open} leases of the order"),
+            open => format!("{} of the order", counted(open, "lease")),
         },
     ));
     fields.push((

@@ -12,9 +12,11 @@ use super::{document, scope, stops};
 use crate::Global;
 use crate::lease::{shown, state as state_of};
 use crate::outcome::Outcome;
-use crate::output::{Output, Rows, print_one};
+use crate::output::{Output, print_one};
+use crate::table::{Rows, key, prose};
 use crate::terminal::Screen;
 use crate::text;
+use lanyard_core::count::{counted, verb_for, word_for};
 
 /// How long a watch goes on at most, where nothing else was said.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -252,7 +254,8 @@ fn verdict(report: &v1::WatchKillResponse, told: Told<'_>) -> String {
         format!(", live at worst until {}", shown(Some(at)))
     });
     format!(
-        "{id}: {dead} of {all} leases dead, NOT DEAD: {}{worst}; {stops}; follow with `lanyard kill watch {id} --wait 600`",
+        "{id}: {dead} of {} dead, NOT DEAD: {}{worst}; {stops}; follow with `lanyard kill watch {id} --wait 600`",
+        counted(all, "lease"),
         parts.join(", ")
     )
 }
@@ -292,7 +295,12 @@ fn print(output: Output, report: &v1::WatchKillResponse) {
     if open.is_empty() {
         return;
     }
-    let mut rows = Rows::new(&["lease", "target", "state", "why"]);
+    let mut rows = Rows::of([
+        key("lease"),
+        prose("target", 2, 8),
+        key("state"),
+        prose("why", 1, 12),
+    ]);
     for line in open.iter().take(LISTED) {
         let mut state = state_of(line.state()).to_owned();
         if line.collateral {
@@ -306,7 +314,7 @@ fn print(output: Output, report: &v1::WatchKillResponse) {
         ]);
     }
     println!();
-    rows.print_fitted(output, &["target", "why"]);
+    rows.print(output);
     let all = report.requested + report.acknowledged;
     let listed = open.len().min(LISTED) as u64;
     let more = all.saturating_sub(listed);
@@ -327,10 +335,10 @@ fn print(output: Output, report: &v1::WatchKillResponse) {
 
 /// The line for the leases that are not listed: those come first that are furthest from dead.
 fn unlisted(count: u64) -> String {
-    let (leases, they) = match count {
-        1 => ("lease", "it is"),
-        _ => ("leases", "each is"),
-    };
+    let (leases, they) = (
+        word_for(count, "lease"),
+        verb_for(count, "it is", "each is"),
+    );
     format!(
         "and {count} more {leases}: {they} at least as far revoked as the last one above; list all with -o json"
     )

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::{Denial, GrantRequest, Rule, Sayer};
 use crate::approval::{Requirement, Unsatisfiable};
 use crate::charter::{Charter, Grant, Rights, ToPlan};
+use crate::count::word_for;
 use crate::person::Person;
 use crate::plan::{Plan, PlanFormat, PlanReach, Risk};
 
@@ -53,8 +54,7 @@ pub(super) fn planned(
         [why, more @ ..] => {
             let more = match more.len() {
                 0 => String::new(),
-                1 => " (and another denial)".to_owned(),
-                many => format!(" (and {many} more denials)"),
+                many => format!(" (and {many} more {})", word_for(many as u64, "denial")),
             };
             let message = format!("a policy denies the plan: {why}{more}");
             let policy = rule.and_then(|rule| rule.policies.first());

@@ -4,6 +4,7 @@ use crate::action::{MAX_REPORTS_PER_TASK_PER_HOUR, Outcome, Report};
 use crate::approval::{ConsentError, Seen, Unusable};
 use crate::charter::{Budget, Name, Rate};
 use crate::command::{Command, Intent};
+use crate::count::{counted, verb_for};
 use crate::emergency::Emergency;
 use crate::enrolment::EnrolmentError;
 use crate::id::{ApprovalId, KillId, LeaseId, TaskId};
@@ -58,7 +59,11 @@ pub enum Refusal {
         until: Option<Timestamp>,
     },
     /// The agent has used up a mint rate of its charter.
-    #[error("the charter allows {} credentials within {}, and the agent has had them", .rate.count, .rate.per)]
+    #[error(
+        "the charter allows {} within {}, and the agent has had that",
+        counted(.rate.count.into(), "credential"),
+        .rate.per
+    )]
     TooFast {
         /// The rate that is used up.
         rate: Rate,
@@ -82,7 +87,11 @@ pub enum Refusal {
         why: Unusable,
     },
     /// The agent has as many requests waiting for people as its charter allows (T23).
-    #[error("{waiting} requests of {agent} wait for people under this charter, and {most} may")]
+    #[error(
+        "{} of {agent} {} for people under this charter, and {most} may",
+        counted((*waiting).into(), "request"),
+        verb_for((*waiting).into(), "waits", "wait")
+    )]
     TooManyRequests {
         /// The agent's name.
         agent: String,

@@ -2,6 +2,7 @@
 
 use crate::approval::Unusable;
 use crate::charter::{Budget, Name, Rate, Revision};
+use crate::count::counted;
 use crate::decide::{Denial, LimitReached, ReasonCode, Rule, not_in_force};
 use crate::time::Timestamp;
 
@@ -178,7 +179,11 @@ fn of_rate(rate: Rate) -> String {
 }
 
 fn of_budget(budget: Budget) -> String {
-    format!("{} credentials, {} in all", budget.mints, budget.time)
+    format!(
+        "{}, {} in all",
+        counted(budget.mints.into(), "credential"),
+        budget.time
+    )
 }
 
 /// The code of an approval that does not carry a request.

@@ -12,11 +12,9 @@ use lanyard_core::kill::EngagedOrder;
 use lanyard_core::scope::Scope;
 use lanyard_core::state::State;
 use lanyard_core::time::Timestamp;
-use lanyard_engine::Engine;
 use lanyard_engine::condition::Accepted;
 use lanyard_identity::Verified;
 use lanyard_ledger::Embedded;
-use lanyard_ledger::history::{History, MAX_RECORDS_PER_ANSWER};
 use lanyard_proto::v1;
 use lanyard_proto::v1::audit_service_server::AuditService;
 use tokio_stream::Stream;
@@ -24,14 +22,14 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::kill::sees_orders;
-use super::records::{self, Filters, Lookup, OUTCOMES, is_id};
+use super::records::{AskedNames, AskedRecords, Lookup};
 use super::{Services, parsed, text, time};
 use crate::identity::no_role;
 use crate::issuing::{Issuing, exceptions, pauses_of_everything};
 use crate::refusal;
 use crate::wire::hex;
 
-/// Records of one answer, where nothing else was asked for.
+/// Records that a tail reads at a time.
 const PAGE: usize = 100;
 /// How many orders that cover everything a status names.
 ///
@@ -151,7 +149,7 @@ impl AuditService for Services {
         let found = tokio::task::spawn_blocking(move || asked.found(&engine, ledger.history()));
         let found = found.await;
         let found = found.map_err(|_| Status::internal("the history could not be read"))?;
-        Ok(Response::new(found))
+        Ok(Response::new(found?))
     }
 
     async fn tail_records(
@@ -162,10 +160,33 @@ impl AuditService for Services {
         let place = self.0.watches.of_person(&viewer.identity)?;
         let ledger = Arc::clone(&self.0.ledger);
         let engine = Arc::clone(&self.0.engine);
-        let from = u64::try_from(request.into_inner().from_index);
-        let from = from.unwrap_or_else(|_| ledger.tree().0);
+        let request = request.into_inner();
+        let from = u64::try_from(request.from_index).ok();
+        let asked = AskedNames::of_tail(request)?;
+        let size = ledger.tree().0;
+        let (mut first, mut unknown_names) = (None, Vec::new());
+        // Without a word about what is wanted, the journal is followed whatever became of the
+        // history.
+        if !asked.is_everything() {
+            caught_up(&ledger, false).await?;
+            let (asked, engine, ledger) = (asked.clone(), Arc::clone(&engine), Arc::clone(&ledger));
+            let looked =
+                tokio::task::spawn_blocking(move || asked.before(&engine, ledger.history()));
+            let looked = looked.await;
+            let looked = looked.map_err(|_| Status::internal("the history could not be read"))?;
+            (first, unknown_names) = looked?;
+        }
+        let from = from.or(first).unwrap_or(size);
         // A page is as long as its records: few of them wait for the reader.
         let (events, stream) = tokio::sync::mpsc::channel(2);
+        if !unknown_names.is_empty() {
+            let records = Vec::new();
+            let told = v1::TailRecordsResponse {
+                records,
+                unknown_names,
+            };
+            events.try_send(Ok(told)).ok();
+        }
         // The task ends with its reader: a send fails once nobody listens, or nobody reads.
         tokio::spawn(async move {
             let _place = place;
@@ -175,13 +196,16 @@ impl AuditService for Services {
                     grown = ledger.grown(cursor.index()) => grown,
                     () = events.closed() => None,
                 };
-                let Some(durable) = grown else { return };
+                let Some(durable) = grown.filter(|_| !events.is_closed()) else {
+                    return;
+                };
                 let until = durable.min(cursor.index() + PAGE as u64);
                 let (engine, history) = (Arc::clone(&engine), Arc::clone(ledger.history()));
+                let asked = asked.clone();
                 let read = tokio::task::spawn_blocking(move || {
                     let (mut records, mut lookup) = (Vec::new(), Lookup::new(&engine, &history));
                     let read = cursor.read(until, |entry| {
-                        records.push(lookup.record(entry.index, entry.record))
+                        records.extend(asked.record(&mut lookup, (entry.index, entry.record)));
                     });
                     (cursor, read.map(|()| records))
                 });
@@ -189,8 +213,15 @@ impl AuditService for Services {
                     return;
                 };
                 cursor = back;
+                // Of a page without a record that is asked for, nothing is told.
+                if records.as_ref().is_ok_and(Vec::is_empty) {
+                    continue;
+                }
                 let event = records
-                    .map(|records| v1::TailRecordsResponse { records })
+                    .map(|records| v1::TailRecordsResponse {
+                        records,
+                        unknown_names: Vec::new(),
+                    })
                     .map_err(|error| Status::data_loss(error.to_string()));
                 let failed = event.is_err();
                 if events.send_timeout(event, UNREAD).await.is_err() || failed {
@@ -299,107 +330,4 @@ fn reason(reason: &Reason) -> v1::ConditionReason {
             Some(People::Two) => 2,
         },
     }
-}
-
-/// What a query asks for.
-struct AskedRecords {
-    mentions: Option<String>,
-    filters: Filters,
-    indices: Vec<u64>,
-    follow: bool,
-    from: u64,
-    most: usize,
-}
-
-impl AskedRecords {
-    fn of(request: v1::QueryRecordsRequest) -> Result<Self, Status> {
-        let given = |text: String| (!text.trim().is_empty()).then(|| text.trim().to_owned());
-        let size = usize::try_from(request.page_size).unwrap_or(0);
-        let outcome = given(request.outcome);
-        if let Some(asked) = outcome.as_deref().filter(|asked| !OUTCOMES.contains(asked)) {
-            let known = OUTCOMES.join(", ");
-            let why = format!("`{}` is none of {known}", asked.escape_debug());
-            return Err(refusal::invalid("outcome", why));
-        }
-        if request.indices.len() > MAX_RECORDS_PER_ANSWER {
-            let why = format!("names more than {MAX_RECORDS_PER_ANSWER} records");
-            return Err(refusal::invalid("indices", why));
-        }
-        let mentions = given(request.mentions);
-        if let Some(asked) = mentions
-            .as_deref()
-            .filter(|asked| request.follow && !is_id(asked))
-        {
-            let why = format!(
-                "`{}` is no id: only an id can be followed",
-                asked.escape_debug()
-            );
-            return Err(refusal::invalid("mentions", why));
-        }
-        // An id is printed in capitals, and read aloud in any case.
-        let mentions = mentions.map(|asked| match is_id(&asked) {
-            true => asked.to_ascii_uppercase(),
-            false => asked,
-        });
-        Ok(Self {
-            follow: request.follow && mentions.is_some(),
-            mentions,
-            filters: Filters {
-                since: request.since.map(|at| moment("since", at)).transpose()?,
-                until: request.until.map(|at| moment("until", at)).transpose()?,
-                who: given(request.who),
-                charter: given(request.charter),
-                environment: given(request.environment),
-                ticket: given(request.ticket),
-                outcome,
-                kind: given(request.kind),
-                bare: request.bare,
-            },
-            indices: request.indices,
-            from: match given(request.page_token) {
-                Some(token) => parsed("page_token", &token)?,
-                None => 0,
-            },
-            most: if size == 0 {
-                PAGE
-            } else {
-                size.min(MAX_RECORDS_PER_ANSWER)
-            },
-        })
-    }
-
-    fn found(&self, engine: &Engine, history: &History) -> v1::QueryRecordsResponse {
-        let mut lookup = Lookup::new(engine, history);
-        if !self.indices.is_empty() {
-            return v1::QueryRecordsResponse {
-                records: records::at(&mut lookup, &self.indices),
-                ..v1::QueryRecordsResponse::default()
-            };
-        }
-        if let Some(id) = self.mentions.as_deref().filter(|_| self.follow) {
-            let (records, is_all) = records::follow(&mut lookup, id, &self.filters);
-            return v1::QueryRecordsResponse {
-                records,
-                truncated: !is_all,
-                ..v1::QueryRecordsResponse::default()
-            };
-        }
-        let page = (self.from, self.most);
-        let mentions = self.mentions.as_deref();
-        let (records, next) = records::query(&mut lookup, mentions, &self.filters, page);
-        v1::QueryRecordsResponse {
-            records,
-            next_page_token: next.map_or_else(String::new, |next| next.to_string()),
-            truncated: false,
-        }
-    }
-}
-
-fn moment(field: &str, at: prost_types::Timestamp) -> Result<Timestamp, Status> {
-    let millis = u64::try_from(at.seconds)
-        .ok()
-        .and_then(|seconds| seconds.checked_mul(1000))
-        .and_then(|millis| millis.checked_add(u64::try_from(at.nanos / 1_000_000).ok()?));
-    let millis = millis.ok_or_else(|| refusal::invalid(field, "is before 1970, or no time"))?;
-    Ok(Timestamp::from_millis(millis))
 }

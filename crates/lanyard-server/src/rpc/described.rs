@@ -4,6 +4,7 @@ use lanyard_core::approval::{approvers, persons};
 use lanyard_core::charter::{
     ApprovalRule, Charter, Grant, Mode, Name, Outside, Prohibited, Role, Stated,
 };
+use lanyard_core::count::counted;
 use lanyard_core::decide::{Revisions, requirement};
 use lanyard_core::plan::Risk;
 use lanyard_proto::v1;
@@ -152,13 +153,13 @@ fn approval(rule: &ApprovalRule) -> String {
     let place = environment.map_or_else(|| "everywhere".to_owned(), |name| format!("in {name}"));
     let risk = rule.risk.map(|least| format!(" of {least} risk and above"));
     format!(
-        "{} {place}{}: {} of {}, for {} and {} session(s)",
+        "{} {place}{}: {} of {}, for {} and {}",
         rule.role,
         risk.unwrap_or_default(),
         persons(rule.people),
         approvers(&rule.from),
         rule.expires,
-        rule.uses
+        counted(rule.uses.into(), "session")
     )
 }
 
@@ -170,8 +171,9 @@ fn limits(charter: &Charter) -> Vec<String> {
         .collect();
     let budget = limits.budget.map(|budget| {
         format!(
-            "budget: {} credentials, {} in all, a task",
-            budget.mints, budget.time
+            "budget: {}, {} in all, a task",
+            counted(budget.mints.into(), "credential"),
+            budget.time
         )
     });
     let within = limits

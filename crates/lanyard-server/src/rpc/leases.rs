@@ -9,6 +9,7 @@ use lanyard_core::identity::Identity;
 use lanyard_core::kill::KillOrder;
 use lanyard_core::lease::{Lease, Seq, Stage};
 use lanyard_core::scope::AgentName;
+use lanyard_core::task::Task;
 use lanyard_core::time::Timestamp;
 use lanyard_engine::Engine;
 use lanyard_proto::v1;
@@ -56,7 +57,7 @@ pub(super) async fn list(
     let is_all = after.is_none() && next.is_none();
     // An agent is not told which names there are (T15).
     let unknown_names = if is_all && leases.is_empty() && whose.is_none() {
-        asked.unknown(engine).await
+        unknown(engine, asked.within).await
     } else {
         Vec::new()
     };
@@ -65,6 +66,13 @@ pub(super) async fn list(
         next_page_token: next.map(|place| place.to_string()).unwrap_or_default(),
         unknown_names,
     })
+}
+
+/// The names that nothing has, looked for on another thread.
+pub(super) async fn unknown(engine: &Arc<Engine>, within: Within) -> Vec<String> {
+    let engine = Arc::clone(engine);
+    let looked = tokio::task::spawn_blocking(move || within.unknown(&engine));
+    looked.await.unwrap_or_default()
 }
 
 /// Where a page begins: behind the place of this intent in the journal.
@@ -76,8 +84,7 @@ fn place(field: &str, token: &str) -> Result<Seq, Status> {
 /// Which leases are asked for.
 struct Asked {
     live_only: bool,
-    /// Each lease is in the reach of all of these.
-    within: Vec<KillOrder>,
+    within: Within,
 }
 
 impl Asked {
@@ -92,31 +99,47 @@ impl Asked {
             (&request.agent, AskedScope::Agent),
             (&request.task_id, AskedScope::Task),
         ];
-        let mut within = Vec::new();
-        for (name, of) in named.into_iter().filter(|(name, _)| !name.is_empty()) {
-            let scope = of(name.clone()).scope()?;
-            within.extend(engine.order_over(&scope));
-        }
+        let within = Within::all(engine, named)?;
         let live_only = request.live_only;
         Ok(Self { live_only, within })
     }
 
     fn is_about(&self, lease: &Lease) -> bool {
-        !(self.live_only && is_dead(lease)) && self.within.iter().all(|order| order.covers(lease))
+        let mut within = self.within.0.iter();
+        !(self.live_only && is_dead(lease)) && within.all(|order| order.covers(lease))
+    }
+}
+
+/// The names that a listing is narrowed by, each as a kill order takes it: what is listed is in the
+/// reach of them all.
+pub(super) struct Within(Vec<KillOrder>);
+
+impl Within {
+    /// # Errors
+    /// A name that is none.
+    pub(super) fn all<'a>(
+        engine: &Engine,
+        named: impl IntoIterator<Item = (&'a String, fn(String) -> AskedScope)>,
+    ) -> Result<Self, Status> {
+        let mut within = Vec::new();
+        for (name, of) in named.into_iter().filter(|(name, _)| !name.is_empty()) {
+            let scope = of(name.clone()).scope()?;
+            within.extend(engine.order_over(&scope));
+        }
+        Ok(Self(within))
     }
 
-    /// Why nothing is found, where that is for a name that nothing has. Every lease is looked at, on another thread.
-    async fn unknown(self, engine: &Arc<Engine>) -> Vec<String> {
-        let engine = Arc::clone(engine);
-        let looked = tokio::task::spawn_blocking(move || {
-            let orders = self.within.iter();
-            let unknown = orders.filter_map(|order| {
-                let radius = engine.blast_radius(&order.scope, order.roles, None);
-                radius.unknown_name
-            });
-            unknown.collect()
+    pub(super) fn covers_task(&self, task: &Task) -> bool {
+        self.0.iter().all(|order| order.covers_task(task))
+    }
+
+    /// Why nothing is found, where that is for a name that nothing has. Every lease is looked at.
+    pub(super) fn unknown(&self, engine: &Engine) -> Vec<String> {
+        let unknown = self.0.iter().filter_map(|order| {
+            let radius = engine.blast_radius(&order.scope, order.roles, None);
+            radius.unknown_name
         });
-        looked.await.unwrap_or_default()
+        unknown.collect()
     }
 }
 

@@ -3,6 +3,8 @@
 use lanyard_core::action::Report;
 use lanyard_core::approval::persons;
 use lanyard_core::command::{Command, Intent, Observation};
+use lanyard_core::count::{counted, verb_for, word_for};
+use lanyard_core::decide::Rule;
 use lanyard_core::drill::{Drill, DrillOutcome};
 use lanyard_core::enrolment::EnrolmentStep;
 use lanyard_core::id::LeaseId;
@@ -43,8 +45,9 @@ pub(super) fn of(command: &Command, task: Option<&Task>) -> String {
                 .map_or_else(String::new, |grant| format!(" {grant}"));
             let of = id.map_or_else(String::new, |id| format!(" in task {id}"));
             format!(
-                "{} was denied{what}{of}: {denial} [{decision}]",
-                called(agent)
+                "{} was {}{what}{of}: {denial} [{decision}]",
+                called(agent),
+                refused(denial.rule)
             )
         }
         Command::DenyMore {
@@ -58,8 +61,11 @@ pub(super) fn of(command: &Command, task: Option<&Task>) -> String {
             let by = charter
                 .as_ref()
                 .map_or_else(String::new, |it| format!(" by charter {it}"));
+            let times = counted((*count).into(), "time");
             format!(
-                "{who} was denied {count} more times{by}, by its {rule}: not recorded one by one"
+                "{who} {} {} {times} more{by} ({rule}): not recorded one by one",
+                if agent.is_some() { "was" } else { "were" },
+                refused(*rule)
             )
         }
         Command::BeginMint(intent) => began(intent, &agent),
@@ -76,16 +82,18 @@ pub(super) fn of(command: &Command, task: Option<&Task>) -> String {
         }
         Command::Stop { leases, cause } => {
             format!(
-                "{} of {agent} is being revoked: {}",
+                "{} of {agent} {} being revoked: {}",
                 named(leases),
+                verb_for(leases.len() as u64, "is", "are"),
                 cause_of(*cause)
             )
         }
         Command::Advance { progress } => advanced(progress, &agent),
         Command::Forget { leases } => {
             format!(
-                "{} left the books: nothing of it can be live",
-                named(leases)
+                "{} left the books: nothing of {} can be live",
+                named(leases),
+                verb_for(leases.len() as u64, "it", "them")
             )
         }
         Command::SubmitPlan {
@@ -112,7 +120,10 @@ pub(super) fn of(command: &Command, task: Option<&Task>) -> String {
             approval,
             by,
             reason,
-        } => format!("{} took the yes to {approval} back: {reason}", known(by)),
+        } => match task.is_some_and(|task| task.identity == *by) {
+            true => format!("{agent} took its request {approval} back: {reason}"),
+            false => format!("{} took the yes to {approval} back: {reason}", known(by)),
+        },
         Command::Recognize(operator) => seen(operator),
         Command::Kill(order) => killed(order),
         Command::WithdrawKill { kill, by, reason } => format!(
@@ -193,6 +204,15 @@ pub(super) fn of(command: &Command, task: Option<&Task>) -> String {
     }
 }
 
+/// What a charter forbids is denied; what it allows, and something else holds up, is refused.
+const fn refused(rule: Rule) -> &'static str {
+    if rule.is_refusal() {
+        "refused"
+    } else {
+        "denied"
+    }
+}
+
 /// What tells an identity from others of its issuer.
 fn known(identity: &Identity) -> String {
     identity.subject.clone()
@@ -230,10 +250,7 @@ fn named(leases: &[LeaseId]) -> String {
         .map(LeaseId::to_string)
         .collect();
     let more = leases.len().saturating_sub(named.len());
-    let leases = match leases {
-        [_] => "lease",
-        _ => "leases",
-    };
+    let leases = word_for(leases.len() as u64, "lease");
     match more {
         0 => format!("{leases} {}", named.join(", ")),
         more => format!("{leases} {} and {more} more", named.join(", ")),
@@ -281,8 +298,9 @@ fn advanced(progress: &[(LeaseId, Progress)], agent: &str) -> String {
             let leases: Vec<LeaseId> = many.iter().map(|(lease, _)| *lease).collect();
             let dead = many.iter().filter(|(_, how)| how.is_confirmed()).count();
             format!(
-                "the revocation of {} went on, {dead} are dead",
-                named(&leases)
+                "the revocation of {} went on, {dead} {} dead",
+                named(&leases),
+                verb_for(dead as u64, "is", "are")
             )
         }
     }
@@ -290,7 +308,8 @@ fn advanced(progress: &[(LeaseId, Progress)], agent: &str) -> String {
 
 fn planned(plan: &Plan, people: Option<u32>, agent: &str) -> String {
     let asks = people.map_or_else(String::new, |people| {
-        format!("; {} have to approve", persons(people))
+        let have = verb_for(people.into(), "has", "have");
+        format!("; {} {have} to approve", persons(people))
     });
     let approval = plan
         .approval
@@ -319,7 +338,7 @@ fn killed(order: &KillOrder) -> String {
         "{} killed {}{roles}: {} [{}]{evidence}{nothing}",
         actor(&order.by),
         order.scope,
-        order.reason,
+        why(&order.by, &order.reason, &evidence),
         order.id
     )
 }
@@ -333,6 +352,19 @@ fn seen(operator: &Operator) -> String {
         some => format!("the roles {}", some.join(", ")),
     };
     format!("{} was seen with {roles}", known(&operator.identity))
+}
+
+/// A breaker's reason names the breaker and its records, as the sentence about it does: each is
+/// said once.
+fn why<'a>(by: &Actor, reason: &'a str, evidence: &str) -> &'a str {
+    let Actor::Breaker { .. } = by else {
+        return reason;
+    };
+    let bare = reason.strip_prefix(&by.to_string());
+    let bare = bare.and_then(|rest| rest.strip_prefix(": "));
+    let bare = bare.unwrap_or(reason);
+    let records = bare.rfind(" (records ").filter(|_| !evidence.is_empty());
+    records.and_then(|at| bare.get(..at)).unwrap_or(bare)
 }
 
 /// The records that something rests on, in the form that `lanyard audit show` takes.
@@ -357,7 +389,7 @@ fn paused(pause: &Pause) -> String {
         "{} {what} {}{until}: {} [{}]{evidence}",
         actor(&pause.by),
         pause.reach,
-        pause.reason,
+        why(&pause.by, &pause.reason, &evidence),
         pause.id
     )
 }

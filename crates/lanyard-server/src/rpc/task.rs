@@ -22,7 +22,10 @@ use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::{Next, Services, duration, kill, next, parsed, request_id, text, time, timeline};
+use super::leases::{self, Within};
+use super::{
+    AskedScope, Next, Services, duration, kill, next, parsed, request_id, text, time, timeline,
+};
 use crate::refusal;
 use crate::watches::look_interval;
 
@@ -98,13 +101,19 @@ impl TaskService for Services {
         };
         let token = Some(request.page_token.as_str()).filter(|token| !token.is_empty());
         let mut place = token.map(task_place).transpose()?;
+        let is_first = place.is_none();
         let (engine, mut tasks, mut next) = (&self.0.engine, Vec::new(), None);
-        let shown = |task: &Task| {
-            let is = |asked: &str, found: &str| asked.is_empty() || asked == found;
-            is(&request.charter, task.charter.as_str())
-                && is(&request.environment, task.environment.as_str())
-                && is(&request.agent, &task.agent.0)
-        };
+        let within = Within::all(
+            engine,
+            [
+                (
+                    &request.environment,
+                    AskedScope::Environment as fn(String) -> AskedScope,
+                ),
+                (&request.charter, AskedScope::Charter),
+                (&request.agent, AskedScope::Agent),
+            ],
+        )?;
         // A look passes over so many tasks: the state is locked meanwhile, and kills go between two looks.
         loop {
             let looked = engine.query(|state| {
@@ -113,7 +122,7 @@ impl TaskService for Services {
                     None => Box::new(state.open_tasks(place)),
                 };
                 let looked = open.take(MAX_TASKS_PER_PAGE).map(|(place, entry)| {
-                    let task = shown(&entry.task).then(|| {
+                    let task = within.covers_task(&entry.task).then(|| {
                         let standing = Standing {
                             closed: false,
                             live: live_leases(state, entry.task.id),
@@ -143,9 +152,16 @@ impl TaskService for Services {
             }
         }
         let next = next.map(|(ends, id)| format!("{}.{id}", ends.as_millis()));
+        // An agent is not told which names there are (T15).
+        let unknown_names = if tasks.is_empty() && is_first && asker.is_none() {
+            leases::unknown(engine, within).await
+        } else {
+            Vec::new()
+        };
         Ok(Response::new(v1::ListTasksResponse {
             tasks,
             next_page_token: next.unwrap_or_default(),
+            unknown_names,
         }))
     }
 

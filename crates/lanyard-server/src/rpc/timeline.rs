@@ -4,8 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use lanyard_core::action::Report;
+use lanyard_core::approval::persons;
 use lanyard_core::command::{Command, Record};
+use lanyard_core::count::verb_for;
 use lanyard_core::id::TaskId;
+use lanyard_core::identity::Identity;
 use lanyard_core::lease::{Progress, StopCause};
 use lanyard_core::scope::Scope;
 use lanyard_core::task::Task;
@@ -125,13 +128,19 @@ fn collect(ledger: &Embedded, task: TaskId, reader: Reader) -> (Vec<v1::TaskEven
         }
     }
     let own = |id: &str| seen.contains(id);
+    let asker = records.values().find_map(|record| {
+        let Command::OpenTask { task: opened, .. } = &record.command else {
+            return None;
+        };
+        (opened.id == task).then(|| opened.identity.clone())
+    });
     let mut events = Vec::new();
     for (index, record) in records {
         // A record may name a plan of this task and be about another one: an agent that asks with a plan that is not its own.
         if !is_about(&record.command, task, &own) {
             continue;
         }
-        for (kind, text) in told(&record.command, reader, &own) {
+        for (kind, text) in told(&record.command, (reader, asker.as_ref()), &own) {
             events.push(v1::TaskEvent {
                 time: time(record.at),
                 index,
@@ -203,7 +212,7 @@ fn is_about(command: &Command, task: TaskId, own: &dyn Fn(&str) -> bool) -> bool
 )]
 fn told(
     command: &Command,
-    reader: Reader,
+    (reader, asker): (Reader, Option<&Identity>),
     own: &dyn Fn(&str) -> bool,
 ) -> Vec<(&'static str, String)> {
     let one = |kind, text| vec![(kind, text)];
@@ -233,8 +242,9 @@ fn told(
             plan, requirement, ..
         } => {
             let asks = requirement.as_ref().map(|needed| {
-                let people = lanyard_core::approval::persons(needed.people);
-                format!("; {people} have to approve")
+                let people = persons(needed.people);
+                let have = verb_for(needed.people.into(), "has", "have");
+                format!("; {people} {have} to approve")
             });
             let (id, risk) = (plan.id, plan.risk());
             let asks = asks.unwrap_or_default();
@@ -244,7 +254,7 @@ fn told(
             )
         }
         Command::Approve { .. } | Command::Reject { .. } | Command::Withdraw { .. } => {
-            decided(command, reader)
+            decided(command, reader, asker)
         }
         Command::Report(report) => one("action", reported(report)),
         Command::Kill(order) => one(
@@ -263,12 +273,16 @@ fn told(
     }
 }
 
-/// What people decided; to an agent, no more than that they did.
+/// What people decided, or the agent that asked them; to an agent, no more than that they did.
 #[expect(
     clippy::wildcard_enum_match_arm,
     reason = "of all that happens, this is decided by people"
 )]
-fn decided(command: &Command, reader: Reader) -> Vec<(&'static str, String)> {
+fn decided(
+    command: &Command,
+    reader: Reader,
+    asker: Option<&Identity>,
+) -> Vec<(&'static str, String)> {
     let (kind, what, by, said) = match command {
         Command::Approve {
             operator, comment, ..
@@ -276,6 +290,9 @@ fn decided(command: &Command, reader: Reader) -> Vec<(&'static str, String)> {
         Command::Reject {
             operator, reason, ..
         } => ("rejected", "approval denied", &operator.identity, reason),
+        Command::Withdraw { by, reason, .. } if asker == Some(by) => {
+            ("withdrawn", "request taken back", by, reason)
+        }
         Command::Withdraw { by, reason, .. } => ("withdrawn", "approval taken back", by, reason),
         _ => return Vec::new(),
     };

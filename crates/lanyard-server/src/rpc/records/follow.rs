@@ -8,12 +8,14 @@ use lanyard_core::lease::Seq;
 use lanyard_ledger::history::{MAX_RECORDS_PER_ANSWER, Query};
 use lanyard_proto::v1;
 
-use super::{Filters, Lookup, at, plain};
+use super::{Filters, Lookup, one};
 
 /// Ids whose records are followed from one id; with more of them the answer says that there is more.
 const IDS_FOLLOWED_PER_CALL: usize = 200;
-/// The records of an id, of what it gave rise to, and those that it rests on. Says whether that is all.
-pub(in crate::rpc) fn follow(
+
+/// The records of an id, of what it gave rise to, and those that it rests on, where the filters ask
+/// for them. Says whether that is all.
+pub(super) fn follow(
     lookup: &mut Lookup<'_>,
     id: &str,
     filters: &Filters,
@@ -49,28 +51,15 @@ pub(in crate::rpc) fn follow(
             records.insert(index, bytes);
         }
     }
-    let missing: Vec<u64> = evidence
-        .into_iter()
-        .filter(|at| !records.contains_key(at))
-        .collect();
-    let mut told: Vec<v1::AuditRecord> = at(lookup, &missing);
-    for (index, bytes) in &records {
-        let Ok(record) = serde_json::from_slice::<Record>(bytes) else {
-            told.push(plain(*index, bytes));
-            continue;
-        };
-        let is_in_time = filters.since.is_none_or(|since| record.at >= since)
-            && filters.until.is_none_or(|until| record.at <= until);
-        let (is_asked, about) = lookup.is_asked(&record, filters);
-        if is_in_time && is_asked {
-            told.push(lookup.told(*index, bytes, &record, about));
+    for place in evidence {
+        if !records.contains_key(&place) {
+            records.extend(one(lookup, place).map(|bytes| (place, bytes)));
         }
     }
-    if let Some(kind) = &filters.kind {
-        told.retain(|record| record.kind == *kind);
-    }
-    told.sort_by_key(|record| record.index);
-    (told, is_all)
+    let told = records
+        .iter()
+        .filter_map(|(index, bytes)| lookup.asked((*index, bytes), filters));
+    (told.collect(), is_all)
 }
 
 /// The records that a stop of this id names as its reason.
