@@ -1,5 +1,7 @@
 //! Policies that ask for more than there is: the plan is denied and not stored, and the daemon goes on.
 
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use anyhow::{Result, ensure};
@@ -117,4 +119,68 @@ fn s18_a_plan_that_is_denied_is_never_stored() -> Result<()> {
 
 fn files(folder: &Path) -> Result<usize> {
     Ok(std::fs::read_dir(folder)?.count())
+}
+
+// The cluster is not asked: a policy denies the plan before it is rehearsed.
+#[test]
+fn c15_a_policy_reads_a_manifest_in_the_namespace_of_its_grant() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let cluster = "{apiVersion: v1, kind: Config, current-context: c, contexts: [{name: c, context: {cluster: c, user: u}}], \
+        clusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}], users: [{name: u, user: {token: t}}]}";
+    let kubeconfig = directory.path().join("kubeconfig");
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&kubeconfig)?;
+    file.write_all(cluster.as_bytes())?;
+    let charters = directory.path().join("charters");
+    std::fs::create_dir_all(&charters)?;
+    let policy = "package p\nimport rego.v1\ndeny contains \"payments are closed\" if input.metadata.namespace == \"payments\"\n";
+    std::fs::write(charters.join("closed.rego"), policy)?;
+    let grants = "
+    - name: change-settings
+      role: apply
+      environments: [production]
+      kubernetes: {target: cluster, namespace: payments, rules: [{apiGroups: [''], resources: [configmaps], verbs: [get, create, patch]}]}
+  plans:
+    required: {role: apply, environments: [production]}
+    policies: [closed.rego]
+    formats: [manifests]
+  approvals:
+    - {when: {role: apply, environment: production}, people: 2}
+";
+    let targets = format!(
+        "cluster: {{kind: kubernetes, namespace: leases, kubeconfig: {}}}\n",
+        kubeconfig.display()
+    );
+    let charter = include_str!("both.yaml").trim_end().to_owned() + grants;
+    let stage = Stage::set_with(directory, &targets, &charter, &[])?;
+    let task = stage.task_of("both")?;
+    let plan = stage.directory.path().join("settings.yaml");
+    std::fs::write(
+        &plan,
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\n",
+    )?;
+    let file = plan.to_string_lossy();
+    let submit = [
+        "plan",
+        "submit",
+        &file,
+        "--task",
+        &task,
+        "--grant",
+        "change-settings",
+        "--summary",
+        "the colour",
+    ];
+    let denied = stage.agent.run(&submit)?;
+    ensure!(
+        denied
+            .stderr
+            .contains("a policy denies the plan: payments are closed"),
+        "{denied:?}"
+    );
+    Ok(())
 }

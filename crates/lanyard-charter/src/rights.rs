@@ -34,6 +34,15 @@ impl Rights {
         }
     }
 
+    /// The namespace that rights on a cluster are bound in.
+    #[must_use]
+    pub fn namespace(&self) -> Option<&str> {
+        match self {
+            Self::Kubernetes(grant) => Some(&grant.namespace),
+            Self::Token(_) | Self::Aws(_) | Self::Vault(_) | Self::GitHub(_) => None,
+        }
+    }
+
     /// True if the rights hand on secrets, which a person has to approve.
     pub(crate) fn hands_on_approved(&self) -> bool {
         match self {

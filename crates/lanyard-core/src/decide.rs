@@ -287,6 +287,7 @@ fn judged(revisions: Revisions<'_>, request: &GrantRequest<'_>) -> Result<Permit
     let current = under(revisions.in_force, request)?;
     let say = Sayer(revisions.in_force);
     let own = narrowed(&say, pinned, current)?;
+    plan::in_its_namespace(&say, &own, request)?;
     let risk = plan::risk(&own, request);
     let above = delegation::beneath((own, risk), current, request)?;
     let limits = tighter(&revisions.pinned.limits, &revisions.in_force.limits);

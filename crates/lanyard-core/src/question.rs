@@ -322,6 +322,8 @@ fn plan(charter: &Charter, question: &Question, now: Timestamp) -> Option<Plan> 
     } = question.plan.clone()?;
     let rule = charter.plans.as_ref();
     let taken = rule.and_then(|rule| rule.formats.first().copied());
+    let rights = charter.grants.get(&question.grant);
+    let rights = rights.map(|grant| &grant.rights);
     let (reach, judgement) = match read {
         Some((reach, judgement)) => (reach, judgement),
         None => (None, Judgement::unread(charter.policies_digest())),
@@ -330,6 +332,7 @@ fn plan(charter: &Charter, question: &Question, now: Timestamp) -> Option<Plan> 
         id: PlanId::from_bits(0),
         task: TaskId::from_bits(0),
         grant: question.grant.clone(),
+        namespace: rights.and_then(Rights::namespace).map(str::to_owned),
         format: format.or(taken).unwrap_or(PlanFormat::TerraformJson),
         digest: Digest::of(b""),
         size: 0,

@@ -84,6 +84,7 @@ fn planned(task: &Task, named: &[&str], reach: bool) -> Plan {
         id: PlanId::from_bits(0),
         task: task.id,
         grant: name("change"),
+        namespace: None,
         format: PlanFormat::Manifests,
         digest: Digest::of(b""),
         size: 0,
@@ -206,6 +207,29 @@ fn s41_what_rbac_calls_destructive_is_in_no_rule_unless_the_plan_names_it() {
     let unknown = asked(&charter, Some(&["delete jobs.batch"]), true).unwrap_err();
     assert_eq!(unknown.rule, Rule::Grants);
     assert!(unknown.message.contains("delete jobs.batch"), "{unknown}");
+}
+
+#[test]
+fn c15_a_plan_that_was_judged_for_another_namespace_is_submitted_again() {
+    let charter = cluster("").unwrap();
+    let judged_for = |namespace: Option<&str>| {
+        with(&charter, |task| {
+            Some(Plan {
+                namespace: namespace.map(str::to_owned),
+                ..planned(task, &[], true)
+            })
+        })
+    };
+    judged_for(Some("p")).unwrap();
+    // An earlier broker recorded none.
+    judged_for(None).unwrap();
+    let denial = judged_for(Some("q")).unwrap_err();
+    assert_eq!(denial.rule, Rule::Policies);
+    assert_eq!(
+        denial.message,
+        "policies judged the plan for namespace q, and grant change is for namespace p now"
+    );
+    assert_eq!(denial.next, "submit the plan again");
 }
 
 #[test]

@@ -113,6 +113,7 @@ impl Submission<'_> {
             id: PlanId::from_bits(engine.draw()?),
             task: task.id,
             grant: proposal.grant.clone(),
+            namespace: engine.namespace_of(task, &proposal.grant),
             format,
             digest: Digest::of(&content),
             size: u64::try_from(content.len()).unwrap_or(u64::MAX),
@@ -280,6 +281,13 @@ impl Engine {
                 None
             }
         }
+    }
+
+    /// The namespace that a grant on a cluster is for, by the charter in force.
+    fn namespace_of(&self, task: &Task, grant: &Name) -> Option<String> {
+        let charter = self.charters().in_force(&task.charter)?;
+        let rights = &charter.grants.get(grant)?.rights;
+        rights.namespace().map(str::to_owned)
     }
 
     /// What is allowed, after the plan is narrowed as far as a credential can be: what does not fit is the whole

@@ -23,6 +23,7 @@ mod tree;
 mod walls;
 mod written;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use lanyard_core::plan::{Effects, PlanFormat, PlanReach, Reading, Sensitive, Unjudged};
@@ -184,11 +185,15 @@ impl Document {
         }
     }
 
-    /// What policies are asked about, one after the other.
-    fn inputs(&self) -> Vec<&Value> {
+    /// What policies are asked about, one after the other: objects as the cluster gets them, in the grant's namespace where
+    /// they name none.
+    fn inputs(&self, namespace: Option<&str>) -> Vec<Cow<'_, Value>> {
         match &self.form {
-            Form::Terraform(plan) => vec![plan.json()],
-            Form::Manifests(manifests) => manifests.iter().map(|it| &it.json).collect(),
+            Form::Terraform(plan) => vec![Cow::Borrowed(plan.json())],
+            Form::Manifests(manifests) => {
+                let each = manifests.iter().map(|it| it.applied_to(namespace));
+                each.collect()
+            }
             Form::Text => Vec::new(),
         }
     }

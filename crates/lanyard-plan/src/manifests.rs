@@ -1,5 +1,7 @@
 //! Kubernetes manifests: YAML documents, or a JSON object, each one object or a list of objects.
 
+use std::borrow::Cow;
+
 use lanyard_core::document::{Node, Style, Value as Yaml, read_with_aliases};
 use lanyard_core::plan::{Effects, KubernetesObject, PlanReach, Reading, Sensitive};
 use serde::de::IgnoredAny;
@@ -59,6 +61,56 @@ const KINDS: &[(&str, &str, &str)] = &[
     ("StatefulSet", "apps", "statefulsets"),
 ];
 
+/// The kinds that clusters have by themselves and that are in no namespace: the kind and its group.
+const CLUSTER_KINDS: &[(&str, &str)] = &[
+    ("APIService", "apiregistration.k8s.io"),
+    ("CSIDriver", "storage.k8s.io"),
+    ("CSINode", "storage.k8s.io"),
+    ("CertificateSigningRequest", "certificates.k8s.io"),
+    ("ClusterRole", "rbac.authorization.k8s.io"),
+    ("ClusterRoleBinding", "rbac.authorization.k8s.io"),
+    ("ClusterTrustBundle", "certificates.k8s.io"),
+    ("CustomResourceDefinition", "apiextensions.k8s.io"),
+    ("DeviceClass", "resource.k8s.io"),
+    ("FlowSchema", "flowcontrol.apiserver.k8s.io"),
+    ("IPAddress", "networking.k8s.io"),
+    ("IngressClass", "networking.k8s.io"),
+    ("MutatingAdmissionPolicy", "admissionregistration.k8s.io"),
+    (
+        "MutatingAdmissionPolicyBinding",
+        "admissionregistration.k8s.io",
+    ),
+    (
+        "MutatingWebhookConfiguration",
+        "admissionregistration.k8s.io",
+    ),
+    ("Namespace", ""),
+    ("Node", ""),
+    ("PersistentVolume", ""),
+    ("PriorityClass", "scheduling.k8s.io"),
+    ("PriorityLevelConfiguration", "flowcontrol.apiserver.k8s.io"),
+    ("ResourceSlice", "resource.k8s.io"),
+    ("RuntimeClass", "node.k8s.io"),
+    ("SelfSubjectAccessReview", "authorization.k8s.io"),
+    ("SelfSubjectReview", "authentication.k8s.io"),
+    ("SelfSubjectRulesReview", "authorization.k8s.io"),
+    ("ServiceCIDR", "networking.k8s.io"),
+    ("StorageClass", "storage.k8s.io"),
+    ("SubjectAccessReview", "authorization.k8s.io"),
+    ("TokenReview", "authentication.k8s.io"),
+    ("ValidatingAdmissionPolicy", "admissionregistration.k8s.io"),
+    (
+        "ValidatingAdmissionPolicyBinding",
+        "admissionregistration.k8s.io",
+    ),
+    (
+        "ValidatingWebhookConfiguration",
+        "admissionregistration.k8s.io",
+    ),
+    ("VolumeAttachment", "storage.k8s.io"),
+    ("VolumeAttributesClass", "storage.k8s.io"),
+];
+
 pub(crate) fn kinds() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
     KINDS.iter().copied()
 }
@@ -66,8 +118,32 @@ pub(crate) fn kinds() -> impl Iterator<Item = (&'static str, &'static str, &'sta
 /// One object.
 #[derive(Debug, Clone)]
 pub(crate) struct Manifest {
-    /// As policies are asked about it, and as the cluster reads it.
+    /// As the cluster reads it.
     pub(crate) json: Value,
+}
+
+impl Manifest {
+    /// The object as the cluster gets it under a grant for this namespace: `kubectl` puts it there where it names none. Of a
+    /// kind that is not known, which may be of the whole cluster, the same is said: no grant for a namespace reaches beyond.
+    pub(crate) fn applied_to(&self, namespace: Option<&str>) -> Cow<'_, Value> {
+        let named = self.json.pointer("/metadata/namespace");
+        let names_none = named.is_none_or(|it| it.is_null() || it.as_str() == Some(""));
+        let Some(namespace) = namespace.filter(|_| names_none && !self.is_of_the_cluster()) else {
+            return Cow::Borrowed(&self.json);
+        };
+        let mut json = self.json.clone();
+        if let Some(metadata) = json.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.insert("namespace".to_owned(), Value::from(namespace));
+        }
+        Cow::Owned(json)
+    }
+
+    fn is_of_the_cluster(&self) -> bool {
+        let text = |at: &str| self.json.pointer(at).and_then(Value::as_str);
+        let version = text("/apiVersion").unwrap_or_default();
+        let group = version.rsplit_once('/').map_or("", |(group, _)| group);
+        text("/kind").is_some_and(|kind| CLUSTER_KINDS.contains(&(kind, group)))
+    }
 }
 
 /// Reads the documents of a file.

@@ -105,6 +105,59 @@ fn no_bucket_is_opened_to_everybody() {
     assert_eq!(judge(&[BUCKETS], &terraform("queue"), None).denied, [""; 0]);
 }
 
+// A grant for `payments` applies what names no namespace to `payments`: a rule about namespaces has to see that.
+#[test]
+fn c15_policies_read_an_object_in_the_namespace_that_it_is_applied_to() {
+    let policy = r#"package own
+import rego.v1
+deny contains msg if {
+    namespace := object.get(input.metadata, "namespace", "none")
+    msg := sprintf("%s %s is in %s", [input.kind, input.metadata.name, namespace])
+}"#;
+    let set = PolicySet::compile([("own.rego", policy)]).unwrap();
+    let object = |version: &str, kind: &str, metadata: &str| {
+        format!("apiVersion: {version}\nkind: {kind}\nmetadata: {{name: it{metadata}}}\n---\n")
+    };
+    let text = [
+        object("v1", "ConfigMap", ""),
+        object("v1", "Secret", ", namespace: ''"),
+        object("v1", "Service", ", namespace: null"),
+        object("v1", "Pod", ", namespace: other"),
+        object("acme.example/v1", "Widget", ""),
+        object("v1", "Namespace", ""),
+        object("rbac.authorization.k8s.io/v1", "ClusterRole", ""),
+        "apiVersion: v1\nkind: List\nitems: [{apiVersion: v1, kind: ServiceAccount, metadata: {name: it}}]\n".to_owned(),
+    ];
+    let document = Document::read(PlanFormat::Manifests, text.concat().as_bytes()).unwrap();
+    let said = |namespace: Option<&str>| {
+        let task = task(None);
+        let plan = Plan {
+            namespace: namespace.map(str::to_owned),
+            ..plan()
+        };
+        let context = Context {
+            task: &task,
+            plan: &plan,
+        };
+        set.judge(&document, context).denied
+    };
+    assert_eq!(
+        said(Some("payments")),
+        [
+            "ClusterRole it is in none",
+            "ConfigMap it is in payments",
+            "Namespace it is in none",
+            "Pod it is in other",
+            "Secret it is in payments",
+            "Service it is in payments",
+            "ServiceAccount it is in payments",
+            "Widget it is in payments",
+        ]
+    );
+    // A grant on anything but a cluster has no namespace.
+    assert!(said(None).contains(&"ConfigMap it is in none".to_owned()));
+}
+
 #[test]
 fn no_admin_port_is_open_to_everywhere() {
     let open = judge(&[PORTS], &terraform("open"), None).denied;

@@ -197,6 +197,7 @@ pub fn plan(task: &Task, format: PlanFormat) -> Plan {
         id: PlanId::from_bits(0),
         task: task.id,
         grant: name("change-queues"),
+        namespace: None,
         format,
         digest: Digest::of(b""),
         size: 0,

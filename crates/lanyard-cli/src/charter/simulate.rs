@@ -90,7 +90,17 @@ impl<'a> Judge<'a> {
         let whole = bytes.filter(|bytes| Digest::of(bytes) == plan.digest);
         let document = whole.and_then(|bytes| Document::read(plan.format, &bytes).ok());
         let judgement = match document {
-            Some(document) => Some(self.policies.judge(&document, Context { task, plan })),
+            Some(document) => {
+                // Objects without a namespace go where the proposed charter's grant is.
+                let grant = self.charter.grants.get(&plan.grant);
+                let namespace = grant.and_then(|grant| grant.rights.namespace());
+                let plan = Plan {
+                    namespace: namespace.map(str::to_owned),
+                    ..plan.clone()
+                };
+                let context = Context { task, plan: &plan };
+                Some(self.policies.judge(&document, context))
+            }
             None => plan.judged_by(self.charter.policies_digest()).cloned(),
         };
         self.missing += usize::from(judgement.is_none());

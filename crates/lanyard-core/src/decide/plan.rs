@@ -64,6 +64,27 @@ pub(super) fn planned(
     }
 }
 
+/// Objects without a namespace are applied to the grant's, and policies judged them there: a plan that was judged for one
+/// namespace is not applied to another.
+pub(super) fn in_its_namespace(
+    say: &Sayer<'_>,
+    rights: &Rights,
+    request: &GrantRequest<'_>,
+) -> Result<(), Denial> {
+    let judged = request.plan.and_then(|plan| plan.namespace.as_deref());
+    let (Some(judged), Some(now)) = (judged, rights.namespace()) else {
+        return Ok(());
+    };
+    if judged == now {
+        return Ok(());
+    }
+    let message = format!(
+        "policies judged the plan for namespace {judged}, and grant {} is for namespace {now} now",
+        request.grant
+    );
+    Err(say.no(Rule::Policies, None, message, "submit the plan again"))
+}
+
 /// A grant narrowed to its plan.
 pub(super) struct Narrowed {
     pub(super) rights: Rights,
@@ -218,6 +239,7 @@ mod tests {
             id: PlanId::from_bits(0),
             task: TaskId::from_bits(0),
             grant: "restart".parse().unwrap(),
+            namespace: None,
             format: PlanFormat::Text,
             digest: Digest::of(b""),
             size: 0,

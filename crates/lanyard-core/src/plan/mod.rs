@@ -45,6 +45,10 @@ pub struct Plan {
     pub task: TaskId,
     /// The apply grant that the plan is for.
     pub grant: Name,
+    /// The namespace of a Kubernetes grant at submission. Objects without a namespace are applied to that one, and policies
+    /// read them with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
     /// The format of the bytes.
     pub format: PlanFormat,
     /// The digest of the exact bytes.

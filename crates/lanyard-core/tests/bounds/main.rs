@@ -339,6 +339,7 @@ fn plan(books: &Books, task: &Task) -> Command {
             id: books.ids.plan(),
             task: task.id,
             grant: world::grant(TargetKind::Token),
+            namespace: None,
             format: PlanFormat::Text,
             digest: Digest::of(b"plan"),
             size: 4,

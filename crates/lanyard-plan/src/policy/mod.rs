@@ -239,7 +239,7 @@ impl PolicySet {
     ) -> Judgement {
         let began = monotonic_now().unwrap_or_default();
         let mut said = Said::of(document.secrets());
-        let inputs = document.inputs();
+        let inputs = document.inputs(context.plan.namespace.as_deref());
         if inputs.is_empty() {
             let message = "the plan has no form that rules can read".to_owned();
             said.risks.insert((Risk::High, message));

@@ -45,6 +45,7 @@ fn question() -> (Task, Plan) {
         id: PlanId::from_bits(1),
         task: task.id,
         grant: "move-tickets".parse().unwrap(),
+        namespace: None,
         format: PlanFormat::Text,
         digest: Digest::of(b"plan"),
         size: 4,
