@@ -1,5 +1,5 @@
 //! The arguments of a call, as models and their clients write them: what is left out as null or as an empty text, numbers with a
-//! fraction of zero or as text. Whatever else does not fit is refused by the name of its field.
+//! fraction of zero or as text, lists as text. Whatever else does not fit is refused by the name of its field.
 
 use rmcp::handler::server::tool::schema_for_input;
 use rmcp::model::JsonObject;
@@ -67,6 +67,10 @@ impl<'a> Field<'a> {
         self.takes("integer") && !self.takes("string")
     }
 
+    fn takes_lists_alone(&self) -> bool {
+        self.takes("array") && !self.takes("string")
+    }
+
     /// The value as the tool reads it; none where the field is as good as left out.
     fn fitted(&self, value: Value) -> Result<Option<Value>, Refused> {
         let is = match value {
@@ -75,6 +79,15 @@ impl<'a> Field<'a> {
                 if text.trim().is_empty() && !self.is_required && self.is_known() =>
             {
                 return Ok(None);
+            }
+            // Clients that write arguments as texts write what is missing, and lists, so too.
+            Value::String(text) if text.trim() == "null" && !self.takes("string") => {
+                return Ok(None);
+            }
+            Value::String(text) if self.takes_lists_alone() => {
+                let list: Option<Vec<Value>> = serde_json::from_str(&text).ok();
+                let list = list.ok_or_else(|| self.misfit("a text"))?;
+                return Ok(Some(Value::Array(list)));
             }
             Value::String(text) if self.takes_numbers_alone() => {
                 let number: Option<Number> = serde_json::from_str(text.trim()).ok();
@@ -194,6 +207,33 @@ mod tests {
         assert!(unknown.contains("unknown field `unknown`"), "{unknown}");
         let missing = given(&json!({"grant": null})).unwrap_err();
         assert!(missing.contains("missing field `grant`"), "{missing}");
+    }
+
+    // As clients send them whose models write every argument as a text.
+    #[test]
+    fn d38_what_is_missing_and_lists_are_read_from_texts() {
+        let plain = given(&json!({})).unwrap();
+        for name in ["wait", "actions"] {
+            let as_text = given(&json!({ name: "null" }));
+            assert_eq!(as_text.as_ref(), Ok(&plain), "{name}");
+        }
+        // A text of that word is a text.
+        let reason = given(&json!({"reason": "null"})).unwrap().reason;
+        assert_eq!(reason, given(&json!({"reason": " null "})).unwrap().reason);
+        assert!(reason.is_some());
+        let list = given(&json!({"actions": ["delete a", "delete b"]})).unwrap();
+        let as_text = given(&json!({"actions": "[\"delete a\", \"delete b\"]"}));
+        assert_eq!(as_text.as_ref(), Ok(&list));
+        assert_eq!(given(&json!({"actions": "[]"})).as_ref(), Ok(&plain));
+        for bad in ["[\"a\"", "{}", "a, b", "7"] {
+            let line = given(&json!({ "actions": bad })).unwrap_err();
+            assert!(
+                line.contains("`actions` is a text, and has to be a list"),
+                "{line}"
+            );
+        }
+        let line = given(&json!({"actions": "[7]"})).unwrap_err();
+        assert!(line.contains("`actions[0]`: "), "{line}");
     }
 
     #[test]
