@@ -119,6 +119,25 @@ fn d12_a_token_of_two_hundred_groups_comes_in_by_every_way() -> Result<()> {
     Ok(())
 }
 
+// No broker reads a head of this size, and none can answer it with a sentence.
+#[test]
+fn d12_a_token_that_no_request_can_carry_is_told_by_its_length() -> Result<()> {
+    let key = Key::fresh()?;
+    let stage = stage(&key, "groups")?;
+    let endless = key.token(&claims(&groups(1000))?);
+    assert!(endless.len() > 40_000);
+    let me = whoami(&stage, &endless)?;
+    assert_eq!(me.code, 4, "{me:?}");
+    let said = me.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = format!(
+        "not logged in: the token has {} bytes, and no request carries more than 30720: have its issuer put fewer groups and \
+         claims into it",
+        endless.len()
+    );
+    assert!(said.contains(&line), "{said}");
+    Ok(())
+}
+
 #[test]
 fn d13_whoever_logs_in_without_a_role_is_told_why() -> Result<()> {
     let (key, held) = (Key::fresh()?, Key::fresh()?);

@@ -13,6 +13,16 @@ use crate::identity::Identity;
 use crate::proof::{Aim, ProofKey};
 use crate::secret::Token;
 
+/// The longest token that goes with a call, which has to fit into the head of a request: a broker reads 32 KiB, with the proof
+/// and all other fields in it, and cannot say why where a head is longer.
+///
+/// # Limit
+/// - for: a call of the broker
+/// - unit: bytes
+/// - beyond: the call is not made; the message says how long the token is, and what to do
+/// - test: `d12_a_token_that_no_request_can_carry_is_told_by_its_length`
+const MAX_CARRIED_TOKEN_BYTES: usize = 30 * 1024;
+
 /// What a call shows.
 pub(crate) enum Shown {
     /// A token that is used up by it.
@@ -74,6 +84,13 @@ impl Shows {
                 ("DPoP", token)
             }
         };
+        let bytes = token.expose().len();
+        if bytes > MAX_CARRIED_TOKEN_BYTES {
+            return Err(Status::unauthenticated(format!(
+                "the token has {bytes} bytes, and no request carries more than {MAX_CARRIED_TOKEN_BYTES}: have its issuer put \
+                 fewer groups and claims into it"
+            )));
+        }
         let header = Token::new(format!("{scheme} {}", token.expose()));
         let mut header = HeaderValue::from_str(header.expose())
             .map_err(|_| Status::unauthenticated("the identity token holds what no header can"))?;
