@@ -203,6 +203,70 @@ fn configured(lines: &str) -> Result<Stage> {
     Stage::configured(&[("hook.secret", &format!("whsec_{SECRET}\n"))], lines)
 }
 
+// What on-call does after a kill is told to others as well.
+#[test]
+fn u22_a_kill_that_is_taken_back_and_a_rearm_are_told_to_webhooks() -> Result<()> {
+    let (address, hears) = receiver()?;
+    let hook =
+        format!("webhooks: [{{name: chat, url: 'http://{address}/in', secret_file: hook.secret}}]");
+    let stage = configured(&hook)?;
+    let next = |kind: &str| {
+        // The receiver loses the first message, which is told again.
+        for (_, body) in hears.iter() {
+            let event: Value = serde_json::from_str(&body)?;
+            if event.get("type").and_then(Value::as_str) == Some(kind) {
+                return Ok(event);
+            }
+        }
+        anyhow::bail!("nothing of {kind} was heard")
+    };
+    let field = |event: &Value, at: &str| {
+        let found = event.pointer(at).and_then(Value::as_str).map(str::to_owned);
+        found.with_context(|| format!("no {at} in {event}"))
+    };
+    let nobody = ["kill", "--agent", "nobody", "--reason", "a typo", "--yes"];
+    stage.oncall.fails(10, &nobody)?;
+    let order = field(&next("kill.engaged")?, "/data/kill")?;
+    let withdraw = ["kill", "withdraw", &order, "--reason", "mistyped"];
+    stage.oncall.ok(&withdraw)?;
+    let withdrawn = next("kill.withdrawn")?;
+    assert_eq!(field(&withdrawn, "/data/kill")?, order);
+    assert_eq!(field(&withdrawn, "/data/reason")?, "mistyped");
+    assert!(field(&withdrawn, "/data/by")?.contains("oncall"));
+
+    stage.task()?;
+    let everything = [
+        "kill",
+        "--charter",
+        "ticket-router",
+        "--reason",
+        "it loops",
+        "--yes",
+    ];
+    stage.oncall.ok(&everything)?;
+    let order = field(&next("kill.engaged")?, "/data/kill")?;
+    let rearm = stage
+        .oncall
+        .ok(&["rearm", &order, "--reason", "rolled back"])?;
+    let proposed = next("rearm.proposed")?;
+    assert_eq!(field(&proposed, "/data/rearm")?, rearm);
+    assert_eq!(field(&proposed, "/data/kill")?, order);
+    assert_eq!(field(&proposed, "/data/reason")?, "rolled back");
+    stage
+        .daemon
+        .cli("oncall-two")?
+        .ok(&["rearm", &rearm, "--confirm"])?;
+    let confirmed = next("rearm.confirmed")?;
+    assert_eq!(field(&confirmed, "/data/rearm")?, rearm);
+    assert_eq!(field(&confirmed, "/data/kill")?, order);
+    assert!(field(&confirmed, "/data/by")?.contains("oncall-two"));
+    assert_eq!(
+        field(&confirmed, "/data/show")?,
+        format!("lanyard kill show {order}")
+    );
+    Ok(())
+}
+
 #[test]
 fn a_webhook_is_told_again_until_it_answers() -> Result<()> {
     let (address, hears) = receiver()?;

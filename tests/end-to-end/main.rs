@@ -37,6 +37,7 @@ mod listeners;
 mod listings;
 mod local_agent;
 mod login;
+mod machine;
 mod mcp;
 mod metadata;
 mod metrics;

@@ -465,6 +465,8 @@ mod tests {
             "acme/payments.git/info/lfs/objects/batch",
             "acme/payments/info/lfs",
             "ACME/payments.git/info/lfs/locks/verify",
+            // Where GitLab keeps what LFS names, and a part of it by its id.
+            "acme/payments.git/gitlab-lfs/objects/e7d49ee30cca10c4ff41247877d4257195014ff246cc876ed770b1a715e02158",
         ] {
             assert!(is_one_of("https://github.com", path), "{path}");
         }
