@@ -31,6 +31,11 @@ struct Code {
 }
 
 fn code() -> Result<Option<Code>> {
+    code_with(true)
+}
+
+/// A repository, with a program that stands for git-lfs, or without.
+fn code_with(stands_for_lfs: bool) -> Result<Option<Code>> {
     let there = |program: &str| {
         let mut command = std::process::Command::new(program);
         command.arg("--version").output().is_ok()
@@ -44,7 +49,10 @@ fn code() -> Result<Option<Code>> {
     let grants = GRANTS.replace("ADDRESS", &address.to_string());
     let authority = directory.path().join("dev-ca.pem");
     let path = std::env::var("PATH")?;
-    let path = format!("{}:{path}", git_lfs(directory.path())?);
+    let path = match stands_for_lfs {
+        true => format!("{}:{path}", git_lfs(directory.path())?),
+        false => path,
+    };
     let own = [
         ("PATH", path.as_str()),
         ("GIT_SSL_CAINFO", &*authority.to_string_lossy()),
@@ -197,6 +205,43 @@ fn b06_git_lfs_logs_in_with_the_task_or_says_what_keeps_it_from_that() -> Result
             assert!(!answer.stderr.contains("person:own"), "{answer:?}");
         }
     }
+    code.nobody_was_asked()
+}
+
+/// Pushes a file through git-lfs, and clones it: the login is that of the task, on each of the addresses that git-lfs makes.
+const LARGE: &str = "set -e; cd ~/src; git lfs install --skip-repo >/dev/null; git clone -q \"$1\" large; cd large; \
+                     git lfs track '*.bin' >/dev/null; echo large-one > a.bin; git add .gitattributes a.bin; \
+                     git commit -q -m large; git push -q origin HEAD:main >&2; git show HEAD:a.bin | head -1; cd ..; \
+                     git clone -q \"$1\" again >&2; cat again/a.bin";
+
+// C35: the real program, which asks for logins of `app.git/info/lfs` and of what the server names beneath.
+#[test]
+fn c35_git_lfs_itself_pushes_and_pulls_with_the_login_of_the_task() -> Result<()> {
+    let lfs = std::process::Command::new("git")
+        .args(["lfs", "version"])
+        .output();
+    if !lfs.is_ok_and(|said| said.status.success()) {
+        eprintln!("NOT RUN: there is no git-lfs");
+        return Ok(());
+    }
+    let Some(code) = code_with(false)? else {
+        return Ok(());
+    };
+    let url = code.url();
+    let pulled = code
+        .workshop
+        .ok(&[], "read-code", &code.script(LARGE, &url)?)?;
+    let pointer = "version https://git-lfs.github.com/spec/v1";
+    assert_eq!(pulled, format!("{pointer}\nlarge-one"));
+    let log = code.git.log();
+    for line in [
+        "POST /app.git/info/lfs/objects/batch lanyard 200",
+        "PUT /app.git/info/lfs/objects/",
+        "GET /app.git/info/lfs/objects/",
+    ] {
+        assert!(log.contains(line), "{line}: {log}");
+    }
+    assert!(!log.contains("person"), "{log}");
     code.nobody_was_asked()
 }
 

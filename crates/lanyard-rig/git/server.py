@@ -1,5 +1,5 @@
-"""Git over HTTPS: `git http-backend` behind basic authentication. The password is a token that the broker calls active, for this
-server's own URL, with the scope `code.read`, and `code.write` for a push.
+"""Git over HTTPS: `git http-backend` and the batch API of git-lfs behind basic authentication. The password is a token that the
+broker calls active, for this server's own URL, with the scope `code.read`, and `code.write` for a push.
 
 usage: server.py FOLDER PORT CERTIFICATE KEY AUTHORITY BROKER LANYARD CONTEXT; a line a request on stdout: METHOD PATH USER STATUS.
 """
@@ -17,6 +17,7 @@ import urllib.request
 folder, port, certificate, key, authority, broker, lanyard, context = sys.argv[1:]
 own = f"https://127.0.0.1:{port}"
 trust = ssl.create_default_context(cafile=authority)
+LFS = ".git/info/lfs/"
 
 
 def introspect(token):
@@ -45,12 +46,18 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         self.serve()
 
+    def do_PUT(self):
+        self.serve()
+
     def serve(self):
         path, _, query = self.path.partition("?")
-        scope = "code.write" if "git-receive-pack" in self.path else "code.read"
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        writes = "git-receive-pack" in self.path or self.command == "PUT"
+        scope = "code.write" if writes else "code.read"
         user, status = self.who(), 401
         if user and may(user[1], scope):
-            status = self.backend(path, query, user[0])
+            serve = self.lfs if LFS in path else self.backend
+            status = serve(path, query, user[0], body)
         else:
             self.send_response(401)
             self.send_header("WWW-Authenticate", 'Basic realm="code"')
@@ -64,8 +71,32 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return None
         return base64.b64decode(value).decode().split(":", 1)
 
-    def backend(self, path, query, user):
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+    def lfs(self, path, _query, _user, body):
+        """Objects lie in one folder, each under its id; there are no locks."""
+        repository, _, what = path.partition(LFS)
+        file = os.path.join(folder, f"lfs-{os.path.basename(what)}")
+        status, answer, kind = 404, b"{}", "application/vnd.git-lfs+json"
+        if self.command == "POST" and what == "objects/batch":
+            asked = json.loads(body)
+            action = asked["operation"]
+            href = f"{own}{repository}{LFS}objects/"
+            objects = [{**one, "actions": {action: {"href": href + one["oid"]}}} for one in asked["objects"]]
+            status, answer = 200, json.dumps({"transfer": "basic", "objects": objects}).encode()
+        elif self.command == "PUT" and what.startswith("objects/"):
+            with open(file, "wb") as kept:
+                kept.write(body)
+            status, answer = 200, b""
+        elif self.command == "GET" and os.path.exists(file):
+            with open(file, "rb") as kept:
+                status, answer, kind = 200, kept.read(), "application/octet-stream"
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+        return status
+
+    def backend(self, path, query, user, body):
         environment = {
             "PATH": os.environ["PATH"],
             "GIT_PROJECT_ROOT": folder,
