@@ -5,6 +5,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use anyhow::{Result, ensure};
+use lanyard_rig::Answer;
 use lanyard_tests::Stage;
 
 const PLAN: &str = r#"{"format_version":"1.2","resource_changes":[{"address":"terraform_data.x","type":"terraform_data","name":"x",
@@ -121,32 +122,27 @@ fn files(folder: &Path) -> Result<usize> {
     Ok(std::fs::read_dir(folder)?.count())
 }
 
-// The cluster is not asked: a policy denies the plan before it is rehearsed.
-#[test]
-fn c15_a_policy_reads_a_manifest_in_the_namespace_of_its_grant() -> Result<()> {
+/// A stage with a grant on settings in the namespace `payments` of a cluster that nobody reaches.
+fn on_a_cluster(policy: &str) -> Result<Stage> {
     let directory = tempfile::tempdir()?;
     let cluster = "{apiVersion: v1, kind: Config, current-context: c, contexts: [{name: c, context: {cluster: c, user: u}}], \
         clusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}], users: [{name: u, user: {token: t}}]}";
     let kubeconfig = directory.path().join("kubeconfig");
     let mut options = std::fs::OpenOptions::new();
-    let mut file = options
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&kubeconfig)?;
-    file.write_all(cluster.as_bytes())?;
+    let options = options.write(true).create_new(true).mode(0o600);
+    options.open(&kubeconfig)?.write_all(cluster.as_bytes())?;
     let charters = directory.path().join("charters");
     std::fs::create_dir_all(&charters)?;
-    let policy = "package p\nimport rego.v1\ndeny contains \"payments are closed\" if input.metadata.namespace == \"payments\"\n";
-    std::fs::write(charters.join("closed.rego"), policy)?;
+    let policy = format!("package p\nimport rego.v1\n{policy}\n");
+    std::fs::write(charters.join("own.rego"), policy)?;
     let grants = "
     - name: change-settings
       role: apply
       environments: [production]
-      kubernetes: {target: cluster, namespace: payments, rules: [{apiGroups: [''], resources: [configmaps], verbs: [get, create, patch]}]}
+      kubernetes: {target: cluster, namespace: payments, rules: [{apiGroups: [''], resources: [configmaps], verbs: [get, patch]}]}
   plans:
     required: {role: apply, environments: [production]}
-    policies: [closed.rego]
+    policies: [own.rego]
     formats: [manifests]
   approvals:
     - {when: {role: apply, environment: production}, people: 2}
@@ -156,31 +152,61 @@ fn c15_a_policy_reads_a_manifest_in_the_namespace_of_its_grant() -> Result<()> {
         kubeconfig.display()
     );
     let charter = include_str!("both.yaml").trim_end().to_owned() + grants;
-    let stage = Stage::set_with(directory, &targets, &charter, &[])?;
+    Stage::set_with(directory, &targets, &charter, &[])
+}
+
+/// Submits these manifests.
+fn submitted(stage: &Stage, manifests: &str) -> Result<Answer> {
     let task = stage.task_of("both")?;
     let plan = stage.directory.path().join("settings.yaml");
-    std::fs::write(
-        &plan,
-        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\n",
-    )?;
+    std::fs::write(&plan, manifests)?;
     let file = plan.to_string_lossy();
-    let submit = [
-        "plan",
-        "submit",
-        &file,
-        "--task",
-        &task,
-        "--grant",
-        "change-settings",
-        "--summary",
-        "the colour",
-    ];
-    let denied = stage.agent.run(&submit)?;
+    let submit = ["plan", "submit", &file, "--task", &task];
+    let more = ["--grant", "change-settings", "--summary", "the colour"];
+    stage.agent.run(&[&submit[..], &more].concat())
+}
+
+// The cluster is not asked: a policy denies the plan before it is rehearsed.
+#[test]
+fn c15_a_policy_reads_a_manifest_in_the_namespace_of_its_grant() -> Result<()> {
+    let closed =
+        "deny contains \"payments are closed\" if input.metadata.namespace == \"payments\"";
+    let stage = on_a_cluster(closed)?;
+    let settings = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\n";
+    let denied = submitted(&stage, settings)?;
+    let said = "a policy denies the plan: payments are closed";
+    ensure!(denied.stderr.contains(said), "{denied:?}");
+    Ok(())
+}
+
+// An agent that names very many objects must not put one of them where its approvers are shown nothing more.
+#[test]
+fn c14_what_a_session_can_do_is_shown_whole_or_the_plan_is_refused() -> Result<()> {
+    let stage = on_a_cluster("deny contains \"no\" if input.no")?;
+    let settings = |count: usize, length: usize| {
+        let object = |number| {
+            format!(
+                "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: s{number:0length$}}}\n---\n"
+            )
+        };
+        (0..count).map(object).collect::<String>()
+    };
+    let long = submitted(&stage, &settings(180, 240))?;
     ensure!(
-        denied
-            .stderr
-            .contains("a policy denies the plan: payments are closed"),
-        "{denied:?}"
+        long.stderr.contains("more than 32 KiB of what the session"),
+        "{long:?}"
     );
+    let taken = submitted(&stage, &settings(180, 50))?;
+    assert_eq!(taken.code, 0, "{taken:?}");
+    let waiting = stage.oncall.ok(&["-o", "name", "approval", "list"])?;
+    let shown = stage
+        .oncall
+        .json(&["approval", "show", waiting.trim()])?
+        .to_string();
+    for number in [0, 90, 179] {
+        let name = format!("s{number:050}");
+        // Among what changes, and among what the session can do.
+        assert!(shown.matches(&name).count() >= 2, "{name}: {shown}");
+    }
     Ok(())
 }

@@ -89,12 +89,34 @@ pub struct Narrowing {
     pub lacks: Vec<String>,
 }
 
+/// The longest description of what the session for a plan can do. Approvers read all of it.
+///
+/// # Limit
+/// - for: a plan
+/// - unit: bytes
+/// - beyond: the plan is refused when it is submitted
+/// - test: `c14_what_a_session_can_do_is_shown_whole_or_the_plan_is_refused`
+const MAX_SESSION_BYTES: usize = 32 * 1024;
+
 impl Narrowing {
-    /// The highest number of kept lines of each kind, and the longest kept line, in characters.
+    /// Says why no approver can be asked to read what the session can do.
+    #[must_use]
+    pub fn refused(&self) -> Option<String> {
+        let bytes: usize = self.gives.iter().map(String::len).sum();
+        (bytes > MAX_SESSION_BYTES).then(|| {
+            let most = MAX_SESSION_BYTES / 1024;
+            format!(
+                "its approvers would have to read more than {most} KiB of what the session for it can do, and nothing is left \
+                 out of what they read; split it"
+            )
+        })
+    }
+
+    /// The highest number of kept lines of what the session cannot do, and the longest kept line, in characters.
     const KEPT_LINES: usize = 40;
     const KEPT_LINE_CHARS: usize = 1000;
 
-    /// Cuts the lines to what a record may hold. The last line says how many are missing.
+    /// Cuts the lines of what the session cannot do to what a record may hold. The last line says how many are missing.
     #[must_use]
     pub fn kept(self) -> Self {
         let kept = |mut lines: Vec<String>| {
@@ -112,7 +134,7 @@ impl Narrowing {
             lines
         };
         Self {
-            gives: kept(self.gives),
+            gives: self.gives,
             withholds: kept(self.withholds),
             lacks: kept(self.lacks),
         }

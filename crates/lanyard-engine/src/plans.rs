@@ -13,7 +13,7 @@ use lanyard_core::identity::{Caller, Identity, Operator};
 use lanyard_core::ledger::CommitError;
 use lanyard_core::person::Person;
 use lanyard_core::plan::{
-    Effects, KubernetesObject, Narrowing, Plan, PlanFormat, PlanReach, Reading, Rehearsal,
+    Effects, KubernetesObject, Narrowing, Plan, PlanFormat, PlanReach, Reading, Rehearsal, Unjudged,
 };
 use lanyard_core::provider::{MintRequest, Rehearsed};
 use lanyard_core::state::TaskEntry;
@@ -145,6 +145,10 @@ impl Submission<'_> {
         let (requirement, requests) =
             match engine.weigh((task, sponsor), &mut plan, reading.reach, now) {
                 Ok(permit) => {
+                    if let Some(why) = permit.narrowing().and_then(Narrowing::refused) {
+                        let form = "short enough to be approved";
+                        return Err(Unjudged::Form { form, why }.into());
+                    }
                     plan.beyond = permit.beyond().map(str::to_owned);
                     plan.counted = Some(permit.risk());
                     plan.narrowing = permit.narrowing().cloned().map(Narrowing::kept);
