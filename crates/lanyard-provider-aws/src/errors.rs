@@ -227,6 +227,10 @@ fn denied(operation: &str, said: &str) -> (String, &'static str) {
         let what = "a policy of the organisation (SCP or RCP) denies it; ask whoever runs the organisation";
         return (what.to_owned(), "organisation");
     }
+    if has("vpc endpoint policy") {
+        let what = "the policy of the VPC endpoint on the way to AWS does not allow it; allow the action on the endpoint";
+        return (what.to_owned(), "endpoint-policy");
+    }
     if operation != ASSUME_ROLE {
         let what = if has("permissions boundary") {
             "the permissions boundary of the revoking principal does not allow it"
@@ -247,6 +251,11 @@ fn denied(operation: &str, said: &str) -> (String, &'static str) {
     };
     let what = if has("permissions boundary") {
         format!("the permissions boundary of the minting principal does not allow {action}")
+    } else if has("session policy") {
+        format!(
+            "the minting principal is a session whose own session policy does not allow {action}: give the broker a session without \
+             one, or a user's keys"
+        )
     } else if has("explicit deny") {
         format!(
             "a policy denies {action} explicitly: look at the role's trust policy and at those of the minting principal"
@@ -327,6 +336,48 @@ mod tests {
             "User: c4nary is not authorized to perform: sts:AssumeRole on resource: c4nary with an explicit deny in a service control policy: arn:aws:organizations::1:policy/o-1/service_control_policy/p-1",
             "policy of the organisation",
             "organisation",
+        ),
+        (
+            ASSUME_ROLE,
+            "AccessDenied",
+            "User: c4nary is not authorized to perform: sts:AssumeRole on resource: c4nary with an explicit deny in a resource control policy",
+            "policy of the organisation",
+            "organisation",
+        ),
+        (
+            ASSUME_ROLE,
+            "AccessDenied",
+            "User: c4nary is not authorized to perform: sts:AssumeRole on resource: c4nary because no VPC endpoint policy allows the sts:AssumeRole action",
+            "policy of the VPC endpoint",
+            "endpoint-policy",
+        ),
+        (
+            "iam:PutRolePolicy",
+            "AccessDenied",
+            "User: c4nary is not authorized to perform: iam:PutRolePolicy on resource: c4nary with an explicit deny in a VPC endpoint policy",
+            "policy of the VPC endpoint",
+            "endpoint-policy",
+        ),
+        (
+            ASSUME_ROLE,
+            "AccessDenied",
+            "User: c4nary is not authorized to perform: sts:AssumeRole on resource: c4nary because no session policy allows the sts:AssumeRole action",
+            "own session policy does not allow sts:AssumeRole",
+            "trust-policy",
+        ),
+        (
+            ASSUME_ROLE,
+            "AccessDenied",
+            "User: c4nary is not authorized to perform: sts:AssumeRole on resource: c4nary because no permissions boundary allows the sts:AssumeRole action",
+            "permissions boundary of the minting principal",
+            "trust-policy",
+        ),
+        (
+            ASSUME_ROLE,
+            "AccessDenied",
+            "User: c4nary is not authorized to perform: sts:AssumeRole on resource: c4nary with an explicit deny in an identity-based policy",
+            "denies sts:AssumeRole explicitly",
+            "trust-policy",
         ),
         (
             "iam:PutRolePolicy",
