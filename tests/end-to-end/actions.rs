@@ -212,7 +212,7 @@ fn u22_a_kill_that_is_taken_back_and_a_rearm_are_told_to_webhooks() -> Result<()
     let stage = configured(&hook)?;
     let next = |kind: &str| {
         // The receiver loses the first message, which is told again.
-        for (_, body) in hears.iter() {
+        for (_, body) in &hears {
             let event: Value = serde_json::from_str(&body)?;
             if event.get("type").and_then(Value::as_str) == Some(kind) {
                 return Ok(event);

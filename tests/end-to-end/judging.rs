@@ -184,7 +184,7 @@ fn c15_a_policy_reads_a_manifest_in_the_namespace_of_its_grant() -> Result<()> {
 fn c14_what_a_session_can_do_is_shown_whole_or_the_plan_is_refused() -> Result<()> {
     let stage = on_a_cluster("deny contains \"no\" if input.no")?;
     let settings = |count: usize, length: usize| {
-        let object = |number| {
+        let object = |number: usize| {
             format!(
                 "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: s{number:0length$}}}\n---\n"
             )
