@@ -244,7 +244,13 @@ fn u22_a_kill_that_is_taken_back_and_a_rearm_are_told_to_webhooks() -> Result<()
         "--yes",
     ];
     stage.oncall.ok(&everything)?;
-    let order = field(&next("kill.engaged")?, "/data/kill")?;
+    // The message that was lost on the way is told again, perhaps after later ones.
+    let order = loop {
+        let told = field(&next("kill.engaged")?, "/data/kill")?;
+        if told != order {
+            break told;
+        }
+    };
     let rearm = stage
         .oncall
         .ok(&["rearm", &order, "--reason", "rolled back"])?;

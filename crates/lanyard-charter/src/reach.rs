@@ -295,3 +295,29 @@ impl fmt::Display for KubernetesObject {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn c14_what_a_session_can_do_is_shown_whole_or_the_plan_is_refused() {
+        let of = |lines: usize, bytes: usize| Narrowing {
+            gives: vec!["x".repeat(bytes); lines],
+            withholds: vec!["y".repeat(bytes); lines],
+            lacks: Vec::new(),
+        };
+        let most = of(64, 512);
+        assert_eq!(most.refused(), None);
+        let kept = most.clone().kept();
+        assert_eq!(kept.gives, most.gives);
+        assert_eq!(
+            kept.withholds.last().map(String::as_str),
+            Some("and 24 more")
+        );
+        let one_line = of(1, 32 * 1024);
+        assert_eq!(one_line.clone().kept().gives, one_line.gives);
+        let refused = of(1, 32 * 1024 + 1).refused().unwrap_or_default();
+        assert!(refused.contains("more than 32 KiB"), "{refused}");
+    }
+}

@@ -134,7 +134,9 @@ fn unreached(error: ClientError, path: &Path) -> Outcome {
     let tried = context.as_ref().map_or("", Context::endpoint);
     let place = path.display();
     // A certificate is judged by what the context names, and by nothing else where it names something.
-    let remedy = if why.contains("UnknownIssuer") || why.contains("unknown issuer") {
+    // An authority of the same name and another key, as of a broker that was installed anew, is a bad signature.
+    let unknown = ["UnknownIssuer", "unknown issuer", "BadSignature"];
+    let remedy = if unknown.iter().any(|words| why.contains(words)) {
         format!(
             "; its certificate is of an authority that the context does not know: put the authority's PEM file into `ca_file` of {place}"
         )

@@ -267,6 +267,28 @@ async fn a_message_that_does_not_know_a_lease_yet_takes_nothing_away() {
     assert!(words.released.try_recv().is_err(), "nobody gave it back");
 }
 
+// The order is recorded before the leases that it ends: a message between the two has the order, and lists the leases.
+#[tokio::test]
+async fn an_order_over_the_task_ends_what_the_same_message_lists() {
+    let directory = tempfile::tempdir().unwrap();
+    let (task, mut words) = stage(&directory).await;
+    words.tell.send(state(&[], false, 6)).await.unwrap();
+    let asking = ask(&task);
+    words.asked.recv().await.unwrap();
+    words.answer.send(issued("L-1", 7)).await.unwrap();
+    assert_eq!(asking.await.unwrap().unwrap(), "L-1");
+    let mut killed = with_order(state(&["L-1"], false, 9), "K-1").unwrap();
+    for order in &mut killed.orders {
+        order.lifted = "nothing".into();
+        order.scope = Some(v1::Scope {
+            kind: Some(v1::scope::Kind::TaskId("T-1".into())),
+        });
+    }
+    words.tell.send(Ok(killed)).await.unwrap();
+    read(&task, "K-1").await;
+    assert!(task.held().is_empty());
+}
+
 #[tokio::test]
 async fn a_lease_that_a_newer_message_does_not_list_is_given_back_at_once() {
     let directory = tempfile::tempdir().unwrap();

@@ -165,6 +165,12 @@ impl Stops {
     }
 }
 
+/// Whether a kill order holds the whole task: every lease that the message knows is dead, listed or not.
+pub(super) fn is_held(message: &v1::WatchTaskResponse) -> bool {
+    let task = message.task.as_ref();
+    task.is_some_and(|task| message.orders.iter().any(|order| reaches(order, task)))
+}
+
 fn is_closed(message: &v1::WatchTaskResponse) -> bool {
     message.task.as_ref().is_none_or(|task| task.closed)
 }

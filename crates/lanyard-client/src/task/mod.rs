@@ -445,7 +445,11 @@ impl Shared {
     /// Takes what the broker has told: drops each lease that the message knows and does not list.
     pub(crate) fn told(&self, message: &v1::WatchTaskResponse) {
         let mut told = locked(&self.told);
-        told.live = message.live_lease_ids.iter().cloned().collect();
+        told.live = match contact::is_held(message) {
+            // The order is told at once, and each lease that it ends a moment later.
+            true => BTreeSet::new(),
+            false => message.live_lease_ids.iter().cloned().collect(),
+        };
         told.next_record = Some(message.next_record);
         self.drop_ended(&told);
     }
