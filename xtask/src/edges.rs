@@ -31,7 +31,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("lanyard-identity", &["lanyard-disk", "lanyard-vocabulary"]),
     ("lanyard-secret-file", &[]),
-    ("lanyard-charter-objects", &["lanyard-core"]),
+    (
+        "lanyard-charter-objects",
+        &["lanyard-charter", "lanyard-document", "lanyard-vocabulary"],
+    ),
     ("lanyard-aws-policy", &["lanyard-core"]),
     (
         "lanyard-provider-aws",
@@ -58,7 +61,15 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("lanyard-proto", &[]),
     ("lanyard-client", &["lanyard-proto", "lanyard-secret-file"]),
     ("lanyard-agent", &["lanyard-client", "lanyard-proto"]),
-    ("lanyard-mcp", &["lanyard-core", "lanyard-proto"]),
+    (
+        "lanyard-mcp",
+        &[
+            "lanyard-charter",
+            "lanyard-document",
+            "lanyard-proto",
+            "lanyard-vocabulary",
+        ],
+    ),
     (
         "lanyard-verifier",
         &["lanyard-identity", "lanyard-vocabulary"],

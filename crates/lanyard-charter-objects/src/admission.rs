@@ -142,7 +142,7 @@ fn cut(text: &str, characters: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use lanyard_core::document::Code;
+    use lanyard_document::Code;
 
     use super::*;
 

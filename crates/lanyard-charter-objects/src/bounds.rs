@@ -5,8 +5,10 @@
 
 use std::collections::BTreeSet;
 
-use lanyard_core::charter::{AgentRule, Charter, Name, SubjectPattern};
-use lanyard_core::document::{Code, escaped};
+use lanyard_charter::{AgentRule, Charter, SubjectPattern};
+use lanyard_document::Code;
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::text::escaped;
 
 use crate::finding::Finding;
 
@@ -142,7 +144,7 @@ fn list(names: &BTreeSet<Name>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use lanyard_core::charter::parse;
+    use lanyard_charter::parse;
     use lanyard_testkit::world;
 
     use super::*;
@@ -224,7 +226,7 @@ mod tests {
             issuer: issuer.to_owned(),
             subject,
             claims: std::collections::BTreeMap::new(),
-            at: lanyard_core::charter::Position { line: 1, column: 1 },
+            at: lanyard_document::Position { line: 1, column: 1 },
         };
         let own = AgentBound::service_accounts("https://a".to_owned(), &world::name("shop"));
         let exact = |text: &str| SubjectPattern::Exact(text.to_owned());

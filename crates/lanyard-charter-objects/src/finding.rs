@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use lanyard_core::charter::{Charter, Parsed, PolicyFiles, World, parse_with};
-use lanyard_core::document::{Code, Diagnostic, Severity, path_of, read};
+use lanyard_charter::{Charter, Parsed, PolicyFiles, World, parse_with};
+use lanyard_document::{Code, Diagnostic, Severity, path_of, read};
 
 /// A fault or an oddity of an object, and its field.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use lanyard_core::document::{Code, MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH};
+use lanyard_document::{Code, MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -195,8 +195,8 @@ fn write(value: &Value, text: &mut String) {
 
 #[cfg(test)]
 mod tests {
-    use lanyard_core::charter::{NoPolicies, parse};
-    use lanyard_core::document::{Node, Value as Yaml, read};
+    use lanyard_charter::{NoPolicies, parse};
+    use lanyard_document::{Node, Value as Yaml, read};
     use lanyard_testkit::world;
     use serde_json::json;
 
@@ -247,7 +247,7 @@ mod tests {
             of_charter(text(&object(&charter())), &world::world(), &NoPolicies).unwrap();
         assert_eq!(of_object.name, of_file.name);
         assert_eq!(of_object.limits, of_file.limits);
-        let lines = |charter: &lanyard_core::charter::Charter| {
+        let lines = |charter: &lanyard_charter::Charter| {
             let grants = charter.grants.values();
             let all = grants.map(|grant| (grant.name.clone(), grant.rights.lines()));
             all.collect::<Vec<_>>()

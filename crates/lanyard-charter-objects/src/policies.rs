@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use lanyard_core::document::{Node, Value, read};
+use lanyard_document::{Node, Value, read};
 
 /// The texts of the ConfigMaps that charters of one namespace name.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

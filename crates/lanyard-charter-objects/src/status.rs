@@ -1,6 +1,6 @@
 //! The status of an object: whether its charter is in force, and why.
 
-use lanyard_core::charter::Revision;
+use lanyard_vocabulary::revision::Revision;
 use serde_json::{Value, json};
 
 use crate::finding::Finding;
@@ -135,7 +135,7 @@ fn cut(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use lanyard_core::document::Code;
+    use lanyard_document::Code;
 
     use super::*;
 

@@ -1,8 +1,17 @@
-//! The part of a plan that charters refer to: its format and its risk.
+//! The part of a plan that charters refer to: its size, its format and its risk.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+
+/// The largest plan, in bytes.
+///
+/// # Limit
+/// - for: a plan
+/// - unit: bytes
+/// - beyond: the plan is refused while it is submitted
+/// - test: `t44_a_plan_over_the_limit_and_a_large_message_are_refused`
+pub const MAX_BYTES_PER_PLAN: usize = 4 * 1024 * 1024;
 
 /// The format of a plan's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

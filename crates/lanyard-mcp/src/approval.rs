@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use lanyard_core::id::{ApprovalId, TaskId};
+use lanyard_vocabulary::id::{ApprovalId, TaskId};
 use rmcp::model::{
     ElicitRequest, ElicitRequestParams, ElicitationAction, InputRequest, InputRequiredResult,
     ProtocolVersion,

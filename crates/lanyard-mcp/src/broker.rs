@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use lanyard_core::id::{ApprovalId, LeaseId, PlanId, TaskId};
 use lanyard_proto::MAX_CHUNK_BYTES;
 use lanyard_proto::agent::v1 as agent;
 use lanyard_proto::agent::v1::agent_service_client::AgentServiceClient;
@@ -12,6 +11,7 @@ use lanyard_proto::v1::plan_service_client::PlanServiceClient;
 use lanyard_proto::v1::submit_plan_request::Part;
 use lanyard_proto::v1::task_service_client::TaskServiceClient;
 use lanyard_proto::v1::{self, credential};
+use lanyard_vocabulary::id::{ApprovalId, LeaseId, PlanId, TaskId};
 use tonic::Request;
 use tonic::transport::Channel;
 

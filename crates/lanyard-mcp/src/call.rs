@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use lanyard_core::charter::Name;
-use lanyard_core::id::TaskId;
 use lanyard_proto::v1;
+use lanyard_vocabulary::id::TaskId;
+use lanyard_vocabulary::name::Name;
 use rmcp::RoleServer;
 use rmcp::model::InputResponses;
 use rmcp::service::RequestContext;

@@ -1,7 +1,7 @@
 //! Credentials, as far as models are told of them: what is asked for, and of which kind it is.
 
-use lanyard_core::charter::Name;
-use lanyard_core::id::{PlanId, TaskId};
+use lanyard_vocabulary::id::{PlanId, TaskId};
+use lanyard_vocabulary::name::Name;
 use schemars::JsonSchema;
 use serde::Serialize;
 

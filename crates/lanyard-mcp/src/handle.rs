@@ -1,6 +1,6 @@
 //! What a model gets instead of a credential: what it is called, and the lines by which tools get it themselves.
 
-use lanyard_core::charter::Name;
+use lanyard_vocabulary::name::Name;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -148,7 +148,7 @@ fn quoted(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use lanyard_core::id::{PlanId, TaskId};
+    use lanyard_vocabulary::id::{PlanId, TaskId};
 
     use super::*;
 

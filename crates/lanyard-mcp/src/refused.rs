@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lanyard_core::id::{ApprovalId, DecisionId, KillId, PlanId, TaskId};
+use lanyard_vocabulary::id::{ApprovalId, DecisionId, KillId, PlanId, TaskId};
 use schemars::JsonSchema;
 use serde::Serialize;
 use tonic::{Code, Status};

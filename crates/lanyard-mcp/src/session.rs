@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use lanyard_core::id::{PlanId, TaskId};
 use lanyard_proto::v1;
+use lanyard_vocabulary::id::{PlanId, TaskId};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::broker::Broker;

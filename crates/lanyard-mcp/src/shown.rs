@@ -2,7 +2,7 @@
 //!
 //! No answer of a broker is meant to hold a secret. If one does all the same, it ends here (T50, T53).
 
-use lanyard_core::document::visible;
+use lanyard_vocabulary::text::visible;
 
 /// How many characters of a text are shown.
 ///

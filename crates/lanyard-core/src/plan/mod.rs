@@ -12,19 +12,10 @@ use crate::id::{ApprovalId, PlanId, TaskId};
 use crate::time::Timestamp;
 
 pub use judgement::{Judgement, Reading, Unjudged};
-pub use lanyard_charter::plan::{PLAN_FORMATS, PlanFormat, Risk};
+pub use lanyard_charter::plan::{MAX_BYTES_PER_PLAN, PLAN_FORMATS, PlanFormat, Risk};
 pub use lanyard_charter::reach::{
     Arn, Effects, KubernetesObject, Named, Narrowing, PlanReach, Sensitive,
 };
-
-/// The largest plan, in bytes.
-///
-/// # Limit
-/// - for: a plan
-/// - unit: bytes
-/// - beyond: the plan is refused while it is submitted
-/// - test: `t44_a_plan_over_the_limit_and_a_large_message_are_refused`
-pub const MAX_BYTES_PER_PLAN: usize = 4 * 1024 * 1024;
 
 /// The result of a rehearsal at the target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,8 +1,8 @@
 //! `explain`: what a finding means, and why a decision came out as it did.
 
-use lanyard_core::document::{Code, nearest};
-use lanyard_core::id::{DecisionId, TaskId};
+use lanyard_document::{Code, nearest};
 use lanyard_proto::v1;
+use lanyard_vocabulary::id::{DecisionId, TaskId};
 use rmcp::model::ToolAnnotations;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

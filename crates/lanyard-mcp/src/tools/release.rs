@@ -1,6 +1,6 @@
 //! `release`: ends a task, or gives its credentials back.
 
-use lanyard_core::id::{LeaseId, TaskId};
+use lanyard_vocabulary::id::{LeaseId, TaskId};
 use rmcp::model::ToolAnnotations;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

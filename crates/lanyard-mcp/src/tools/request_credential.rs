@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use lanyard_core::charter::Name;
-use lanyard_core::id::{ApprovalId, LeaseId, PlanId, TaskId};
+use lanyard_vocabulary::id::{ApprovalId, LeaseId, PlanId, TaskId};
+use lanyard_vocabulary::name::Name;
 use rmcp::model::ToolAnnotations;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

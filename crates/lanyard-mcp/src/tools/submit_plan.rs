@@ -1,9 +1,9 @@
 //! `submit_plan`: says what an apply is going to do, before it does it.
 
-use lanyard_core::charter::Name;
-use lanyard_core::id::{ApprovalId, PlanId, TaskId};
-use lanyard_core::plan::MAX_BYTES_PER_PLAN;
+use lanyard_charter::plan::MAX_BYTES_PER_PLAN;
 use lanyard_proto::v1;
+use lanyard_vocabulary::id::{ApprovalId, PlanId, TaskId};
+use lanyard_vocabulary::name::Name;
 use rmcp::model::ToolAnnotations;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

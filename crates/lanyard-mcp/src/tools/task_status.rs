@@ -1,7 +1,7 @@
 //! `task_status`: how it is with a task.
 
-use lanyard_core::id::{ApprovalId, KillId, LeaseId, PlanId, TaskId};
 use lanyard_proto::v1;
+use lanyard_vocabulary::id::{ApprovalId, KillId, LeaseId, PlanId, TaskId};
 use rmcp::model::ToolAnnotations;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

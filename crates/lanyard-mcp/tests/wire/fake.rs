@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use lanyard_core::id::{DecisionId, KillId, LeaseId, PlanId, TaskId};
 use lanyard_mcp::{Door, Way};
 use lanyard_proto::agent::v1 as agent;
 use lanyard_proto::agent::v1::agent_service_server::{AgentService, AgentServiceServer};
@@ -13,6 +12,7 @@ use lanyard_proto::v1::charter_service_server::CharterServiceServer;
 use lanyard_proto::v1::plan_service_server::PlanServiceServer;
 use lanyard_proto::v1::task_service_server::TaskServiceServer;
 use lanyard_proto::v1::{self, credential};
+use lanyard_vocabulary::id::{DecisionId, KillId, LeaseId, PlanId, TaskId};
 use tempfile::TempDir;
 use tokio_stream::wrappers::UnixListenerStream;
 use tonic::metadata::AsciiMetadataValue;

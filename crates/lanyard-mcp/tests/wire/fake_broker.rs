@@ -2,12 +2,12 @@
 
 use std::pin::Pin;
 
-use lanyard_core::id::{ApprovalId, DecisionId, KillId, PlanId, TaskId};
 use lanyard_proto::v1::approval_service_server::ApprovalService;
 use lanyard_proto::v1::charter_service_server::CharterService;
 use lanyard_proto::v1::plan_service_server::PlanService;
 use lanyard_proto::v1::task_service_server::TaskService;
 use lanyard_proto::v1::{self, submit_plan_request};
+use lanyard_vocabulary::id::{ApprovalId, DecisionId, KillId, PlanId, TaskId};
 use tokio_stream::Stream;
 use tonic::{Code, Request, Response, Status, Streaming};
 

@@ -39,7 +39,7 @@ async fn everything(client: &mut Client) {
     for id in [&task, &plan["task_id"]] {
         client.call("task_status", json!({"task_id": id})).await;
     }
-    let decision = lanyard_core::id::DecisionId::from_bits(99).to_string();
+    let decision = lanyard_vocabulary::id::DecisionId::from_bits(99).to_string();
     let what = json!({"what": decision, "task_id": task});
     client.call("explain", what).await;
     client

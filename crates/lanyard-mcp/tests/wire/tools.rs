@@ -1,6 +1,6 @@
 //! Each tool, and what it refuses.
 
-use lanyard_core::id::{DecisionId, KillId, TaskId};
+use lanyard_vocabulary::id::{DecisionId, KillId, TaskId};
 use serde_json::{Value, json};
 
 use crate::client::{Client, opening, plan};
