@@ -252,7 +252,7 @@ pub fn near_names<'a>(
     most: usize,
 ) -> Vec<&'a str> {
     const SHORTEST_PART: usize = 3;
-    const MOST_BYTES_OF_A_LETTER: usize = 4;
+    const BYTES_OF_THE_WIDEST_LETTER: usize = 4;
     let found = found.trim().to_lowercase();
     let distance = |name: &str| {
         let name = name.to_lowercase();
@@ -261,7 +261,7 @@ pub fn near_names<'a>(
         let most = found.len().min(name.len()).max(3) / 3 + 1;
         // Most names are out of question by their length: nothing is measured that can be neither near nor a part.
         if !is_part
-            && found.len().abs_diff(name.len()) > most.saturating_mul(MOST_BYTES_OF_A_LETTER)
+            && found.len().abs_diff(name.len()) > most.saturating_mul(BYTES_OF_THE_WIDEST_LETTER)
         {
             return None;
         }
