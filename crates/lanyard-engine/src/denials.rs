@@ -4,6 +4,10 @@
 //! is journaled as a number, whenever there are twice as many as were journaled so far, so that a breaker sees a flood
 //! while it lasts, and at the end of the window. Whom no charter names gets no record at all: all of those are one number a minute.
 //!
+//! Refusals have tables and allowances of their own. An agent can be refused as often as it likes
+//! without doing anything that the charter forbids, so in one table with denials it would fill the
+//! allowance with refusals, and its denials would be numbers.
+//!
 //! Each charter has a table of its own, so that nobody but its own agents can fill it: what a `denied` breaker of a charter
 //! counts cannot be pushed out by agents of other charters, nor by those whom no charter names.
 
@@ -20,28 +24,29 @@ use parking_lot::Mutex;
 /// The window in which denials are counted.
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// Denials of one agent that are journaled one by one.
+/// Denials of one agent that are journaled one by one, and as many refusals besides.
 ///
 /// # Limit
-/// - for: an agent, over all charters and rules
+/// - for: an agent, over all charters and rules; denials and refusals each
 /// - unit: records a minute
 /// - beyond: denials are counted, and journaled as a number at each doubling and when the minute is over
 /// - test: `s05_denials_are_journaled_by_agent_first`
 pub const MAX_DENIALS_PER_AGENT_PER_MINUTE: u32 = 60;
 
-/// Bytes of denials of one agent that are journaled one by one: the agent chooses much of what is in one.
+/// Bytes of denials of one agent that are journaled one by one, and as many of refusals besides:
+/// the agent chooses much of what is in one.
 ///
 /// # Limit
-/// - for: an agent, over all charters and rules
+/// - for: an agent, over all charters and rules; denials and refusals each
 /// - unit: bytes a minute
 /// - beyond: denials are counted, as those beyond the number of records are
 /// - test: `s05_bytes_of_denials_are_bounded_by_agent`
 pub const MAX_DENIAL_BYTES_PER_AGENT_PER_MINUTE: u64 = 15_000;
 
-/// Denials under one charter that are journaled one by one.
+/// Denials under one charter that are journaled one by one, and as many refusals besides.
 ///
 /// # Limit
-/// - for: a charter
+/// - for: a charter; denials and refusals each
 /// - unit: records a minute
 /// - beyond: denials of each agent and rule are counted, and journaled as a number at each doubling from the first on
 /// - test: `s06_beyond_the_records_of_a_charter_an_agent_is_still_counted_by_itself`
@@ -50,7 +55,7 @@ pub const MAX_DENIALS_PER_CHARTER_PER_MINUTE: u32 = 1200;
 /// Agents and rules that are counted by themselves under one charter.
 ///
 /// # Limit
-/// - for: a charter
+/// - for: a charter; denials and refusals each
 /// - unit: agents and rules a minute
 /// - beyond: agents that come later are counted together by rule; breakers `per: charter` see them
 /// - test: `s06_a_full_table_of_one_charter_loses_nothing_of_another`
@@ -59,7 +64,7 @@ pub const MAX_COUNTED_DENIALS_PER_CHARTER: usize = 10_000;
 /// Agents whose records of denials are counted.
 ///
 /// # Limit
-/// - for: all agents together
+/// - for: all agents together; denials and refusals each
 /// - unit: agents a minute
 /// - beyond: denials of agents that come later are journaled as numbers
 /// - test: `s06_agents_beyond_those_with_records_of_their_own_are_counted`
@@ -96,9 +101,12 @@ pub enum Whose<'a> {
     Stranger,
 }
 
-/// Counts denials.
+/// Counts denials, and refusals apart from them.
 #[derive(Debug, Default)]
-pub struct DenialMeter(Mutex<Counts>);
+pub struct DenialMeter {
+    denials: Mutex<Counts>,
+    refusals: Mutex<Counts>,
+}
 
 #[derive(Debug, Default)]
 struct Counts {
@@ -204,6 +212,24 @@ impl Counts {
         }
         has_room
     }
+
+    fn over(&mut self, now: Timestamp, all: bool) -> Vec<Uncounted> {
+        let mut left = Vec::new();
+        for (charter, of_charter) in &mut self.charters {
+            let ended = of_charter
+                .counts
+                .extract_if(|_, count| all || count.is_over(now));
+            let untold = ended.filter(|(_, count)| count.seen > count.told);
+            left.extend(untold.map(|(of, mut count)| count.tell(charter.clone(), of)));
+        }
+        let is_empty = |it: &OfCharter| it.counts.is_empty() && now.since(it.since) >= WINDOW;
+        self.charters.retain(|_, it| !is_empty(it));
+        self.agents.retain(|_, it| now.since(it.since) < WINDOW);
+        if let Some(mut strangers) = self.strangers.take_if(|it| all || it.is_over(now)) {
+            left.push(strangers.tell(None, (None, Rule::NotInForce)));
+        }
+        left
+    }
 }
 
 impl DenialMeter {
@@ -214,12 +240,18 @@ impl DenialMeter {
         (denial, bytes): (&Denial, u64),
         now: Timestamp,
     ) -> Journaled {
-        let mut counts = self.0.lock();
         let Whose::Agent(agent, charter) = whose else {
+            let mut counts = self.denials.lock();
             let strangers = counts.strangers.get_or_insert(Count::none(now));
             strangers.seen = strangers.seen.saturating_add(1);
             return Journaled::Later;
         };
+        let of_its_kind = if denial.rule.is_refusal() {
+            &self.refusals
+        } else {
+            &self.denials
+        };
+        let mut counts = of_its_kind.lock();
         let of_charter = counts.charters.entry(charter.cloned());
         let of_charter = of_charter.or_insert_with(|| OfCharter {
             since: now,
@@ -256,21 +288,8 @@ impl DenialMeter {
 
     /// What the windows that are over have left to be journaled; all of them when `all`.
     pub fn over(&self, now: Timestamp, all: bool) -> Vec<Uncounted> {
-        let mut counts = self.0.lock();
-        let mut left = Vec::new();
-        for (charter, of_charter) in &mut counts.charters {
-            let ended = of_charter
-                .counts
-                .extract_if(|_, count| all || count.is_over(now));
-            let untold = ended.filter(|(_, count)| count.seen > count.told);
-            left.extend(untold.map(|(of, mut count)| count.tell(charter.clone(), of)));
-        }
-        let is_empty = |it: &OfCharter| it.counts.is_empty() && now.since(it.since) >= WINDOW;
-        counts.charters.retain(|_, it| !is_empty(it));
-        counts.agents.retain(|_, it| now.since(it.since) < WINDOW);
-        if let Some(mut strangers) = counts.strangers.take_if(|it| all || it.is_over(now)) {
-            left.push(strangers.tell(None, (None, Rule::NotInForce)));
-        }
+        let mut left = self.denials.lock().over(now, all);
+        left.extend(self.refusals.lock().over(now, all));
         left
     }
 }
@@ -368,6 +387,36 @@ mod tests {
         let other = Whose::Agent(&b, None);
         let other = meter.admits(other, (&denial(Rule::NotInForce), SMALL), START);
         assert_eq!(other, Journaled::One);
+    }
+
+    #[test]
+    fn s05_refusals_take_nothing_of_the_records_that_denials_have() {
+        let (meter, payments) = (DenialMeter::default(), name("payments"));
+        let (flooding, other) = (agent("flooding"), agent("other"));
+        let admits = |who: &AgentName, rule| {
+            let whose = Whose::Agent(who, Some(&payments));
+            meter.admits(whose, (&denial(rule), SMALL), START)
+        };
+        // Of one agent, by number and by bytes.
+        for rule in [Rule::Quota, Rule::Kill, Rule::Pause, Rule::AwaitsApproval] {
+            for _ in 0..MAX_DENIALS_PER_AGENT_PER_MINUTE {
+                admits(&flooding, rule);
+            }
+        }
+        for _ in 0..MAX_DENIALS_PER_AGENT_PER_MINUTE {
+            assert_eq!(admits(&flooding, Rule::Grants), Journaled::One);
+        }
+        assert_ne!(admits(&flooding, Rule::Limits), Journaled::One);
+        // Of a charter, whose agents together are refused more often than is journaled one by one.
+        for number in 0..2 * MAX_DENIALS_PER_CHARTER_PER_MINUTE {
+            admits(&agent(&number.to_string()), Rule::Quota);
+        }
+        assert_eq!(admits(&other, Rule::Grants), Journaled::One);
+        assert_ne!(admits(&other, Rule::Quota), Journaled::One);
+        // Neither kind loses any.
+        let left: u32 = meter.over(START, true).iter().map(|some| some.count).sum();
+        assert!(left > 0);
+        assert_eq!(meter.over(START, true), []);
     }
 
     #[test]
