@@ -215,7 +215,7 @@ impl State {
                 requirement,
                 requests,
             } => self.admit_plan(plan, requirement.as_ref().map(|_| *requests), now),
-            Command::Withdraw { approval, by, .. } => self.admit_withdrawal(*approval, by),
+            Command::Withdraw { approval, by, .. } => self.admit_withdrawal(*approval, (by, now)),
             Command::Report(report) => self.admit_report(report, now),
             Command::Approve {
                 approval,
@@ -430,7 +430,7 @@ impl State {
                 agent: task.agent.to_string(),
                 live,
                 most: intent.limits.live,
-                until: self.next_end(task),
+                until: self.leases.first_end(task),
             });
         }
         let seconds = intent.expires.since(now).as_secs();
@@ -445,18 +445,6 @@ impl State {
             Some((until, rate)) => Err(Refusal::TooFast { rate, until }),
             None => Ok(()),
         }
-    }
-
-    /// The time at which the first live lease of this agent and charter ends, looking at the newest
-    /// leases alone: an agent that is refused a thousand times a second must not make the writer
-    /// read all of its leases.
-    fn next_end(&self, task: &crate::task::Task) -> Option<Timestamp> {
-        const LEASES_READ: usize = 200;
-        let own = self.leases.newest(&task.identity).take(LEASES_READ);
-        let live = own.filter(|lease| {
-            lease.is_live() && lease.task.charter == task.charter && lease.task.agent == task.agent
-        });
-        live.map(|lease| lease.expires).min()
     }
 
     fn approved(

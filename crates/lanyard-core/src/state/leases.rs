@@ -8,6 +8,8 @@ use crate::charter::Name;
 use crate::id::{KillId, LeaseId, TaskId};
 use crate::identity::Identity;
 use crate::lease::{Awaits, Entry, Lease, Seq, Stage};
+use crate::scope::AgentName;
+use crate::task::Task;
 use crate::time::Timestamp;
 
 /// Every lease under which a credential may be live or must stay revoked.
@@ -24,6 +26,9 @@ pub struct Leases {
     deadlines: Deadlines,
     stopping: Stopping,
     live: usize,
+    /// The live leases of an agent under a charter, by their ends: whoever is over a limit is told
+    /// when the first of them ends, and an agent may have many identities.
+    ends: HashMap<(Name, AgentName), BTreeSet<(Timestamp, LeaseId)>>,
 }
 
 impl Leases {
@@ -167,10 +172,12 @@ impl Leases {
         }
     }
 
-    /// The leases of one identity, newest first.
-    pub fn newest(&self, of: &Identity) -> impl Iterator<Item = &Lease> {
-        let own = self.by_identity.get(of).into_iter().flatten().rev();
-        own.filter_map(|seq| self.get(*self.by_intent.get(seq)?))
+    /// When the first of the live leases ends that the agent of this task has under its charter, by
+    /// any of its identities.
+    #[must_use]
+    pub fn first_end(&self, task: &Task) -> Option<Timestamp> {
+        let ends = self.ends.get(&holder(task))?;
+        ends.first().map(|(at, _)| *at)
     }
 
     /// The intents that were not confirmed by their deadline, earliest deadline first.
@@ -243,6 +250,8 @@ impl Leases {
         of_task.or_default().insert(lease.id);
         if lease.is_live() {
             self.live += 1;
+            let ends = self.ends.entry(holder(&lease.task)).or_default();
+            ends.insert((lease.expires, lease.id));
         }
         self.stopping.moved(&lease, None);
         self.all.insert(lease.id, Box::new(lease));
@@ -254,13 +263,20 @@ impl Leases {
             return;
         };
         let (was_due, was_live, before) = (deadline(lease), lease.is_live(), found(lease));
+        let ended = lease.expires;
         change(lease);
         if was_due != deadline(lease) {
             self.deadlines.take_out(was_due, lease);
             self.deadlines.insert(lease);
         }
-        if was_live && !lease.is_live() {
-            self.live -= 1;
+        if was_live && (!lease.is_live() || ended != lease.expires) {
+            take_end(&mut self.ends, &lease.task, (ended, id));
+            if lease.is_live() {
+                let ends = self.ends.entry(holder(&lease.task)).or_default();
+                ends.insert((lease.expires, id));
+            } else {
+                self.live -= 1;
+            }
         }
         self.stopping.moved(lease, before);
     }
@@ -277,6 +293,7 @@ impl Leases {
         }
         if lease.is_live() {
             self.live -= 1;
+            take_end(&mut self.ends, &lease.task, (lease.expires, id));
         }
         self.stopping.taken_out(&lease);
         if let Some(ids) = self.by_task.get_mut(&lease.task.id) {
@@ -286,6 +303,24 @@ impl Leases {
             }
         }
         Some(*lease)
+    }
+}
+
+fn holder(task: &Task) -> (Name, AgentName) {
+    (task.charter.clone(), task.agent.clone())
+}
+
+fn take_end(
+    ends: &mut HashMap<(Name, AgentName), BTreeSet<(Timestamp, LeaseId)>>,
+    task: &Task,
+    end: (Timestamp, LeaseId),
+) {
+    let holder = holder(task);
+    if let Some(own) = ends.get_mut(&holder) {
+        own.remove(&end);
+        if own.is_empty() {
+            ends.remove(&holder);
+        }
     }
 }
 

@@ -230,6 +230,12 @@ impl State {
         self.plans.range(behind(after)).map(|(_, plan)| plan)
     }
 
+    /// The plans of one task, in the order in which they were submitted.
+    pub fn plans_of(&self, task: TaskId) -> impl Iterator<Item = &Plan> {
+        let own = self.plans_of.get(&task).into_iter().flatten();
+        own.filter_map(|id| self.plans.get(id))
+    }
+
     /// The open tasks after this place, ordered by their natural end.
     pub fn open_tasks(
         &self,

@@ -117,26 +117,28 @@ impl State {
         }
     }
 
+    /// Whoever asked takes the request back, and whoever said yes that yes. Of a request that
+    /// nothing can become of any more there is nothing to take back: it ended for another reason,
+    /// which stays.
     pub(super) fn admit_withdrawal(
         &self,
         approval: ApprovalId,
-        by: &Identity,
+        (by, now): (&Identity, Timestamp),
     ) -> Result<(), Refusal> {
         let asked = self.known_approval(approval)?;
-        if self.asks_for(asked, by) {
-            return match &asked.taken_back {
-                None => Ok(()),
-                Some((reason, _)) => Err(ConsentError::TakenBack(reason.clone()).into()),
-            };
-        }
         let consents = &asked.consents;
         let mut own = consents.iter().map(|consent| &consent.operator.identity);
-        if own.any(|identity| identity == by) {
-            Ok(())
-        } else {
+        if !self.asks_for(asked, by) && !own.any(|identity| identity == by) {
             let yes = format!("yes of yours to approval {approval}");
-            Err(Refusal::Unknown(yes))
+            return Err(Refusal::Unknown(yes));
         }
+        if let Some((reason, _)) = &asked.taken_back {
+            return Err(ConsentError::TakenBack(reason.clone()).into());
+        }
+        if let Some((_, reason, _)) = &asked.denied {
+            return Err(ConsentError::Denied(reason.clone()).into());
+        }
+        Ok(self.still_asked(asked, now)?)
     }
 
     fn with_requester(
