@@ -1,10 +1,13 @@
-//! AWS workloads: a signed `GetCallerIdentity` request is the proof, and what STS answers to it is the identity.
+//! AWS workloads: the caller proves its identity with a signed `GetCallerIdentity` request, and STS
+//! names the caller in its answer.
 //!
-//! The caller signs a request to STS and hands it to the broker, which sends one that it has rebuilt from the parsed
-//! parts. Nothing that the caller chose decides where the request goes, what it asks, or how the answer is read. No IO
-//! here: somebody else sends what [`CallerIdentityRequest`] holds, and brings the answer to [`CallerIdentity::parse`].
+//! The caller signs a request to STS and hands it to the broker, which sends one rebuilt from the
+//! parsed parts. No value that the caller chose decides where the request goes, what the request
+//! asks, or how the answer is read. This module does no IO: the server sends what
+//! [`CallerIdentityRequest`] holds, and passes the answer to [`CallerIdentity::parse`].
 //!
-//! The form of the signature is that of AWS Signature Version 4 (IAM User Guide, "Create a signed AWS API request").
+//! The signature has the form of AWS Signature Version 4 (IAM User Guide, "Create a signed AWS API
+//! request").
 
 mod answer;
 mod authorization;
@@ -16,7 +19,7 @@ use std::str::FromStr;
 pub use answer::{CallerIdentity, RejectedAnswer};
 pub use request::{BODY, CallerIdentityRequest, MAX_EVIDENCE_BYTES, PREFIX, RejectedRequest};
 
-/// The longest server id, in bytes.
+/// Longest server id.
 ///
 /// # Limit
 /// - for: the configuration
@@ -24,7 +27,7 @@ pub use request::{BODY, CallerIdentityRequest, MAX_EVIDENCE_BYTES, PREFIX, Rejec
 /// - beyond: the configuration is refused
 /// - test: `names_of_the_configuration_have_bounds`
 const MAX_SERVER_ID_BYTES: usize = 255;
-/// The longest name of a region, in bytes.
+/// Longest name of an AWS region.
 ///
 /// # Limit
 /// - for: the configuration
@@ -33,7 +36,7 @@ const MAX_SERVER_ID_BYTES: usize = 255;
 /// - test: `names_of_the_configuration_have_bounds`
 const MAX_REGION_BYTES: usize = 32;
 
-/// Which requests are sent, and whom the answers may name.
+/// Rules for AWS callers: which requests the broker sends to STS, and whom an answer may name.
 #[derive(Debug, Clone)]
 pub struct AwsCallers {
     server_id: ServerId,
@@ -43,8 +46,9 @@ pub struct AwsCallers {
 }
 
 impl AwsCallers {
-    /// Requests that name this server, for these regions, from these accounts. The sessions of the lease roles are
-    /// what the broker itself hands out: they never speak for a workload.
+    /// Accepts requests that name `server_id`, for these regions, from these accounts. Sessions of
+    /// a lease role are refused: the broker itself issues those, so an agent with a lease could
+    /// otherwise log in as a workload.
     #[must_use]
     pub const fn new(
         server_id: ServerId,
@@ -60,18 +64,19 @@ impl AwsCallers {
         }
     }
 
-    /// The configured region whose STS this is the URL of, byte for byte.
+    /// Returns the configured region whose STS URL equals `url` byte for byte.
     fn region_of(&self, url: &str) -> Option<&Region> {
         self.regions.iter().find(|region| region.url() == url)
     }
 }
 
-/// A name that is not of the expected form.
+/// A configured value of a wrong form. Holds the expected form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not {0}")]
 pub struct Malformed(&'static str);
 
-/// What a signed request has to name, so that what was signed for one server is good at no other.
+/// The name of this broker in signed requests. A request signed for one broker is refused by all
+/// others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerId(String);
 
@@ -88,14 +93,14 @@ impl FromStr for ServerId {
 }
 
 impl ServerId {
-    /// As it stands in the header.
+    /// Returns the header value.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// A region of AWS, whose STS is asked. The isolated partitions are not known here.
+/// An AWS region whose regional STS verifies callers. The isolated partitions are not supported.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Region(String);
 
@@ -121,25 +126,25 @@ impl FromStr for Region {
 }
 
 impl Region {
-    /// Its name.
+    /// Returns the name, for instance `eu-west-1`.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The host of its STS. The global endpoint is none of these.
+    /// Returns the host of the regional STS. The global endpoint is not used.
     #[must_use]
     pub fn host(&self) -> String {
         format!("sts.{}.{}", self.0, self.places().1)
     }
 
-    /// The one URL that a request to its STS has.
+    /// Returns the only URL that requests to the regional STS may have.
     #[must_use]
     pub fn url(&self) -> String {
         format!("https://{}/", self.host())
     }
 
-    /// Its partition, as it stands in ARNs.
+    /// Returns the partition as ARNs name it.
     fn partition(&self) -> &'static str {
         self.places().0
     }
@@ -157,7 +162,7 @@ impl Region {
     }
 }
 
-/// The number of an account.
+/// The number of an AWS account.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AccountId(String);
 
@@ -174,15 +179,15 @@ impl FromStr for AccountId {
 }
 
 impl AccountId {
-    /// Twelve digits.
+    /// Returns the twelve digits.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// A role, by what tells it from the others of its account: the name. The path is no part of that, and IAM takes names
-/// that differ only by case for one.
+/// An IAM role, by account and name. The path is left out because role names are unique in an
+/// account, and the name is lower case because IAM compares names without case.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RoleArn {
     account: AccountId,
@@ -215,7 +220,7 @@ impl FromStr for RoleArn {
     }
 }
 
-/// A name of a user, a role or a session: what IAM allows in one (`[\w+=,.@-]{1,64}`).
+/// Returns `name` if IAM allows it as the name of a user, role or session (`[\w+=,.@-]{1,64}`).
 fn entity(name: &str) -> Option<&str> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_+=,.@-".contains(&byte);
     let fits = !name.is_empty() && name.len() <= 64 && name.bytes().all(allowed);

@@ -1,5 +1,5 @@
-//! Break-glass keys: what engages a kill when the identity provider is down, and does nothing else. The key is kept offline
-//! or in hardware; each order takes a fresh signature.
+//! Break-glass keys, which engage a kill when the identity provider is down, and nothing else. The
+//! key is kept offline or in hardware; each order takes a fresh signature.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,11 +9,11 @@ use serde::Deserialize;
 
 use crate::jwks::{Algorithm, PublicKey};
 use crate::jws::Jws;
-use crate::{RejectedToken, SKEW};
+use crate::{CLOCK_SKEW, RejectedToken};
 
-/// `typ` of what such a key signs (RFC 8725, section 3.11).
+/// The `typ` of a break-glass token (RFC 8725, section 3.11).
 pub const BREAK_GLASS_TYPE: &str = "lanyard-break-glass+jwt";
-/// How long one signature is good: it may be carried from another machine.
+/// Lifetime of one signature. A person may carry the token to another machine.
 ///
 /// # Limit
 /// - for: a signature of a break-glass key
@@ -22,7 +22,7 @@ pub const BREAK_GLASS_TYPE: &str = "lanyard-break-glass+jwt";
 /// - test: `t44_a_signature_of_a_break_glass_key_is_good_for_ten_minutes`
 const MAX_BREAK_GLASS_LIFE: Duration = Duration::from_secs(600);
 
-/// The keys, by thumbprint, and whose each is.
+/// The configured keys by thumbprint, with the name of each owner.
 #[derive(Debug)]
 pub struct BreakGlass {
     audience: String,
@@ -39,7 +39,7 @@ struct Claims {
 }
 
 impl BreakGlass {
-    /// For this audience, these people's keys.
+    /// Accepts signatures for `audience` by the keys of `people` (name and public key).
     #[must_use]
     pub fn new(audience: String, people: impl IntoIterator<Item = (String, PublicKey)>) -> Self {
         let keys = people.into_iter();
@@ -50,7 +50,8 @@ impl BreakGlass {
         }
     }
 
-    /// Whose signature this is. It may be shown again while it lasts: to stop what is stopped changes nothing.
+    /// Returns the owner's name and the key's thumbprint. A token may be presented again until it
+    /// expires, because a second kill of the same scope changes nothing.
     ///
     /// # Errors
     /// See [`RejectedToken`].
@@ -72,7 +73,7 @@ impl BreakGlass {
             Timestamp::from_secs(claims.iat),
             Timestamp::from_secs(claims.exp),
         );
-        if issued > now + SKEW || now > expires || expires > issued + MAX_BREAK_GLASS_LIFE {
+        if issued > now + CLOCK_SKEW || now > expires || expires > issued + MAX_BREAK_GLASS_LIFE {
             return Err(RejectedToken::Times);
         }
         if claims.jti.is_empty() {

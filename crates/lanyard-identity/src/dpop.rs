@@ -1,4 +1,5 @@
-//! Proof of possession of a key by DPoP (RFC 9449): a JWT of the caller's, for one request and one token.
+//! Proof of possession of a key by DPoP (RFC 9449): a JWT that the caller signs for one request and
+//! one token.
 
 use std::time::Duration;
 
@@ -10,11 +11,11 @@ use serde::Deserialize;
 
 use crate::jwks::{Algorithm, PublicKey};
 use crate::jws::{Header, Parts};
-use crate::memory::ProofId;
 use crate::numeric_date::NumericDate;
-use crate::{RejectedToken, SKEW, unique};
+use crate::replay_cache::ProofId;
+use crate::{CLOCK_SKEW, RejectedToken, unique};
 
-/// How old a proof may be.
+/// Age up to which a proof is accepted.
 ///
 /// # Limit
 /// - for: a proof of possession
@@ -22,7 +23,7 @@ use crate::{RejectedToken, SKEW, unique};
 /// - beyond: the proof is refused, 30 s of skew apart
 /// - test: `t44_a_proof_of_possession_has_bounds`
 const MAX_PROOF_AGE: Duration = Duration::from_secs(60);
-/// The longest `jti`, in bytes.
+/// Longest `jti` of a proof.
 ///
 /// # Limit
 /// - for: a proof of possession
@@ -31,26 +32,27 @@ const MAX_PROOF_AGE: Duration = Duration::from_secs(60);
 /// - test: `t44_a_proof_of_possession_has_bounds`
 const MAX_PROOF_ID_BYTES: usize = 128;
 
-/// What a proof has to be made for.
+/// The request that a proof must name.
 #[derive(Debug, Clone, Copy)]
 pub struct Target<'a> {
-    /// The HTTP method; POST for gRPC.
+    /// The HTTP method; `POST` for gRPC.
     pub method: &'a str,
     /// The path, without a query.
     pub path: &'a str,
-    /// Under which schemes and authorities the broker is reached: `https://lanyard.example`. The request's own `Host`
-    /// is no such thing: whoever relays a proof chooses it.
+    /// Schemes and authorities under which the broker is reached, such as
+    /// `https://lanyard.example`. They come from the configuration: whoever relays a proof chooses
+    /// the `Host` header.
     pub origins: &'a [String],
 }
 
-/// A proof that holds.
+/// A valid proof of possession.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proof {
-    /// The key that was shown.
+    /// The key that signed the proof.
     pub key: Confirmation,
-    /// What is remembered of it.
+    /// The proof's key in the replay cache.
     pub id: ProofId,
-    /// For how long.
+    /// Time until which the replay cache holds the proof.
     pub until: Timestamp,
 }
 
@@ -63,10 +65,11 @@ struct Claims {
     ath: Option<String>,
 }
 
-/// Checks a proof against the request that it came with, and the token, where there is one (RFC 9449 section 4.3).
+/// Verifies a proof for the request and, if there is one, the token (RFC 9449 section 4.3).
 ///
 /// # Errors
-/// [`RejectedToken::Possession`] for all that can be wrong with it, [`RejectedToken::Times`] for its age.
+/// [`RejectedToken::Times`] for the age of the proof, [`RejectedToken::Possession`] for any other
+/// fault.
 pub fn check(
     proof: &str,
     target: &Target<'_>,
@@ -76,7 +79,7 @@ pub fn check(
     let bad = RejectedToken::Possession;
     let parts = Parts::of(proof)?;
     let mut header = unique::object(&parts.header).map_err(|_| bad)?;
-    // The one kind of token that brings its key.
+    // DPoP is the one token type that brings its own key. The thumbprint below binds that key.
     let jwk = header.remove("jwk").ok_or(bad)?;
     let header = Header::of(&header).map_err(|_| bad)?;
     let algorithm = header.algorithm;
@@ -85,7 +88,7 @@ pub fn check(
     }
     let claims: Claims = serde_json::from_slice(&parts.payload).map_err(|_| bad)?;
     let issued = claims.iat.0;
-    if now > issued + MAX_PROOF_AGE + SKEW || issued > now + SKEW {
+    if now > issued + MAX_PROOF_AGE + CLOCK_SKEW || issued > now + CLOCK_SKEW {
         return Err(RejectedToken::Times);
     }
     let asked = claims.htu.split(['?', '#']).next().unwrap_or_default();
@@ -103,11 +106,11 @@ pub fn check(
     Ok(Proof {
         id: ProofId::of(&["dpop", &key, &claims.jti]),
         key: Confirmation::Key(key),
-        until: issued + MAX_PROOF_AGE + SKEW,
+        until: issued + MAX_PROOF_AGE + CLOCK_SKEW,
     })
 }
 
-/// `ath`: SHA-256 of the token, in base64url.
+/// Computes `ath`: SHA-256 of the token, in base64url.
 fn digest(token: &str) -> String {
     let digest = ring::digest::digest(&ring::digest::SHA256, token.as_bytes());
     URL_SAFE_NO_PAD.encode(digest.as_ref())

@@ -1,5 +1,5 @@
-//! The keys of an issuer (RFC 7517). A key that cannot be used is passed over with its reason, so that it does not keep the
-//! others of its set from being used (section 5), and is never believed.
+//! The keys of an issuer (RFC 7517). An unusable key is skipped with its reason, so that it does
+//! not block the other keys of the set (section 5).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 
 use crate::unique::Unique;
 
-/// The most keys of a set.
+/// Largest number of keys in a set.
 ///
 /// # Limit
 /// - for: an issuer
@@ -25,7 +25,7 @@ use crate::unique::Unique;
 /// - beyond: the set is refused, and the last known keys are believed
 /// - test: `t44_a_key_set_has_bounds`
 const MAX_KEYS_PER_SET: usize = 64;
-/// The largest set, in bytes.
+/// Largest key set.
 ///
 /// # Limit
 /// - for: an issuer
@@ -34,31 +34,33 @@ const MAX_KEYS_PER_SET: usize = 64;
 /// - test: `t44_a_key_set_has_bounds`
 const MAX_KEY_SET_BYTES: usize = 256 * 1024;
 
-/// How the numbers of public keys are read: some issuers pad them although the RFC does not (RFC 7515 section 2).
+/// Base64url with or without padding. RFC 7515 section 2 forbids padding, but some issuers write
+/// it.
 const NUMBERS: GeneralPurpose = GeneralPurpose::new(
     &URL_SAFE,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
-/// The bits of the moduli that ring verifies with.
+/// Sizes of moduli, in bits, that ring verifies with.
 const RSA_MODULUS_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
-/// The most bytes of a public exponent that ring takes.
+/// Longest public exponent that ring accepts, in bytes.
 const RSA_EXPONENT_BYTES: usize = 5;
-/// The bytes of a coordinate on P-256.
+/// Length of a P-256 coordinate, in bytes.
 const COORDINATE_BYTES: usize = 32;
 
-/// The signature algorithms that are understood. None of them is symmetric (T2).
+/// The supported signature algorithms. None of them is symmetric, so a public key never serves as a
+/// shared secret (T2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Algorithm {
-    /// Ed25519, RFC 8037; `Ed25519` by its fully-specified name (RFC 9864).
+    /// Ed25519, RFC 8037; `Ed25519` as its fully-specified name (RFC 9864).
     EdDsa,
-    /// ECDSA on P-256, RFC 7518 section 3.4; `ESP256` by its fully-specified name (RFC 9864).
+    /// ECDSA on P-256, RFC 7518 section 3.4; `ESP256` as its fully-specified name (RFC 9864).
     Es256,
-    /// RSA PKCS #1 v1.5 with SHA-256, RFC 7518 section 3.3; 2048 bits at least.
+    /// RSA PKCS #1 v1.5 with SHA-256, RFC 7518 section 3.3; at least 2048 bits.
     Rs256,
 }
 
 impl Algorithm {
-    /// By its name in a header.
+    /// Finds the algorithm for the `alg` of a header.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         match name {
@@ -70,24 +72,24 @@ impl Algorithm {
     }
 }
 
-/// Why a set of keys is refused, whole.
+/// A key set that is refused as a whole.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JwksError {
-    /// Not JSON of that shape, or too large.
+    /// The set is not JSON of the expected shape, or too large.
     #[error(
         "not a key set: JSON with a list `keys`, of at most {MAX_KEY_SET_BYTES} bytes and {MAX_KEYS_PER_SET} keys"
     )]
     Form,
 }
 
-/// A key of a set that is not used, and why.
+/// A key that the parser skipped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PassedOver {
-    /// Where the key stands in the set, from 0.
+    /// Position of the key in the set, from 0.
     pub place: usize,
-    /// The key's id, where the key has one.
+    /// The key's id, if it has one.
     pub kid: Option<String>,
-    /// The reason.
+    /// Reason for skipping the key.
     pub why: Unusable,
 }
 
@@ -102,13 +104,13 @@ impl fmt::Display for PassedOver {
     }
 }
 
-/// Why a key is not used.
+/// The reason why a key is not used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unusable {
-    /// A member of another type than the RFC says.
+    /// A member has another type than the RFC requires.
     #[error("its `{0}` has a wrong type")]
     Type(&'static str),
-    /// Anything else.
+    /// Any other reason, as text.
     #[error("{0}")]
     Why(&'static str),
 }
@@ -133,7 +135,7 @@ enum Key {
     Rsa(RsaPublicKeyComponents<Vec<u8>>),
 }
 
-/// One public key by itself.
+/// A single public key.
 pub struct PublicKey(Key);
 
 impl fmt::Debug for PublicKey {
@@ -143,10 +145,11 @@ impl fmt::Debug for PublicKey {
 }
 
 impl PublicKey {
-    /// Reads a JWK: Ed25519 or P-256.
+    /// Parses a JWK: Ed25519 or P-256.
     ///
     /// # Errors
-    /// What is wrong with it. A point off the curve is found at the first signature, which does not verify.
+    /// The fault of the key, as text. A point off the curve is accepted here, and its signatures do
+    /// not verify.
     pub fn parse(jwk: &Value) -> Result<Self, &'static str> {
         let members = jwk.as_object().ok_or("it is not a JWK")?;
         match parse(members).map_err(Unusable::text)? {
@@ -155,23 +158,23 @@ impl PublicKey {
         }
     }
 
-    /// Whether it signed the message.
+    /// True if this key signed `message`.
     #[must_use]
     pub fn verifies(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
         self.0.verifies(algorithm, message, signature)
     }
 
-    /// Its thumbprint (RFC 7638): SHA-256 of its required members, in base64url.
+    /// Returns the thumbprint (RFC 7638): SHA-256 of the required members, in base64url.
     #[must_use]
     pub fn thumbprint(&self) -> String {
         self.0.thumbprint()
     }
 }
 
-/// The keys of one issuer.
+/// The public keys of one issuer.
 pub struct Jwks {
     by_kid: BTreeMap<String, Key>,
-    /// Those without an id.
+    /// Keys without an id.
     nameless: Vec<Key>,
     passed_over: Vec<PassedOver>,
 }
@@ -187,7 +190,7 @@ impl fmt::Debug for Jwks {
 }
 
 impl Jwks {
-    /// Parses a set. What of it cannot be used is in [`Jwks::passed_over`].
+    /// Parses a key set. [`Jwks::passed_over`] lists the keys that cannot be used.
     ///
     /// # Errors
     /// See [`JwksError`].
@@ -224,7 +227,7 @@ impl Jwks {
             });
             match key {
                 Ok(Some(key)) => found.push((place, shown, key)),
-                // A key for something else is nobody's business here.
+                // A key for another use, such as encryption, needs no report.
                 Ok(None) => {}
                 Err(why) => passed_over.push(PassedOver {
                     place,
@@ -242,8 +245,9 @@ impl Jwks {
         Ok(keys)
     }
 
-    /// Sorts the keys by their ids. Of two keys with one id nobody knows which one signs: neither is used (T6), unless they
-    /// are one key that stands there twice.
+    /// Indexes the keys by id. If two different keys have the same id, neither is used: an attacker
+    /// who adds a key to the set must not replace a genuine one (T6). The same key twice is one
+    /// key.
     fn take(&mut self, found: Vec<(usize, Option<String>, Key)>) {
         let mut prints: BTreeMap<String, Option<String>> = BTreeMap::new();
         for (_, kid, key) in &found {
@@ -274,19 +278,20 @@ impl Jwks {
         self.passed_over.sort_by_key(|it| it.place);
     }
 
-    /// The keys that are not used, by their places.
+    /// Lists the skipped keys in the order of the set.
     #[must_use]
     pub fn passed_over(&self) -> &[PassedOver] {
         &self.passed_over
     }
 
-    /// Whether no key of the set can be used.
+    /// True if the set has no usable key.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.by_kid.is_empty() && self.nameless.is_empty()
     }
 
-    /// The key that a header means. A header names none where the issuer has one key alone (OpenID Connect Core section 10.1).
+    /// Finds the key for a `kid`. A header may omit `kid` if the issuer has only one key (OpenID
+    /// Connect Core section 10.1).
     fn meant(&self, kid: Option<&str>) -> Option<&Key> {
         match kid {
             Some(kid) => self.by_kid.get(kid),
@@ -297,7 +302,7 @@ impl Jwks {
         }
     }
 
-    /// Whether a key of this name and kind signed the message. The key's kind and the named algorithm must agree.
+    /// True if the key `kid` signed `message`. The key's kind must agree with `algorithm`.
     #[must_use]
     pub fn verifies<'a>(
         &self,
@@ -310,7 +315,7 @@ impl Jwks {
         key.is_some_and(|key| key.verifies(algorithm, message, signature))
     }
 
-    /// Whether there is a key of that name, or one alone where none is named.
+    /// True if the set has the key `kid`, or a single key if `kid` is `None`.
     #[must_use]
     pub fn knows<'a>(&self, kid: impl Into<Option<&'a str>>) -> bool {
         self.meant(kid.into()).is_some()
@@ -359,7 +364,7 @@ impl Key {
     }
 }
 
-/// The key of a JWK; none where it is for encryption.
+/// Parses the members of a JWK. `Ok(None)` means a key for encryption.
 fn parse(members: &Map<String, Value>) -> Result<Option<Key>, Unusable> {
     let is_there = |name: &str| members.get(name).is_some_and(|value| !value.is_null());
     let kty = text(members, "kty")?.ok_or(Unusable::Why("it has no `kty`"))?;
@@ -372,7 +377,7 @@ fn parse(members: &Map<String, Value>) -> Result<Option<Key>, Unusable> {
         Some("enc") => return Ok(None),
         Some(_) => return Err(Unusable::Why("its `use` is not `sig`")),
     }
-    // RFC 7517 section 4.3: where the operations are named, this has to be one of them.
+    // RFC 7517 section 4.3: if the operations are listed, `verify` must be one of them.
     match members.get("key_ops") {
         None | Some(Value::Null) => {}
         Some(Value::Array(named)) if named.iter().any(|one| one == "verify") => {}
@@ -415,7 +420,7 @@ fn parse(members: &Map<String, Value>) -> Result<Option<Key>, Unusable> {
 
 const LENGTH: Unusable = Unusable::Why("a part of it has a wrong length");
 
-/// The numbers as ring takes them: without the zeroes that some issuers put first.
+/// Prepares the numbers for ring, which refuses the leading zeroes that some issuers write.
 fn rsa(n: Vec<u8>, e: Vec<u8>) -> Result<RsaPublicKeyComponents<Vec<u8>>, Unusable> {
     let (n, e) = (without_zeroes(n), without_zeroes(e));
     let unused = n.first().map_or(0, |byte| byte.leading_zeros() as usize);
@@ -438,8 +443,8 @@ fn rsa(n: Vec<u8>, e: Vec<u8>) -> Result<RsaPublicKeyComponents<Vec<u8>>, Unusab
     Ok(RsaPublicKeyComponents { n, e })
 }
 
-/// Whether a modulus has the mark of that generator: modulo each of these primes the modulus is a power of 65537. Fewer than one of
-/// 100 million other moduli look the same.
+/// Detects moduli of the faulty generator (ROCA): modulo each of these primes, such a modulus is a
+/// power of 65537. Fewer than one in 100 million other moduli match.
 fn is_of_weak_primes(n: &[u8]) -> bool {
     const PRIMES: [u32; 17] = [
         11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157,
@@ -458,14 +463,16 @@ fn without_zeroes(mut number: Vec<u8>) -> Vec<u8> {
     number.split_off(zeroes)
 }
 
-/// A coordinate at its full length, which issuers that write numbers instead of coordinates do not keep (RFC 7518 section 6.2.1.2).
+/// Reads a coordinate and pads it to its full length. Issuers that treat coordinates as integers
+/// drop leading zeroes (RFC 7518 section 6.2.1.2).
 fn coordinate(members: &Map<String, Value>, name: &'static str) -> Result<Vec<u8>, Unusable> {
     let digits = without_zeroes(number(members, name)?);
     let zeroes = COORDINATE_BYTES.checked_sub(digits.len()).ok_or(LENGTH)?;
     Ok([vec![0; zeroes], digits].concat())
 }
 
-/// ring checks the point when it agrees on a key with it.
+/// Checks that a point is on the curve. ring checks a point only in a key agreement, so one is made
+/// with a throwaway key.
 fn on_the_curve(point: &[u8]) -> bool {
     use ring::agreement::{ECDH_P256, EphemeralPrivateKey, UnparsedPublicKey, agree_ephemeral};
     EphemeralPrivateKey::generate(&ECDH_P256, &ring::rand::SystemRandom::new())
@@ -488,7 +495,8 @@ fn text<'a>(
 
 fn number(members: &Map<String, Value>, name: &'static str) -> Result<Vec<u8>, Unusable> {
     let text = text(members, name)?.ok_or(Unusable::Why("a part of it is missing"))?;
-    // Some issuers write the other alphabet of base64: no text means one number in the one and another in the other.
+    // Some issuers write standard base64. No text decodes to different numbers in the two
+    // alphabets, so both are accepted.
     let text = text.replace('+', "-").replace('/', "_");
     NUMBERS
         .decode(text)

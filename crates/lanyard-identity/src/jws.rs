@@ -1,4 +1,4 @@
-//! Taking a compact JWS (RFC 7515) apart, before any cryptography.
+//! Parsing of a compact JWS (RFC 7515), before any cryptography.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,7 +12,7 @@ use crate::jwks::Algorithm;
 use crate::numeric_date::NumericDate;
 use crate::unique;
 
-/// The longest token, in bytes: Entra ID puts up to 200 groups into one, which makes some 12 KiB.
+/// Longest token. Entra ID puts up to 200 groups into a token, which then has about 12 KiB.
 ///
 /// # Limit
 /// - for: a caller
@@ -20,7 +20,7 @@ use crate::unique;
 /// - beyond: the token is refused before it is read
 /// - test: `t44_what_a_token_says_has_bounds`
 pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
-/// The longest key id, in bytes (T3).
+/// Longest key id (T3).
 ///
 /// # Limit
 /// - for: a token
@@ -29,25 +29,26 @@ pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
 /// - test: `t44_what_a_token_says_has_bounds`
 pub const MAX_KEY_ID_BYTES: usize = 128;
 
-/// A token whose form is right; nothing in it is believed yet.
+/// A well-formed token whose signature is not verified yet.
 #[derive(Debug)]
 pub struct Jws<'a> {
-    /// The algorithm that the header names.
+    /// Algorithm that the header names.
     pub algorithm: Algorithm,
-    /// The key that the header names, where the header names one.
+    /// Key id that the header names, if any.
     pub kid: Option<String>,
-    /// What was signed.
+    /// The signed bytes: header and payload as transmitted.
     pub message: &'a [u8],
-    /// The payload.
+    /// The decoded payload, which nothing may rely on before the signature is verified.
     pub payload: Vec<u8>,
-    /// The signature.
+    /// The decoded signature bytes.
     pub signature: Vec<u8>,
 }
 
-/// Header parameters that refuse a token, each by its name: they bring a key, or say that the token is read by other rules
-/// (T4, T5). Others that are not understood say nothing (RFC 7515 section 4).
+/// Header parameters that make a token be refused: they bring a key or change how the token is read
+/// (T4, T5). Other unknown parameters are ignored (RFC 7515 section 4).
 const REFUSED_PARAMETERS: [&str; 8] = ["crit", "jku", "jwk", "x5u", "x5c", "b64", "enc", "zip"];
-/// Algorithms by which issuers sign, and which are not used here.
+/// Known algorithms that are not supported. Only these names appear in messages, never a name that
+/// the token chose.
 const OTHER_ALGORITHMS: [&str; 16] = [
     "none",
     "HS256",
@@ -67,7 +68,7 @@ const OTHER_ALGORITHMS: [&str; 16] = [
     "ML-DSA-65",
 ];
 
-/// The members of a header that are understood.
+/// The header members that matter.
 pub(crate) struct Header {
     pub(crate) algorithm: Algorithm,
     pub(crate) kid: Option<String>,
@@ -75,7 +76,7 @@ pub(crate) struct Header {
 }
 
 impl Header {
-    /// Of a header that asks for nothing special.
+    /// Reads a header that has no refused parameter.
     pub(crate) fn of(members: &Map<String, Value>) -> Result<Self, RejectedToken> {
         plain(members)?;
         let Some(named) = text(members, "alg")? else {
@@ -104,7 +105,7 @@ fn members(header: &[u8]) -> Result<Map<String, Value>, RejectedToken> {
 fn plain(members: &Map<String, Value>) -> Result<(), RejectedToken> {
     let mut refused = REFUSED_PARAMETERS.into_iter();
     let found = refused.find(|name| members.contains_key(*name));
-    // A payload that is a token itself (RFC 7519 section 5.2).
+    // `cty` JWT marks a payload that is a token itself (RFC 7519 section 5.2).
     let is_nested = |cty: &str| media_type(cty).eq_ignore_ascii_case("JWT");
     let nested = members.get("cty").and_then(Value::as_str);
     let found = found.or_else(|| nested.filter(|cty| is_nested(cty)).map(|_| "cty"));
@@ -121,7 +122,7 @@ fn text<'a>(members: &'a Map<String, Value>, name: &str) -> Result<Option<&'a st
     }
 }
 
-/// A media type without the prefix that may be left out (RFC 7515 section 4.1.9).
+/// Strips the prefix of a media type that may be omitted (RFC 7515 section 4.1.9).
 fn media_type(typ: &str) -> &str {
     let prefix = "application/";
     match typ.split_at_checked(prefix.len()) {
@@ -130,7 +131,7 @@ fn media_type(typ: &str) -> &str {
     }
 }
 
-/// The three parts of a token, with the first two decoded no further than from base64url.
+/// The parts of a token, decoded from base64url and not parsed further.
 pub(crate) struct Parts<'a> {
     pub(crate) header: Vec<u8>,
     pub(crate) payload: Vec<u8>,
@@ -161,7 +162,7 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// When a token says that it was issued; nothing of it is believed yet.
+/// Reads `iat` of a token whose signature is not verified.
 #[must_use]
 pub fn issued_at(token: &str) -> Option<Timestamp> {
     #[derive(Deserialize)]
@@ -174,7 +175,8 @@ pub fn issued_at(token: &str) -> Option<Timestamp> {
     Some(issued.iat.0)
 }
 
-/// What a token says of its own type. Nothing is believed for that: whoever takes tokens of a type checks it again.
+/// Reads `typ` of a token whose signature is not verified. The parser for that type checks `typ`
+/// again.
 #[must_use]
 pub fn type_of(token: &str) -> Option<String> {
     let header = token
@@ -187,7 +189,7 @@ pub fn type_of(token: &str) -> Option<String> {
 }
 
 impl<'a> Jws<'a> {
-    /// Takes it apart: an ordinary JWT, an access token (RFC 9068), or a JWT-SVID.
+    /// Parses a plain JWT, an access token (RFC 9068) or a JWT-SVID.
     ///
     /// # Errors
     /// See [`RejectedToken`].
@@ -199,15 +201,15 @@ impl<'a> Jws<'a> {
         })
     }
 
-    /// What the payload says; nothing in it is believed before the signature was checked.
+    /// Parses the payload. Callers verify the signature before they use a claim.
     ///
     /// # Errors
-    /// [`RejectedToken::Claims`] where it is of another shape.
+    /// [`RejectedToken::Claims`] if the payload has another shape.
     pub fn claims<T: DeserializeOwned>(&self) -> Result<T, RejectedToken> {
         serde_json::from_slice(&self.payload).map_err(|_| RejectedToken::Claims)
     }
 
-    /// As [`Jws::parse`], where the header has to name this type.
+    /// Like [`Jws::parse`], for a token whose `typ` is `expected`.
     ///
     /// # Errors
     /// See [`RejectedToken`].
@@ -215,7 +217,8 @@ impl<'a> Jws<'a> {
         Self::typed(Parts::of(token)?, |typ| typ == Some(expected))
     }
 
-    /// As [`Jws::parse_as`], where the type may be written in each way that a media type can be.
+    /// Like [`Jws::parse_as`], and accepts every spelling of the media type: any case, with or
+    /// without `application/`.
     ///
     /// # Errors
     /// See [`RejectedToken`].
@@ -228,7 +231,7 @@ impl<'a> Jws<'a> {
         })
     }
 
-    /// As [`Jws::parse_as`], for something that may be longer than a token: a status list.
+    /// Like [`Jws::parse_as`], for a text that may be longer than a token, such as a status list.
     ///
     /// # Errors
     /// See [`RejectedToken`].

@@ -1,18 +1,19 @@
-//! Who is asking: verified identities of agents and operators.
+//! Verified identities of agents and operators.
 //!
-//! A bearer token is a JWT of a configured issuer. It is taken apart strictly ([`jws`]), checked against a key of
-//! that issuer ([`jwks`]), and its claims are held against the configuration ([`verifier`]). Nothing in the token
-//! chooses how it is checked. What was used is remembered ([`memory`]), by the key that showed it ([`dpop`]) where one did.
-//! No error holds any part of a token.
+//! A bearer token is a JWT of a configured issuer. [`jws`] parses the token strictly, [`jwks`]
+//! verifies the signature with a key of that issuer, and [`verifier`] compares the claims with the
+//! configuration. Nothing in the token chooses how the token is checked. [`replay_cache`] remembers
+//! used tokens, together with the key of [`dpop`] that presented them. No error contains any part
+//! of a token.
 
 pub mod aws;
 pub mod break_glass;
 pub mod dpop;
 pub mod jwks;
 pub mod jws;
-pub mod memory;
 mod numeric_date;
 mod rejected;
+pub mod replay_cache;
 pub mod security_event;
 pub mod session;
 pub mod spiffe;
@@ -26,5 +27,5 @@ pub use rejected::RejectedToken;
 pub use ticket::{Ticket, Tickets};
 pub use verifier::{Accepted, Issuer, IssuerKind, Keys, Verified, Verifier};
 
-/// How far clocks may differ (T13).
-pub const SKEW: Duration = Duration::from_secs(30);
+/// Tolerated difference between two clocks (T13).
+pub const CLOCK_SKEW: Duration = Duration::from_secs(30);

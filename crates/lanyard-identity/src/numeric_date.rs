@@ -1,10 +1,11 @@
-//! Times in tokens (RFC 7519 section 2, `NumericDate`): seconds since the epoch, where a fraction may follow.
+//! Times in tokens (RFC 7519 section 2, `NumericDate`): seconds since the epoch, possibly with a
+//! fraction.
 
 use lanyard_vocabulary::time::Timestamp;
 use serde::de::{Deserialize, Deserializer, Error};
 use serde_json::{Number, Value};
 
-/// A time to the whole second below; before the epoch, the epoch.
+/// A time rounded down to whole seconds. A time before the epoch becomes the epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NumericDate(pub(crate) Timestamp);
 
@@ -61,7 +62,7 @@ mod tests {
         ] {
             assert_eq!(read(text), seconds, "{text}");
         }
-        // Whatever is so far away that no clock tells it lies at the end of time.
+        // A time beyond the range of the type becomes the end of time.
         assert_eq!(read("1e300"), Timestamp::NEVER.as_secs());
         for bad in ["\"1800000000\"", "null", "true", "[]"] {
             assert!(serde_json::from_str::<NumericDate>(bad).is_err(), "{bad}");

@@ -1,4 +1,4 @@
-//! Security event tokens (RFC 8417) of OpenID CAEP 1.0: an issuer says that a session of somebody is over.
+//! Security event tokens (RFC 8417) of OpenID CAEP 1.0: an issuer reports that a session has ended.
 
 use lanyard_vocabulary::identity::Identity;
 use lanyard_vocabulary::time::Timestamp;
@@ -8,16 +8,16 @@ use crate::jwks::Jwks;
 use crate::jws::Jws;
 use crate::numeric_date::NumericDate;
 use crate::unique::{self, Unreadable, type_of};
-use crate::{RejectedToken, SKEW};
+use crate::{CLOCK_SKEW, RejectedToken};
 
-/// `typ` of a security event token (RFC 8417 section 2.3).
+/// The `typ` of a security event token (RFC 8417 section 2.3).
 pub const EVENT_TYPE: &str = "secevent+jwt";
-/// CAEP 1.0 section 3.1.
+/// Event type of a revoked session, CAEP 1.0 section 3.1.
 pub const SESSION_REVOKED: &str =
     "https://schemas.openid.net/secevent/caep/event-type/session-revoked";
-/// SSF 1.0 section 8.1.4: whether the stream works.
+/// Event type that tests the stream, SSF 1.0 section 8.1.4.
 pub const VERIFICATION: &str = "https://schemas.openid.net/secevent/ssf/event-type/verification";
-/// The longest id of an event, in bytes.
+/// Longest id of an event.
 ///
 /// # Limit
 /// - for: a security event
@@ -26,49 +26,49 @@ pub const VERIFICATION: &str = "https://schemas.openid.net/secevent/ssf/event-ty
 /// - test: `t44_the_id_of_a_security_event_has_a_bound`
 const MAX_EVENT_ID_BYTES: usize = 256;
 
-/// Who may say so.
+/// A configured sender of security events.
 #[derive(Debug)]
 pub struct Transmitter {
-    /// Its name in the configuration.
+    /// Name of the transmitter in the configuration.
     pub name: String,
-    /// `iss`, byte for byte.
+    /// Expected `iss`, byte for byte.
     pub issuer: String,
-    /// `aud` of its events.
+    /// Expected `aud` of its events.
     pub audience: String,
-    /// Its keys.
+    /// Keys that verify its events.
     pub keys: Jwks,
 }
 
-/// What was said.
+/// A verified security event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SecurityEvent {
-    /// The stream is being tried.
+    /// The transmitter tests the stream.
     Verification,
-    /// A session of this subject is over.
+    /// A session of `subject` has ended.
     SessionRevoked {
-        /// The event's own id.
+        /// Id of the event.
         id: String,
-        /// Whose.
+        /// The identity whose session ended.
         subject: Identity,
-        /// What the transmitter gives as the reason for those who look after the system.
+        /// Reason for administrators, as the transmitter gives it.
         reason: Option<String>,
     },
-    /// Something that this broker has no use for, however well it is said.
+    /// A valid event that this broker has no use for.
     Unused(Unused),
 }
 
-/// Why nothing comes of an event.
+/// The reason why a valid event has no effect.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unused {
-    /// Events of other types; session-revoked is the one that is heeded.
+    /// The event has other types. Only session-revoked has an effect.
     #[error("its events are of other types: {}", shown(.0))]
     Types(Vec<String>),
-    /// A session that is revoked of a subject in a form that names no agent here.
+    /// A session was revoked, but the form of its subject cannot name an agent.
     #[error("its subject is of the form `{0}`: agents are named by `iss_sub`")]
     Subject(&'static str),
 }
 
-/// The first of some names, within bounds.
+/// Renders the first names, each within a length bound.
 fn shown(names: &[String]) -> String {
     let each = names.iter().take(3).map(|name| {
         let start: String = name.chars().take(100).collect();
@@ -77,33 +77,33 @@ fn shown(names: &[String]) -> String {
     each.collect::<Vec<_>>().join(", ")
 }
 
-/// Why an event is not taken; the codes of RFC 8935 section 2.4.
+/// An event that is refused, with the codes of RFC 8935 section 2.4.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RejectedEvent {
-    /// Not a security event token.
+    /// The body is no security event token.
     #[error("the request is no security event token: {0}")]
     Token(#[from] RejectedToken),
-    /// Issued later than now.
+    /// The event was issued in the future.
     #[error(
         "the security event token is of the future: its `iat` is later than the broker's clock"
     )]
     Future,
-    /// Not signed by a key of the issuer.
+    /// No key of the issuer verifies the signature.
     #[error("the signature does not verify by a key of the issuer")]
     Key,
-    /// No such transmitter.
+    /// No transmitter of that issuer is configured.
     #[error("the issuer is not configured")]
     Issuer,
-    /// Not for this broker.
+    /// The event is for another receiver.
     #[error("the audience is not this broker")]
     Audience,
-    /// A session that is revoked of nobody, or of somebody in a form that cannot be read.
+    /// A session was revoked, and the event names no readable subject.
     #[error("the event names no subject, or one that is no subject identifier (RFC 9493)")]
     Subject,
 }
 
 impl RejectedEvent {
-    /// `err` of the answer.
+    /// Returns `err` of the response.
     #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
@@ -121,7 +121,7 @@ struct Claims {
     iat: Timestamp,
     jti: String,
     sub_id: Option<Value>,
-    /// By their types.
+    /// The events by their type URI.
     events: Map<String, Value>,
 }
 
@@ -187,7 +187,7 @@ const fn wrong(name: &'static str, is: &'static str, wanted: &'static str) -> Re
     RejectedToken::ClaimType { name, is, wanted }
 }
 
-/// The event, and who said it.
+/// Verifies a security event token, and returns the event with its transmitter.
 ///
 /// # Errors
 /// See [`RejectedEvent`].
@@ -207,7 +207,7 @@ pub fn verify<'a>(
     if !claims.are_for(&transmitter.audience) {
         return Err(RejectedEvent::Audience);
     }
-    if claims.iat > now + SKEW {
+    if claims.iat > now + CLOCK_SKEW {
         return Err(RejectedEvent::Future);
     }
     said(claims).map(|event| (transmitter, event))
@@ -221,7 +221,7 @@ fn said(claims: Claims) -> Result<SecurityEvent, RejectedEvent> {
         let types = claims.events.into_iter().map(|(name, _)| name).collect();
         return Ok(SecurityEvent::Unused(Unused::Types(types)));
     };
-    // Drafts of CAEP put the subject into the event.
+    // Drafts of CAEP put the subject into the event instead.
     let subject = claims.sub_id.as_ref().or_else(|| revoked.get("subject"));
     Ok(match subject_of(subject.ok_or(RejectedEvent::Subject)?)? {
         Subject::Is(subject) => SecurityEvent::SessionRevoked {
@@ -233,14 +233,15 @@ fn said(claims: Claims) -> Result<SecurityEvent, RejectedEvent> {
     })
 }
 
-/// Whom a subject identifier names.
+/// The subject that an identifier names.
 enum Subject {
     Is(Identity),
-    /// Somebody, in a way that says nothing here.
+    /// A subject in a form without issuer and subject.
     OfForm(&'static str),
 }
 
-/// Forms of RFC 9493 and of OpenID SSF that name nobody by an issuer and a subject.
+/// Forms of RFC 9493 and OpenID SSF that name no issuer and subject. Only these names appear in
+/// messages, never one that the event chose.
 const OTHER_FORMS: [&str; 9] = [
     "account",
     "did",
@@ -253,8 +254,8 @@ const OTHER_FORMS: [&str; 9] = [
     "uri",
 ];
 
-/// RFC 9493: `iss_sub`, one of several names of a subject, or a complex subject with a user of such a form. Drafts call the form
-/// `subject_type`.
+/// Reads a subject identifier (RFC 9493): `iss_sub`, a list of aliases, or a complex subject with a
+/// user. Drafts call the form `subject_type`.
 fn subject_of(subject: &Value) -> Result<Subject, RejectedEvent> {
     let bad = RejectedEvent::Subject;
     let members = subject.as_object().ok_or(bad)?;
@@ -288,7 +289,8 @@ fn subject_of(subject: &Value) -> Result<Subject, RejectedEvent> {
     }
 }
 
-/// A subject identifier within another: never several deep.
+/// Reads an identifier nested in another one. Deeper nesting is refused, so that recursion is
+/// bounded.
 fn simple(subject: &Value) -> Result<Subject, RejectedEvent> {
     let form = subject
         .get("format")
@@ -299,10 +301,10 @@ fn simple(subject: &Value) -> Result<Subject, RejectedEvent> {
     }
 }
 
-/// In English, else in any language.
+/// Returns the English reason, or else one in another language.
 fn reason(event: &Value) -> Option<String> {
     let reasons = event.get("reason_admin")?;
-    // Drafts have one text instead of one for each language.
+    // Drafts have one text instead of one per language.
     if let Some(reason) = reasons.as_str() {
         return Some(reason.to_owned());
     }

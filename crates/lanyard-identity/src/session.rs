@@ -1,4 +1,4 @@
-//! Sessions: what the broker itself vouches for, for a while, to whoever holds a key. Nothing here signs.
+//! Sessions: tokens of the broker for the holder of a key. This module verifies; the server signs.
 
 use std::time::Duration;
 
@@ -9,62 +9,62 @@ use lanyard_vocabulary::person::{Person, Sponsor};
 use lanyard_vocabulary::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::memory::ProofId;
+use crate::replay_cache::ProofId;
 use crate::verifier::{KILL_GRACE, Purpose};
-use crate::{RejectedToken, SKEW, Verified, Verifier};
+use crate::{CLOCK_SKEW, RejectedToken, Verified, Verifier};
 
-/// `typ` of a session, so that it is taken for nothing else (RFC 8725, section 3.11).
+/// The `typ` of a session token, so that no other token passes for one (RFC 8725, section 3.11).
 pub const SESSION_TYPE: &str = "lanyard-session+jwt";
 
-/// The payload of a session. One with any other field is not one of ours.
+/// The payload of a session token. An unknown field is refused: the broker writes none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Session {
-    /// The broker.
+    /// The broker's issuer URL.
     pub iss: String,
-    /// The broker again: it is good nowhere else.
+    /// The broker's issuer URL again: no other service accepts the token.
     pub aud: String,
-    /// The identity, as people read it.
+    /// The identity as text, for people.
     pub sub: String,
-    /// Seconds since the epoch.
+    /// Issue time, in seconds since the epoch.
     pub iat: u64,
-    /// Seconds since the epoch.
+    /// Expiry, in seconds since the epoch.
     pub exp: u64,
-    /// Its id.
+    /// Unique id of the session.
     pub jti: String,
-    /// The key that whoever presents it has to hold.
+    /// The key that every presenter must prove to hold.
     pub cnf: Confirmation,
-    /// Who, and how that was proved.
+    /// The identity, and how it was proved.
     pub who: Who,
 }
 
-/// Whom a session is of.
+/// The identity behind a session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Who {
-    /// A workload.
+    /// A workload, with the person behind it.
     Agent {
-        /// Which.
+        /// The workload's verified identity.
         identity: Identity,
-        /// How it was proved.
+        /// The way in which the identity was proved.
         evidence: Evidence,
-        /// On whose behalf.
+        /// The person on whose behalf the agent acts.
         sponsor: Option<Person>,
     },
-    /// A person. The roles follow from the groups and the configuration at each use.
+    /// A person. Roles are derived from the groups and the configuration at each use.
     Operator {
-        /// Which.
+        /// The person's identity and groups.
         operator: Operator,
-        /// How they logged in.
+        /// The login's time and class.
         login: Login,
     },
 }
 
 impl Who {
-    /// The caller, where it is known on whose behalf that one acts.
+    /// Converts a verified caller, if the configuration can tell on whose behalf an agent acts.
     ///
     /// # Errors
-    /// Why it is not known.
+    /// The reason why the sponsor is unknown.
     pub fn of(verified: Verified) -> Result<Self, String> {
         Ok(match verified {
             Verified::Agent(caller) => Self::Agent {
@@ -82,19 +82,20 @@ impl Who {
 }
 
 impl Session {
-    /// The name under which its end is remembered.
+    /// Returns the session's key in the replay cache, where an ended session is recorded.
     #[must_use]
     pub fn id(&self) -> ProofId {
         ProofId::of(&["session", &self.jti])
     }
 
-    /// When it ends.
+    /// Returns the expiry of the session.
     #[must_use]
     pub const fn ends(&self) -> Timestamp {
         Timestamp::from_secs(self.exp)
     }
 
-    /// Who presents it: the holder of its key, and nobody else. Its signature was checked before.
+    /// Checks issuer, times and proof of possession, and returns the caller. The signature is
+    /// already verified.
     ///
     /// # Errors
     /// See [`RejectedToken`].
@@ -112,7 +113,7 @@ impl Session {
             Purpose::Kill => KILL_GRACE,
             Purpose::Change | Purpose::Look => Duration::ZERO,
         };
-        if now >= self.ends() + grace || Timestamp::from_secs(self.iat) > now + SKEW {
+        if now >= self.ends() + grace || Timestamp::from_secs(self.iat) > now + CLOCK_SKEW {
             return Err(RejectedToken::Times);
         }
         if key != Some(&self.cnf) {
@@ -128,7 +129,7 @@ impl Session {
                     evidence.method,
                     Method::AwsCallerIdentity | Method::EnrolledKey | Method::Named
                 );
-                // An issuer that is configured no more speaks for nobody.
+                // An issuer that was removed from the configuration vouches for nobody.
                 if !by_itself && verifier.issuer(&identity.issuer).is_none() {
                     return Err(RejectedToken::Issuer);
                 }
@@ -140,15 +141,15 @@ impl Session {
                 Verified::Agent(Caller {
                     identity,
                     evidence,
-                    sponsor: verifier.sponsor_again(sponsor),
+                    sponsor: verifier.current_sponsor(sponsor),
                 })
             }
             Who::Operator { operator, login } => {
                 if verifier.issuer(&operator.identity.issuer).is_none() {
                     return Err(RejectedToken::Issuer);
                 }
-                let operator = verifier.again(&operator);
-                let no_role = verifier.no_role_again(&operator);
+                let operator = verifier.with_current_roles(&operator);
+                let no_role = verifier.why_no_role_now(&operator);
                 Verified::Operator(operator, Login { no_role, ..login })
             }
         })

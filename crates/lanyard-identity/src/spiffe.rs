@@ -1,5 +1,6 @@
-//! SPIFFE: the bundles of trust domains, and X.509-SVIDs (SPIFFE-ID, X509-SVID and SPIFFE_Trust_Domain_and_Bundle
-//! specifications). JWT-SVIDs are tokens like others, whose issuer is their trust domain.
+//! SPIFFE: bundles of trust domains, and X.509-SVIDs (SPIFFE-ID, X509-SVID and
+//! SPIFFE_Trust_Domain_and_Bundle specifications). JWT-SVIDs are tokens whose issuer is the trust
+//! domain.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,7 +19,7 @@ use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 use crate::RejectedToken;
 use crate::jwks::{Jwks, JwksError};
 
-/// The longest SPIFFE ID, in bytes (SPIFFE-ID section 2.3).
+/// Longest SPIFFE ID (SPIFFE-ID section 2.3).
 ///
 /// # Limit
 /// - for: a workload
@@ -26,7 +27,7 @@ use crate::jwks::{Jwks, JwksError};
 /// - beyond: the certificate or the token is refused
 /// - test: `t44_a_spiffe_id_has_bounds`
 const MAX_SPIFFE_ID_BYTES: usize = 2048;
-/// The longest trust domain name, in bytes.
+/// Longest name of a trust domain.
 ///
 /// # Limit
 /// - for: a workload
@@ -34,7 +35,7 @@ const MAX_SPIFFE_ID_BYTES: usize = 2048;
 /// - beyond: the certificate or the token is refused
 /// - test: `t44_a_spiffe_id_has_bounds`
 const MAX_TRUST_DOMAIN_BYTES: usize = 255;
-/// The most certificates between a leaf and its authority.
+/// Certificates between a leaf and its authority.
 ///
 /// # Limit
 /// - for: a workload
@@ -43,7 +44,7 @@ const MAX_TRUST_DOMAIN_BYTES: usize = 255;
 /// - test: `t44_a_chain_has_so_many_certificates_and_no_more`
 const MAX_INTERMEDIATES: usize = 4;
 
-/// What signature algorithms certificates may have.
+/// Signature algorithms that certificates may use.
 const SIGNATURES: &[&dyn rustls_pki_types::SignatureVerificationAlgorithm] = &[
     algorithms::ECDSA_P256_SHA256,
     algorithms::ECDSA_P384_SHA384,
@@ -53,26 +54,27 @@ const SIGNATURES: &[&dyn rustls_pki_types::SignatureVerificationAlgorithm] = &[
     algorithms::RSA_PKCS1_2048_8192_SHA512,
 ];
 
-/// Why there is no bundle.
+/// A bundle that is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BundleError {
-    /// Not a SPIFFE bundle.
+    /// The document is not a usable SPIFFE bundle.
     #[error("not a SPIFFE bundle: {0}")]
     Form(&'static str),
-    /// The keys for JWT-SVIDs.
+    /// The JWT-SVID keys are no valid key set.
     #[error(transparent)]
     Keys(#[from] JwksError),
 }
 
-/// What a trust domain vouches with.
+/// The authorities and keys of a trust domain.
 #[derive(Debug)]
 pub struct Bundle {
     authorities: Vec<CertificateDer<'static>>,
-    /// The keys of its JWT-SVIDs, until somebody takes them.
+    /// Keys of the JWT-SVIDs. The caller takes them out to give them to the
+    /// [`Verifier`](crate::Verifier).
     pub keys: Option<Jwks>,
-    /// How often it wants to be asked again.
+    /// Refresh interval that the trust domain asks for.
     pub refresh: Option<Duration>,
-    /// The keys and authorities that are not used, and why.
+    /// Skipped keys and authorities, with the reason for each.
     pub passed_over: Vec<String>,
 }
 
@@ -83,7 +85,7 @@ struct Document {
 }
 
 impl Bundle {
-    /// Reads the JSON form (SPIFFE_Trust_Domain_and_Bundle section 4).
+    /// Parses the JSON form (SPIFFE_Trust_Domain_and_Bundle section 4).
     ///
     /// # Errors
     /// See [`BundleError`].
@@ -137,26 +139,27 @@ fn authority(key: &Value) -> Result<CertificateDer<'static>, &'static str> {
     Ok(der)
 }
 
-/// The trust domains that are believed, each for its own names alone.
+/// The configured trust domains. Each vouches for its own names only.
 #[derive(Debug, Default)]
 pub struct TrustDomains(BTreeMap<String, RwLock<(Option<Bundle>, Timestamp)>>);
 
 impl TrustDomains {
-    /// These; none of them is believed until it has a bundle.
+    /// Starts without bundles: certificates are refused until [`TrustDomains::renew`] supplies one.
     #[must_use]
     pub fn new(names: impl IntoIterator<Item = String>) -> Self {
         let empty = |name| (name, RwLock::new((None, Timestamp::EPOCH)));
         Self(names.into_iter().map(empty).collect())
     }
 
-    /// Takes in a bundle, good until then.
+    /// Replaces the bundle of `domain`; the new one is valid until `until`.
     pub fn renew(&self, domain: &str, bundle: Bundle, until: Timestamp) {
         if let Some(held) = self.0.get(domain) {
             *held.write() = (Some(bundle), until);
         }
     }
 
-    /// Who shows this chain, leaf first. That its key is held was seen in the handshake.
+    /// Verifies a chain, leaf first, and returns the workload. The TLS handshake has proved
+    /// possession of the key.
     ///
     /// # Errors
     /// [`RejectedToken::Certificate`], or [`RejectedToken::StaleKeys`].
@@ -207,14 +210,14 @@ impl TrustDomains {
     }
 }
 
-/// `x5t#S256` of a certificate (RFC 8705 section 3.1).
+/// Returns `x5t#S256` of a certificate (RFC 8705 section 3.1).
 #[must_use]
 pub fn thumbprint(certificate: &CertificateDer<'_>) -> Confirmation {
     let digest = ring::digest::digest(&ring::digest::SHA256, certificate);
     Confirmation::Certificate(URL_SAFE_NO_PAD.encode(digest.as_ref()))
 }
 
-/// The one URI that an X.509-SVID has, if it is a leaf (X509-SVID sections 2 and 5.2).
+/// Returns the only URI of a leaf certificate (X509-SVID sections 2 and 5.2).
 fn spiffe_id(leaf: &CertificateDer<'_>) -> Result<String, RejectedToken> {
     let bad = RejectedToken::Certificate;
     let unreadable = bad("it cannot be read");
@@ -253,7 +256,7 @@ fn spiffe_id(leaf: &CertificateDer<'_>) -> Result<String, RejectedToken> {
     }
 }
 
-/// The trust domain of a well-formed SPIFFE ID with a path (SPIFFE-ID section 2).
+/// Returns the trust domain of a well-formed SPIFFE ID with a path (SPIFFE-ID section 2).
 #[must_use]
 pub fn trust_domain(id: &str) -> Option<&str> {
     let rest = id

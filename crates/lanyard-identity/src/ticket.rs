@@ -1,5 +1,5 @@
-//! Kill tickets: signed beforehand by an offline key, good for engaging a kill of one scope and for nothing else.
-//! They are what is left when the identity provider is down.
+//! Kill tickets: signed in advance by an offline key, each for a kill of one scope. They work when
+//! the identity provider is down.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,9 +12,9 @@ use crate::RejectedToken;
 use crate::jwks::{Algorithm, Jwks};
 use crate::jws::Jws;
 
-/// `typ` of a ticket, so that it is taken for nothing else (RFC 8725, section 3.11).
+/// The `typ` of a ticket, so that no other token passes for one (RFC 8725, section 3.11).
 pub const TICKET_TYPE: &str = "lanyard-kill-ticket+jwt";
-/// The longest life of a ticket.
+/// Lifetime of a ticket.
 ///
 /// # Limit
 /// - for: a kill ticket
@@ -22,7 +22,7 @@ pub const TICKET_TYPE: &str = "lanyard-kill-ticket+jwt";
 /// - beyond: the ticket is refused
 /// - test: `t44_a_ticket_has_bounds`
 const MAX_TICKET_LIFE: Duration = Duration::from_secs(366 * 24 * 3600);
-/// The longest id, in bytes.
+/// Longest ticket id.
 ///
 /// # Limit
 /// - for: a kill ticket
@@ -31,7 +31,7 @@ const MAX_TICKET_LIFE: Duration = Duration::from_secs(366 * 24 * 3600);
 /// - test: `t44_a_ticket_has_bounds`
 const MAX_TICKET_ID_BYTES: usize = 128;
 
-/// The offline keys, and the tickets that are withdrawn.
+/// The offline keys, and the withdrawn tickets.
 #[derive(Debug)]
 pub struct Tickets {
     audience: String,
@@ -39,19 +39,19 @@ pub struct Tickets {
     withdrawn: BTreeSet<String>,
 }
 
-/// A ticket that is good now.
+/// A ticket whose signature and times are verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ticket {
-    /// Its id.
+    /// Id of the ticket.
     pub id: String,
-    /// The key that signed it.
+    /// Id of the key that signed the ticket.
     pub key: String,
-    /// What it may stop: that, or anything where it is everything.
+    /// Scope that the ticket may kill. [`Scope::All`] covers every scope.
     pub scope: Scope,
 }
 
 impl Ticket {
-    /// Whether it is good for an order over this scope.
+    /// True if the ticket allows a kill of `scope`.
     #[must_use]
     pub fn covers(&self, scope: &Scope) -> bool {
         self.scope == Scope::All || self.scope == *scope
@@ -69,7 +69,7 @@ struct Claims {
 }
 
 impl Tickets {
-    /// Tickets for this audience.
+    /// Accepts tickets for `audience`, signed by one of `keys`, except those in `withdrawn`.
     #[must_use]
     pub const fn new(audience: String, keys: Jwks, withdrawn: BTreeSet<String>) -> Self {
         Self {
@@ -79,13 +79,14 @@ impl Tickets {
         }
     }
 
-    /// Whether a bearer token says of itself that it is a ticket; nothing in it is believed yet.
+    /// True if the `typ` of a bearer token is that of a ticket. Nothing is verified yet.
     #[must_use]
     pub fn is_one(token: &str) -> bool {
         Jws::parse_as(token, TICKET_TYPE).is_ok()
     }
 
-    /// The ticket. It may be presented again and again: to stop what is stopped changes nothing.
+    /// Verifies a ticket. A ticket may be presented again, because a second kill of the same scope
+    /// changes nothing.
     ///
     /// # Errors
     /// See [`RejectedToken`].

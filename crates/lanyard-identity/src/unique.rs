@@ -1,24 +1,25 @@
-//! JSON in which no name stands twice (RFC 8725, section 2.7): two readers of one text could believe two values.
+//! JSON in which no name occurs twice in an object (RFC 8725, section 2.7). With repeated names,
+//! two readers could see two different values.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// Why a text is no JSON that can be believed.
+/// A text that is not acceptable JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unreadable {
-    /// Not JSON, or not an object.
+    /// The text is not JSON, or not an object.
     Form,
-    /// A name stands twice in one object, at any depth.
+    /// A name occurs twice in one object, at any depth.
     Twice,
 }
 
-/// A value; none where a name stands twice in it. Reading goes on after such a value, so that one bad entry of a list
-/// leaves the others readable.
+/// A JSON value, or `None` if a name occurs twice in it. Parsing goes on after such a value, so
+/// that one bad entry of a list leaves the other entries readable.
 pub(crate) struct Unique(pub(crate) Option<Value>);
 
-/// The members of the object that this text is.
+/// Parses a JSON object and returns its members.
 pub(crate) fn object(text: &[u8]) -> Result<Map<String, Value>, Unreadable> {
     match serde_json::from_slice(text) {
         Ok(Unique(Some(Value::Object(members)))) => Ok(members),
@@ -27,7 +28,7 @@ pub(crate) fn object(text: &[u8]) -> Result<Map<String, Value>, Unreadable> {
     }
 }
 
-/// The word of the field for the type of a value.
+/// Names the JSON type of a value, for messages.
 pub(crate) const fn type_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",

@@ -1,4 +1,4 @@
-//! Holding a token against the configuration: its issuer, its audience and its times.
+//! Verification of tokens against the configuration: issuer, audience, times and binding.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -13,9 +13,9 @@ use serde_json::Value;
 
 use crate::jwks::Jwks;
 use crate::jws::{Jws, Parts};
-use crate::memory::{ProofId, Use};
+use crate::replay_cache::{ProofId, Use};
 use crate::unique::type_of;
-use crate::{RejectedToken, SKEW};
+use crate::{CLOCK_SKEW, RejectedToken};
 
 mod claims;
 mod groups;
@@ -24,9 +24,9 @@ mod sponsors;
 pub use groups::ClaimPath;
 
 use claims::Claims;
-use groups::Said;
+use groups::TokenGroups;
 
-/// How old a token may be that is not bound to a key (T12).
+/// Age up to which a token without a key binding is accepted (T12).
 ///
 /// # Limit
 /// - for: a token that is not bound to a key
@@ -34,7 +34,7 @@ use groups::Said;
 /// - beyond: the token is refused, 30 s of skew apart
 /// - test: `t44_the_times_of_a_token_have_bounds`
 const MAX_UNBOUND_TOKEN_AGE: Duration = Duration::from_secs(300);
-/// How far away an expiry may lie (T13).
+/// Largest distance of an expiry from now (T13).
 ///
 /// # Limit
 /// - for: a token
@@ -42,7 +42,8 @@ const MAX_UNBOUND_TOKEN_AGE: Duration = Duration::from_secs(300);
 /// - beyond: the token is refused
 /// - test: `t44_the_times_of_a_token_have_bounds`
 const MAX_TIME_TO_EXPIRY: Duration = Duration::from_secs(24 * 3600);
-/// How long past its expiry a token may still engage a kill.
+/// Time after its expiry during which a token may still engage a kill. Stopping an agent must not
+/// wait for an identity provider.
 ///
 /// # Limit
 /// - for: a kill
@@ -50,7 +51,7 @@ const MAX_TIME_TO_EXPIRY: Duration = Duration::from_secs(24 * 3600);
 /// - beyond: the token engages no kill any more
 /// - test: `a_kill_is_heard_from_a_token_that_has_expired`
 pub const KILL_GRACE: Duration = Duration::from_secs(12 * 3600);
-/// The longest value of a claim that is taken over, in bytes.
+/// Longest value of a claim that is copied.
 ///
 /// # Limit
 /// - for: a claim that the configuration lets through
@@ -58,7 +59,7 @@ pub const KILL_GRACE: Duration = Duration::from_secs(12 * 3600);
 /// - beyond: the token is refused
 /// - test: `t44_what_a_token_says_has_bounds`
 const MAX_CLAIM_BYTES: usize = 512;
-/// The longest subject, in bytes.
+/// Longest subject.
 ///
 /// # Limit
 /// - for: a token
@@ -67,113 +68,114 @@ const MAX_CLAIM_BYTES: usize = 512;
 /// - test: `t44_what_a_token_says_has_bounds`
 const MAX_SUBJECT_BYTES: usize = 1024;
 
-/// Who the tokens of an issuer speak for.
+/// The kind of identities that an issuer vouches for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IssuerKind {
-    /// Workloads.
+    /// Workloads act for themselves or for a sponsor.
     Agents,
-    /// People.
+    /// People get roles from their groups.
     Operators,
 }
 
-/// One configured issuer.
+/// An issuer of the configuration.
 #[derive(Debug)]
 pub struct Issuer {
-    /// `iss`, byte for byte (T9).
+    /// Expected `iss`, byte for byte (T9).
     pub name: String,
-    /// Whom it speaks for.
+    /// Kind of the identities.
     pub kind: IssuerKind,
-    /// Its keys.
+    /// Keys that verify the issuer's tokens.
     pub keys: Keys,
-    /// `aud` of its tokens, where that is not the broker's own: the client id of a login.
+    /// Expected `aud` if it is not the broker's own, such as the client id of a login.
     pub audience: Option<String>,
-    /// How its tokens are proved.
+    /// Evidence that the journal records for identities of this issuer.
     pub method: Method,
-    /// Which other claims are taken over, for charters to name.
+    /// Further claims to copy, which charters can name.
     pub claims: BTreeSet<String>,
-    /// Where among the claims the groups of a person stand.
+    /// Place of a person's groups among the claims.
     pub groups_claim: ClaimPath,
-    /// Which roles the members of a group have; at an agents' issuer, which roles a subject has that people act as.
+    /// Roles by group. At an agents' issuer, roles by subject: people act as those subjects.
     pub roles: BTreeMap<String, BTreeSet<OperatorRole>>,
-    /// Which people an operators' issuer vouches for.
+    /// Names of the people whom an operators' issuer vouches for.
     pub people: PeopleRule,
-    /// Whom an agents' issuer names as the person behind an agent.
+    /// Rule for the person behind an agent, at an agents' issuer.
     pub sponsor: Option<SponsorRule>,
 }
 
-/// How the people of an operators' issuer are told apart from those of other issuers.
+/// Rule that tells the people of an operators' issuer from those of other issuers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PeopleRule {
-    /// The directory that the issuer draws on. Issuers of one directory vouch for the same people, issuers of two
-    /// directories for different ones.
+    /// Directory of the issuer. Issuers of one directory vouch for the same people, issuers of
+    /// different directories for different people.
     pub directory: Option<Name>,
-    /// The claim with a person's name in the directory.
+    /// Claim with the person's name in the directory.
     pub claim: Option<String>,
 }
 
-/// Where an agents' issuer says on whose behalf an agent acts.
+/// Rule for the person on whose behalf an agent acts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SponsorRule {
-    /// The claim.
+    /// Claim that names the person.
     pub claim: String,
-    /// The operators' issuer whose people it names.
+    /// Operators' issuer whose people the claim names.
     pub issuer: String,
-    /// By what it names them.
+    /// Property of the person that the claim holds.
     pub by: SponsorBy,
 }
 
-/// By what a sponsor is named.
+/// Property by which a sponsor is named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SponsorBy {
-    /// The subject of the person's own tokens.
+    /// The subject in the person's own tokens.
     Subject,
-    /// The name that the operators' issuer gives in [`PeopleRule::claim`].
+    /// The name in [`PeopleRule::claim`] of the operators' issuer.
     Name,
 }
 
-/// The claim that names a sponsor where no other is configured. Without a rule for it, it names somebody unknown.
+/// Claim that names a sponsor if no rule names another. Without a rule, the claim makes the sponsor
+/// unknown instead of absent: the issuer means somebody.
 pub const SPONSOR_CLAIM: &str = "sponsor";
 
-/// The keys of an issuer, which may be renewed while they are used.
+/// The keys of an issuer, which can be replaced while in use.
 #[derive(Debug)]
 pub struct Keys(RwLock<(Option<Jwks>, Timestamp)>);
 
 impl Keys {
-    /// Keys that hold until the daemon is restarted: of a file.
+    /// Keys from a file, which stay valid until a restart.
     #[must_use]
     pub const fn fixed(keys: Jwks) -> Self {
         Self(RwLock::new((Some(keys), Timestamp::NEVER)))
     }
 
-    /// Keys that have yet to be fetched. Until then the issuer's tokens are refused.
+    /// Keys that are not fetched yet. Tokens of the issuer are refused until [`Verifier::renew`].
     #[must_use]
     pub const fn unknown() -> Self {
         Self(RwLock::new((None, Timestamp::EPOCH)))
     }
 }
 
-/// What a token is used for.
+/// The use of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// Something that changes what the broker holds: a proof that is used once is on disk before anything comes of it.
+    /// A change of the broker's state. The use of the token is on disk before anything happens.
     Change,
-    /// Looking: the proof is remembered, and nobody waits for the disk.
+    /// A read. The use is recorded, and the caller does not wait for the disk.
     Look,
-    /// Engaging a kill: a token that expired within the last 12 hours is good enough, and nothing is remembered.
+    /// A kill. Tokens that expired within the last 12 hours are accepted, and no use is recorded.
     Kill,
 }
 
-/// Who asks.
+/// A caller whose identity is verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verified {
-    /// A workload.
+    /// A workload, with its evidence and sponsor.
     Agent(Caller),
-    /// A person, and how that person logged in.
+    /// A person, with the time and class of the login.
     Operator(Operator, Login),
 }
 
 impl Verified {
-    /// The identity in either case.
+    /// Returns the identity of either kind.
     #[must_use]
     pub const fn identity(&self) -> &Identity {
         match self {
@@ -183,33 +185,33 @@ impl Verified {
     }
 }
 
-/// A token that verified; what it says counts once it is remembered.
+/// A verified token. Its caller counts once the use is recorded in the replay cache.
 #[derive(Debug)]
 pub struct Accepted {
-    /// Who.
+    /// The caller, as the token names them.
     pub who: Verified,
-    /// What is to be remembered.
+    /// The use to record.
     pub used: Use,
 }
 
-/// Verifies tokens of the configured issuers.
+/// Verifies the tokens of the configured issuers.
 #[derive(Debug)]
 pub struct Verifier {
     audience: String,
     issuers: BTreeMap<String, Issuer>,
 }
 
-/// Who a token says that it is of; nothing in it is believed yet.
+/// The identity that a token claims. Nothing is verified yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claimed {
-    /// `iss`; of a JWT-SVID, which needs none, its trust domain.
+    /// `iss`, or the trust domain of a JWT-SVID, which may omit `iss`.
     pub issuer: String,
-    /// `sub`.
+    /// `sub` of the token.
     pub subject: String,
 }
 
 impl Claimed {
-    /// Reads the payload alone: cheap, for limits that come before any cryptography.
+    /// Reads the payload alone: cheap enough for limits that apply before any cryptography.
     ///
     /// # Errors
     /// See [`RejectedToken`].
@@ -224,7 +226,7 @@ impl Claimed {
 }
 
 impl Verifier {
-    /// A verifier of tokens that are addressed to this audience.
+    /// Makes a verifier for tokens addressed to `audience`.
     #[must_use]
     pub fn new(audience: String, issuers: Vec<Issuer>) -> Self {
         let issuers = issuers
@@ -234,15 +236,16 @@ impl Verifier {
         Self { audience, issuers }
     }
 
-    /// An operator of earlier, as the configuration has them now: without roles, where it does not know them any more.
+    /// Derives an operator's roles again from the current configuration. An operator whom the
+    /// configuration no longer knows has none.
     #[must_use]
-    pub fn again(&self, operator: &Operator) -> Operator {
+    pub fn with_current_roles(&self, operator: &Operator) -> Operator {
         let issuer = self.issuers.get(&operator.identity.issuer);
         let roles = issuer.map(|issuer| issuer.roles_of(&operator.groups));
         let directory = issuer.and_then(|issuer| issuer.people.directory.clone());
         Operator {
             roles: roles.unwrap_or_default(),
-            // A name is one of the directory that it was read under.
+            // A name is unique only in the directory under which it was read.
             name: operator
                 .name
                 .clone()
@@ -252,14 +255,15 @@ impl Verifier {
         }
     }
 
-    /// Why an operator of earlier has no role, as the configuration is now; none where they have one.
+    /// Explains why an operator has no role under the current configuration. `None` if the operator
+    /// has one.
     #[must_use]
-    pub fn no_role_again(&self, operator: &Operator) -> Option<String> {
+    pub fn why_no_role_now(&self, operator: &Operator) -> Option<String> {
         let issuer = self.issuers.get(&operator.identity.issuer)?;
         issuer.no_role(operator, &groups::known(operator.groups.len()))
     }
 
-    /// The issuers that have keys, of which none can be used.
+    /// Lists the issuers whose key set has no usable key.
     pub fn without_usable_keys(&self) -> impl Iterator<Item = &str> {
         let has_none = |issuer: &&Issuer| {
             let held = issuer.keys.0.read();
@@ -269,13 +273,13 @@ impl Verifier {
         issuers.map(|issuer| issuer.name.as_str())
     }
 
-    /// The configured issuer of this name.
+    /// Returns the configured issuer `name`.
     #[must_use]
     pub fn issuer(&self, name: &str) -> Option<&Issuer> {
         self.issuers.get(name)
     }
 
-    /// Who presents this token, holding this key.
+    /// Verifies a token that the holder of `key` presents.
     ///
     /// # Errors
     /// See [`RejectedToken`].
@@ -307,13 +311,13 @@ impl Verifier {
         let jti = claims.jti.as_deref().filter(|jti| !jti.is_empty());
         let id = match jti {
             Some(jti) => ProofId::of(&["jti", &issuer.name, jti]),
-            // What is signed, so that another encoding of the signature is the same token.
+            // The signed part, because another encoding of the signature is still the same token.
             None => ProofId::of(&["jws", &String::from_utf8_lossy(jws.message)]),
         };
         let used = Use {
             id,
             key: key.cloned(),
-            until: claims.exp + SKEW,
+            until: claims.exp + CLOCK_SKEW,
         };
         Ok(Accepted {
             who: self.who(issuer, claims, key)?,
@@ -348,17 +352,17 @@ impl Verifier {
         }
     }
 
-    /// Takes in fresh keys of an issuer, good for ordinary use until then; a kill is engaged with the last
-    /// known ones at any age.
+    /// Replaces the keys of an issuer. They verify until `until`; a kill accepts the last keys at
+    /// any age, since stopping must not depend on the identity provider.
     pub fn renew(&self, issuer: &str, keys: Jwks, until: Timestamp) {
         if let Some(issuer) = self.issuers.get(issuer) {
             *issuer.keys.0.write() = (Some(keys), until);
         }
     }
 
-    /// Whether the token names a key that its issuer is not known to have: a new one, perhaps.
+    /// Returns the issuer if it is not known to have the token's key, which may be a new one.
     #[must_use]
-    pub fn lacks_the_key_of(&self, token: &str) -> Option<&str> {
+    pub fn issuer_with_unknown_key(&self, token: &str) -> Option<&str> {
         let jws = Jws::parse(token).ok()?;
         let claims = Claims::read(&jws.payload).ok()?;
         let issuer = self.issuers.get(claims.issuer())?;
@@ -386,7 +390,8 @@ fn addressed(claims: &Claims, expected: &str) -> Result<(), RejectedToken> {
     is_for_us.then_some(()).ok_or(RejectedToken::Audience)
 }
 
-/// A token that its issuer bound to a key is that key's alone (RFC 7800). A binding of another kind is none that could be seen.
+/// Checks the key binding (RFC 7800): a bound token counts only with its key. An unknown kind of
+/// binding is refused, because the broker cannot check it.
 fn held_by(claims: &Claims, key: Option<&Confirmation>) -> Result<(), RejectedToken> {
     let Some(cnf) = &claims.cnf else {
         return Ok(());
@@ -409,19 +414,19 @@ fn timely(
     now: Timestamp,
 ) -> Result<(), RejectedToken> {
     let expires = claims.exp;
-    // A JWT-SVID need not say when it was issued: then its end has to be near.
+    // A JWT-SVID may omit its issue time. Then its expiry must be near, as its age is unknown.
     let issued = match claims.iat {
         Some(issued) => issued,
         None if key.is_some() || expires <= now + MAX_UNBOUND_TOKEN_AGE => now,
         None => return Err(RejectedToken::Times),
     };
     let begun = claims.nbf.unwrap_or(issued);
-    let in_future = issued > now + SKEW || begun > now + SKEW;
+    let in_future = issued > now + CLOCK_SKEW || begun > now + CLOCK_SKEW;
     let too_long = expires > now + MAX_TIME_TO_EXPIRY || expires <= issued;
     let (late, old) = match purpose {
         Purpose::Change | Purpose::Look => (
-            now > expires + SKEW,
-            key.is_none() && now > issued + MAX_UNBOUND_TOKEN_AGE + SKEW,
+            now > expires + CLOCK_SKEW,
+            key.is_none() && now > issued + MAX_UNBOUND_TOKEN_AGE + CLOCK_SKEW,
         ),
         Purpose::Kill => (now > expires + KILL_GRACE, false),
     };
@@ -433,7 +438,7 @@ fn timely(
 }
 
 impl Issuer {
-    /// The roles that the members of these groups have.
+    /// Returns the roles of the members of `groups`.
     #[must_use]
     pub fn roles_of(&self, groups: &BTreeSet<String>) -> BTreeSet<OperatorRole> {
         let mapped = groups.iter().filter_map(|group| self.roles.get(group));
@@ -462,8 +467,8 @@ impl Issuer {
     fn operator(&self, identity: Identity, claims: Claims) -> Verified {
         let said = match self.kind {
             IssuerKind::Operators => self.said(&claims.others),
-            // An agents' issuer vouches for no groups: the subject stands for itself.
-            IssuerKind::Agents => Said::subject(&claims.sub),
+            // An agents' issuer vouches for no groups, so the subject takes the place of one.
+            IssuerKind::Agents => TokenGroups::subject(&claims.sub),
         };
         let operator = Operator {
             name: self.people.name(&claims),
@@ -483,14 +488,14 @@ impl Issuer {
 }
 
 impl PeopleRule {
-    /// The person's name in the directory, where the token says it for sure.
+    /// Returns the person's name in the directory, if the token vouches for it.
     fn name(&self, claims: &Claims) -> Option<String> {
         let claim = self.claim.as_deref()?;
         if claim == "sub" {
             return Some(claims.sub.clone());
         }
         let name = claims.others.get(claim)?.as_str()?;
-        // An address that the issuer does not call verified is whatever its owner typed in (OpenID Connect Core 5.1).
+        // An unverified address is whatever its owner typed (OpenID Connect Core 5.1).
         let verified = claims.others.get("email_verified").is_some_and(|verified| {
             *verified == Value::Bool(true) || verified.as_str() == Some("true")
         });
@@ -500,8 +505,7 @@ impl PeopleRule {
     }
 }
 
-/// The claims that the configuration lets through, as text. One that is no text, number or truth value is none, which the log
-/// says.
+/// Copies the configured claims as text. Lists and objects are left out with a log line.
 fn taken_over(
     issuer: &Issuer,
     claims: &BTreeMap<String, Value>,

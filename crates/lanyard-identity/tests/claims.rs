@@ -1,4 +1,5 @@
-//! Headers and claims as issuers write them: what is believed, what is left out, and what refuses the token by its name.
+//! Headers and claims as issuers write them: some are believed, some are left out, and some refuse
+//! the token with their name in the reason.
 #![expect(
     clippy::unwrap_used,
     reason = "a test stops where its footing gives way"
@@ -92,7 +93,7 @@ fn path(names: &[&str]) -> ClaimPath {
     ClaimPath::of(names.iter().map(|&name| name.to_owned()).collect()).unwrap()
 }
 
-/// Why a person with these claims has no role.
+/// Verifies a person with these claims, and returns the reason why they have no role.
 fn no_role(path: ClaimPath, claims: &Value) -> String {
     let (operator, login) = verified_at(path, &token(&claims.to_string())).unwrap();
     assert_eq!(operator.roles, BTreeSet::new());
@@ -355,7 +356,8 @@ fn d13_a_text_is_one_group_whole() {
     };
     assert!(of(json!("oncall")).0.is(OperatorRole::OnCall));
     assert!(of(json!("On call, EMEA")).0.is(OperatorRole::Viewer));
-    // Several in one text are none of them: whoever may name a group would put themselves into others.
+    // Several names in one text give no group: whoever may name a group would put themselves into
+    // others.
     for several in [
         "oncall,viewers",
         "viewers oncall",

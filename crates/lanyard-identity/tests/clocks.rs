@@ -1,4 +1,5 @@
-//! What others signed is judged by the system's time, and a kill by any time that may be the right one (S3, S50).
+//! Tokens that others signed are judged by the system's time, and a kill by any time that may be
+//! the right one (S3, S50).
 #![expect(
     clippy::unwrap_used,
     reason = "a test stops where its footing gives way"
@@ -13,7 +14,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use lanyard_engine::clock::{Clock as _, SystemClock, TimeSource};
 use lanyard_identity::jwks::Jwks;
 use lanyard_identity::verifier::{KILL_GRACE, PeopleRule, Purpose};
-use lanyard_identity::{Issuer, IssuerKind, Keys, SKEW, Verifier};
+use lanyard_identity::{CLOCK_SKEW, Issuer, IssuerKind, Keys, Verifier};
 use lanyard_testkit::machine::Machine;
 use lanyard_vocabulary::identity::Method;
 use lanyard_vocabulary::operator::OperatorRole;
@@ -139,7 +140,7 @@ proptest! {
         let issued = Timestamp::from_secs(machine.truth().as_secs().saturating_sub(age));
         let system = clock.system();
         let shown = token(issued);
-        let is_good = issued <= system + SKEW && system <= issued + LIFE + SKEW;
+        let is_good = issued <= system + CLOCK_SKEW && system <= issued + LIFE + CLOCK_SKEW;
         prop_assert_eq!(is_taken(&shown, Purpose::Change, system), is_good);
         // An engineer's login of the last hours stops things, whatever the wall clock says.
         let is_recent = age < (LIFE + KILL_GRACE).as_secs() - 3600;

@@ -1,5 +1,5 @@
-//! Security events as transmitters send them: which one stops something, which one is taken and stops nothing, and which one is
-//! none.
+//! Security events as transmitters send them: some stop something, some are taken and stop nothing,
+//! and some are refused.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -58,7 +58,7 @@ fn said(events: &Value, more: Value) -> Result<SecurityEvent, RejectedEvent> {
     heard("secevent+jwt", &claims(events, more))
 }
 
-/// Whose session is over, as `issuer#subject`.
+/// Verifies an event, and returns the subject whose session is over as `issuer#subject`.
 fn revoked(subject: Value, event: Value) -> Result<String, RejectedEvent> {
     let more = json!({ "sub_id": subject });
     match said(&json!({ SESSION_REVOKED: event }), more)? {

@@ -1,4 +1,5 @@
-//! Key sets as issuers publish them: what cannot be used is passed over with its reason, and the rest is used.
+//! Key sets as issuers publish them: an unusable key is passed over with a reason, and the others
+//! are used.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -36,7 +37,7 @@ fn set(keys: &Value) -> Jwks {
     Jwks::parse(json!({ "keys": keys }).to_string().as_bytes()).unwrap()
 }
 
-/// Why each key is passed over.
+/// Returns the reason of each key that is passed over.
 fn reasons(keys: &Jwks) -> Vec<String> {
     keys.passed_over().iter().map(ToString::to_string).collect()
 }

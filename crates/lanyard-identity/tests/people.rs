@@ -1,4 +1,4 @@
-//! Whose account a token is of where there are several issuers, and on whose behalf an agent acts.
+//! A token's account where there are several issuers, and the person on whose behalf an agent acts.
 #![expect(
     clippy::panic,
     clippy::unwrap_used,
@@ -210,10 +210,10 @@ fn s01_a_session_does_not_forget_the_sponsor() {
     };
     // A session of an earlier version names the sponsor by the agents' issuer.
     assert!(matches!(
-        verifier.sponsor_again(old(AGENTS)),
+        verifier.current_sponsor(old(AGENTS)),
         Sponsor::Unmapped { .. }
     ));
-    assert_eq!(verifier.sponsor_again(old(PARTNERS)), old(PARTNERS));
+    assert_eq!(verifier.current_sponsor(old(PARTNERS)), old(PARTNERS));
 }
 
 #[test]
@@ -247,12 +247,12 @@ fn s33_a_person_of_earlier_has_the_directory_of_the_configuration() {
     let claims = json!({"email": "a@x", "email_verified": true});
     let now = operator(&verifier, PEOPLE, &claims);
     assert_eq!(now.name.as_deref(), Some("a@x"));
-    assert_eq!(verifier.again(&now).person(), now.person());
+    assert_eq!(verifier.with_current_roles(&now).person(), now.person());
     let earlier = Operator {
         directory: Some("old".parse().unwrap()),
         ..now.clone()
     };
-    let again = verifier.again(&earlier);
+    let again = verifier.with_current_roles(&earlier);
     assert_eq!((again.directory, again.name), (now.directory, None));
 }
 
@@ -281,7 +281,7 @@ fn s01_whoever_invited_an_agent_is_its_sponsor() {
     assert!(person.may_be(&at(PEOPLE, "alice-admin", "Alice@x")));
     assert!(person.may_be(&at(PARTNERS, "bob", "bob@x")));
     // A session keeps the sponsor.
-    let kept = verifier.sponsor_again(Sponsor::Person(person.clone()));
+    let kept = verifier.current_sponsor(Sponsor::Person(person.clone()));
     assert_eq!(kept, Sponsor::Person(person));
     // Of an invitation of earlier the name is unknown, and so is who else she may be.
     let earlier = Person::from(Identity {
@@ -335,7 +335,7 @@ fn a_subject_that_people_act_as_is_an_operator_by_its_own_name_and_by_no_group()
     let found = operator(&verifier, AGENTS, &json!({"sub": account}));
     assert_eq!(found.roles, stops);
     assert_eq!(found.groups, BTreeSet::from([account.to_owned()]));
-    assert_eq!(verifier.again(&found).roles, stops);
+    assert_eq!(verifier.with_current_roles(&found).roles, stops);
     // Who only says so stays an agent: a claim of groups means nothing at an issuer of agents.
     let claims = json!({"sub": "system:serviceaccount:shop:agent", "groups": [account]});
     assert!(matches!(

@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use lanyard_identity::RejectedToken;
 use lanyard_identity::dpop::{Proof, Target, check};
-use lanyard_identity::memory::{Memory, Owner, ProofId, Use};
+use lanyard_identity::replay_cache::{Owner, ProofId, ReplayCache, Use};
 use lanyard_vocabulary::identity::Confirmation;
 use lanyard_vocabulary::time::Timestamp;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
@@ -141,7 +141,7 @@ const fn owner(name: &str) -> Owner<'_> {
     }
 }
 
-async fn remember(memory: &Memory, proof: &Use, now: Timestamp) -> Result<(), RejectedToken> {
+async fn remember(memory: &ReplayCache, proof: &Use, now: Timestamp) -> Result<(), RejectedToken> {
     memory.remember(proof, owner("agent"), now)?.durable().await
 }
 
@@ -149,13 +149,13 @@ async fn remember(memory: &Memory, proof: &Use, now: Timestamp) -> Result<(), Re
 async fn t12_what_was_used_is_remembered_over_a_restart_for_as_long_as_it_counts() {
     let directory = tempfile::tempdir().unwrap();
     let until = NOW + Duration::from_secs(600);
-    let memory = Memory::open(&lanyard_disk::system(), directory.path(), NOW, false).unwrap();
+    let memory = ReplayCache::open(&lanyard_disk::system(), directory.path(), NOW, false).unwrap();
     let (once, held) = (used("once", None, until), used("held", Some("a"), until));
     remember(&memory, &once, NOW).await.unwrap();
     remember(&memory, &held, NOW).await.unwrap();
     drop(memory);
 
-    let memory = Memory::open(&lanyard_disk::system(), directory.path(), NOW, false).unwrap();
+    let memory = ReplayCache::open(&lanyard_disk::system(), directory.path(), NOW, false).unwrap();
     let replayed = Err(RejectedToken::Replayed);
     assert_eq!(remember(&memory, &once, NOW).await, replayed);
     assert_eq!(
@@ -177,7 +177,7 @@ async fn t12_what_was_used_is_remembered_over_a_restart_for_as_long_as_it_counts
 #[tokio::test]
 async fn t12_the_file_stays_in_proportion_and_forgets_nothing_that_counts() {
     let directory = tempfile::tempdir().unwrap();
-    let memory = Memory::open(&lanyard_disk::system(), directory.path(), NOW, false).unwrap();
+    let memory = ReplayCache::open(&lanyard_disk::system(), directory.path(), NOW, false).unwrap();
     let day = NOW + Duration::from_secs(24 * 3600);
     remember(&memory, &used("long", Some("a"), day), NOW)
         .await
@@ -199,7 +199,7 @@ async fn t12_the_file_stays_in_proportion_and_forgets_nothing_that_counts() {
         .len();
     assert!(size < 25_000 * 76, "{size}");
     drop(memory);
-    let memory = Memory::open(&lanyard_disk::system(), directory.path(), now, false).unwrap();
+    let memory = ReplayCache::open(&lanyard_disk::system(), directory.path(), now, false).unwrap();
     assert!(memory.knows(ProofId::of(&["long"])));
     assert!(memory.knows(ProofId::of(&["short 39 999"])));
     assert!(!memory.knows(ProofId::of(&["short 3 0"])));
@@ -213,13 +213,16 @@ async fn t12_the_file_stays_in_proportion_and_forgets_nothing_that_counts() {
 #[test]
 fn nobody_uses_up_the_room_of_the_others() {
     let directory = tempfile::tempdir().unwrap();
-    let memory = Memory::open(&lanyard_disk::system(), directory.path(), NOW, false).unwrap();
+    let memory = ReplayCache::open(&lanyard_disk::system(), directory.path(), NOW, false).unwrap();
     let until = NOW + Duration::from_secs(600);
     let mut taken = (0..300_000).map(|n| {
         let proof = used(&n.to_string(), None, until);
         memory.remember(&proof, owner("greedy"), NOW).map(drop)
     });
-    assert_eq!(taken.find_map(Result::err), Some(RejectedToken::Busy));
+    assert_eq!(
+        taken.find_map(Result::err),
+        Some(RejectedToken::ReplayCacheFull)
+    );
     let other = memory.remember(&used("x", None, until), owner("other"), NOW);
     assert!(other.is_ok());
 }
@@ -229,20 +232,20 @@ async fn t58_a_torn_tail_of_used_proofs_is_cut() {
     let directory = tempfile::tempdir().unwrap();
     let until = NOW + Duration::from_secs(600);
     let file = directory.path().join("used");
-    let memory = Memory::open(&lanyard_disk::system(), directory.path(), NOW, false).unwrap();
+    let memory = ReplayCache::open(&lanyard_disk::system(), directory.path(), NOW, false).unwrap();
     remember(&memory, &used("one", None, until), NOW)
         .await
         .unwrap();
     drop(memory);
     let whole = std::fs::read(&file).unwrap();
     std::fs::write(&file, [&whole[..], &whole[..40]].concat()).unwrap();
-    let memory = Memory::open(&lanyard_disk::system(), directory.path(), NOW, false).unwrap();
+    let memory = ReplayCache::open(&lanyard_disk::system(), directory.path(), NOW, false).unwrap();
     assert!(memory.knows(ProofId::of(&["one"])));
     remember(&memory, &used("two", None, until), NOW)
         .await
         .unwrap();
     drop(memory);
-    let memory = Memory::open(&lanyard_disk::system(), directory.path(), NOW, false).unwrap();
+    let memory = ReplayCache::open(&lanyard_disk::system(), directory.path(), NOW, false).unwrap();
     assert!(memory.knows(ProofId::of(&["two"])));
 }
 

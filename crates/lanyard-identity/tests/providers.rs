@@ -1,5 +1,5 @@
-//! Key sets and tokens in the shapes that identity providers document: each is accepted, or refused for the reason that stands
-//! beside it. The keys are made here; only the shapes are theirs.
+//! Key sets and tokens in the shapes that identity providers document: each is accepted, or refused
+//! for the reason beside it. The keys are made here; only the shapes are those of the providers.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -63,7 +63,8 @@ fn signed_modulus() -> String {
     b64([&[0], &public.n[..]].concat())
 }
 
-/// One provider: what it publishes, what it signs, and what the configuration says of it.
+/// A provider: the keys that it publishes, the token that it signs, and its part of the
+/// configuration.
 struct Provider {
     issuer: &'static str,
     kind: IssuerKind,
@@ -197,7 +198,8 @@ fn guid(at: usize) -> String {
     format!("{at:08x}-aaaa-4bbb-8ccc-dddddddddddd")
 }
 
-/// Entra ID, version 2.0: no `alg` in its keys, another issuer in some of them, tokens that are dated five minutes back.
+/// Entra ID, version 2.0: no `alg` in its keys, another issuer in some of them, tokens that are
+/// dated five minutes back.
 fn entra() -> Provider {
     const ISSUER: &str =
         "https://login.microsoftonline.com/11111111-2222-3333-4444-555555555555/v2.0";
@@ -221,7 +223,8 @@ fn d12_entra_with_two_hundred_groups_is_accepted_with_a_key() {
     let entra = entra();
     assert!(entra.token().len() > 10_000);
     assert!(entra.is_on_call());
-    // Entra dates its tokens back: without a key, one is good for half a minute after it was issued, and no longer.
+    // Entra dates its tokens back: without a key, a token is good for half a minute after it was
+    // issued, and no longer.
     assert!(entra.verified(None).is_ok());
     let later = entra.with(json!({"iat": NOW - 331, "nbf": NOW - 331}));
     assert_eq!(later.verified(None).err(), Some(RejectedToken::Times));
@@ -239,7 +242,8 @@ fn d13_entra_with_more_groups_than_fit_has_a_way_out() {
     assert!(roles.is_on_call());
 }
 
-/// AD FS: groups as a text where there is one, the algorithm in its keys, and an issuer that is not where it is reached.
+/// AD FS: groups as a text where there is one, the algorithm in its keys, and an issuer that is not
+/// where it is reached.
 fn adfs(groups: Value) -> Provider {
     let keys = json!([jwk(
         "adfs-1",
@@ -314,7 +318,8 @@ fn d13_auth0_puts_groups_under_a_name_of_a_url() {
     auth0.groups_claim = "https://acme.example/groups".into();
     assert!(auth0.is_on_call());
     assert_eq!(auth0.person().0.name.as_deref(), Some("alice@acme.example"));
-    // An access token for an API of theirs and for their own: several audiences are not this broker alone (T8).
+    // An access token may be for the provider's own API as well: several audiences are not this
+    // broker alone (T8).
     let access = auth0.with(json!({"aud": [CLIENT, "https://acme.eu.auth0.example/userinfo"]}));
     assert_eq!(access.verified(None).err(), Some(RejectedToken::Audience));
 }
@@ -502,7 +507,8 @@ fn d29_circleci_has_its_organisation_as_the_audience_and_slashes_in_names() {
         "oidc.circleci.com/context-ids",
         "oidc.circleci.com/ssh-rerun",
     ];
-    // The organisation is not this broker, unless the configuration says that its tokens are addressed so.
+    // The organisation as an audience is not this broker, unless the configuration says that its
+    // tokens are addressed so.
     assert_eq!(circle.verified(None).err(), Some(RejectedToken::Audience));
     circle.audience = Some(ORGANISATION);
     let job = circle.job();

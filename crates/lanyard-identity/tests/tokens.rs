@@ -1,4 +1,4 @@
-//! What is accepted as a proof of identity, and what is not.
+//! Tokens that prove an identity, and tokens that do not.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -410,7 +410,8 @@ fn t11_keys_that_were_not_fetched_for_long_serve_a_kill_alone() {
     assert!(verifier.verify(&text, None, Purpose::Change, NOW).is_ok());
 }
 
-/// Whether a token of this key id and these claims is taken, where the issuer's claim `team` is taken over.
+/// Tells whether a token with this key id and these claims is accepted by a verifier that records
+/// the claim `team`.
 fn taken(kid: &str, claims: &Value) -> bool {
     let set = json!({"keys": [jwk(kid)]}).to_string();
     let Ok(keys) = Jwks::parse(set.as_bytes()) else {

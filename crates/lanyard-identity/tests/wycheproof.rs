@@ -1,5 +1,6 @@
-//! The vectors of project Wycheproof: every invalid token and signature is refused, every valid one of the algorithms that
-//! are used here is accepted, and those of other algorithms are refused. No vector is left out.
+//! The vectors of project Wycheproof: every invalid token and signature is refused, every valid one
+//! of the algorithms that are used here is accepted, and those of other algorithms are refused. No
+//! vector is left out.
 //!
 //! `cargo test -p lanyard-identity --test wycheproof -- --nocapture` prints the table.
 #![expect(

@@ -21,7 +21,7 @@ use lanyard_disk::Files;
 use lanyard_engine::charters::Charters;
 use lanyard_engine::clock::{Clock, Randomness as _, SystemClock, SystemRandomness};
 use lanyard_engine::{Engine, Parts};
-use lanyard_identity::memory::Memory;
+use lanyard_identity::replay_cache::ReplayCache;
 use lanyard_identity::spiffe::TrustDomains;
 use lanyard_identity::{IssuerKind, Verifier};
 use lanyard_journal::Recovery;
@@ -291,7 +291,7 @@ pub(crate) async fn begin(broker: &Broker) -> Result<()> {
     broker.own_witness.note(engine, &mut None).await;
     let said = engine.in_effect(State::consenting).await?;
     for operator in said {
-        let again = broker.doors.verifier.again(&operator);
+        let again = broker.doors.verifier.with_current_roles(&operator);
         go_on_unwritten(engine.recognize(&again).await)?;
     }
     engine.look_before_issuing();
@@ -447,7 +447,7 @@ async fn doors(
     let used = config.data_dir.join("used-proofs");
     Ok(Doors {
         verifier: Verifier::new(config.audience.clone(), issuers),
-        memory: Memory::open(disk, &used, now, was_used)
+        memory: ReplayCache::open(disk, &used, now, was_used)
             .with_context(|| used.display().to_string())?,
         domains: TrustDomains::new(domains.map(str::to_owned)),
         clusters,

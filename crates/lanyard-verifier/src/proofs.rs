@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use lanyard_identity::RejectedToken;
 use lanyard_identity::dpop::{self, Proof, Target};
-use lanyard_identity::memory::ProofId;
+use lanyard_identity::replay_cache::ProofId;
 use lanyard_vocabulary::identity::Confirmation;
 use lanyard_vocabulary::time::Timestamp;
 use parking_lot::Mutex;

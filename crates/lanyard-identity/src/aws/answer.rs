@@ -1,4 +1,4 @@
-//! What STS answers: one `GetCallerIdentityResponse`, read strictly.
+//! Strict parsing of the answer of STS: one `GetCallerIdentityResponse`.
 //!
 //! The documented form is XML in STS's namespace (AWS STS API reference, "GetCallerIdentity").
 
@@ -7,7 +7,7 @@ use roxmltree::{Document, Node, ParsingOptions};
 
 use super::{AccountId, AwsCallers, Region, RoleArn, entity};
 
-/// The largest answer, in bytes: an ARN has 2,048 characters at most.
+/// Largest answer of STS. The longest ARN has 2,048 characters.
 ///
 /// # Limit
 /// - for: an answer of STS
@@ -15,7 +15,7 @@ use super::{AccountId, AwsCallers, Region, RoleArn, entity};
 /// - beyond: the caller is refused
 /// - test: `an_answer_is_bounded_in_size_and_depth`
 const MAX_ANSWER_BYTES: usize = 8 * 1024;
-/// The most parts of an answer; a real one has thirteen.
+/// XML nodes of an answer of STS. A real answer has thirteen.
 ///
 /// # Limit
 /// - for: an answer of STS
@@ -25,33 +25,35 @@ const MAX_ANSWER_BYTES: usize = 8 * 1024;
 const MAX_ANSWER_NODES: u32 = 32;
 const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
 
-/// Why an answer names nobody.
+/// An answer of STS that identifies no caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RejectedAnswer {
-    /// STS refused the request.
+    /// STS refused the request with this HTTP status.
     #[error("STS answered {0}")]
     Status(u16),
-    /// Not that answer, in its one form.
+    /// The body is not a `GetCallerIdentityResponse` in its documented form.
     #[error("the answer of STS is not of the expected form")]
     Form,
-    /// Its parts contradict one another.
+    /// The account, the ARN and the user id contradict one another.
     #[error("the answer of STS contradicts itself")]
     Inconsistent,
-    /// Of an account that is not configured.
+    /// The configuration does not name the account.
     #[error("the caller's account is not configured")]
     Account,
-    /// Neither a role's session nor a user: an account's root, say, or a federated user.
+    /// The caller is neither a role session nor a user, but the account's root, say, or a federated
+    /// user.
     #[error("the caller is neither a role nor a user")]
     Principal,
-    /// A session of a role that the broker hands out.
+    /// The session belongs to a role that the broker issues credentials for.
     #[error("the caller's role is a lease role")]
     LeaseRole,
 }
 
-/// Who signed the request, as AWS says.
+/// The caller of a signed request, as STS names it.
 ///
-/// As an identity it is `aws:<account>` and the ARN in IAM of the user, or of the role whose session it is. A session's
-/// ARN does not tell the role's path, so the subject never has one: `arn:aws:iam::<account>:role/<name>`.
+/// The issuer of the [`Identity`] is `aws:<account>`, the subject is the IAM ARN of the user or of
+/// the session's role. The ARN of a session omits the role's path, so the subject never has one:
+/// `arn:aws:iam::<account>:role/<name>`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallerIdentity {
     account: AccountId,
@@ -61,7 +63,7 @@ pub struct CallerIdentity {
 }
 
 impl CallerIdentity {
-    /// Reads the answer of the STS of this region.
+    /// Parses the answer of the STS of `region`, and checks account and role against `callers`.
     ///
     /// # Errors
     /// See [`RejectedAnswer`].
@@ -103,7 +105,7 @@ impl CallerIdentity {
         })
     }
 
-    /// As charters name it.
+    /// Returns the identity in the form that charters name.
     #[must_use]
     pub fn identity(&self) -> Identity {
         Identity {
@@ -112,13 +114,15 @@ impl CallerIdentity {
         }
     }
 
-    /// The session's name, of a role. Who may assume the role chooses it: it is for the record, and proves nothing.
+    /// Returns the session name of a role session. Whoever may assume the role chooses the name, so
+    /// it is for the record and proves nothing.
     #[must_use]
     pub fn session(&self) -> Option<&str> {
         self.session.as_deref()
     }
 
-    /// The id that the role or the user has for as long as it exists; another one of that name has another id.
+    /// Returns the unique id of the role or user. A role or user that is created again under the
+    /// same name has another id.
     #[must_use]
     pub fn unique_id(&self) -> &str {
         &self.unique_id
@@ -132,8 +136,8 @@ struct Parts {
 }
 
 impl Parts {
-    /// The three texts of the one result. Beside elements and texts nothing may be in the document: a comment, a
-    /// section, an entity or a processing instruction would make two readers see two documents.
+    /// Extracts the three values. Anything but elements and text is refused: two XML parsers may
+    /// disagree about comments, CDATA sections, entities and processing instructions.
     fn read(body: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(body).ok()?;
         let plain = text.len() <= MAX_ANSWER_BYTES && text.is_ascii();
@@ -171,7 +175,7 @@ fn is(node: Node<'_, '_>, name: &str) -> bool {
     node.has_tag_name((NAMESPACE, name)) && node.attributes().len() == 0
 }
 
-/// Exactly these many elements, and between them nothing but space.
+/// Returns the child elements if there are exactly `N`, with nothing but white space between them.
 fn elements<'a, 'input, const N: usize>(node: Node<'a, 'input>) -> Option<[Node<'a, 'input>; N]> {
     let blank = |node: &Node<'_, '_>| node.text().is_some_and(|text| text.trim().is_empty());
     let mut found = Vec::new();
@@ -185,7 +189,7 @@ fn elements<'a, 'input, const N: usize>(node: Node<'a, 'input>) -> Option<[Node<
     found.try_into().ok()
 }
 
-/// The text of an element that holds one text and nothing else.
+/// Returns the text of an element that holds text alone.
 fn leaf(node: Node<'_, '_>) -> Option<String> {
     let mut children = node.children();
     match (children.next(), children.next()) {
@@ -222,7 +226,7 @@ impl<'a> Principal<'a> {
         principal.ok_or(RejectedAnswer::Principal)
     }
 
-    /// The id of the role or the user, where the answer's `UserId` agrees with its ARN.
+    /// Extracts the unique id from `user_id`, if the rest of `user_id` agrees with the ARN.
     fn unique_id<'b>(&self, user_id: &'b str) -> Result<&'b str, RejectedAnswer> {
         let id = match (self, user_id.split_once(':')) {
             (Self::Session { session, .. }, Some((id, named))) if named == *session => id,
@@ -240,7 +244,7 @@ impl<'a> Principal<'a> {
     }
 }
 
-/// A user's name after its path, both of what IAM allows there.
+/// Checks a user's path and name against what IAM allows.
 fn is_user(path_and_name: &str) -> bool {
     let (path, name) = path_and_name
         .rsplit_once('/')

@@ -1,8 +1,8 @@
-//! The `Authorization` header of Signature Version 4, in exactly one form.
+//! The `Authorization` header of Signature Version 4. One exact form is accepted.
 
 use lanyard_vocabulary::time::Timestamp;
 
-/// The parts of the header. The signature is checked by AWS alone.
+/// The parts of the header. Only AWS can verify the signature.
 pub(super) struct Authorization<'a> {
     pub(super) key: &'a str,
     pub(super) date: &'a str,
@@ -13,7 +13,7 @@ pub(super) struct Authorization<'a> {
 }
 
 impl<'a> Authorization<'a> {
-    /// Takes a header apart. Other spacing, another order and other algorithms are refused.
+    /// Parses a header. Other spacing, order or algorithms are refused.
     pub(super) fn parse(header: &'a str) -> Option<Self> {
         let rest = header.strip_prefix("AWS4-HMAC-SHA256 Credential=")?;
         let (credential, rest) = rest.split_once(", SignedHeaders=")?;
@@ -32,7 +32,7 @@ impl<'a> Authorization<'a> {
         })
     }
 
-    /// The header again, of the parsed parts.
+    /// Renders the header from its parsed parts.
     pub(super) fn rebuilt(&self) -> String {
         let Self {
             key,
@@ -54,13 +54,14 @@ fn is_key(text: &str) -> bool {
     (16..=128).contains(&text.len()) && text.bytes().all(allowed)
 }
 
-/// Lower case only: one signature has one form, so that it is known again when it is shown again.
+/// Checks the form of a signature. Upper case is refused: with two spellings of one signature, a
+/// replay would not be recognised.
 fn is_signature(text: &str) -> bool {
     let allowed = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
     text.len() == 64 && text.bytes().all(allowed)
 }
 
-/// A time in ISO 8601's basic form, in UTC: `20261121T223900Z`.
+/// Parses a UTC time in the basic format of ISO 8601: `20261121T223900Z`.
 pub(super) fn instant(text: &str) -> Option<Timestamp> {
     let digits = |(place, byte): (usize, u8)| match place {
         8 => byte == b'T',

@@ -1,4 +1,4 @@
-//! A signed `GetCallerIdentity` request, taken apart and put together again.
+//! Parsing a signed `GetCallerIdentity` request, and rendering it again.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,9 +14,9 @@ use serde::de::{MapAccess, Visitor};
 use super::authorization::{Authorization, instant};
 use super::{AwsCallers, Region};
 
-/// What evidence of this kind begins with.
+/// Prefix of this kind of evidence.
 pub const PREFIX: &str = "lanyard-aws.";
-/// The longest evidence, in bytes.
+/// Longest evidence.
 ///
 /// # Limit
 /// - for: a signed request to STS
@@ -24,12 +24,12 @@ pub const PREFIX: &str = "lanyard-aws.";
 /// - beyond: the evidence is refused before it is read
 /// - test: `t05_evidence_has_one_form_and_a_bounded_size`
 pub const MAX_EVIDENCE_BYTES: usize = 8 * 1024;
-/// The body of every request that is sent.
+/// Body of every request that the broker sends.
 pub const BODY: &str = "Action=GetCallerIdentity&Version=2011-06-15";
 
-/// How far clocks may differ (T13).
-const SKEW: Duration = Duration::from_secs(30);
-/// How old a request may be (T12).
+/// Tolerated difference between the caller's and the broker's clock (T13).
+const CLOCK_SKEW: Duration = Duration::from_secs(30);
+/// Age up to which a request is accepted (T12).
 ///
 /// # Limit
 /// - for: a signed request to STS
@@ -42,13 +42,13 @@ const AUTHORIZATION: &str = "authorization";
 const CONTENT_TYPE: &str = "content-type";
 const DATE: &str = "x-amz-date";
 const HOST: &str = "host";
-/// Two requests of one second differ by this alone.
+/// Random value that tells apart two requests signed in the same second.
 const NONCE: &str = "x-lanyard-nonce";
 const SECURITY_TOKEN: &str = "x-amz-security-token";
 const SERVER_ID: &str = "x-lanyard-server-id";
 
-/// The headers that a request may have, each once; the security token and the nonce may be absent. Not among them: what asks
-/// for another form of the answer (`accept`), and what changes the length or the way of a request.
+/// The headers that a request may have, each once. The security token and the nonce may be absent.
+/// Headers that change the form of the answer (`accept`), the length or the routing are refused.
 const HEADERS: [&str; 7] = [
     AUTHORIZATION,
     CONTENT_TYPE,
@@ -58,42 +58,45 @@ const HEADERS: [&str; 7] = [
     SECURITY_TOKEN,
     SERVER_ID,
 ];
-/// What SDKs say of a form.
+/// Content types that AWS SDKs send with a form.
 const FORMS: [&str; 2] = [
     "application/x-www-form-urlencoded",
     "application/x-www-form-urlencoded; charset=utf-8",
 ];
 
-/// Why a request is not sent. Callers are told nothing of this but that it was not.
+/// A request that the broker does not send to STS. The caller only learns that the proof was
+/// refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RejectedRequest {
-    /// Not evidence of this kind, or too long.
+    /// The evidence is malformed or too long.
     #[error("the evidence is not a signed request of at most {MAX_EVIDENCE_BYTES} bytes")]
     Form,
-    /// Not to the STS of a configured region, in the one form of its URL.
+    /// The URL is not that of a configured region's STS.
     #[error("the request is not to the STS of a configured region")]
     Url,
-    /// Another action, another version, another order.
+    /// The body asks for another action or version, or has another order of fields.
     #[error("the request asks for something else than the caller's identity")]
     Body,
-    /// A header that is not expected, not there, there twice, or of an odd value.
+    /// A header is unexpected, missing, repeated or malformed.
     #[error("the request's headers are not the expected ones")]
     Headers,
-    /// It was signed for somebody else.
+    /// The request names another server id.
     #[error("the request was not signed for this server")]
     Server,
-    /// No `Authorization` of Signature Version 4 over exactly the headers that are there.
+    /// The `Authorization` header is malformed, or does not sign exactly the headers that are
+    /// present.
     #[error("the request's signature does not cover its headers")]
     Authorization,
-    /// The credential's scope is of another day, region or service.
+    /// The credential scope names another day, region or service.
     #[error("the request's credential is not scoped to that STS")]
     Scope,
-    /// Too old, or of the future.
+    /// The request is too old or from the future.
     #[error("the request's time is not acceptable")]
     Times,
 }
 
-/// A request that may be sent: its form is right, and whether AWS knows the signature is not known.
+/// A well-formed request that the broker may send. Only STS can tell whether the signature is
+/// genuine.
 #[derive(Debug)]
 pub struct CallerIdentityRequest {
     region: Region,
@@ -110,7 +113,8 @@ struct Raw {
     body: String,
 }
 
-/// The members of an object in their order, those of one name included.
+/// The members of a JSON object in their order. Repeated names stay visible, where a map would hide
+/// them.
 struct Pairs(Vec<(String, String)>);
 
 impl<'de> Deserialize<'de> for Pairs {
@@ -136,13 +140,13 @@ impl<'de> Deserialize<'de> for Pairs {
 }
 
 impl CallerIdentityRequest {
-    /// Whether a bearer token says of itself that it is evidence of this kind; nothing in it is believed yet.
+    /// True if a bearer token has the prefix of this kind of evidence. Nothing is verified yet.
     #[must_use]
     pub fn is_one(token: &str) -> bool {
         token.starts_with(PREFIX)
     }
 
-    /// Takes evidence apart: `lanyard-aws.` and the base64url of a JSON object `{url, headers, body}`.
+    /// Parses evidence: `lanyard-aws.` and the base64url of a JSON object `{url, headers, body}`.
     ///
     /// # Errors
     /// See [`RejectedRequest`].
@@ -172,7 +176,7 @@ impl CallerIdentityRequest {
             return Err(RejectedRequest::Authorization);
         }
         let issued = scoped(&authorization, region, value(DATE)?)?;
-        if issued > now + SKEW || now > issued + MAX_REQUEST_AGE + SKEW {
+        if issued > now + CLOCK_SKEW || now > issued + MAX_REQUEST_AGE + CLOCK_SKEW {
             return Err(RejectedRequest::Times);
         }
         let mut replay_key = [0; 32];
@@ -187,31 +191,34 @@ impl CallerIdentityRequest {
         })
     }
 
-    /// The region whose STS is asked.
+    /// Returns the region whose STS verifies the request.
     #[must_use]
     pub const fn region(&self) -> &Region {
         &self.region
     }
 
-    /// When it was signed, by the caller's clock.
+    /// Returns the time of signing by the caller's clock.
     #[must_use]
     pub const fn issued(&self) -> Timestamp {
         self.issued
     }
 
-    /// Until when it has to be remembered: afterwards it is too old.
+    /// Returns the time until which the replay cache must hold the request. Afterwards the request
+    /// is too old.
     #[must_use]
     pub fn expires(&self) -> Timestamp {
-        self.issued + MAX_REQUEST_AGE + SKEW
+        self.issued + MAX_REQUEST_AGE + CLOCK_SKEW
     }
 
-    /// What it is remembered by: the digest of the signature, whatever the evidence around it looks like (T12).
+    /// Returns the key for the replay cache: the digest of the signature, so that other encodings
+    /// of the same evidence are recognised (T12).
     #[must_use]
     pub const fn replay_key(&self) -> [u8; 32] {
         self.replay_key
     }
 
-    /// The headers to send, and no others than what HTTP itself needs. Each use of this sends the proof.
+    /// Returns the headers to send; the HTTP client adds only what HTTP needs. The values are the
+    /// proof, so each use of them sends the proof.
     pub fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let headers = self.headers.iter();
         headers.map(|(name, value)| (*name, value.expose().as_str()))
@@ -226,7 +233,7 @@ fn decode(text: &str) -> Option<Raw> {
     serde_json::from_slice(&bytes).ok()
 }
 
-/// By their names in lower case; none where one is unknown, there twice, or has an odd value.
+/// Indexes the headers by lower-case name. `None` if one is unknown, repeated or malformed.
 fn headers(pairs: Pairs) -> Option<BTreeMap<&'static str, String>> {
     let mut headers = BTreeMap::new();
     for (name, value) in pairs.0 {
@@ -239,13 +246,14 @@ fn headers(pairs: Pairs) -> Option<BTreeMap<&'static str, String>> {
     Some(headers)
 }
 
-/// Visible ASCII in words that one space parts: what is signed is what is sent, and no value ends a header line.
+/// Accepts visible ASCII words with one space between them. AWS trims and folds spaces before
+/// signing, and a line break would end the header.
 fn is_canonical(value: &str) -> bool {
     let word = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_graphic());
     value.split(' ').all(word)
 }
 
-/// What has to be signed: every header but the signature's own, in order.
+/// Lists the headers that must be signed, in order: all but `Authorization`.
 fn signed_names(headers: &BTreeMap<&'static str, String>) -> String {
     let names = headers.keys().copied();
     let signed: Vec<&str> = names.filter(|name| *name != AUTHORIZATION).collect();

@@ -1,4 +1,5 @@
-//! What a token claims. A claim that is needed has to be of its type; one that is not is left out where it says nothing.
+//! Parsing of a token's claims. A claim that decides anything must have its type; an optional one
+//! of another type is left out and logged.
 
 use std::collections::BTreeMap;
 
@@ -22,15 +23,15 @@ pub(super) struct Claims {
     pub(super) auth_time: Option<Timestamp>,
     pub(super) acr: Option<String>,
     pub(super) others: BTreeMap<String, Value>,
-    /// Claims that nothing depends on and that are of another type than theirs: the name, and the type.
+    /// Optional claims of an unexpected type: name and type.
     pub(super) left_out: Vec<(&'static str, &'static str)>,
 }
 
 impl Claims {
-    /// Reads a payload.
+    /// Parses a payload.
     ///
     /// # Errors
-    /// Which claim cannot be used, and why; never its value.
+    /// The claim that cannot be used, and why. Never the value.
     pub(super) fn read(payload: &[u8]) -> Result<Self, RejectedToken> {
         let mut members = unique::object(payload).map_err(|error| match error {
             Unreadable::Form => RejectedToken::Claims,
@@ -79,7 +80,7 @@ impl Claims {
         })
     }
 
-    /// The issuer; the trust domain, where only a SPIFFE ID says it.
+    /// Returns the issuer, or the trust domain if only a SPIFFE ID names it.
     pub(super) fn issuer(&self) -> &str {
         match &self.iss {
             Some(issuer) if !self.sub.starts_with("spiffe://") => issuer,
@@ -92,7 +93,8 @@ impl Claims {
         }
     }
 
-    /// Says in the log which claims are left out, once the token is believed.
+    /// Logs the claims that were left out. Called once the token is verified, so that forged tokens
+    /// do not fill the log.
     pub(super) fn tell(&self) {
         for (claim, is) in &self.left_out {
             let (issuer, wanted) = (self.issuer(), "a text, or for a time a number of seconds");
@@ -107,7 +109,7 @@ impl Claims {
     }
 }
 
-/// A claim; none where it is null.
+/// Removes a claim; null counts as absent.
 fn taken(members: &mut Map<String, Value>, name: &str) -> Option<Value> {
     members.remove(name).filter(|value| !value.is_null())
 }

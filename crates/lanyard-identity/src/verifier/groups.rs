@@ -1,4 +1,4 @@
-//! The groups of people: where the tokens of an issuer have them, and why a token says none.
+//! The groups of people: where tokens have them, and why a token names none.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 use super::Issuer;
 use crate::unique::type_of;
 
-/// A place among the claims of a token: the name of a claim, and of what lies in it, from the outside in. Each name is whole:
-/// a dot or a slash in it is part of it.
+/// The path of a claim: its name, and the names of nested members from the outside in. A dot or a
+/// slash is part of a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClaimPath {
     claim: String,
@@ -18,7 +18,7 @@ pub struct ClaimPath {
 }
 
 impl ClaimPath {
-    /// Of these names; none without a name.
+    /// Makes a path of `names`. `None` if there are none.
     #[must_use]
     pub fn of(names: Vec<String>) -> Option<Self> {
         let mut names = names.into_iter();
@@ -28,27 +28,27 @@ impl ClaimPath {
         })
     }
 
-    /// What stands there, or how far the claims go.
-    fn find<'a>(&self, claims: &'a BTreeMap<String, Value>) -> Result<&'a Value, Lost> {
+    /// Finds the value, or where the path ends early.
+    fn find<'a>(&self, claims: &'a BTreeMap<String, Value>) -> Result<&'a Value, PathEnd> {
         let is_there = |value: &&Value| !value.is_null();
         let mut at = claims
             .get(&self.claim)
             .filter(is_there)
-            .ok_or(Lost::Claim)?;
+            .ok_or(PathEnd::Claim)?;
         for (place, name) in self.within.iter().enumerate() {
             let Value::Object(members) = at else {
                 let is = type_of(at);
-                return Err(Lost::NoObject { place, is });
+                return Err(PathEnd::NoObject { place, is });
             };
             at = members
                 .get(name)
                 .filter(is_there)
-                .ok_or(Lost::Member { place })?;
+                .ok_or(PathEnd::Member { place })?;
         }
         Ok(at)
     }
 
-    /// The place that somebody means who writes dots between names, where the token has something there.
+    /// Returns the nested path that a dotted name probably means, if the token has a value there.
     fn meant(&self, claims: &BTreeMap<String, Value>) -> Option<Self> {
         let dotted = self.within.is_empty() && self.claim.contains('.');
         let names = || self.claim.split('.').map(str::to_owned).collect();
@@ -60,7 +60,7 @@ impl ClaimPath {
         std::iter::once(&self.claim).chain(&self.within)
     }
 
-    /// As it is written in the configuration.
+    /// Renders the path in the syntax of the configuration.
     fn written(&self) -> String {
         let names: Vec<_> = self
             .names()
@@ -82,7 +82,7 @@ impl From<&str> for ClaimPath {
     }
 }
 
-/// As the message has it: a claim, or what lies in one.
+/// Renders the path for a message: a claim, or a member of one.
 impl fmt::Display for ClaimPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some((last, between)) = self.within.split_last() {
@@ -95,22 +95,22 @@ impl fmt::Display for ClaimPath {
     }
 }
 
-/// Where a path ends before its time.
-enum Lost {
+/// The point at which a path ends early.
+enum PathEnd {
     Claim,
     Member { place: usize },
     NoObject { place: usize, is: &'static str },
 }
 
-/// What a token says of groups.
-pub(super) struct Said {
+/// The groups that a token names.
+pub(super) struct TokenGroups {
     pub(super) groups: BTreeSet<String>,
-    /// What was there, for whoever has no role; nothing of a value is in it.
+    /// Explanation for a person without a role. Holds no value of a claim.
     pub(super) what: String,
 }
 
-impl Said {
-    /// Where somebody's subject stands for the groups.
+impl TokenGroups {
+    /// Makes the subject stand for the groups.
     pub(super) fn subject(subject: &str) -> Self {
         Self {
             groups: BTreeSet::from([subject.to_owned()]),
@@ -120,11 +120,11 @@ impl Said {
 }
 
 impl Issuer {
-    /// The groups in a token. A text is one group, whole: names of groups have commas and spaces, and to split them would
-    /// put people into groups that nobody put them in.
-    pub(super) fn said(&self, claims: &BTreeMap<String, Value>) -> Said {
+    /// Reads the groups of a token. A string is one group as a whole: names of groups contain
+    /// commas and spaces, and splitting would put people into groups that they do not belong to.
+    pub(super) fn said(&self, claims: &BTreeMap<String, Value>) -> TokenGroups {
         let path = &self.groups_claim;
-        let none = |what: String| Said {
+        let none = |what: String| TokenGroups {
             groups: BTreeSet::new(),
             what,
         };
@@ -136,7 +136,7 @@ impl Issuer {
             Value::String(group) if group.trim().is_empty() => {
                 none(format!("{path} is an empty text"))
             }
-            Value::String(group) => Said {
+            Value::String(group) => TokenGroups {
                 groups: BTreeSet::from([group.clone()]),
                 what: format!(
                     "{path} is one text, which counts as one group{}",
@@ -163,11 +163,11 @@ impl Issuer {
                         others.join(", ")
                     ),
                 };
-                // An issuer that leaves the groups out may leave an empty list behind.
+                // Issuers that leave the groups out may leave an empty list behind.
                 let what = overage(claims)
                     .filter(|_| groups.is_empty())
                     .unwrap_or(what);
-                Said { groups, what }
+                TokenGroups { groups, what }
             }
             other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_)) => {
                 none(format!(
@@ -178,8 +178,8 @@ impl Issuer {
         }
     }
 
-    /// Why nothing stands where the groups should, and what to do about it.
-    fn lost(&self, lost: &Lost, claims: &BTreeMap<String, Value>) -> String {
+    /// Explains why the claim is missing, and what to do.
+    fn lost(&self, lost: &PathEnd, claims: &BTreeMap<String, Value>) -> String {
         let path = &self.groups_claim;
         if let Some(overage) = overage(claims) {
             return overage;
@@ -196,13 +196,13 @@ impl Issuer {
         };
         let configure = "have the identity provider put the groups into its ID tokens, or name the claim that has them in `groups_claim`";
         match lost {
-            Lost::Claim => format!("the token has no claim `{}`: {configure}", name(0)),
-            Lost::Member { place } => format!(
+            PathEnd::Claim => format!("the token has no claim `{}`: {configure}", name(0)),
+            PathEnd::Member { place } => format!(
                 "`{}` of the token has no member `{}`: {configure}",
                 name(*place),
                 name(place + 1)
             ),
-            Lost::NoObject { place, is } => format!(
+            PathEnd::NoObject { place, is } => format!(
                 "`{}` of the token is {is}, and `{}` is looked for in it: {configure}",
                 name(*place),
                 name(place + 1)
@@ -210,7 +210,7 @@ impl Issuer {
         }
     }
 
-    /// For a text that is several groups in the eyes of whoever sent it.
+    /// Returns a hint if the sender probably meant several groups.
     fn hint(&self, group: &str) -> &'static str {
         let mut parts = group
             .split([',', ';', ' ', '"', '[', ']'])
@@ -222,7 +222,8 @@ impl Issuer {
         }
     }
 
-    /// Why a person has no role: what was looked at and found, and what the configuration makes of groups; none where they have one.
+    /// Explains why a person has no role: the groups found, and the roles that the configuration
+    /// maps. `None` if the person has a role.
     pub(super) fn no_role(&self, operator: &Operator, what: &str) -> Option<String> {
         if !operator.roles.is_empty() {
             return None;
@@ -249,12 +250,13 @@ fn counted(groups: usize) -> String {
     }
 }
 
-/// Of groups that are known from before, without the token.
+/// Describes the groups of an earlier login, without its token.
 pub(super) fn known(groups: usize) -> String {
     format!("the login was with {}", counted(groups))
 }
 
-/// What Entra ID writes instead of groups when there are too many for a token.
+/// Detects the group overage of Entra ID, which sends a reference if a person is in too many
+/// groups.
 fn overage(claims: &BTreeMap<String, Value>) -> Option<String> {
     let elsewhere = claims.get("_claim_names").and_then(Value::as_object);
     let in_claims =

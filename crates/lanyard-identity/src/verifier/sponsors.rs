@@ -1,4 +1,5 @@
-//! On whose behalf an agent acts: what its token, its certificate or its enrolment says of a person.
+//! Sponsors: the person on whose behalf an agent acts, named by the agent's token, certificate or
+//! enrolment.
 
 use lanyard_vocabulary::person::{Person, Sponsor};
 use serde_json::Value;
@@ -6,7 +7,8 @@ use serde_json::Value;
 use super::{Claims, Issuer, IssuerKind, MAX_SUBJECT_BYTES, SPONSOR_CLAIM, SponsorBy, Verifier};
 
 impl Verifier {
-    /// The person behind an agent. Whatever is not surely one person of an operators' issuer is nobody known.
+    /// Finds the person behind an agent. Anything but one certain person of an operators' issuer
+    /// makes the sponsor unknown.
     pub(super) fn sponsor(&self, issuer: &Issuer, claims: &Claims) -> Sponsor {
         let unmapped = |why: String| Sponsor::Unmapped { why };
         let Some(rule) = &issuer.sponsor else {
@@ -46,7 +48,8 @@ impl Verifier {
         })
     }
 
-    /// The sponsor of an agent whose evidence has no claims: nobody known, where a claim of its issuer names sponsors.
+    /// Returns the sponsor of an agent whose evidence has no claims. If a claim of the issuer names
+    /// sponsors, the sponsor is unknown.
     #[must_use]
     pub fn sponsor_without_claims(&self, issuer: &str) -> Sponsor {
         let rule = self.issuers.get(issuer).and_then(|it| it.sponsor.as_ref());
@@ -59,7 +62,7 @@ impl Verifier {
         })
     }
 
-    /// The sponsor that answers for an enrolled agent: the person who invited that agent.
+    /// Returns the sponsor of an enrolled agent: the person who invited that agent.
     #[must_use]
     pub fn sponsor_who_invited(&self, by: Person) -> Sponsor {
         let issuer = self.issuers.get(&by.issuer);
@@ -72,7 +75,7 @@ impl Verifier {
         let name = if operators.people.claim.as_deref() == Some("sub") {
             by.subject.clone()
         } else {
-            // A name is one of the directory that it was read under.
+            // A name is unique only in the directory under which it was read.
             by.name.filter(|_| by.directory == directory)
         };
         Sponsor::Person(Person {
@@ -83,9 +86,9 @@ impl Verifier {
         })
     }
 
-    /// A sponsor of earlier, as the configuration has the issuers now.
+    /// Maps an earlier sponsor to the current configuration.
     #[must_use]
-    pub fn sponsor_again(&self, sponsor: Sponsor) -> Sponsor {
+    pub fn current_sponsor(&self, sponsor: Sponsor) -> Sponsor {
         let Sponsor::Person(person) = sponsor else {
             return sponsor;
         };

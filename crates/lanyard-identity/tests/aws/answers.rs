@@ -1,4 +1,4 @@
-//! What STS answers, or what somebody makes it answer.
+//! Reads answers of STS, honest and forged ones.
 
 use lanyard_identity::aws::{CallerIdentity, RejectedAnswer};
 
@@ -96,7 +96,8 @@ fn an_answer_inside_an_answer_names_nobody() {
     }
 }
 
-// Two readers of one document: the text up to a comment, or beyond it; the first of two, or the last.
+// Two readers of one document may differ: one reads the text up to a comment and one beyond it, one
+// takes the first of two and one the last.
 #[test]
 fn a_document_that_two_readers_may_read_in_two_ways_names_nobody() {
     let honest = session("orders-worker");
@@ -209,7 +210,8 @@ fn neither_root_nor_federated_users_nor_services_are_callers() {
     }
 }
 
-// Rule 15: what the broker hands out never comes back as a caller, and neither path nor case hides it.
+// Rule 15: what the broker hands out never comes back as a caller, and neither path nor case hides
+// it.
 #[test]
 fn a_session_of_a_lease_role_is_refused() {
     for role in ["Orders-plan", "orders-plan", "ORDERS-PLAN"] {

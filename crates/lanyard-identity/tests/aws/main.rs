@@ -1,4 +1,5 @@
-//! AWS workloads: what is sent to STS and whom its answer names, under every attack on this scheme that is published.
+//! AWS workloads: the request that is sent to STS and the caller that its answer names, under every
+//! published attack on this scheme.
 //!
 //! "Project Zero" is "Enter the Vault: Authentication Issues in HashiCorp Vault" (October 2020, CVE-2020-16250);
 //! CVE-2022-2385 is of aws-iam-authenticator, CVE-2025-11621 of HashiCorp Vault.

@@ -55,7 +55,7 @@ fn refusal(evidence: &str) -> Option<RejectedRequest> {
     parse(evidence).err()
 }
 
-/// With one header set, or taken away.
+/// Encodes the honest evidence with one header set, or taken away.
 fn with(name: &str, value: Option<&str>) -> String {
     let mut headers = headers();
     let object = headers.as_object_mut().unwrap();
@@ -66,7 +66,8 @@ fn with(name: &str, value: Option<&str>) -> String {
     evidence(URL, &headers, BODY)
 }
 
-/// With another name and value in the text of the headers, behind the honest ones.
+/// Encodes the honest evidence with another name and value in the text of the headers, behind the
+/// honest ones.
 fn with_text(name: &str, value: &str) -> String {
     let text = headers().to_string();
     let headers = format!(
@@ -189,7 +190,8 @@ fn the_host_header_is_the_url_s() {
     assert_eq!(absent, Some(RejectedRequest::Headers));
 }
 
-// Project Zero: another action, whose answer holds what the caller wrote. CVE-2022-2385: the action twice, in two cases.
+// Project Zero: another action, whose answer holds what the caller wrote. CVE-2022-2385: the action
+// twice, in two cases.
 #[test]
 fn no_other_action_is_asked_for() {
     for body in [
@@ -226,7 +228,8 @@ fn the_presigned_form_and_every_other_query_are_refused() {
     }
 }
 
-// Project Zero: `Accept: application/json` made STS answer in a form in which the caller's text is not escaped.
+// Project Zero: `Accept: application/json` made STS answer in a form in which the caller's text is
+// not escaped.
 #[test]
 fn headers_that_nobody_expects_are_refused() {
     for name in [
@@ -495,7 +498,8 @@ fn names_of_the_configuration_have_bounds() {
 }
 
 proptest! {
-    // Whatever is done to one byte, what is sent afterwards is the honest request with another signature, key or token.
+    // Whatever is done to one byte, the request that is sent is the honest one with another
+    // signature, key or token.
     #[test]
     fn a_damaged_request_asks_nothing_else_of_nobody_else(place in any::<prop::sample::Index>(), byte in any::<u8>()) {
         let mut json = json!({"url": URL, "headers": headers(), "body": BODY}).to_string().into_bytes();

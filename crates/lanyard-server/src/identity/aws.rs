@@ -17,8 +17,8 @@ use lanyard_identity::aws::{
     AccountId, AwsCallers, BODY, CallerIdentity, CallerIdentityRequest, Region, RejectedAnswer,
     ServerId,
 };
-use lanyard_identity::memory::{ProofId, Use};
-use lanyard_identity::{RejectedToken, SKEW, Verified};
+use lanyard_identity::replay_cache::{ProofId, Use};
+use lanyard_identity::{CLOCK_SKEW, RejectedToken, Verified};
 use lanyard_secret_file::read_plain;
 use parking_lot::Mutex;
 use reqwest::redirect::Policy;
@@ -254,10 +254,10 @@ impl Doors {
         let used = Use {
             id: ProofId::of(&["aws", &URL_SAFE_NO_PAD.encode(request.replay_key())]),
             key: key.cloned(),
-            until: request.expires() + SKEW,
+            until: request.expires() + CLOCK_SKEW,
         };
         let refused = || self.quotas.refused(&signed_by, peer, now);
-        self.memory.would_take(&used).inspect_err(|_| refused())?;
+        self.memory.check_unused(&used).inspect_err(|_| refused())?;
         let _place = aws.place_of(peer).ok_or(RejectedToken::Unanswered(
             "too many requests to STS are under way for one address",
         ))?;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use lanyard_core::identity::Method;
 use lanyard_core::secret::Secret;
 use lanyard_core::time::Timestamp;
-use lanyard_identity::{RejectedToken, SKEW};
+use lanyard_identity::{CLOCK_SKEW, RejectedToken};
 use lanyard_provider_kubernetes::{Cluster, ReviewError};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
@@ -139,7 +139,7 @@ impl ClusterDoor {
                 let until = answered + BELIEVED;
                 tracing::warn!(why, %until, "a cluster does not say whether a token is good");
                 // An answer of the future is of a clock that was set back since.
-                if now <= until && answered <= now + SKEW {
+                if now <= until && answered <= now + CLOCK_SKEW {
                     Ok((Method::ClusterKeys, BTreeMap::new()))
                 } else {
                     Err(RejectedToken::Unanswered(why))

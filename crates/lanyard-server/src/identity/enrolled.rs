@@ -13,9 +13,9 @@ use lanyard_core::state::State;
 use lanyard_core::time::Timestamp;
 use lanyard_identity::jwks::{Algorithm, PublicKey};
 use lanyard_identity::jws::Jws;
-use lanyard_identity::memory::{ProofId, Use};
+use lanyard_identity::replay_cache::{ProofId, Use};
 use lanyard_identity::verifier::Claimed;
-use lanyard_identity::{RejectedToken, SKEW, Verified};
+use lanyard_identity::{CLOCK_SKEW, RejectedToken, Verified};
 use ring::hmac;
 use serde::Deserialize;
 use serde_json::json;
@@ -116,7 +116,7 @@ pub(super) fn verified(
         Timestamp::from_secs(claims.iat),
         Timestamp::from_secs(claims.exp),
     );
-    if issued > now + SKEW || now > ends + SKEW || ends > issued + MAX_ASSERTION_LIFE {
+    if issued > now + CLOCK_SKEW || now > ends + CLOCK_SKEW || ends > issued + MAX_ASSERTION_LIFE {
         return Err(RejectedToken::Times);
     }
     if claims.jti.is_empty() {
@@ -135,7 +135,7 @@ pub(super) fn verified(
     let used = Use {
         id: ProofId::of(&["jti", &claims.sub, &claims.jti]),
         key: None,
-        until: ends + SKEW,
+        until: ends + CLOCK_SKEW,
     };
     Ok(Found {
         who: Verified::Agent(caller),

@@ -14,7 +14,7 @@ use lanyard_core::time::Ttl;
 use lanyard_engine::mint::{Ask, IssueError, Issued};
 use lanyard_engine::tasks::OpenTask;
 use lanyard_identity::jws::type_of;
-use lanyard_identity::memory::Owner;
+use lanyard_identity::replay_cache::Owner;
 use lanyard_identity::session::SESSION_TYPE;
 use lanyard_identity::verifier::Purpose;
 use serde_json::{Value, json};

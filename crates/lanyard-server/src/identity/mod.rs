@@ -29,7 +29,7 @@ use lanyard_core::scope::Scope;
 use lanyard_core::time::Timestamp;
 use lanyard_identity::aws::CallerIdentityRequest;
 use lanyard_identity::break_glass::{BREAK_GLASS_TYPE, BreakGlass};
-use lanyard_identity::memory::{Memory, Owner, Use};
+use lanyard_identity::replay_cache::{Owner, ReplayCache, Use};
 use lanyard_identity::session::SESSION_TYPE;
 use lanyard_identity::spiffe::{Bundle, TrustDomains, thumbprint};
 use lanyard_identity::ticket::TICKET_TYPE;
@@ -91,7 +91,7 @@ pub(crate) struct FreshLogin {
 /// Everything that is needed to know who asks.
 pub(crate) struct Doors {
     pub(crate) verifier: Verifier,
-    pub(crate) memory: Arc<Memory>,
+    pub(crate) memory: Arc<ReplayCache>,
     pub(crate) domains: TrustDomains,
     /// By the issuer of their tokens.
     pub(crate) clusters: BTreeMap<String, ClusterDoor>,
@@ -200,7 +200,10 @@ impl Broker {
         let who = outcome.map_err(|refused| match refused {
             Refused::Token(error) => {
                 tracing::info!(%error, "an identity was not accepted");
-                if matches!(error, RejectedToken::Forgetful | RejectedToken::Busy) {
+                if matches!(
+                    error,
+                    RejectedToken::ReplayCacheFailed | RejectedToken::ReplayCacheFull
+                ) {
                     refusal::not_now()
                 } else if matches!(error, RejectedToken::Unanswered(_)) {
                     refusal::unanswered()
@@ -273,7 +276,9 @@ impl Broker {
                 if purpose == Purpose::Change {
                     let durable = tokio::time::timeout(RECORDED_WITHIN, remembered.durable());
                     // A disk that hangs is one that does not take it.
-                    let durable = durable.await.unwrap_or(Err(RejectedToken::Forgetful));
+                    let durable = durable
+                        .await
+                        .unwrap_or(Err(RejectedToken::ReplayCacheFailed));
                     // Within this process it is used up all the same.
                     durable.or_else(|error| match presented.is_acceptance() {
                         true => Ok(()),
@@ -503,7 +508,7 @@ impl Doors {
         (key, purpose): (Option<&Confirmation>, Purpose),
         now: Timestamp,
     ) -> Result<Found, Refused> {
-        if let Some(issuer) = self.verifier.lacks_the_key_of(token) {
+        if let Some(issuer) = self.verifier.issuer_with_unknown_key(token) {
             self.keys.renewed(issuer).await;
         }
         let Accepted { mut who, used } = self.verifier.verify(token, key, purpose, now)?;
@@ -516,7 +521,7 @@ impl Doors {
         if purpose != Purpose::Kill {
             self.quotas.admit(&identity.to_string(), peer, now)?;
             self.memory
-                .would_take(&used)
+                .check_unused(&used)
                 .inspect_err(|_| self.quotas.refused(&identity.to_string(), peer, now))?;
         }
         // The kill switch never depends on an API server: the signature of an operator's token is enough for a kill.

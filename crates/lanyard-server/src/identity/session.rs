@@ -11,10 +11,10 @@ use lanyard_core::ledger::look;
 use lanyard_core::secret::Secret;
 use lanyard_core::time::Timestamp;
 use lanyard_identity::jws::MAX_TOKEN_BYTES;
-use lanyard_identity::memory::{Owner, Use};
+use lanyard_identity::replay_cache::{Owner, Use};
 use lanyard_identity::session::{SESSION_TYPE, Session, Who};
 use lanyard_identity::verifier::{KILL_GRACE, Purpose};
-use lanyard_identity::{RejectedToken, SKEW, Verified};
+use lanyard_identity::{CLOCK_SKEW, RejectedToken, Verified};
 use tonic::{Code, Status};
 
 use super::{Found, Presented, Refused, enrolled, not_for};
@@ -178,7 +178,7 @@ impl Broker {
             id: session.id(),
             key: None,
             // For as long as it could engage a kill.
-            until: session.ends() + KILL_GRACE + SKEW,
+            until: session.ends() + KILL_GRACE + CLOCK_SKEW,
         };
         let (issuer, is_known) = match &session.who {
             Who::Agent { identity, .. } => (

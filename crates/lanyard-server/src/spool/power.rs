@@ -8,7 +8,7 @@ use lanyard_core::scope::{AgentName, Scope};
 use lanyard_core::time::Timestamp;
 use lanyard_disk::Disk as _;
 use lanyard_disk::simulated::SimulatedDisk;
-use lanyard_identity::memory::{Memory, Owner, ProofId, Use};
+use lanyard_identity::replay_cache::{Owner, ProofId, ReplayCache, Use};
 use lanyard_journal::{Options, Recovery};
 use lanyard_ledger::{Embedded, Settings};
 use lanyard_testkit::clock::ManualClock;
@@ -31,7 +31,7 @@ struct Process {
     ledger: Arc<Embedded>,
     engine: Arc<Engine>,
     spool: Spool,
-    memory: Arc<Memory>,
+    memory: Arc<ReplayCache>,
 }
 
 impl Process {
@@ -51,7 +51,7 @@ impl Process {
             engine: engine_over(Arc::clone(&ledger) as _),
             ledger,
             spool: Spool::open(&files, place),
-            memory: Memory::open(&files, &place.join("used-proofs"), NOW, false).unwrap(),
+            memory: ReplayCache::open(&files, &place.join("used-proofs"), NOW, false).unwrap(),
         };
         process.spool.take_over(&process.engine, Tell::Reach).await;
         (process, recovery)

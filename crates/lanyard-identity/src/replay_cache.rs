@@ -1,9 +1,10 @@
-//! What was shown once is not taken again (T12): the proofs that were used, remembered on disk for as long as they could
-//! be accepted.
+//! The replay cache: tokens and proofs are accepted once (T12). Each use is on disk for as long as
+//! the token could be accepted.
 //!
-//! One file of fixed records, and a mark of how many of them are durable. The file is written anew from what still counts
-//! whenever most of it does not count any more, and after anything that went wrong with it. Where a use that was durable
-//! cannot be read, that stays known for as long as it could matter: one of the tokens of before may be shown again.
+//! The cache is one file of fixed-length records, and a mark that counts the durable records. The
+//! file is rewritten with the live records when most records have expired, and after every error.
+//! If a durable record cannot be read, the cache reports the loss for as long as it matters,
+//! because one of the lost tokens could be replayed.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;
@@ -20,7 +21,7 @@ use tokio::sync::oneshot;
 
 use crate::RejectedToken;
 
-/// Proofs that are remembered.
+/// Number of proofs in the cache.
 ///
 /// # Limit
 /// - for: all callers together
@@ -28,7 +29,8 @@ use crate::RejectedToken;
 /// - beyond: no caller is accepted until proofs have ended
 /// - test: `s29_hundreds_of_identities_leave_room_for_another`
 const MAX_PROOFS: usize = 2_000_000;
-/// The part of the room that is left which one identity may hold: each takes less than the one before (S29).
+/// Divisor of the free room that one identity may hold. Each identity can take less than the one
+/// before, so many greedy identities never fill the cache (S29).
 ///
 /// # Limit
 /// - for: an identity that a charter or a role names
@@ -36,7 +38,7 @@ const MAX_PROOFS: usize = 2_000_000;
 /// - beyond: that identity is refused until some of its proofs have ended
 /// - test: `s29_eight_identities_do_not_fill_the_memory_for_everybody`
 const FREE_PART_PER_IDENTITY: usize = 8;
-/// The same for all identities of one issuer together.
+/// Divisor of the free room that the identities of one issuer may hold together.
 ///
 /// # Limit
 /// - for: an issuer
@@ -44,7 +46,8 @@ const FREE_PART_PER_IDENTITY: usize = 8;
 /// - beyond: identities of that issuer are refused until some of its proofs have ended
 /// - test: `s29_the_identities_of_one_issuer_leave_room_for_those_of_others`
 const FREE_PART_PER_ISSUER: usize = 1;
-/// The part of all the room that is kept for identities with few proofs: who takes all that may be had does not take this.
+/// Divisor of the capacity that is reserved for identities with few proofs. Identities that take
+/// all they can get do not reach the reserve.
 ///
 /// # Limit
 /// - for: identities that a charter or a role names, with fewer than 64 proofs
@@ -52,8 +55,9 @@ const FREE_PART_PER_ISSUER: usize = 1;
 /// - beyond: identities with more proofs are refused until some of their proofs have ended
 /// - test: `s29_hundreds_of_identities_leave_room_for_another`
 const PART_IN_RESERVE: usize = 16;
-/// Proofs that are few. A stranger, whom nothing names, has no more: where an issuer's tokens are to be had by everybody,
-/// strangers are anybody.
+/// Number of proofs that counts as few, and the most that a stranger may hold. A stranger is an
+/// identity that no charter or role names; if anybody can get tokens of an issuer, strangers are
+/// anybody.
 ///
 /// # Limit
 /// - for: a stranger
@@ -61,7 +65,7 @@ const PART_IN_RESERVE: usize = 16;
 /// - beyond: that stranger is refused until some of these proofs have ended
 /// - test: `s29_strangers_get_next_to_nothing`
 const MAX_PROOFS_PER_STRANGER: usize = 64;
-/// The part of all the room that strangers hold together.
+/// Divisor of the capacity that strangers may hold together.
 ///
 /// # Limit
 /// - for: all strangers together
@@ -69,30 +73,31 @@ const MAX_PROOFS_PER_STRANGER: usize = 64;
 /// - beyond: strangers are refused until some of their proofs have ended
 /// - test: `s29_strangers_get_next_to_nothing`
 const PART_OF_STRANGERS: usize = 50;
-/// A record: the proof, the key, until when (milliseconds), and a checksum of all that.
-const RECORD: usize = 32 + 32 + 8 + 4;
-/// How many records are put on disk at once, at most.
-const BATCH: usize = 4096;
-/// For how long a use that was lost could be shown again: the longest life of a token, and an hour of clocks that disagree.
-const DOUBT: Duration = Duration::from_secs(25 * 3600);
-/// The file of records, the mark of how many are durable, and the mark of a damage.
-const USED: &str = "used";
-const DURABLE: &str = "used-durable";
-const DAMAGED: &str = "used-damaged";
-/// How much is allocated ahead of the records, in bytes: on a full disk people still have to say who they are, to lift what was
-/// stopped.
-const ROOM_BYTES: u64 = 256 << 10;
-/// How often a file that cannot be written is tried again.
+/// Bytes of a record: proof, key, expiry in milliseconds, CRC-32C of the three.
+const RECORD_BYTES: usize = 32 + 32 + 8 + 4;
+/// Records that are written and synced together.
+const BATCH_RECORDS: usize = 4096;
+/// Time for which a lost use could be replayed: the longest life of a token, and an hour for clocks
+/// that disagree.
+const REPLAY_RISK: Duration = Duration::from_secs(25 * 3600);
+/// Names of the file of records, the mark that counts durable records, and the mark of a damage.
+const USED_FILE: &str = "used";
+const DURABLE_FILE: &str = "used-durable";
+const DAMAGED_FILE: &str = "used-damaged";
+/// Bytes that are allocated ahead of the records. On a full disk, people must still be able to
+/// authenticate in order to lift what was stopped.
+const ALLOCATED_BYTES: u64 = 256 << 10;
+/// Interval at which a file that cannot be written is tried again.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
-/// How many records that do not count any more are left in the file, besides as many as count.
-const SPARE: usize = 16_384;
+/// Expired records that may stay in the file, in addition to as many as are live.
+const SPARE_RECORDS: usize = 16_384;
 
-/// The name under which a proof is remembered: a digest.
+/// The key of a proof in the cache: a digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ProofId([u8; 32]);
 
 impl ProofId {
-    /// Of these texts, each with its length.
+    /// Digests the parts, each with its length, so that no two lists of parts collide.
     #[must_use]
     pub fn of(parts: &[&str]) -> Self {
         let mut context = ring::digest::Context::new(&ring::digest::SHA256);
@@ -105,7 +110,7 @@ impl ProofId {
         Self(digest)
     }
 
-    /// Of a key: which one holds a token.
+    /// Digests a confirmation key. All zeroes stand for no key.
     fn of_key(key: Option<&Confirmation>) -> Self {
         match key {
             Some(Confirmation::Key(digest)) => Self::of(&["jkt", digest]),
@@ -115,29 +120,30 @@ impl ProofId {
     }
 }
 
-/// What is to be remembered of a proof.
+/// A use of a token or proof.
 #[derive(Debug, Clone)]
 pub struct Use {
-    /// Which.
+    /// Key of the token or proof in the cache.
     pub id: ProofId,
-    /// The key that holds it from now on: that one may show it again. None: it is used up.
+    /// The confirmation key that holds the token: that key may present the token again. `None` uses
+    /// the token up.
     pub key: Option<Confirmation>,
-    /// Until when it could be accepted.
+    /// Time until which the token could be accepted.
     pub until: Timestamp,
 }
 
-/// Who uses a proof, for a fair share of the memory.
+/// The user of a proof, for a fair share of the cache.
 #[derive(Debug, Clone, Copy)]
 pub struct Owner<'a> {
-    /// The issuer.
+    /// Issuer of the identity.
     pub issuer: &'a str,
-    /// The identity, or what else stands for it.
+    /// The identity, or another name that stands for it.
     pub name: &'a str,
-    /// Whether a charter in force, a role or a lease knows it.
+    /// True if a charter in force, a role or a lease names the identity.
     pub is_known: bool,
 }
 
-/// Whose share a proof counts against.
+/// The counters that a proof occupies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Shares {
     issuer: ProofId,
@@ -155,30 +161,30 @@ impl Shares {
     }
 }
 
-struct Kept {
+struct Entry {
     key: ProofId,
-    /// Nobody's, where it was read from the disk.
+    /// `None` for a record read from disk, which names no owner.
     shares: Option<Shares>,
     until: Timestamp,
-    /// Whether it is on disk.
+    /// True once the record is synced to disk.
     durable: bool,
 }
 
-struct Held {
-    /// How many are remembered at most.
+struct Entries {
+    /// Largest number of proofs.
     capacity: usize,
-    proofs: HashMap<ProofId, Kept>,
-    /// By when they end.
+    proofs: HashMap<ProofId, Entry>,
+    /// The proofs by expiry, so that expired ones are found first.
     ends: BTreeSet<(Timestamp, ProofId)>,
-    /// How many each identity has.
+    /// Number of proofs per identity.
     names: HashMap<ProofId, usize>,
-    /// How many the identities of each issuer have.
+    /// Number of proofs per issuer.
     issuers: HashMap<ProofId, usize>,
-    /// How many strangers have together.
+    /// Number of proofs of all strangers.
     strangers: usize,
 }
 
-impl Default for Held {
+impl Default for Entries {
     fn default() -> Self {
         Self {
             capacity: MAX_PROOFS,
@@ -191,97 +197,100 @@ impl Default for Held {
     }
 }
 
-/// Uses that were durable and cannot be read any more.
+/// A loss of durable uses: the broker can no longer tell whether a token of that time was used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{} is damaged: {why}; a token that was used before may be taken again until {until}", file.display())]
 pub struct Damage {
-    /// The file.
+    /// Path of the damaged file.
     pub file: PathBuf,
-    /// What does not hold in it.
+    /// The fault that was found.
     pub why: String,
-    /// Until when one of the lost uses could count.
+    /// Time until which a lost use could matter.
     pub until: Timestamp,
 }
 
-/// The memory.
-pub struct Memory {
-    held: Arc<Mutex<Held>>,
+/// Used tokens and proofs, in memory and on disk.
+pub struct ReplayCache {
+    entries: Arc<Mutex<Entries>>,
     disk: Files,
     directory: PathBuf,
     damage: Mutex<Option<Damage>>,
     trouble: Arc<Mutex<Option<String>>>,
-    /// To the thread that writes; it ends with the sender.
+    /// Queue of the writer thread, which ends when the sender is dropped.
     writer: Sender<Write>,
 }
 
-impl std::fmt::Debug for Memory {
+impl std::fmt::Debug for ReplayCache {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Memory({})", self.held.lock().proofs.len())
+        write!(f, "ReplayCache({})", self.entries.lock().proofs.len())
     }
 }
 
 struct Write {
     id: ProofId,
-    record: [u8; RECORD],
+    record: [u8; RECORD_BYTES],
     now: Timestamp,
     written: oneshot::Sender<bool>,
 }
 
-/// A proof that is remembered in memory, and soon on disk.
+/// A use that is recorded in memory, and soon on disk.
 #[must_use]
 pub struct Remembered(Option<oneshot::Receiver<bool>>);
 
 impl Remembered {
-    /// Until it is on disk.
+    /// Waits until the use is on disk. Nothing may happen on behalf of the caller before that:
+    /// after a crash, the token would be accepted again.
     ///
     /// # Errors
-    /// [`RejectedToken::Forgetful`] where the disk does not take it.
+    /// [`RejectedToken::ReplayCacheFailed`] when the disk refuses the write.
     pub async fn durable(self) -> Result<(), RejectedToken> {
         match self.0 {
             None => Ok(()),
             Some(written) => match written.await {
                 Ok(true) => Ok(()),
-                Ok(false) | Err(_) => Err(RejectedToken::Forgetful),
+                Ok(false) | Err(_) => Err(RejectedToken::ReplayCacheFailed),
             },
         }
     }
 }
 
-impl Memory {
-    /// Opens what is remembered in this directory, and forgets what cannot be accepted any more. What cannot be read is a
-    /// [`Damage`], and so is a file that is gone where it `was_used`; where nothing can be written, nothing is accepted that could be used twice.
+impl ReplayCache {
+    /// Opens the cache in `directory` and drops expired uses. An unreadable record counts as
+    /// [`Damage`], and so does a missing file if the broker `was_used` before. While the disk
+    /// cannot be written, the cache accepts no token that could be replayed.
     ///
     /// # Errors
-    /// When the thread that writes does not start.
+    /// When the writer thread cannot be started.
     pub fn open(
         disk: &Files,
         directory: &Path,
         now: Timestamp,
         was_used: bool,
     ) -> io::Result<Arc<Self>> {
-        let path = directory.join(USED);
-        let mut held = Held::default();
-        let found = held.load(disk.as_ref(), (directory, was_used), now);
+        let path = directory.join(USED_FILE);
+        let mut entries = Entries::default();
+        let found = entries.load(disk.as_ref(), (directory, was_used), now);
         let known = known_damage(disk.as_ref(), directory, now);
         let damage = found.damage.map(|why| Damage {
             file: path.clone(),
             why,
-            until: now + DOUBT,
+            until: now + REPLAY_RISK,
         });
         if let Some(damage) = &damage {
             tracing::error!(%damage, "used tokens are lost");
-            // Before the file is written anew: the next start has to know of it.
+            // The mark is written before the file is replaced: a crash in between must not hide the
+            // damage from the next start.
             if let Err(error) = remember_damage(disk, directory, damage) {
                 tracing::error!(%error, "the damage of the used proofs cannot be written down");
             }
         }
-        let held = Arc::new(Mutex::new(held));
+        let entries = Arc::new(Mutex::new(entries));
         let mut log = Log {
             disk: Files::clone(disk),
             directory: directory.to_path_buf(),
             file: None,
             mark: None,
-            held: Arc::clone(&held),
+            entries: Arc::clone(&entries),
             records: found.records,
             allocated: 0,
             generation: found.generation,
@@ -296,7 +305,7 @@ impl Memory {
             .name("proofs".to_owned())
             .spawn(move || log.write_all(&queue))?;
         Ok(Arc::new(Self {
-            held,
+            entries,
             disk: Files::clone(disk),
             directory: directory.to_path_buf(),
             damage: Mutex::new(damage.or(known)),
@@ -305,65 +314,68 @@ impl Memory {
         }))
     }
 
-    /// What is lost of what was used, for as long as it matters.
+    /// Returns the damage, until it no longer matters.
     #[must_use]
     pub fn damage(&self, now: Timestamp) -> Option<Damage> {
         self.damage.lock().clone().filter(|it| now < it.until)
     }
 
-    /// The file, and why it cannot be written, where that is so.
+    /// Returns the file and the reason if the cache cannot be written.
     #[must_use]
     pub fn trouble(&self) -> Option<(PathBuf, String)> {
         let why = self.trouble.lock().clone()?;
-        Some((self.directory.join(USED), why))
+        Some((self.directory.join(USED_FILE), why))
     }
 
-    /// People say that issuing goes on in spite of the damage.
+    /// Dismisses the damage. People have decided to issue in spite of it.
     ///
     /// # Errors
-    /// As of the file system: the next start finds the damage again.
+    /// The file system's error. The next start then reports the damage again.
     pub fn accept_damage(&self) -> io::Result<()> {
         *self.damage.lock() = None;
-        match self.disk.remove(&self.directory.join(DAMAGED)) {
+        match self.disk.remove(&self.directory.join(DAMAGED_FILE)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             removed => removed.and_then(|()| self.disk.sync_directory(&self.directory)),
         }
     }
 
-    /// Whether this is remembered.
+    /// True if the cache holds `id`.
     #[must_use]
     pub fn knows(&self, id: ProofId) -> bool {
-        self.held.lock().proofs.contains_key(&id)
+        self.entries.lock().proofs.contains_key(&id)
     }
 
-    /// Whether this would be refused now; says nothing of a moment later.
+    /// Checks that `proof` is not used yet, without recording a use. A concurrent caller may still
+    /// use it first.
     ///
     /// # Errors
-    /// [`RejectedToken::Replayed`].
-    pub fn would_take(&self, proof: &Use) -> Result<(), RejectedToken> {
-        self.held.lock().takes(proof).map(drop)
+    /// [`RejectedToken::Replayed`] if it is used.
+    pub fn check_unused(&self, proof: &Use) -> Result<(), RejectedToken> {
+        self.entries.lock().earlier_use(proof).map(drop)
     }
 
-    /// Remembers it as used by this identity, unless it is remembered already. Where a key that holds it shows it again and
-    /// that is on disk, nothing has to be written.
+    /// Records a use by `owner` unless one is recorded. If the confirmation key presents its token
+    /// again and the first use is on disk, nothing is written.
     ///
     /// # Errors
-    /// [`RejectedToken::Replayed`], or [`RejectedToken::Busy`] when too much is remembered.
+    /// [`RejectedToken::Replayed`], or [`RejectedToken::ReplayCacheFull`] when `owner` has no room
+    /// left.
     pub fn remember(
         &self,
         proof: &Use,
         owner: Owner<'_>,
         now: Timestamp,
     ) -> Result<Remembered, RejectedToken> {
-        let mut held = self.held.lock();
-        held.forget(now);
+        let mut entries = self.entries.lock();
+        entries.forget(now);
         let key = ProofId::of_key(proof.key.as_ref());
-        match held.takes(proof)? {
+        match entries.earlier_use(proof)? {
             Some(true) => return Ok(Remembered(None)),
+            // The first use is not on disk yet: another record makes this caller wait for the disk too.
             Some(false) => {}
-            None => held.insert(proof, key, Shares::of(owner))?,
+            None => entries.insert(proof, key, Shares::of(owner))?,
         }
-        drop(held);
+        drop(entries);
         let (written, durable) = oneshot::channel();
         let write = Write {
             id: proof.id,
@@ -371,21 +383,22 @@ impl Memory {
             now,
             written,
         };
-        // A writer that has ended drops the other side, which is an answer.
+        // If the writer has ended, the channel is dropped, and `durable` reports a failure.
         drop(self.writer.send(write));
         Ok(Remembered(Some(durable)))
     }
 }
 
-impl Held {
-    /// Whether the key that holds it shows it again, and then whether that is on disk; none where it is new.
-    fn takes(&self, proof: &Use) -> Result<Option<bool>, RejectedToken> {
+impl Entries {
+    /// Looks up a use by the same confirmation key. `None` if the proof is new; otherwise the value
+    /// tells whether the first use is on disk.
+    fn earlier_use(&self, proof: &Use) -> Result<Option<bool>, RejectedToken> {
         match self.proofs.get(&proof.id) {
             None => Ok(None),
-            Some(kept)
-                if proof.key.is_some() && kept.key == ProofId::of_key(proof.key.as_ref()) =>
+            Some(entry)
+                if proof.key.is_some() && entry.key == ProofId::of_key(proof.key.as_ref()) =>
             {
-                Ok(Some(kept.durable))
+                Ok(Some(entry.durable))
             }
             Some(_) => Err(RejectedToken::Replayed),
         }
@@ -393,9 +406,9 @@ impl Held {
 
     fn insert(&mut self, proof: &Use, key: ProofId, shares: Shares) -> Result<(), RejectedToken> {
         if !self.has_room(shares) {
-            return Err(RejectedToken::Busy);
+            return Err(RejectedToken::ReplayCacheFull);
         }
-        let kept = Kept {
+        let entry = Entry {
             key,
             shares: Some(shares),
             until: proof.until,
@@ -405,12 +418,12 @@ impl Held {
         *self.issuers.entry(shares.issuer).or_default() += 1;
         self.strangers += usize::from(!shares.is_known);
         self.ends.insert((proof.until, proof.id));
-        self.proofs.insert(proof.id, kept);
+        self.proofs.insert(proof.id, entry);
         Ok(())
     }
 
-    /// Whether there is room within every share. What one may hold is a part of what is free, so that whoever takes all
-    /// that may be had leaves room for the next.
+    /// True if the owner is within every share. Shares are fractions of the free room: an owner
+    /// that takes all it can get leaves room for the next.
     fn has_room(&self, shares: Shares) -> bool {
         let used = self.proofs.len();
         let shared = self.capacity - self.capacity / PART_IN_RESERVE;
@@ -433,10 +446,10 @@ impl Held {
                 return;
             }
             self.ends.pop_first();
-            let Some(kept) = self.proofs.remove(&id) else {
+            let Some(entry) = self.proofs.remove(&id) else {
                 continue;
             };
-            let Some(shares) = kept.shares else {
+            let Some(shares) = entry.shares else {
                 continue;
             };
             take_from(&mut self.names, shares.name);
@@ -445,20 +458,21 @@ impl Held {
         }
     }
 
-    /// Takes in every record that can be read. What is unreadable behind the mark of what is durable was torn by a crash, and
-    /// nobody was told that it was written; before the mark it is lost.
+    /// Loads every readable record. Behind the mark of durable records, an unreadable record was
+    /// torn by a crash, and no caller was told that it was written. Before the mark, a durable use
+    /// is lost.
     fn load(
         &mut self,
         disk: &dyn Disk,
         (directory, was_used): (&Path, bool),
         now: Timestamp,
     ) -> Loaded {
-        let mark = Mark::read(disk, &directory.join(DURABLE));
-        let bytes = match disk.read(&directory.join(USED)) {
+        let mark = Mark::read(disk, &directory.join(DURABLE_FILE));
+        let bytes = match disk.read(&directory.join(USED_FILE)) {
             Ok(bytes) => bytes,
             Err(error) => {
-                // The first start writes the file before the journal has a record. A mark that counts records of a file that
-                // is not there, or cannot be read, says as much.
+                // The first start creates the file before the journal has a record. A mark that
+                // counts records of a missing or unreadable file therefore means a loss.
                 let is_lost = was_used
                     || error.kind() != io::ErrorKind::NotFound
                     || mark.is_some_and(|[records, ..]| records > 0);
@@ -468,7 +482,7 @@ impl Held {
                 };
             }
         };
-        let records = bytes.chunks_exact(RECORD);
+        let records = bytes.chunks_exact(RECORD_BYTES);
         let (count, is_even) = (records.len(), records.remainder().is_empty());
         let mut bad = Vec::new();
         let mut generation = None;
@@ -478,24 +492,24 @@ impl Held {
                     generation = Some(number.as_millis());
                 }
                 Some((id, key, until)) if until >= now && !self.proofs.contains_key(&id) => {
-                    let kept = Kept {
+                    let entry = Entry {
                         key,
                         shares: None,
                         until,
                         durable: true,
                     };
-                    self.proofs.insert(id, kept);
+                    self.proofs.insert(id, entry);
                     self.ends.insert((until, id));
                 }
                 Some(_) => {}
                 None => bad.push(place),
             }
         }
-        // A loss of power may leave the mark of the file before this one: then this one was written as a whole, and no more
-        // than its last batch can be torn.
+        // After a loss of power the mark may belong to the previous file. A file is replaced as a
+        // whole, so only the last batch of the new one can be torn.
         let is_later = |of: u64| generation.is_some_and(|generation| generation != of);
         let durable = match mark {
-            Some([_, of, ..]) if is_later(of) => count.saturating_sub(BATCH),
+            Some([_, of, ..]) if is_later(of) => count.saturating_sub(BATCH_RECORDS),
             Some([durable, ..]) => usize::try_from(durable).unwrap_or(usize::MAX),
             None => count,
         };
@@ -517,28 +531,30 @@ impl Held {
     }
 }
 
-/// What a file of records holds.
+/// The result of loading a file of records.
 #[derive(Default)]
 struct Loaded {
     records: usize,
-    /// Which file it is, of those that took each other's place.
+    /// Number of this file in the sequence of files that replaced one another.
     generation: u64,
-    /// Whether it can be built upon.
+    /// True if new records can be appended.
     whole: bool,
-    /// What is lost.
+    /// The damage, if durable records are lost.
     damage: Option<String>,
 }
 
-/// A damage that an earlier start found, for as long as it matters.
+/// Returns the damage that an earlier start recorded, until it no longer matters.
 fn known_damage(disk: &dyn Disk, directory: &Path, now: Timestamp) -> Option<Damage> {
-    let path = directory.join(DAMAGED);
+    let path = directory.join(DAMAGED_FILE);
     let there = disk.list(directory).ok()?.contains(&path);
     there.then_some(())?;
-    // A mark that cannot be read is of a time that is not known.
-    let until =
-        Mark::read(disk, &path).map_or(now + DOUBT, |[until, ..]| Timestamp::from_millis(until));
+    // An unreadable mark does not say until when the damage matters, so the longest time is
+    // assumed.
+    let until = Mark::read(disk, &path).map_or(now + REPLAY_RISK, |[until, ..]| {
+        Timestamp::from_millis(until)
+    });
     (now < until).then(|| Damage {
-        file: directory.join(USED),
+        file: directory.join(USED_FILE),
         why: "an earlier start found records that cannot be read".to_owned(),
         until,
     })
@@ -547,10 +563,10 @@ fn known_damage(disk: &dyn Disk, directory: &Path, now: Timestamp) -> Option<Dam
 fn remember_damage(disk: &Files, directory: &Path, damage: &Damage) -> io::Result<()> {
     disk.create_directories(directory)?;
     let numbers = [damage.until.as_millis(), 0, 0, 0];
-    Mark::begin(disk, directory.join(DAMAGED), numbers).map(drop)
+    Mark::begin(disk, directory.join(DAMAGED_FILE), numbers).map(drop)
 }
 
-/// The name of the first record of a file, which says which file it is and is nobody's proof.
+/// Returns the id of the first record of a file, which holds the generation and is no proof.
 fn generation_id() -> ProofId {
     ProofId::of(&["the generation of this file"])
 }
@@ -564,46 +580,51 @@ fn take_from(counts: &mut HashMap<ProofId, usize>, of: ProofId) {
     }
 }
 
-/// The file, in the hands of the thread that writes it.
+/// The file, owned by the writer thread.
 struct Log {
     disk: Files,
     directory: PathBuf,
     file: Option<Box<dyn OpenFile>>,
     mark: Option<Mark>,
-    held: Arc<Mutex<Held>>,
-    /// How many records it has.
+    entries: Arc<Mutex<Entries>>,
+    /// Number of records in the file.
     records: usize,
-    /// Up to where there are blocks for it, in bytes.
+    /// Bytes of the file that have disk blocks.
     allocated: u64,
     generation: u64,
-    /// Whether something went wrong with it: then it is not built upon.
+    /// True after an error. The file is then replaced instead of extended, since its end is
+    /// unknown.
     broken: bool,
-    /// Why it cannot be written, for whoever asks.
+    /// The last write error, shared with readers.
     trouble: Arc<Mutex<Option<String>>>,
 }
 
 impl Log {
-    /// Opens the file to go on with it. What was read is relied upon from now on, and may have been in the page cache alone.
+    /// Opens the file for appending. `sync` comes first: the loaded records are relied upon from
+    /// now on, and may have been in the page cache only.
     fn begin(&mut self, now: Timestamp) -> io::Result<()> {
         self.disk.create_directories(&self.directory)?;
         if self.broken || self.records == 0 {
-            return self.anew(now);
+            return self.rewrite(now);
         }
-        let file = self.disk.open(&self.directory.join(USED), Access::Write)?;
+        let file = self
+            .disk
+            .open(&self.directory.join(USED_FILE), Access::Write)?;
         file.sync()?;
         self.file = Some(file);
         self.make_room();
         self.begin_mark()
     }
 
-    /// Allocates blocks ahead, once half of the last ones are used. A disk that does not have them is found out by a write.
+    /// Allocates blocks ahead when half of the previous allocation is used. If the disk is full,
+    /// the next write reports it.
     fn make_room(&mut self) {
-        let end = (self.records * RECORD) as u64;
-        if self.allocated.saturating_sub(end) < ROOM_BYTES / 2
+        let end = (self.records * RECORD_BYTES) as u64;
+        if self.allocated.saturating_sub(end) < ALLOCATED_BYTES / 2
             && let Some(file) = &self.file
-            && file.allocate(end, ROOM_BYTES, Length::Kept).is_ok()
+            && file.allocate(end, ALLOCATED_BYTES, Length::Kept).is_ok()
         {
-            self.allocated = end + ROOM_BYTES;
+            self.allocated = end + ALLOCATED_BYTES;
         }
     }
 
@@ -611,46 +632,47 @@ impl Log {
         let numbers = [self.records as u64, self.generation, 0, 0];
         self.mark = Some(Mark::begin(
             &self.disk,
-            self.directory.join(DURABLE),
+            self.directory.join(DURABLE_FILE),
             numbers,
         )?);
         Ok(())
     }
 
-    /// Until nobody can ask any more.
+    /// Writes batches until every sender is dropped.
     fn write_all(mut self, queue: &Receiver<Write>) {
         loop {
             let first = match queue.recv_timeout(RETRY_INTERVAL) {
                 Ok(first) => first,
                 Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) if self.broken => {
-                    // Nobody is accepted meanwhile, so that nobody else would find out that the disk is mended.
-                    let begun = self.anew(Timestamp::EPOCH);
+                    // While the file is broken, no caller is accepted, so no write would find out
+                    // that the disk works again. This retry does.
+                    let begun = self.rewrite(Timestamp::EPOCH);
                     self.note(&begun);
                     continue;
                 }
                 Err(RecvTimeoutError::Timeout) => continue,
             };
             let mut batch = vec![first];
-            batch.extend(queue.try_iter().take(BATCH - 1));
+            batch.extend(queue.try_iter().take(BATCH_RECORDS - 1));
             let done = self.write(&batch);
             self.note(&done);
             if done.is_ok() {
-                let mut held = self.held.lock();
+                let mut entries = self.entries.lock();
                 for write in &batch {
-                    if let Some(kept) = held.proofs.get_mut(&write.id) {
-                        kept.durable = true;
+                    if let Some(entry) = entries.proofs.get_mut(&write.id) {
+                        entry.durable = true;
                     }
                 }
             }
             for write in batch {
-                // Who has gone away needs no answer.
+                // A caller that has gone away needs no answer.
                 write.written.send(done.is_ok()).ok();
             }
         }
     }
 
-    /// What became of a write.
+    /// Records the outcome of a write, and logs the first of several failures.
     fn note(&mut self, done: &io::Result<()>) {
         self.broken = done.is_err();
         let why = done.as_ref().err().map(ToString::to_string);
@@ -665,50 +687,53 @@ impl Log {
     }
 
     fn write(&mut self, batch: &[Write]) -> io::Result<()> {
-        let live = self.held.lock().proofs.len();
+        let live = self.entries.lock().proofs.len();
         let file = self
             .file
             .as_ref()
-            .filter(|_| !self.broken && self.records <= 2 * live + SPARE);
+            .filter(|_| !self.broken && self.records <= 2 * live + SPARE_RECORDS);
         let Some(file) = file else {
             let now = batch.iter().map(|write| write.now).max();
-            // The batch itself is among what is held.
-            return self.anew(now.unwrap_or(Timestamp::EPOCH));
+            // The batch is already among the entries that the new file holds.
+            return self.rewrite(now.unwrap_or(Timestamp::EPOCH));
         };
         let bytes: Vec<u8> = batch.iter().flat_map(|write| write.record).collect();
-        file.write_at(&bytes, (self.records * RECORD) as u64)?;
+        file.write_at(&bytes, (self.records * RECORD_BYTES) as u64)?;
         file.sync()?;
         self.records += batch.len();
         self.make_room();
         match self.mark.as_mut().filter(|mark| !mark.is_lost()) {
             Some(mark) => mark.set([self.records as u64, self.generation, 0, 0]),
-            // A disk that was too full for it may have space again.
+            // A disk that was too full for the mark may have space again.
             None => drop(self.begin_mark()),
         }
         Ok(())
     }
 
-    /// Another file, of what still counts, in place of this one.
-    fn anew(&mut self, now: Timestamp) -> io::Result<()> {
+    /// Replaces the file by one that holds only live records.
+    fn rewrite(&mut self, now: Timestamp) -> io::Result<()> {
         let generation = self.generation + 1;
         let nobody = ProofId([0; 32]);
         let mut bytes =
             encode(generation_id(), nobody, Timestamp::from_millis(generation)).to_vec();
-        let held = self.held.lock();
-        let live = held.proofs.iter().filter(|(_, kept)| kept.until >= now);
-        live.for_each(|(id, kept)| bytes.extend(encode(*id, kept.key, kept.until)));
-        drop(held);
-        let path = self.directory.join(USED);
+        let entries = self.entries.lock();
+        let live = entries
+            .proofs
+            .iter()
+            .filter(|(_, entry)| entry.until >= now);
+        live.for_each(|(id, entry)| bytes.extend(encode(*id, entry.key, entry.until)));
+        drop(entries);
+        let path = self.directory.join(USED_FILE);
         self.file = Some(replace(self.disk.as_ref(), &path, &bytes)?);
-        (self.generation, self.records) = (generation, bytes.len() / RECORD);
+        (self.generation, self.records) = (generation, bytes.len() / RECORD_BYTES);
         self.allocated = 0;
         self.make_room();
         self.begin_mark()
     }
 }
 
-fn encode(id: ProofId, key: ProofId, until: Timestamp) -> [u8; RECORD] {
-    let mut record = [0; RECORD];
+fn encode(id: ProofId, key: ProofId, until: Timestamp) -> [u8; RECORD_BYTES] {
+    let mut record = [0; RECORD_BYTES];
     let checksum = |bytes: &[u8]| crc32c::crc32c(bytes).to_le_bytes();
     let body: Vec<u8> = [&id.0[..], &key.0, &until.as_millis().to_le_bytes()].concat();
     for (place, byte) in record.iter_mut().zip(body.iter().chain(&checksum(&body))) {
@@ -734,15 +759,15 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 
-    fn held() -> Held {
-        Held {
+    fn entries() -> Entries {
+        Entries {
             capacity: 4000,
-            ..Held::default()
+            ..Entries::default()
         }
     }
 
-    /// How many proofs this one gets, who takes all that there are to be had.
-    fn fill(held: &mut Held, issuer: &str, name: &str, is_known: bool) -> usize {
+    /// Records uses for one owner until the cache refuses, and returns their number.
+    fn fill(entries: &mut Entries, issuer: &str, name: &str, is_known: bool) -> usize {
         let shares = Shares::of(Owner {
             issuer,
             name,
@@ -754,60 +779,75 @@ mod tests {
             until: NOW,
         };
         let key = ProofId([0; 32]);
-        let place = (0..).find(|place| held.insert(&one(*place), key, shares).is_err());
+        let place = (0..).find(|place| entries.insert(&one(*place), key, shares).is_err());
         place.unwrap_or_default()
     }
 
     #[test]
     fn s29_eight_identities_do_not_fill_the_memory_for_everybody() {
-        let mut held = held();
+        let mut entries = entries();
         for name in 0..8 {
-            fill(&mut held, "a", &name.to_string(), true);
+            fill(&mut entries, "a", &name.to_string(), true);
         }
-        assert!(fill(&mut held, "b", "another", true) > 100);
+        assert!(fill(&mut entries, "b", "another", true) > 100);
     }
 
     #[test]
     fn s29_the_identities_of_one_issuer_leave_room_for_those_of_others() {
-        let mut held = held();
+        let mut entries = entries();
         for name in 0..1000 {
-            fill(&mut held, "a", &name.to_string(), true);
+            fill(&mut entries, "a", &name.to_string(), true);
         }
-        assert!(held.proofs.len() <= 2000, "{}", held.proofs.len());
-        assert!(fill(&mut held, "b", "another", true) > 150);
+        assert!(entries.proofs.len() <= 2000, "{}", entries.proofs.len());
+        assert!(fill(&mut entries, "b", "another", true) > 150);
     }
 
     #[test]
     fn s29_hundreds_of_identities_leave_room_for_another() {
-        let mut held = Held {
+        let mut entries = Entries {
             capacity: 200_000,
-            ..Held::default()
+            ..Entries::default()
         };
         for issuer in 0..10 {
             for name in 0..15 {
                 let name = format!("{issuer} {name}");
-                fill(&mut held, &issuer.to_string(), &name, true);
+                fill(&mut entries, &issuer.to_string(), &name, true);
             }
         }
-        let another = fill(&mut held, "another", "another", true);
+        let another = fill(&mut entries, "another", "another", true);
         assert!(another >= MAX_PROOFS_PER_STRANGER, "{another}");
     }
 
     #[test]
     fn s29_strangers_get_next_to_nothing() {
-        let mut held = held();
-        assert_eq!(fill(&mut held, "a", "one", false), MAX_PROOFS_PER_STRANGER);
-        for name in 0..1000 {
-            fill(&mut held, &(name % 7).to_string(), &name.to_string(), false);
-        }
-        assert_eq!(held.proofs.len(), held.capacity / PART_OF_STRANGERS);
-        assert!(fill(&mut held, "a", "known", true) > 400);
-        // What has ended is room again, for whoever had it.
-        held.forget(NOW + std::time::Duration::from_secs(1));
+        let mut entries = entries();
         assert_eq!(
-            (held.strangers, held.names.len(), held.issuers.len()),
+            fill(&mut entries, "a", "one", false),
+            MAX_PROOFS_PER_STRANGER
+        );
+        for name in 0..1000 {
+            fill(
+                &mut entries,
+                &(name % 7).to_string(),
+                &name.to_string(),
+                false,
+            );
+        }
+        assert_eq!(entries.proofs.len(), entries.capacity / PART_OF_STRANGERS);
+        assert!(fill(&mut entries, "a", "known", true) > 400);
+        // Room of expired proofs can be used again by the same owner.
+        entries.forget(NOW + std::time::Duration::from_secs(1));
+        assert_eq!(
+            (
+                entries.strangers,
+                entries.names.len(),
+                entries.issuers.len()
+            ),
             (0, 0, 0)
         );
-        assert_eq!(fill(&mut held, "a", "one", false), MAX_PROOFS_PER_STRANGER);
+        assert_eq!(
+            fill(&mut entries, "a", "one", false),
+            MAX_PROOFS_PER_STRANGER
+        );
     }
 }

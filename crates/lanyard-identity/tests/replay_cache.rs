@@ -1,4 +1,4 @@
-//! What is remembered of used tokens, on a disk that loses power, is damaged, or takes nothing.
+//! The replay cache of used tokens, on a disk that loses power, is damaged, or takes nothing.
 #![expect(
     clippy::unwrap_used,
     reason = "a test stops where its footing gives way"
@@ -13,19 +13,19 @@ use std::time::Duration;
 use lanyard_disk::simulated::SimulatedDisk;
 use lanyard_disk::{Disk as _, Files};
 use lanyard_identity::RejectedToken;
-use lanyard_identity::memory::{Memory, Owner, ProofId, Use};
+use lanyard_identity::replay_cache::{Owner, ProofId, ReplayCache, Use};
 use lanyard_vocabulary::time::Timestamp;
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 const PLACE: &str = "/data/used-proofs";
 const HOUR: Duration = Duration::from_secs(3600);
 
-fn open_at(disk: &Arc<SimulatedDisk>, now: Timestamp) -> Arc<Memory> {
+fn open_at(disk: &Arc<SimulatedDisk>, now: Timestamp) -> Arc<ReplayCache> {
     let files: Files = Arc::<SimulatedDisk>::clone(disk);
-    Memory::open(&files, Path::new(PLACE), now, false).unwrap()
+    ReplayCache::open(&files, Path::new(PLACE), now, false).unwrap()
 }
 
-fn open(disk: &Arc<SimulatedDisk>) -> Arc<Memory> {
+fn open(disk: &Arc<SimulatedDisk>) -> Arc<ReplayCache> {
     open_at(disk, NOW)
 }
 
@@ -43,7 +43,7 @@ fn proof(name: &str, until: Timestamp) -> Use {
     }
 }
 
-async fn remember(memory: &Memory, name: &str) -> Result<(), RejectedToken> {
+async fn remember(memory: &ReplayCache, name: &str) -> Result<(), RejectedToken> {
     let remembered = memory.remember(&proof(name, NOW + HOUR), OWNER, NOW)?;
     remembered.durable().await
 }
@@ -176,7 +176,7 @@ async fn s09_where_nothing_can_be_written_what_is_known_is_known_and_nothing_is_
         assert_eq!(remember(&memory, "3").await, Err(RejectedToken::Replayed));
         assert_eq!(
             remember(&memory, "new").await,
-            Err(RejectedToken::Forgetful)
+            Err(RejectedToken::ReplayCacheFailed)
         );
         disk.refuse(None);
         remember(&memory, "another").await.unwrap();
@@ -195,7 +195,7 @@ async fn s15_a_replay_cache_that_is_gone_beside_a_journal_with_records_is_a_dama
     let disk = SimulatedDisk::shared();
     let opened = |disk: &Arc<SimulatedDisk>, was_used: bool| {
         let files: Files = Arc::<SimulatedDisk>::clone(disk);
-        Memory::open(&files, Path::new(PLACE), NOW, was_used).unwrap()
+        ReplayCache::open(&files, Path::new(PLACE), NOW, was_used).unwrap()
     };
     // A first start that ends before anybody came has written the file.
     drop(opened(&disk, false));
@@ -221,12 +221,12 @@ async fn s16_a_replay_cache_that_cannot_be_written_says_so_and_is_tried_again_by
     let place = folder.path().join("used-proofs");
     std::fs::create_dir_all(place.join("used-durable")).unwrap();
     let disk = lanyard_disk::system();
-    let memory = Memory::open(&disk, &place, NOW, false).unwrap();
+    let memory = ReplayCache::open(&disk, &place, NOW, false).unwrap();
     let (file, why) = memory.trouble().unwrap();
     assert_eq!(file, place.join("used"));
     assert!(!why.is_empty());
     let refused = remember(&memory, "one").await;
-    assert_eq!(refused, Err(RejectedToken::Forgetful));
+    assert_eq!(refused, Err(RejectedToken::ReplayCacheFailed));
     assert!(memory.trouble().is_some());
     std::fs::remove_dir(place.join("used-durable")).unwrap();
     // Nobody comes meanwhile.
