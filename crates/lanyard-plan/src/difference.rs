@@ -1,4 +1,4 @@
-//! What differs between two values, path by path. Nothing that differs is left out, and nothing of it is cut.
+//! The difference between two values, path by path. Every difference is shown in full.
 
 use std::collections::BTreeSet;
 
@@ -9,12 +9,13 @@ use crate::shown::{MAX_SHOWN_BYTES, quoted};
 use crate::texts;
 use crate::tree::{Text, Tree};
 
-/// A longer value has lines of its own.
+/// Longest value, in characters, that is shown on the line of its path.
 const INLINE_CHARS: usize = 160;
-/// So many characters take no more bytes.
+/// Upper bound in bytes for [`INLINE_CHARS`] characters of UTF-8.
 const INLINE_BYTES: usize = 4 * INLINE_CHARS;
 const UNKNOWN: &str = "(known after apply)";
-/// How much of paths is put together for one value, shown or not: a long key above many short ones would be copied for each.
+/// Bytes of paths that are built for one resource, shown or not. A long key above many short ones
+/// is copied into each of their paths.
 ///
 /// # Limit
 /// - for: one resource or object of a plan
@@ -23,11 +24,11 @@ const UNKNOWN: &str = "(known after apply)";
 /// - test: `a21_a_path_is_not_put_together_for_each_of_very_many`
 const MAX_PATH_BYTES: usize = 32 * MAX_SHOWN_BYTES;
 
-/// Lines that say what differs, and the names of what differs and is not shown.
+/// The lines that show a difference, and the paths of differing values that are masked.
 #[derive(Debug)]
 pub(crate) struct Differences {
     lines: Vec<String>,
-    /// Where sensitive values differ.
+    /// Paths at which masked values differ.
     pub(crate) sensitive: Vec<String>,
     bytes: usize,
     path_bytes: usize,
@@ -60,7 +61,7 @@ impl Differences {
         }
     }
 
-    /// How many steps are left for the comparison of texts.
+    /// Returns the steps that are left for comparing texts.
     pub(crate) const fn steps(&self) -> usize {
         self.steps
     }
@@ -73,7 +74,7 @@ impl Differences {
         self.lines.is_empty()
     }
 
-    /// What differs between two values.
+    /// Adds the lines for the difference between `before` and `after`.
     pub(crate) fn compare(&mut self, path: &str, before: &Tree, after: &Tree) {
         if before == after || self.is_full() {
             return;
@@ -96,7 +97,8 @@ impl Differences {
             (Tree::Map(one), Tree::Map(two)) => {
                 let keys: BTreeSet<&String> = one.keys().chain(two.keys()).collect();
                 for key in keys {
-                    // A path is as long as its keys, so it is not even put together for what is not shown.
+                    // Checked before the path is built: a path is as long as its keys, and a full
+                    // view must not cost more time.
                     if self.is_full() {
                         return;
                     }
@@ -176,7 +178,8 @@ impl Differences {
                 root,
             } => {
                 self.all(&format!("{path}{{{notation}}}"), root, sign);
-                // No tree has the comments, and programs act on some: `#include` in user data, `#!` in a script.
+                // The tree has no comments, but programs act on some: `#include` in user data, `#!`
+                // in a script.
                 if *notation == Notation::Yaml && !commented(&text.raw).is_empty() {
                     if !may_show_comments(text, root) {
                         self.name(path);
@@ -200,7 +203,7 @@ impl Differences {
         }
     }
 
-    /// A text of several lines, line by line.
+    /// Adds a text of several lines, line by line.
     fn block(&mut self, path: &str, text: &Text, sign: Sign) {
         self.note_masked(path, text);
         self.line(&format!("{} {path} =", sign.as_str()));
@@ -209,7 +212,7 @@ impl Differences {
         }
     }
 
-    /// An entry of a list: on one line where that can be read, and else place by place.
+    /// Adds an entry of a list: on one line if it fits, otherwise value by value.
     fn item(&mut self, path: &str, item: &Tree, sign: Sign) {
         match inline(item) {
             Some(text) if !item.has_hidden() => {
@@ -275,7 +278,7 @@ impl Differences {
         if !differs_by_more {
             return;
         }
-        // What differs by its notation, or in its comments, may still mean something to whoever reads the text.
+        // A difference in notation or comments can matter to the program that reads the text.
         if !may_show_comments(one, was) || !may_show_comments(two, is) {
             self.name(path);
             self.line(&format!("~ {path} = {SENSITIVE} -> {SENSITIVE}"));
@@ -329,7 +332,8 @@ impl Differences {
         self.bytes > MAX_SHOWN_BYTES || self.path_bytes > MAX_PATH_BYTES
     }
 
-    /// The place of an entry of a map. A key that is masked is named: there is something that is not shown.
+    /// Returns the path of a map's entry. A masked key is recorded as sensitive, so that the view
+    /// says something is hidden.
     fn below(&mut self, path: &str, key: &str) -> String {
         let own = join(path, key);
         self.path_bytes = self.path_bytes.saturating_add(own.len());
@@ -339,7 +343,7 @@ impl Differences {
         own
     }
 
-    /// The place of an entry of a list.
+    /// Returns the path of a list's entry.
     fn at(&mut self, path: &str, name: Option<(&str, &str)>, place: usize) -> String {
         let own = match name {
             Some((key, name)) => format!("{path}[{key}={}]", quoted(name)),
@@ -361,7 +365,7 @@ fn side<'a>(map: &'a std::collections::BTreeMap<String, Tree>, key: &str) -> &'a
     map.get(key).unwrap_or(&Tree::Null)
 }
 
-/// A place beneath another one, by a name that can be read in one way.
+/// Appends a key to a path, quoted if the path could otherwise be read in two ways.
 pub(crate) fn join(path: &str, key: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     if key.is_empty() || !key.chars().all(plain) {
@@ -373,7 +377,7 @@ pub(crate) fn join(path: &str, key: &str) -> String {
     }
 }
 
-/// Nobody reads Base64, so what is in it is shown.
+/// True for Base64, whose decoded content is shown instead: nobody reads Base64.
 const fn is_base64(value: &Tree) -> bool {
     matches!(
         value,
@@ -388,26 +392,26 @@ fn is_block(text: &str) -> bool {
     text.trim_end_matches('\n').contains('\n')
 }
 
-/// Lines in which a comment may stand.
+/// Returns the lines that may contain a comment.
 fn commented(text: &str) -> Vec<&str> {
     text.lines().filter(|line| line.contains('#')).collect()
 }
 
-/// Whether the text of a document may be shown for what its tree does not have: nothing in the tree is hidden, and no Secret stands in
-/// the comments.
+/// True if a document's raw text may be shown for what its tree lacks: the tree masks no value, and
+/// no comment mentions a Secret.
 fn may_show_comments(text: &Text, root: &Tree) -> bool {
     !root.has_hidden() && !speaks_of_a_secret(&commented(&text.raw).join("\n"))
 }
 
-/// The value on one line, where it is short.
+/// Renders a value on one line if it is short.
 fn inline(value: &Tree) -> Option<String> {
     let mut text = String::new();
     let is_short = write_inline(value, &mut text) && text.chars().count() <= INLINE_CHARS;
     is_short.then_some(text)
 }
 
-/// Writes the value behind the text, as long as both can be on one line: a list within lists is looked at once for each, so that no
-/// more of it may be looked at than is shown.
+/// Appends a value to `text` and gives up when the line gets too long. Nested lists are rendered
+/// once per level, so each attempt must stay bounded by what is shown.
 fn write_inline(value: &Tree, text: &mut String) -> bool {
     match value {
         Tree::Map(map) => {
@@ -446,7 +450,7 @@ fn write_inline(value: &Tree, text: &mut String) -> bool {
     text.len() <= INLINE_BYTES
 }
 
-/// What is no map and no list, or an empty one.
+/// Renders a value without children.
 fn scalar(value: &Tree) -> String {
     match value {
         Tree::Null => "null".to_owned(),

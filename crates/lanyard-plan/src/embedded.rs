@@ -1,4 +1,4 @@
-//! Documents within texts: a policy in an attribute, a configuration in a ConfigMap.
+//! Documents inside texts: a policy in an attribute, a configuration in a ConfigMap.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,14 +14,14 @@ use crate::numbers::exact;
 use crate::secrets::speaks_of_a_secret;
 use crate::tree::{Text, Tree};
 
-/// How deep documents are read within documents: a policy in a template in a manifest.
+/// Levels of documents inside documents that are parsed: a policy in a template in a manifest.
 const DOCUMENT_NESTING: usize = 4;
-/// How deep values stand within values, over a plan and the documents within its texts: each level takes some of the stack.
+/// Levels of nested values in a plan and the documents in its texts. Each level uses stack.
 const NESTED_VALUES: usize = 128;
-/// A shorter text in Base64 may as well be a word.
+/// Shortest text that is tried as Base64; shorter ones are likely to be words.
 const MIN_BASE64_BYTES: usize = 24;
 
-/// How a document is written in its text.
+/// The notation of a document inside a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Notation {
     Json,
@@ -39,7 +39,7 @@ impl fmt::Display for Notation {
     }
 }
 
-/// How deep a text stands.
+/// The nesting of a text.
 #[derive(Clone, Copy)]
 struct Depth {
     documents: usize,
@@ -47,7 +47,7 @@ struct Depth {
 }
 
 impl Depth {
-    /// Of what is within a document.
+    /// Returns the nesting inside a document at this depth.
     const fn document(self) -> Self {
         Self {
             documents: self.documents + 1,
@@ -55,7 +55,7 @@ impl Depth {
         }
     }
 
-    /// Of what is within a value.
+    /// Returns the nesting inside a value at this depth.
     const fn value(self) -> Self {
         Self {
             values: self.values + 1,
@@ -63,20 +63,21 @@ impl Depth {
         }
     }
 
-    /// Whether a document as deep may stand here.
+    /// True if a document of so many levels may stand here.
     const fn holds(self, levels: usize) -> bool {
         self.values + levels < NESTED_VALUES
     }
 }
 
-/// A text so many values deep, with the document that it holds if it holds one. What cannot be read and speaks of a Secret is hidden.
+/// Parses a text at a depth of `values` values, together with the document inside it, if any. An
+/// unreadable text that mentions a Secret is hidden.
 pub(crate) fn read(text: &str, values: usize) -> Tree {
     let documents = 0;
     of_text(text, Depth { documents, values })
 }
 
-/// Whether a text, which was taken for no document, is one that was not read: a key in it stands twice, so that readers take different
-/// ones of the values, or it stands too deep.
+/// True if a text is a document that was not parsed: a key is repeated, so that readers disagree
+/// about its value, or the nesting is too deep.
 pub(crate) fn is_unread(text: &str) -> bool {
     begins_as_json(text) && serde_json::from_str::<IgnoredAny>(text).is_ok()
         || may_be_yaml(text) && yaml_nodes(text).is_some()
@@ -116,12 +117,13 @@ fn begins_as_json(text: &str) -> bool {
     text.trim_start().starts_with(['{', '['])
 }
 
-/// A line alone that can be read as YAML is a text for all others.
+/// True if a text may be a YAML document. A single line that happens to be valid YAML is a text to
+/// every other reader.
 fn may_be_yaml(text: &str) -> bool {
     (text.trim_end().contains('\n') || speaks_of_a_secret(text)) && text.contains(':')
 }
 
-/// One document, or all where there are several.
+/// Parses one YAML document, or several if the text has more.
 fn yaml_nodes(text: &str) -> Option<Vec<Node>> {
     let one = |text: &str| {
         document::read_of_any_size(text)
@@ -154,7 +156,7 @@ fn yaml_levels(node: &Node) -> usize {
     1 + deepest.unwrap_or_default()
 }
 
-/// What reads as text, and stands there in Base64: user data, as launch templates have it.
+/// Decodes printable text in Base64, such as the user data of a launch template.
 fn base64(text: &str) -> Option<String> {
     if text.len() < MIN_BASE64_BYTES {
         return None;
@@ -178,7 +180,7 @@ fn of_text(text: &str, depth: Depth) -> Tree {
 
 fn of_json(value: &Value, depth: Depth) -> Tree {
     match value {
-        // In a text, a value that is null was written there.
+        // A null inside a text was written there, unlike an absent attribute.
         Value::Null => Tree::Plain(Text::new("null")),
         Value::Bool(_) | Value::Number(_) => Tree::Plain(Text::new(&value.to_string())),
         Value::String(text) => of_text(text, depth),
@@ -196,7 +198,8 @@ fn of_json(value: &Value, depth: Depth) -> Tree {
     }
 }
 
-/// Scalars stay as they are written: which of them are numbers is for whoever reads the text.
+/// Plain scalars stay as written: only the program that reads the text decides which of them are
+/// numbers.
 fn of_yaml(node: &Node, depth: Depth) -> Tree {
     match &node.value {
         document::Value::Scalar {
@@ -226,7 +229,8 @@ fn of_yaml(node: &Node, depth: Depth) -> Tree {
     }
 }
 
-/// JSON in which no key stands twice: of two, readers take different ones, so one of them would be shown and the other be meant.
+/// JSON without repeated keys. Readers disagree about which value of a repeated key counts, so
+/// people could be shown one and get the other.
 #[derive(Debug)]
 pub(crate) struct Strict(pub(crate) Value);
 

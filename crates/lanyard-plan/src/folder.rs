@@ -1,4 +1,4 @@
-//! The policies in a charter's folder.
+//! The Rego policies in a charter's folder.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use lanyard_secret_file::{SecretFileError, read_plain_up_to};
 
 use crate::policy::PolicySet;
 
-/// The longest policy, in bytes.
+/// Largest policy file.
 ///
 /// # Limit
 /// - for: a policy of a charter
@@ -18,28 +18,29 @@ use crate::policy::PolicySet;
 /// - test: `policies_are_beneath_the_charters_folder`
 const MAX_POLICY_BYTES: u64 = 256 * 1024;
 
-/// A folder with charters, and policies beneath it.
+/// A folder of charters, with policies in it or below it.
 #[derive(Debug, Clone)]
 pub struct PolicyFolder(PathBuf);
 
 impl PolicyFolder {
-    /// This folder.
+    /// Uses the given folder.
     #[must_use]
     pub const fn at(folder: PathBuf) -> Self {
         Self(folder)
     }
 
-    /// The folder that a charter's file is in.
+    /// Uses the folder that contains the file `charter`.
     #[must_use]
     pub fn beside(charter: &Path) -> Self {
         let parent = charter.parent().filter(|it| !it.as_os_str().is_empty());
         Self(parent.unwrap_or(Path::new(".")).to_path_buf())
     }
 
-    /// One file. Links are followed as long as they end beneath the folder, as those of a mounted ConfigMap do (T25).
+    /// Reads one policy. Links are followed if they end inside the folder, as those of a mounted
+    /// ConfigMap do (T25).
     ///
     /// # Errors
-    /// Why it cannot be used.
+    /// The reason why the file cannot be used, as text.
     pub fn file(&self, path: &str) -> Result<Arc<str>, String> {
         let unreadable = |error: std::io::Error| format!("{path} cannot be read: {error}");
         let root = fs::canonicalize(&self.0).map_err(unreadable)?;
@@ -64,10 +65,10 @@ impl PolicyFiles for PolicyFolder {
     }
 }
 
-/// The texts of these policies, wherever they come from, where all of them are there and they compile together.
+/// Returns the texts of the policies, if all of them can be read and they compile together.
 ///
 /// # Errors
-/// By its place among the paths, what is wrong with a policy.
+/// The faults, each with its index in `paths`.
 pub fn compiled(
     paths: &[&str],
     text: impl Fn(&str) -> Result<Arc<str>, String>,

@@ -1,14 +1,18 @@
-//! Plans, as their formats have them: what they change, how people are shown that, and what Rego policies say of it.
+//! Plans in their formats: what a plan changes, the view for approvers, and the verdict of Rego
+//! policies.
 //!
-//! Everything here is a function of the bytes. Where they are kept, and when they are read, is the caller's.
+//! Every function depends on the bytes alone. The caller stores plans and decides when to read
+//! them.
 
+mod contained;
 mod difference;
 mod embedded;
 mod folder;
-mod held;
+mod isolation;
 mod lists;
 mod manifests;
 mod numbers;
+mod plain_text;
 mod policy;
 mod recognised;
 mod rehearsed;
@@ -20,8 +24,6 @@ mod shown;
 mod terraform;
 mod texts;
 mod tree;
-mod walls;
-mod written;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -35,11 +37,12 @@ pub use policy::{
 };
 pub use rehearsed::compared;
 
-use held::Held;
+use contained::ContainedObjects;
 use review::{Finding, Review};
 use secrets::Secrets;
 
-/// Values that one plan holds: a tree of them takes up to a hundred times their bytes. Counted by what stands between them, in texts too.
+/// Number of values in one plan. The tree of a plan takes up to a hundred times the plan's bytes.
+/// Separators are counted, including those in texts.
 ///
 /// # Limit
 /// - for: a plan in Terraform's JSON or in Kubernetes manifests
@@ -48,7 +51,7 @@ use secrets::Secrets;
 /// - test: `a21_a_plan_holds_so_many_values_and_no_more`
 const MAX_PLAN_VALUES: usize = 400_000;
 
-/// A plan in its format, with what people are shown of it.
+/// A parsed plan with the view for its approvers.
 #[derive(Debug, Clone)]
 pub struct Document {
     format: PlanFormat,
@@ -58,25 +61,27 @@ pub struct Document {
 
 #[derive(Debug, Clone)]
 enum Form {
-    /// As `terraform show -json` prints it.
+    /// JSON as `terraform show -json` prints it.
     Terraform(Box<terraform::TerraformPlan>),
-    /// Kubernetes objects.
+    /// A list of Kubernetes objects.
     Manifests(Vec<manifests::Manifest>),
-    /// Whatever a person can read.
+    /// Any text that people can read.
     Text,
 }
 
-/// At most so many values: where values stand on lines of their own, by the lines, and else by what separates and opens them.
+/// Returns an upper bound on the number of values: the lines, or the separators and opening
+/// brackets, whichever are more.
 fn values(content: &[u8]) -> usize {
     let count = |marks: &[u8]| content.iter().filter(|byte| marks.contains(byte)).count();
     count(b",[{").max(count(b"\n"))
 }
 
 impl Document {
-    /// Reads the bytes, in the form that is given, or in the one that they are recognised by.
+    /// Parses a plan in the given format, or in the format that is recognised from its content.
     ///
     /// # Errors
-    /// Where and why they are not in that format, or are more than a person can be asked to read: nothing that is shown is cut.
+    /// The place and reason if the bytes are not in that format, or if the view is too long to be
+    /// approved. Nothing in a view is cut, so a longer plan must be split.
     pub fn read(format: impl Into<Option<PlanFormat>>, content: &[u8]) -> Result<Self, Unjudged> {
         let fault = |form| move |why: String| Unjudged::Form { form, why };
         let given = format.into();
@@ -109,7 +114,7 @@ impl Document {
                 let review = manifests::review(&manifests);
                 (Form::Manifests(manifests), review)
             }
-            PlanFormat::ManifestDiff | PlanFormat::Text => (Form::Text, written::review(text)),
+            PlanFormat::ManifestDiff | PlanFormat::Text => (Form::Text, plain_text::review(text)),
         };
         if let Some(why) = review.refused() {
             return Err(Unjudged::Form {
@@ -124,13 +129,13 @@ impl Document {
         })
     }
 
-    /// In which form it was read.
+    /// Returns the format in which the plan was parsed.
     #[must_use]
     pub const fn format(&self) -> PlanFormat {
         self.format
     }
 
-    /// What it changes.
+    /// Returns what the plan changes.
     #[must_use]
     pub fn reading(&self) -> Reading {
         let reading = match &self.form {
@@ -144,7 +149,8 @@ impl Document {
                 sensitive: Sensitive::default(),
             },
         };
-        // Only people read what has no name: addresses, in which the key of an instance may be a secret.
+        // Addresses without a known name are only read by people, and an instance key in one may be
+        // a secret.
         let secrets = self.review.secrets();
         let mut reach = reading.reach;
         for unnamed in [&mut reach.aws.unnamed, &mut reach.kubernetes.unnamed] {
@@ -160,33 +166,34 @@ impl Document {
         }
     }
 
-    /// What its approvers read: without what is sensitive, and nothing in it acts on a terminal (T21).
+    /// Returns the view for approvers: sensitive values are masked, and control characters are
+    /// escaped so that no text acts on a terminal (T21).
     #[must_use]
     pub fn text(&self) -> String {
         self.review.text().to_owned()
     }
 
-    /// What makes it risky by its form alone, whatever policies say.
+    /// Returns the risks of the plan's form, which count whatever the policies say.
     fn findings(&self) -> &BTreeSet<Finding> {
         self.review.findings()
     }
 
-    /// What nobody is shown, whatever a policy says of it.
+    /// Returns the values to mask in messages, even in those of a policy.
     const fn secrets(&self) -> &Secrets {
         self.review.secrets()
     }
 
-    /// The objects in what it changes.
-    fn held(&self) -> Held {
+    /// Returns the Kubernetes objects in what the plan changes.
+    fn contained_objects(&self) -> ContainedObjects {
         match &self.form {
-            Form::Terraform(plan) => plan.held(),
-            Form::Manifests(manifests) => manifests::held(manifests),
-            Form::Text => Held::default(),
+            Form::Terraform(plan) => plan.contained_objects(),
+            Form::Manifests(manifests) => manifests::contained_objects(manifests),
+            Form::Text => ContainedObjects::default(),
         }
     }
 
-    /// What policies are asked about, one after the other: objects as the cluster gets them, in the grant's namespace where
-    /// they name none.
+    /// Returns the inputs of the policies, for one evaluation each: objects as the cluster gets
+    /// them, in the grant's namespace where they name none.
     fn inputs(&self, namespace: Option<&str>) -> Vec<Cow<'_, Value>> {
         match &self.form {
             Form::Terraform(plan) => vec![Cow::Borrowed(plan.json())],

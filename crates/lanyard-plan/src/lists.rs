@@ -1,10 +1,10 @@
-//! Which entry of a list is which of another: by what they are, and not by where they stand.
+//! Matching the entries of two lists by content, not by position.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use crate::tree::Tree;
 
-/// What entries are known by, the surest first.
+/// Keys that identify an entry, the most reliable first.
 const NAMES: &[&str] = &[
     "name",
     "Name",
@@ -33,15 +33,16 @@ const NAMES: &[&str] = &[
 
 type At<'a> = (usize, &'a Tree);
 
-/// What became of one entry.
+/// The change of one list entry.
 pub(crate) enum Pair<'a> {
-    /// The same entry, which may differ within; by its name, where it has one.
+    /// An entry of both lists, possibly with differences inside. `name` is the key that identifies
+    /// the entry, if any.
     Same {
         name: Option<(&'static str, &'a str)>,
         was: At<'a>,
         is: At<'a>,
     },
-    /// An entry that stands before one that it stood behind.
+    /// An entry that changed its order relative to other entries.
     Moved {
         was: At<'a>,
         is: At<'a>,
@@ -50,7 +51,7 @@ pub(crate) enum Pair<'a> {
     Come(usize, &'a Tree),
 }
 
-/// What became of the entries of a list. Those that are in both lists and did not move are left out.
+/// Pairs the entries of two lists. Entries that are equal and did not move are left out.
 pub(crate) fn paired<'a>(before: &'a [Tree], after: &'a [Tree]) -> Vec<Pair<'a>> {
     if let ([was], [is]) = (before, after)
         && matches!((was, is), (Tree::Map(_), Tree::Map(_)))
@@ -100,7 +101,8 @@ pub(crate) fn paired<'a>(before: &'a [Tree], after: &'a [Tree]) -> Vec<Pair<'a>>
     pairs
 }
 
-/// Pairs of what has the same name, or most of its parts in common; the others have gone, or are new.
+/// Pairs entries of the same name, then neighbours with most parts in common. Unpaired entries are
+/// gone or new.
 fn by_name<'a>(
     rest: &mut Vec<At<'a>>,
     new: Vec<At<'a>>,
@@ -162,7 +164,7 @@ fn name(item: &Tree) -> Option<(&'static str, &str)> {
         .find_map(|key| Some((*key, item.get(key)?.scalar()?)))
 }
 
-/// Whether two entries have at least half of their parts in common.
+/// True if two maps have at least half of their entries in common.
 fn are_alike(one: &Tree, two: &Tree) -> bool {
     let (Tree::Map(one), Tree::Map(two)) = (one, two) else {
         return false;
@@ -174,14 +176,14 @@ fn are_alike(one: &Tree, two: &Tree) -> bool {
     same * 2 >= one.len().max(two.len()) && same > 0
 }
 
-/// What changed its place among the others: the fewest entries that have to be moved to get from one order to the other.
+/// Returns the smallest set of entries that has to move to turn one order into the other.
 fn moves<'a>(
     mut matched: Vec<(usize, usize)>,
     before: &'a [Tree],
     after: &'a [Tree],
 ) -> Vec<Pair<'a>> {
     matched.sort_unstable();
-    // The longest increasing run of places stays (patience sorting).
+    // The longest increasing subsequence of positions stays in place (patience sorting).
     let mut tops: Vec<(usize, usize)> = Vec::new();
     let mut below: Vec<Option<usize>> = Vec::with_capacity(matched.len());
     for (entry, (_, is)) in matched.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Kubernetes manifests: YAML documents, or a JSON object, each one object or a list of objects.
+//! Kubernetes manifests: YAML documents or a JSON object, each an object or a list of objects.
 
 use std::borrow::Cow;
 
@@ -7,8 +7,8 @@ use lanyard_core::plan::{Effects, KubernetesObject, PlanReach, Reading, Sensitiv
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
+use crate::contained::ContainedObjects;
 use crate::embedded::Strict;
-use crate::held::Held;
 use crate::numbers::exact;
 use crate::review::Piece::{Named, Own, Plan};
 use crate::review::{Name, Review};
@@ -17,7 +17,7 @@ use crate::secrets::Secrets;
 use crate::shown::whole;
 use crate::tree::Tree;
 
-/// Objects that one plan holds, those in lists included.
+/// Objects in one plan, including those in lists.
 ///
 /// # Limit
 /// - for: a plan in Kubernetes manifests
@@ -25,12 +25,13 @@ use crate::tree::Tree;
 /// - beyond: the plan is refused when it is submitted
 /// - test: `a16_a_plan_holds_so_many_objects_and_no_more`
 const MAX_OBJECTS: usize = 200;
-/// How deep a list may stand within lists.
+/// Levels of lists inside lists.
 const LIST_NESTING: usize = 8;
-/// Characters that end a line in YAML 1.1, and so for kubectl, and do not in YAML 1.2: a comment could end at one of them.
+/// Line breaks of YAML 1.1, and so of kubectl, that YAML 1.2 does not have: a comment could end at
+/// one of them and hide a value.
 const OLD_LINE_BREAKS: &[char] = &['\u{85}', '\u{2028}', '\u{2029}'];
 
-/// The kinds that clusters have by themselves: the kind, its group and its resource.
+/// The built-in kinds: kind, API group and resource.
 const KINDS: &[(&str, &str, &str)] = &[
     ("ConfigMap", "", "configmaps"),
     ("CronJob", "batch", "cronjobs"),
@@ -115,16 +116,17 @@ pub(crate) fn kinds() -> impl Iterator<Item = (&'static str, &'static str, &'sta
     KINDS.iter().copied()
 }
 
-/// One object.
+/// A Kubernetes object of the plan.
 #[derive(Debug, Clone)]
 pub(crate) struct Manifest {
-    /// As the cluster reads it.
+    /// The object as the cluster reads it.
     pub(crate) json: Value,
 }
 
 impl Manifest {
-    /// The object as the cluster gets it under a grant for this namespace: `kubectl` puts it there where it names none. Of a
-    /// kind that is not known, which may be of the whole cluster, the same is said: no grant for a namespace reaches beyond.
+    /// Returns the object as the cluster gets it under a grant for this namespace: `kubectl` puts it
+    /// there where it names none. A kind that is not known, which may be of the whole cluster, is
+    /// treated alike, because no grant for a namespace reaches beyond it.
     pub(crate) fn applied_to(&self, namespace: Option<&str>) -> Cow<'_, Value> {
         let named = self.json.pointer("/metadata/namespace");
         let names_none = named.is_none_or(|it| it.is_null() || it.as_str() == Some(""));
@@ -146,10 +148,10 @@ impl Manifest {
     }
 }
 
-/// Reads the documents of a file.
+/// Parses the objects of a file.
 ///
 /// # Errors
-/// Which document is no object, and why.
+/// The document that is no object, and why.
 pub(crate) fn parse(text: &str) -> Result<Vec<Manifest>, String> {
     let read = match json_stream(text) {
         Some(objects) => of_json(objects),
@@ -159,7 +161,7 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Manifest>, String> {
     read.map_err(|why| format!("{why}{}", hint.unwrap_or_default()))
 }
 
-/// What a file is that `kubectl apply -f` would not take either.
+/// Recognises files that `kubectl apply -f` would refuse as well, and says what to submit instead.
 fn unrendered(text: &str) -> Option<&'static str> {
     let has = |begin: &str| text.lines().any(|line| line.starts_with(begin));
     if has("MANIFEST:") || has("LAST DEPLOYED:") {
@@ -179,7 +181,8 @@ fn unrendered(text: &str) -> Option<&'static str> {
         .then_some("; it is a kustomization: submit what `kubectl kustomize` prints")
 }
 
-/// JSON objects one behind the other, as `kubectl` reads a file that begins with a brace; none where that is YAML all the same.
+/// Splits consecutive JSON objects, as `kubectl` reads a file that begins with a brace. `None` if
+/// the text is YAML.
 fn json_stream(text: &str) -> Option<Vec<&str>> {
     if !text.trim_start().starts_with('{') {
         return None;
@@ -226,7 +229,7 @@ fn of_yaml(text: &str) -> Result<Vec<Manifest>, String> {
     Ok(manifests)
 }
 
-/// Refuses what ends a line for one reader of YAML and not for another.
+/// Refuses characters that end a line for some YAML readers and not for others.
 fn line_breaks(text: &str) -> Result<(), String> {
     for (row, line) in (1..).zip(text.split('\n')) {
         let row: u32 = row;
@@ -245,7 +248,7 @@ fn line_breaks(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Takes an object, or what is in a list of objects: kubectl applies those, and never the list.
+/// Collects an object, or the objects of a list: kubectl applies the items, never the list.
 fn open(json: Value, depth: usize, found: &mut Vec<Manifest>) -> Result<(), String> {
     let text = |name: &str| json.get(name).and_then(Value::as_str).unwrap_or_default();
     let (version, kind) = (text("apiVersion").to_owned(), text("kind").to_owned());
@@ -258,7 +261,7 @@ fn open(json: Value, depth: usize, found: &mut Vec<Manifest>) -> Result<(), Stri
         .into_iter()
         .find(|key| key.eq_ignore_ascii_case("items") && (*key != "items" || !is_list))
     {
-        // kubectl takes whatever has `items` for a list, and applies those alone.
+        // kubectl treats any object with `items` as a list, and applies nothing but the items.
         return Err(format!(
             "kind `{}` has the field `{}`, so kubectl would apply what is in that field and nothing else; write a `List`, or no such field",
             whole(&kind),
@@ -306,7 +309,7 @@ fn open_list(
     };
     let own = kind.strip_suffix("List").unwrap_or_default();
     for (place, mut item) in items.into_iter().enumerate() {
-        // As kubectl does: the items of a DeploymentList are Deployments where they do not say what they are.
+        // Like kubectl: items of a DeploymentList without a kind are Deployments.
         if let Some(map) = item.as_object_mut()
             && !own.is_empty()
             && !map.contains_key("kind")
@@ -321,16 +324,17 @@ fn open_list(
     Ok(())
 }
 
-/// The documents, each with the number of lines before it. What is only blank or a comment is none.
+/// Splits a file into its documents, each with the number of lines before it. Documents with
+/// nothing but blank lines and comments are dropped.
 ///
 /// # Errors
-/// Which line is a separator for some readers and not for others.
+/// The line that separates documents for some readers and not for others.
 pub(crate) fn documents(text: &str) -> Result<Vec<(u32, String)>, String> {
     let mut all = vec![(0, String::new())];
     for (row, line) in (1_u32..).zip(text.lines()) {
         let mut content = line;
         if let Some(rest) = line.strip_prefix("---") {
-            // As kubectl does, which needs no space before the comment.
+            // kubectl needs no space between `---` and a comment.
             let rest_read = rest.trim();
             if rest_read.is_empty() || rest_read.starts_with('#') {
                 all.push((row, String::new()));
@@ -347,7 +351,7 @@ pub(crate) fn documents(text: &str) -> Result<Vec<(u32, String)>, String> {
             content = rest;
         }
         if let Some((_, document)) = all.last_mut() {
-            // Files with a byte order mark, one behind the other.
+            // Concatenated files may each begin with a byte order mark.
             if document.is_empty() {
                 content = content.trim_start_matches('\u{feff}');
             }
@@ -360,7 +364,7 @@ pub(crate) fn documents(text: &str) -> Result<Vec<(u32, String)>, String> {
     Ok(all)
 }
 
-/// The values as the cluster reads them.
+/// Converts a YAML node to JSON as the cluster reads it.
 fn json(node: &Node) -> Result<Value, (String, u32)> {
     let at = |message| (message, node.span.at.line);
     match &node.value {
@@ -403,7 +407,7 @@ fn key(node: &Node) -> Result<String, String> {
 
 pub(crate) fn reading(manifests: &[Manifest]) -> Reading {
     let mut reach = PlanReach::default();
-    // Applied over what is there, or made: which of them only the cluster knows.
+    // Only the cluster knows which objects exist, so each counts as created and updated.
     let named: Vec<_> = manifests.iter().map(|it| object(&it.json, true)).collect();
     for (manifest, named) in manifests.iter().zip(&named) {
         let objects = &mut reach.kubernetes;
@@ -425,7 +429,7 @@ pub(crate) fn reading(manifests: &[Manifest]) -> Reading {
     }
 }
 
-/// What an object of a kind that is not known is called where a credential is asked for it.
+/// Names an object of an unknown kind, for the refusal of a credential.
 fn unnamed(json: &Value) -> String {
     let text = |at: &str| json.pointer(at).and_then(Value::as_str).unwrap_or("?");
     let (own, of_plan) = place(json);
@@ -437,7 +441,7 @@ fn unnamed(json: &Value) -> String {
     ))
 }
 
-/// The object of a manifest, when its kind is known.
+/// Returns the object of a manifest if its kind is known.
 pub(crate) fn object(json: &Value, created: bool) -> Option<KubernetesObject> {
     let text = |at: &str| json.pointer(at).and_then(Value::as_str);
     let (version, kind, name) = (
@@ -456,16 +460,16 @@ pub(crate) fn object(json: &Value, created: bool) -> Option<KubernetesObject> {
     })
 }
 
-/// The objects, and those that stand within them.
-pub(crate) fn held(manifests: &[Manifest]) -> Held {
-    let mut held = Held::default();
+/// Collects the objects, and the objects inside them.
+pub(crate) fn contained_objects(manifests: &[Manifest]) -> ContainedObjects {
+    let mut held = ContainedObjects::default();
     for manifest in manifests {
         held.note(&Tree::plain(&manifest.json));
     }
     held
 }
 
-/// Its version, kind, name and namespace.
+/// Renders the heading of an object: version, kind, name and namespace.
 pub(crate) fn heading(review: &mut Review, json: &Value) -> Name {
     let text = |at: &str| json.pointer(at).and_then(Value::as_str).unwrap_or("?");
     let (own, of_plan) = place(json);
@@ -480,7 +484,7 @@ pub(crate) fn heading(review: &mut Review, json: &Value) -> Name {
     ])
 }
 
-/// Where an object is: in words, and then its namespace.
+/// Describes the place of an object: a phrase, and the namespace.
 fn place(json: &Value) -> (&'static str, &str) {
     let namespace = json.pointer("/metadata/namespace").and_then(Value::as_str);
     match namespace.filter(|it| !it.is_empty()) {
@@ -488,13 +492,13 @@ fn place(json: &Value) -> (&'static str, &str) {
         None => match object(json, false) {
             Some(object) if object.is_of_the_cluster() => ("", ""),
             Some(_) => (" in the grant's namespace", ""),
-            // Of a kind that is not known, which may be in a namespace or in none.
+            // An unknown kind may be namespaced or not.
             None => (" without a namespace", ""),
         },
     }
 }
 
-/// The objects as their approvers read them.
+/// Renders the objects for approvers.
 pub(crate) fn review(manifests: &[Manifest]) -> Review {
     let each = manifests.iter().map(|it| Tree::of_manifest(&it.json));
     let trees: Vec<Tree> = each.collect();

@@ -1,13 +1,14 @@
-//! Numbers of JSON that a double does not hold. Two of them that differ are read as one, and nobody would be shown the difference.
+//! JSON numbers that a double cannot represent. Two such numbers may parse to the same double,
+//! which would hide their difference.
 
 use std::borrow::Cow;
 
 use serde_json::{Number, Value};
 
-/// What follows the digits where they stand as a text.
+/// Suffix of a number that is kept as text.
 const AS_TEXT: &str = " (a number)";
 
-/// JSON in which each number that no reader here holds is a text with all of its digits.
+/// Rewrites JSON so that each number no reader here can hold becomes a string of all its digits.
 pub(crate) fn exact(json: &str) -> Cow<'_, str> {
     let mut written = String::new();
     let (mut kept, mut at, mut in_text) = (0, 0, false);
@@ -41,14 +42,15 @@ pub(crate) fn exact(json: &str) -> Cow<'_, str> {
     Cow::Owned(written)
 }
 
-/// The digits of a number that stands as a text.
+/// Returns the digits of a number that was kept as text.
 pub(crate) fn digits(text: &str) -> Option<&str> {
     text.strip_suffix(AS_TEXT).filter(|text| is_number(text))
 }
 
-/// Whether the token is no number, which its reader says, or one that reads back as it is written.
+/// True if the token is no number (the parser reports that), or if the parsed number prints as
+/// written.
 fn is_held(token: &str) -> bool {
-    // Most are short: what has at most 15 digits survives in a double.
+    // A double holds any number of at most 15 digits.
     if token.len() <= 15 && !token.contains(['e', 'E']) || !is_number(token) {
         return true;
     }
@@ -56,7 +58,7 @@ fn is_held(token: &str) -> bool {
     held.is_some_and(|held| decimal(&held.to_string()) == decimal(token))
 }
 
-/// As JSON has numbers.
+/// Checks the number syntax of JSON.
 fn is_number(token: &str) -> bool {
     let unsigned = token.strip_prefix('-').unwrap_or(token);
     let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
@@ -74,7 +76,7 @@ fn is_number(token: &str) -> bool {
         && exponent.is_none_or(|it| digits(it.strip_prefix(['+', '-']).unwrap_or(it)))
 }
 
-/// The sign, the digits that count, and the power of ten of the last of them.
+/// Returns the sign, the significant digits, and the power of ten of the last digit.
 fn decimal(token: &str) -> Option<(bool, String, i64)> {
     let (negative, unsigned) = match token.strip_prefix('-') {
         Some(rest) => (true, rest),
@@ -119,7 +121,7 @@ mod tests {
             ("1e999", "\"1e999 (a number)\""),
             ("1e-999", "\"1e-999 (a number)\""),
             ("9007199254740993.5", "\"9007199254740993.5 (a number)\""),
-            // Held as they are.
+            // Represented exactly.
             ("18446744073709551615", "18446744073709551615"),
             ("-9223372036854775808", "-9223372036854775808"),
             ("0.1", "0.1"),
@@ -127,7 +129,7 @@ mod tests {
             ("1E+2", "1E+2"),
             ("100000000000000000000000", "100000000000000000000000"),
             ("-0.0", "-0.0"),
-            // In texts, behind escapes, and what is no number.
+            // Inside strings, behind escapes, and tokens that are no numbers.
             (
                 "\"\\\"123456789012345678901\"",
                 "\"\\\"123456789012345678901\"",

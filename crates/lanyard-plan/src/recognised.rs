@@ -1,4 +1,4 @@
-//! In which form a plan is, by its bytes, and what files are called that are given for one and are none.
+//! Recognition of a plan's format from its bytes, and names for files that are no plans.
 
 use lanyard_core::plan::PlanFormat;
 use serde::Deserialize;
@@ -7,7 +7,7 @@ use serde::de::IgnoredAny;
 use crate::manifests;
 use crate::shown::line;
 
-/// What files begin with that hold no text, and what is to be done about each.
+/// First bytes of files that are no text, and what to submit instead.
 const SIGNATURES: &[(&[u8], &str)] = &[
     (
         b"PK\x03\x04",
@@ -36,7 +36,7 @@ const SIGNATURES: &[(&[u8], &str)] = &[
         "it is compressed with xz: submit what is in it",
     ),
     (b"BZh", "it is compressed with bzip2: submit what is in it"),
-    // Before UTF-16, whose mark begins it.
+    // UTF-32 comes before UTF-16, whose mark begins the mark of UTF-32.
     (b"\xff\xfe\x00\x00", UTF_32),
     (b"\x00\x00\xfe\xff", UTF_32),
     (b"\xff\xfe", UTF_16),
@@ -47,17 +47,17 @@ const UTF_16: &str = "it is UTF-16, as `>` of Windows PowerShell writes it: writ
 const UTF_32: &str = "it is UTF-32: write it as UTF-8";
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// The text of a plan, without a byte order mark.
+/// Returns the text of a plan without its byte order mark.
 ///
 /// # Errors
-/// What the bytes are instead, and what to do about it.
+/// The kind of the file, and what to submit instead.
 pub(crate) fn text(content: &[u8]) -> Result<&str, String> {
     let signed = |(begin, _): &&(&[u8], &str)| content.starts_with(begin);
     if let Some((_, why)) = SIGNATURES.iter().find(signed) {
         return Err((*why).to_owned());
     }
     match content {
-        // A text in UTF-16 without its mark begins with a character that takes one byte of two.
+        // UTF-16 without a mark shows by the zero bytes between ASCII characters.
         [0, first, 0, second, ..] | [first, 0, second, 0, ..] if *first > 0 && *second > 0 => {
             return Err(UTF_16.to_owned());
         }
@@ -83,10 +83,10 @@ pub(crate) fn text(content: &[u8]) -> Result<&str, String> {
     Ok(text)
 }
 
-/// The form of a plan.
+/// Recognises the format of a plan.
 ///
 /// # Errors
-/// What it is instead, or between which forms somebody has to decide.
+/// The kind of the text, or the formats between which the submitter must choose.
 pub(crate) fn form(text: &str) -> Result<PlanFormat, String> {
     let begin = text.trim_start();
     if begin.starts_with("diff ") && begin.lines().take(3).any(|line| line.contains("/LIVE-")) {
@@ -114,10 +114,10 @@ const fn for_words() -> &'static str {
     "; if it is meant to be read by people alone, submit it with the form `text`"
 }
 
-/// Looks for what stands around a plan that Terraform printed.
+/// Checks that no other output surrounds a plan that Terraform printed.
 ///
 /// # Errors
-/// Which line is none of the plan's, and how to keep it away.
+/// The foreign line, and how to keep it out of the file.
 fn alone(text: &str) -> Result<(), String> {
     no_wrapper(text)?;
     let begins = text.trim_start().starts_with('{');
@@ -127,7 +127,7 @@ fn alone(text: &str) -> Result<(), String> {
     }
 }
 
-/// What a text is that could not be read as a plan of Terraform, where that has a name.
+/// Explains a text that is no Terraform plan, if its kind is recognised.
 pub(crate) fn named(text: &str) -> Option<String> {
     if let Err(why) = alone(text) {
         return Some(why);
@@ -141,7 +141,8 @@ pub(crate) fn named(text: &str) -> Option<String> {
     (other || !rest.trim_ascii().is_empty()).then(|| json(begin).err())?
 }
 
-/// The wrapper of setup-terraform prints the command and, with debug logging, its parts.
+/// Refuses output of the setup-terraform wrapper, which prints the command and, with debug logging,
+/// its arguments.
 fn no_wrapper(text: &str) -> Result<(), String> {
     let is_its = |line: &&str| line.starts_with("[command]") || line.starts_with("::debug::");
     match text.lines().find(is_its) {
@@ -153,7 +154,7 @@ fn no_wrapper(text: &str) -> Result<(), String> {
     }
 }
 
-/// In which line, counted from none, the JSON of `terraform show` begins.
+/// Returns the line, counted from zero, in which the JSON of `terraform show` begins.
 fn first_of_plan(text: &str) -> Option<usize> {
     let starts =
         |line: &str| line.contains("{\"format_version\"") || line.contains("{ \"format_version\"");
@@ -175,14 +176,14 @@ fn behind_others(text: &str, row: usize) -> String {
     )
 }
 
-/// Of a line, as much as tells what it is.
+/// Returns the beginning of a line, enough to recognise it.
 fn begin_of(text: &str) -> String {
     let begin: String = text.chars().take(60).collect();
     let more = if begin.len() < text.len() { "…" } else { "" };
     format!("{}{more}", line(&begin))
 }
 
-/// Whether the line begins with a field, at the margin.
+/// True if the line begins with the field, without indentation.
 fn is_field(line: &str, field: &str) -> bool {
     let line = line.trim_start_matches(['"', '\'']);
     let rest = line
@@ -191,13 +192,13 @@ fn is_field(line: &str, field: &str) -> bool {
     rest.is_some_and(|rest| rest.trim_start().starts_with(':'))
 }
 
-/// The fields by which JSON is told apart.
+/// The fields that tell JSON documents apart.
 #[derive(Deserialize)]
 struct Peek {
     format_version: Option<IgnoredAny>,
     resource_changes: Option<IgnoredAny>,
     planned_values: Option<IgnoredAny>,
-    /// Of a state.
+    /// Present in a state file.
     values: Option<IgnoredAny>,
     output_changes: Option<IgnoredAny>,
     configuration: Option<IgnoredAny>,

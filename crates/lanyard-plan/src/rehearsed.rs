@@ -1,4 +1,4 @@
-//! What a cluster said that manifests would do.
+//! The view of a rehearsal: what a cluster said that manifests would change.
 
 use lanyard_core::provider::Rehearsed;
 
@@ -8,11 +8,11 @@ use crate::review::Review;
 use crate::secrets::Secrets;
 use crate::tree::Tree;
 
-/// A rehearsal as approvers read it: what is made, and what differs, without the values of secrets, on either side and wherever they are
-/// repeated. Besides, how many sensitive values differ.
+/// Renders a rehearsal for approvers: what is created, and what differs. Values of secrets are
+/// masked on both sides, and wherever they recur.
 ///
 /// # Errors
-/// When it is more than people can be asked to read.
+/// When the view is too long to be read.
 pub fn compared(rehearsed: &[Rehearsed]) -> Result<String, String> {
     let side = |side: Option<&serde_json::Value>| side.map_or(Tree::Null, Tree::plain);
     let each = rehearsed.iter();

@@ -1,6 +1,7 @@
-//! What people are shown of a plan, and what about it makes it risky whatever policies say.
+//! The view of a plan for people, and the risks of its form, whatever policies say.
 //!
-//! Words of a plan get here in two ways alone: as a [`Masked`] value, or as a [`Piece`] of a sentence, which is masked here.
+//! Words of a plan enter the view in two ways only: as a [`Masked`] value, or as a [`Piece`] of a
+//! sentence, which is masked here.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -8,15 +9,16 @@ use std::fmt;
 use lanyard_core::plan::{Risk, Sensitive};
 
 use crate::difference::Differences;
-use crate::rights::{self, Says};
+use crate::rights::{self, Right};
 use crate::secrets::{Masked, Secrets};
 use crate::shown::{MAX_SHOWN_BYTES, Shown, line, shown, whole};
 use crate::texts::COMPARISON_STEPS;
 use crate::tree::Tree;
 
-/// How many people approve what is grave, at least.
+/// Smallest number of approvers of a grave change.
 const GRAVE_PEOPLE: u32 = 2;
-/// The longest name in a plan, as it is shown: it stands in a line for each thing that is said of what it names.
+/// Longest name in a plan, as shown. A name is repeated in a line for each statement about the
+/// named object.
 ///
 /// # Limit
 /// - for: a name in a plan: an address, a kind, a provider
@@ -25,30 +27,30 @@ const GRAVE_PEOPLE: u32 = 2;
 /// - test: `a21_a_long_name_is_not_written_for_each_of_very_many`
 const MAX_NAME_BYTES: usize = 4096;
 
-/// What makes a plan risky, by its form alone.
+/// A risk of the plan's form.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Finding {
     pub(crate) risk: Risk,
     pub(crate) message: String,
-    /// At least so many people have to approve.
+    /// Smallest number of people who must approve.
     pub(crate) people: u32,
 }
 
-/// A piece of a sentence.
+/// A part of a sentence.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Piece<'a> {
-    /// Lanyard's own words, which no plan changes, and no secret hides.
+    /// Lanyard's own words, which masking leaves alone.
     Own(&'static str),
-    /// Words of the plan.
+    /// Words of the plan, which are masked.
     Plan(&'a str),
     Named(&'a Name),
 }
 
-/// What something is called, without secrets, and without what acts on a terminal. Only a [`Review`] makes one.
+/// A name without secrets and without control characters. Only a [`Review`] makes one.
 #[derive(Debug, Clone)]
 pub(crate) struct Name {
     text: String,
-    /// As messages have it, of which there may be very many.
+    /// Shortened form for messages, of which there may be many.
     in_messages: String,
 }
 
@@ -65,20 +67,20 @@ impl fmt::Display for Name {
     }
 }
 
-/// What was found in a plan.
+/// The view, the findings and the sensitive values of a plan.
 #[derive(Debug, Clone)]
 pub(crate) struct Review {
     secrets: Secrets,
     shown: Shown,
     sensitive: Sensitive,
     findings: BTreeSet<Finding>,
-    /// How many steps the comparison of texts may still take.
+    /// Steps that are left for comparing texts.
     steps: usize,
     has_long_name: bool,
 }
 
 impl Review {
-    /// Nothing yet, of a plan with these secrets.
+    /// Starts the review of a plan that contains `secrets`.
     pub(crate) fn of(secrets: Secrets) -> Self {
         Self {
             secrets,
@@ -107,7 +109,8 @@ impl Review {
         self.shown.add(&line);
     }
 
-    /// The words one after the other; none where the plan is refused anyway.
+    /// Joins the pieces. Returns nothing once the plan is refused, since the result would be
+    /// dropped.
     fn joined(&mut self, pieces: &[Piece<'_>], named: impl Fn(&Name) -> &str) -> String {
         let mut joined = String::new();
         for piece in pieces {
@@ -130,7 +133,7 @@ impl Review {
         joined
     }
 
-    /// Lines of the plan as they are, in which nothing is known to be secret but what repeats it.
+    /// Adds lines of the plan. Only text that repeats a known secret is masked.
     pub(crate) fn lines_of_plan(&mut self, text: &str) {
         let masked = self.secrets.masked(text);
         self.shown.add(&shown(masked.as_deref().unwrap_or(text)));
@@ -144,7 +147,7 @@ impl Review {
         self.shown.is_full()
     }
 
-    /// Why nobody can be asked to read it.
+    /// Returns the reason why the view cannot be read by people.
     pub(crate) fn refused(&self) -> Option<String> {
         if self.has_long_name {
             return Some(format!(
@@ -157,7 +160,7 @@ impl Review {
         ))
     }
 
-    /// Where sensitive values change.
+    /// Returns the paths at which sensitive values change.
     pub(crate) const fn sensitive(&self) -> &Sensitive {
         &self.sensitive
     }
@@ -170,7 +173,7 @@ impl Review {
         self.note(risk, 0, message);
     }
 
-    /// High, and for two people wherever it is.
+    /// Adds a high risk that needs two approvers in any environment.
     pub(crate) fn find_grave(&mut self, message: &[Piece<'_>]) {
         self.note(Risk::High, GRAVE_PEOPLE, message);
     }
@@ -187,7 +190,8 @@ impl Review {
         });
     }
 
-    /// The lines of what differs. What is sensitive and changes is named, and high.
+    /// Adds the lines of a difference. A sensitive value that changes is named, and counts as a
+    /// high risk.
     pub(crate) fn differs(&mut self, of: &Name, found: &Differences) {
         self.lines(found);
         for path in &found.sensitive {
@@ -211,7 +215,7 @@ impl Review {
         }
     }
 
-    /// The lines of what differs, of which the plan is not the cause.
+    /// Adds the lines of a difference that the plan did not cause, without findings.
     pub(crate) fn lines(&mut self, found: &Differences) {
         for line in found.lines() {
             self.shown.add(line);
@@ -221,7 +225,7 @@ impl Review {
         }
     }
 
-    /// What differs between two values.
+    /// Compares two masked values.
     pub(crate) fn compared(
         &mut self,
         path: &'static str,
@@ -237,12 +241,12 @@ impl Review {
         found
     }
 
-    /// All of a value that comes.
+    /// Renders a value that is new as a whole.
     pub(crate) fn comes(&mut self, path: &'static str, value: &Masked) -> Differences {
         self.compared(path, Masked::NOTHING, value)
     }
 
-    /// Who may do what, and who reaches what, by what differs between two values.
+    /// Adds findings for changed rights: who may do what, and who can reach what.
     pub(crate) fn rate(&mut self, of: &Name, before: &Tree, after: &Tree, is_new: bool) {
         if self.is_full() {
             return;
@@ -257,9 +261,11 @@ impl Review {
                 Piece::Own(says.in_words()),
             ];
             match says {
-                Says::As if is_new => self.find(Risk::Medium, &message),
-                Says::Runs | Says::Unread => self.find(Risk::High, &message),
-                Says::As | Says::Who | Says::Reach | Says::Host => self.find_grave(&message),
+                Right::Identity if is_new => self.find(Risk::Medium, &message),
+                Right::Program | Right::Unread => self.find(Risk::High, &message),
+                Right::Identity | Right::Permission | Right::Network | Right::Host => {
+                    self.find_grave(&message)
+                }
             }
         }
     }

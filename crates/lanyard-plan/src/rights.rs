@@ -1,5 +1,5 @@
-//! Attributes that say who may do what, or who reaches what, on whatever kind of resource they stand: a policy within a queue is as
-//! grave as one that stands beside the queue.
+//! Attributes that grant rights or open access, on any kind of resource: a policy inside a queue is
+//! as grave as one beside the queue.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -8,44 +8,44 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use crate::embedded;
+use crate::isolation;
 use crate::secrets::Secrets;
 use crate::tree::Tree;
-use crate::walls;
 
-/// What an attribute says.
+/// The right that an attribute grants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Says {
-    /// As whom something runs.
-    As,
-    /// A program that runs where Terraform runs.
-    Runs,
-    /// A document that cannot be read.
+pub(crate) enum Right {
+    /// The identity under which something runs.
+    Identity,
+    /// A program that runs on the machine where Terraform runs.
+    Program,
+    /// A document that cannot be parsed.
     Unread,
-    /// Who may do what.
-    Who,
-    /// Who reaches what.
-    Reach,
+    /// Permissions of a principal.
+    Permission,
+    /// Access over a network.
+    Network,
     /// A workload that leaves its container.
     Host,
 }
 
-impl Says {
+impl Right {
     pub(crate) const fn in_words(self) -> &'static str {
         match self {
-            Self::As => "says as whom it runs",
-            Self::Runs => "runs a program where Terraform runs",
+            Self::Identity => "says as whom it runs",
+            Self::Program => "runs a program where Terraform runs",
             Self::Unread => "holds a document that cannot be read, so what it allows is not known",
-            Self::Who => "says who may do what",
-            Self::Reach => "says who reaches what",
+            Self::Permission => "says who may do what",
+            Self::Network => "says who reaches what",
             Self::Host => "lets a container out to its node",
         }
     }
 }
 
-// The names of attributes are compared without their case and without what separates their words: CloudFormation, Kubernetes and
-// Terraform write the same name differently.
+// Names are compared without case and without separators: CloudFormation, Kubernetes and Terraform
+// spell the same name differently.
 
-/// Attributes that hold a policy, or name who may do something.
+/// Attributes that hold a policy or name a principal.
 const WHO: &[&str] = &[
     "accesscontrollist",
     "accesscontrolpolicy",
@@ -93,7 +93,7 @@ const WHO: &[&str] = &[
     "vaultpolicy",
 ];
 
-/// Attributes that open something to a network.
+/// Attributes that open network access.
 const REACH: &[&str] = &[
     "allowedcidrblocks",
     "allowedipranges",
@@ -121,7 +121,7 @@ const REACH: &[&str] = &[
     "vpcsecuritygroupids",
 ];
 
-/// Attributes that name the identity of what runs.
+/// Attributes that name the identity under which something runs.
 const AS: &[&str] = &[
     "executionrolearn",
     "iaminstanceprofile",
@@ -138,7 +138,7 @@ const AS: &[&str] = &[
     "taskrolearn",
 ];
 
-/// Attributes that name a program which runs where Terraform runs.
+/// Attributes that name a program that runs where Terraform runs.
 const RUNS: &[&str] = &[
     "binarypath",
     "interpreter",
@@ -148,7 +148,7 @@ const RUNS: &[&str] = &[
     "postrenderer",
 ];
 
-/// Annotations that name the identity of what runs.
+/// Annotations that name the identity under which something runs.
 const AS_ANNOTATIONS: &[&str] = &[
     "azure.workload.identity/client-id",
     "eks.amazonaws.com/role-arn",
@@ -156,10 +156,11 @@ const AS_ANNOTATIONS: &[&str] = &[
     "iam.gke.io/gcp-service-account",
 ];
 
-/// The type of a Secret that a cluster fills with a login.
+/// Type of a Secret that the cluster fills with a credential.
 const TOKEN_SECRET: &str = "kubernetes.io/service-account-token";
 
-/// How many places are named for each thing that is said, in one resource: people are told enough by these, and the risk is the same.
+/// Places that are named for each right of one resource. People learn enough from these, and the
+/// risk is the same.
 ///
 /// # Limit
 /// - for: one thing that attributes of a resource say
@@ -167,11 +168,11 @@ const TOKEN_SECRET: &str = "kubernetes.io/service-account-token";
 /// - beyond: further places are not named among the reasons; the risk and the lines of what differs have them all
 /// - test: `a_risk_many_attributes_are_rated_as_a_few_are`
 const MAX_PLACES: usize = 25;
-/// A longer path is cut: the lines of what differs have it whole.
+/// Longest path in a reason, in bytes. The lines of the difference show the whole path.
 const REASON_PATH_BYTES: usize = 400;
 
-/// Where attributes differ that say so, with paths as they are shown.
-pub(crate) fn changed(before: &Tree, after: &Tree, secrets: &Secrets) -> Vec<(String, Says)> {
+/// Lists the changed attributes that grant rights, with their paths as shown.
+pub(crate) fn changed(before: &Tree, after: &Tree, secrets: &Secrets) -> Vec<(String, Right)> {
     let mut found = Found {
         places: BTreeMap::new(),
         secrets,
@@ -185,12 +186,12 @@ pub(crate) fn changed(before: &Tree, after: &Tree, secrets: &Secrets) -> Vec<(St
 }
 
 struct Found<'a> {
-    places: BTreeMap<Says, BTreeSet<String>>,
+    places: BTreeMap<Right, BTreeSet<String>>,
     secrets: &'a Secrets,
 }
 
 impl Found<'_> {
-    fn note(&mut self, place: Option<&Place<'_>>, says: Says) {
+    fn note(&mut self, place: Option<&Place<'_>>, says: Right) {
         let paths = self.places.entry(says).or_default();
         if paths.len() < MAX_PLACES {
             paths.insert(place.map_or_else(String::new, |place| place.path(self.secrets)));
@@ -198,7 +199,8 @@ impl Found<'_> {
     }
 }
 
-/// A key beneath others. The path is put together for what is said alone: a long key may stand above very many.
+/// A key below other keys. The path is built only for findings: a long key may stand above very
+/// many others.
 struct Place<'a> {
     above: Option<&'a Self>,
     key: &'a str,
@@ -226,7 +228,8 @@ fn walk(place: Option<&Place<'_>>, before: &Tree, after: &Tree, found: &mut Foun
         return;
     }
     match (before, after) {
-        // What is hidden is no less grave; where in it is not shown.
+        // Masking does not make a value less grave. Only the position inside the masked value stays
+        // hidden.
         (Tree::Hidden(_), _) | (_, Tree::Hidden(_)) => {
             let mut within = Found {
                 places: BTreeMap::new(),
@@ -240,11 +243,11 @@ fn walk(place: Option<&Place<'_>>, before: &Tree, after: &Tree, found: &mut Foun
         }
         (Tree::Map(one), Tree::Map(two)) => {
             if is_statement(before) || is_statement(after) {
-                found.note(place, Says::Who);
+                found.note(place, Right::Permission);
                 return;
             }
             for kind in [before, after].map(|side| side.get("Type").and_then(Tree::scalar)) {
-                // A resource of CloudFormation.
+                // A resource of CloudFormation carries its kind in `Type`.
                 if let Some(kind) = kind.filter(|kind| kind.starts_with("AWS::")) {
                     unread(place, kind, found);
                 }
@@ -261,7 +264,7 @@ fn walk(place: Option<&Place<'_>>, before: &Tree, after: &Tree, found: &mut Foun
             }
         }
         (Tree::List(one), Tree::List(two)) => {
-            // What stands in both lists did not change, wherever it stands.
+            // An entry of both lists did not change, whatever its position.
             let (old, new): (HashSet<_>, HashSet<_>) = (one.iter().collect(), two.iter().collect());
             let gone = one.iter().filter(|item| !new.contains(item));
             let come = two.iter().filter(|item| !old.contains(item));
@@ -285,7 +288,7 @@ fn walk(place: Option<&Place<'_>>, before: &Tree, after: &Tree, found: &mut Foun
     }
 }
 
-/// What is hidden, as it is.
+/// Returns the value behind a mask.
 fn revealed(side: &Tree) -> Cow<'_, Tree> {
     match side {
         Tree::Hidden(hidden) => Cow::Owned(hidden.revealed()),
@@ -299,13 +302,14 @@ fn revealed(side: &Tree) -> Cow<'_, Tree> {
     }
 }
 
-/// A longer key is no name of an attribute that is known: a long one may stand above very many, and is not copied for each.
+/// Longest key that is compared with the known names. A long key may stand above very many others,
+/// and is not copied for each.
 ///
 /// # No limit
 /// A longer key is taken: it is compared with nothing.
 const LONGEST_NAME_BYTES: usize = 64;
 
-/// A name without its case, and without what separates its words; nothing where it is too long to be one that is known.
+/// Removes case and separators from a name. Empty if the name is too long to be a known one.
 pub(crate) fn plain_name(key: &str) -> String {
     if key.len() > LONGEST_NAME_BYTES {
         return String::new();
@@ -325,21 +329,21 @@ fn attribute(place: Place<'_>, was: &Tree, is: &Tree, found: &mut Found<'_>) {
     if is_in(WHO) && speaks && !(is_lifecycle(was) && is_lifecycle(is))
         || key == "type" && revealed(is).scalar() == Some(TOKEN_SECRET)
     {
-        found.note(Some(&place), Says::Who);
+        found.note(Some(&place), Right::Permission);
     } else if is_in(REACH) && speaks {
-        found.note(Some(&place), Says::Reach);
+        found.note(Some(&place), Right::Network);
     } else if is_in(RUNS) && comes {
-        found.note(Some(&place), Says::Runs);
-    } else if walls::fall(above, key, &revealed(is)) {
-        found.note(Some(&place), Says::Host);
+        found.note(Some(&place), Right::Program);
+    } else if isolation::is_broken_by(above, key, &revealed(is)) {
+        found.note(Some(&place), Right::Host);
     } else if is_as && speaks && was.scalar() != is.scalar() {
-        found.note(Some(&place), Says::As);
+        found.note(Some(&place), Right::Identity);
     } else {
         walk(Some(&place), was, is, found);
     }
 }
 
-/// Whether a value is more than the absence of one.
+/// True if a value is set: not null, false or empty.
 pub(crate) fn says_something(side: &Tree) -> bool {
     match side {
         Tree::Null => false,
@@ -352,11 +356,12 @@ pub(crate) fn says_something(side: &Tree) -> bool {
     }
 }
 
-/// What a text says that is no document, or that cannot be read as the one that it begins as.
+/// Searches a text that is no document, or that cannot be parsed as one.
 fn unread(place: Option<&Place<'_>>, text: &str, found: &mut Found<'_>) {
     static STATEMENT: LazyLock<Option<Regex>> = LazyLock::new(|| {
-        // Boundaries are those of ASCII words: the regex engine takes a hundred times as long for others. With quotes, escaped or
-        // not, and as HCL writes it; the kinds of CloudFormation that say who may do what.
+        // The boundaries are ASCII: Unicode word boundaries make the regex a hundred times slower.
+        // The alternatives cover quotes, escaped quotes, the syntax of HCL, and the CloudFormation
+        // kinds that grant rights.
         let key = r#"\\*["']?\s*[:=]"#;
         Regex::new(&format!(
             r#"(?-u:\b)Statement{key}|(?-u:\b)Effect{key}\s*(?:!\S+\s+)*\\*["']?(?:Allow|Deny)(?-u:\b)|(?-u:\b)(?:Not)?Principal{key}|(?-u:\b)(?:assume_role_policy|AssumeRolePolicyDocument|ManagedPolicyArns|PolicyDocument|mapRoles|mapUsers|role-arn){key}|(?-u:\b)AWS::(?:IAM|SSO|Organizations|RAM)::|(?-u:\b)AWS::\w+::\w*(?:Polic|Permission|Grant|AccessEntry|AccessPoint)\w*"#
@@ -366,23 +371,24 @@ fn unread(place: Option<&Place<'_>>, text: &str, found: &mut Found<'_>) {
     static REACHES: LazyLock<Option<Regex>> = LazyLock::new(|| {
         Regex::new(r"(?-u:\b)AWS::\w+::(?:\w*SecurityGroup|NetworkAcl|Route|Url|VPCEndpoint|VPCPeering|InternetGateway)\w*|(?-u:\b)PubliclyAccessible(?-u:\b)").ok()
     });
-    // The expressions are constants; if one did not compile, everything would count.
+    // The expressions are constants. If one did not compile, every text would match, which is the
+    // safe side.
     let says = |regex: &LazyLock<Option<Regex>>| regex.as_ref().is_none_or(|it| it.is_match(text));
     if says(&STATEMENT) {
-        found.note(place, Says::Who);
+        found.note(place, Right::Permission);
     }
     if says(&REACHES) {
-        found.note(place, Says::Reach);
+        found.note(place, Right::Network);
     }
-    if walls::fall_in(text) {
-        found.note(place, Says::Host);
+    if isolation::is_broken_in(text) {
+        found.note(place, Right::Host);
     }
     if embedded::is_unread(text) {
-        found.note(place, Says::Unread);
+        found.note(place, Right::Unread);
     }
 }
 
-/// A policy of IAM's language, or a binding of Google's, by its shape.
+/// True for the shape of an IAM policy statement, or of a Google IAM binding.
 fn is_statement(tree: &Tree) -> bool {
     let has = |keys: &[&str]| keys.iter().all(|key| tree.get(key).is_some());
     has(&["Statement"])
@@ -395,7 +401,7 @@ fn is_statement(tree: &Tree) -> bool {
         || has(&["mapUsers"])
 }
 
-/// What a registry calls a policy, and says when images go.
+/// True for the lifecycle policy of an image registry, which grants no rights.
 fn is_lifecycle(side: &Tree) -> bool {
     *side == Tree::Null || side.get("rules").is_some() && !is_statement(side)
 }

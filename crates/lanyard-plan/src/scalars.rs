@@ -1,16 +1,18 @@
-//! Scalars of YAML as kubectl and the API server read them: YAML 1.1, in the dialect of the library that both use.
+//! YAML scalars as kubectl and the API server read them: YAML 1.1, in the dialect of the library
+//! that both use.
 //!
-//! <https://github.com/kubernetes-sigs/yaml/tree/master/goyaml.v2> (`resolve.go`); `sigs.k8s.io/yaml` then makes JSON of the values.
+//! <https://github.com/kubernetes-sigs/yaml/tree/master/goyaml.v2> (`resolve.go`);
+//! `sigs.k8s.io/yaml` then converts the values to JSON.
 
 use serde_json::{Number, Value};
 
-/// Below this, a number without a fraction is written without an exponent, and read as a whole one.
+/// Smallest number that Go prints with an exponent. Whole numbers below are read as integers.
 const WITHOUT_EXPONENT: f64 = 1e21;
 
-/// The value of a scalar without quotes.
+/// Parses a scalar without quotes.
 ///
 /// # Errors
-/// A value that JSON does not have.
+/// The value does not exist in JSON.
 pub(crate) fn plain(text: &str) -> Result<Value, String> {
     let value = match text {
         "" | "~" | "null" | "Null" | "NULL" => Value::Null,
@@ -34,10 +36,10 @@ pub(crate) fn plain(text: &str) -> Result<Value, String> {
     Ok(value)
 }
 
-/// A key, which is always a text in JSON.
+/// Parses a key, which JSON always treats as a string.
 ///
 /// # Errors
-/// A key that is none.
+/// The key is null or no scalar.
 pub(crate) fn key(text: &str) -> Result<String, String> {
     match plain(text)? {
         Value::String(text) => Ok(text),
@@ -51,7 +53,7 @@ pub(crate) fn key(text: &str) -> Result<String, String> {
 fn number(text: &str) -> Option<Result<Value, String>> {
     let first = text.chars().next()?;
     if first == '.' {
-        // A float alone: no sign, and underscores between digits only.
+        // A leading dot makes a float: without sign, and with underscores between digits only.
         let bytes = text.as_bytes();
         let is_digit = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_digit);
         let separates = |place: usize| {
@@ -75,7 +77,7 @@ fn number(text: &str) -> Option<Result<Value, String>> {
         .or_else(|| decimal(&digits).map(|value| float(text, value)))
 }
 
-/// A whole number by Go's rules for literals: `0x1f`, `0o17`, `017`, `0b101`.
+/// Parses an integer by Go's rules for literals: `0x1f`, `0o17`, `017`, `0b101`.
 fn whole(text: &str) -> Option<Value> {
     let (negative, unsigned) = match text.strip_prefix(['+', '-']) {
         Some(rest) => (text.starts_with('-'), rest),
@@ -89,7 +91,7 @@ fn whole(text: &str) -> Option<Value> {
         [b'0', _, ..] => (lower.get(1..)?, 8),
         _ => (lower.as_str(), 10),
     };
-    // The standard library would read a second sign.
+    // `from_str_radix` would accept a second sign.
     if !digits.starts_with(|c: char| c.is_ascii_hexdigit()) {
         return None;
     }
@@ -97,13 +99,13 @@ fn whole(text: &str) -> Option<Value> {
         let number = i64::from_str_radix(&format!("-{digits}"), radix).ok()?;
         return Some(Value::Number(number.into()));
     }
-    // Above what fits with a sign, one without a sign is tried, and only where none was written.
+    // Go tries an unsigned integer for larger numbers, but only if no sign was written.
     let number = u64::from_str_radix(digits, radix).ok()?;
     let fits = i64::try_from(number).is_ok() || !text.starts_with('+');
     fits.then(|| Value::Number(number.into()))
 }
 
-/// `[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?`
+/// Parses a decimal number: `[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?`.
 fn decimal(text: &str) -> Option<f64> {
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
@@ -126,7 +128,7 @@ fn decimal(text: &str) -> Option<f64> {
 }
 
 fn float(text: &str, value: f64) -> Result<Value, String> {
-    // Go prints a float without a fraction as a whole number, and that is what the API server then reads.
+    // Go prints a float without a fraction as an integer, and the API server reads that integer.
     if value.fract() == 0.0 && value.abs() < WITHOUT_EXPONENT {
         let printed = format!("{value:.0}");
         if let Ok(whole) = printed.parse::<i64>() {
@@ -135,7 +137,7 @@ fn float(text: &str, value: f64) -> Result<Value, String> {
     }
     match Number::from_f64(value) {
         Some(number) => Ok(Value::Number(number)),
-        // Go refuses to read a float that is out of range, so the scalar stays a text.
+        // Go refuses a float that is out of range, so the scalar stays a string.
         None => Ok(Value::String(text.to_owned())),
     }
 }

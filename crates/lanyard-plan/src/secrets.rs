@@ -1,4 +1,4 @@
-//! Secrets are masked wherever a plan repeats them, and not only where a mark says so.
+//! Masking of secrets wherever a plan repeats them, not only where a mark says so.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,41 +13,45 @@ use serde_json::Value;
 use crate::tree::Tree;
 use crate::{numbers, scalars};
 
-/// What is shown instead of a sensitive value.
+/// Text that replaces a sensitive value.
 pub(crate) const SENSITIVE: &str = "(sensitive)";
-/// The begin of what is shown instead of a key that repeats a secret; a number follows, so that two keys stay two.
+/// Prefix of the text that replaces a key that repeats a secret. A number follows, so that two keys
+/// stay distinct.
 const SENSITIVE_KEY: &str = "(sensitive key";
-/// A shorter secret is looked for as a whole value only: three digits stand in every port.
+/// Shortest secret, in bytes, that is masked inside other texts. Three digits occur in every port.
 const MIN_PART_BYTES: usize = 8;
-/// A shorter secret is masked at its own place only.
+/// Shortest secret, in bytes, that is masked as a whole value elsewhere. Shorter ones are masked at
+/// their own place only.
 const MIN_WHOLE_BYTES: usize = 6;
-/// A line of a secret that is as long, and has no space, is looked for by itself: a key that stands indented elsewhere.
+/// Shortest line of a secret, in bytes, that is masked by itself if it has no space: a key that is
+/// indented elsewhere.
 const MIN_LINE_BYTES: usize = 24;
-/// Of a longer text only the begin is looked for, and a text that holds the begin is hidden whole.
+/// Bytes of a longer secret that are searched for. A text that contains them is hidden as a whole.
 const SOUGHT_BYTES: usize = 512;
-/// How much of a secret is written in the forms of other writers: more than is looked for of any of them.
+/// Bytes of a secret that are encoded in other notations: more than is searched for of any of them.
 const WRITTEN_BYTES: usize = 8 * SOUGHT_BYTES;
-/// How much is written of all secrets in the forms of other writers. Far less of it is looked for.
+/// Bytes of all secrets that are encoded in other notations. Far fewer are searched for.
 const WRITTEN_BYTES_IN_ALL: usize = 8 * SOUGHT_BYTES_IN_ALL;
-/// How many texts are looked for within other texts.
+/// Number of texts that are searched for inside other texts.
 const SOUGHT_TEXTS: usize = 40_000;
-/// How much text they may have together, which bounds the automaton.
+/// Total length of the searched texts, which bounds the memory of the automaton.
 const SOUGHT_BYTES_IN_ALL: usize = 1024 * 1024;
 
-/// The texts of all sensitive values of a plan.
+/// The texts of all sensitive values of a plan, for masking.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Secrets {
     whole: BTreeSet<String>,
     parts: Option<AhoCorasick>,
-    /// By its place in the automaton: whether a text is the begin of a longer one.
+    /// True for each pattern of the automaton that is the beginning of a longer text.
     is_begin: Vec<bool>,
-    /// The shortest text that is not looked for within other texts: a text as long could repeat it, so none of it is shown.
+    /// Length of the shortest text that did not fit the automaton. A text of that length could
+    /// contain it, so none of it is shown.
     unfollowed_bytes: Option<usize>,
-    /// How keys that repeat a secret are shown.
+    /// Replacements of keys that repeat a secret.
     keys: BTreeMap<String, String>,
 }
 
-/// A value that repeats no secret. Only [`Secrets::mask`] makes one, and nothing else is shown.
+/// A value without secrets. Only [`Secrets::mask`] makes one, and views accept nothing else.
 #[derive(Debug, Clone)]
 pub(crate) struct Masked(Tree);
 
@@ -60,7 +64,8 @@ impl Masked {
 }
 
 impl Secrets {
-    /// What is hidden in these trees, as it is and in the forms that it is repeated in.
+    /// Collects the masked values of these trees, as they are and in the notations in which plans
+    /// repeat them.
     pub(crate) fn of<'a>(trees: impl IntoIterator<Item = &'a Tree>) -> Self {
         let trees: Vec<&Tree> = trees.into_iter().collect();
         let mut values = Vec::new();
@@ -71,7 +76,8 @@ impl Secrets {
         let mut keys = BTreeSet::new();
         for tree in trees {
             tree.keys(&mut |key| {
-                // A key that is called as a masked one is masked too, so that no two are shown alike.
+                // A key that looks like a masked one is masked too, so that no two keys are shown
+                // alike.
                 if Self::is_masked_key(key) || secrets.repeats(key) {
                     keys.insert(key);
                 }
@@ -84,7 +90,7 @@ impl Secrets {
         secrets
     }
 
-    /// The texts in these values.
+    /// Collects the texts in these values.
     pub(crate) fn of_values(values: &[Value]) -> Self {
         let mut found = Forms::default();
         for value in values {
@@ -106,7 +112,8 @@ impl Secrets {
                 },
             )
             .collect();
-        // The shortest first: a text that is shorter than all that are left over repeats none of those.
+        // The shortest come first: then a text that is shorter than every dropped secret can
+        // contain none of them.
         let mut sought: Vec<(&str, bool)> = all.into_iter().collect();
         sought.sort_by_key(|(text, _)| text.len());
         let mut bytes = 0;
@@ -127,7 +134,7 @@ impl Secrets {
         if followed > 0 {
             match AhoCorasick::builder()
                 .match_kind(MatchKind::LeftmostLongest)
-                // A table for every byte in every state would take hundreds of megabytes for a few long secrets.
+                // A full transition table would take hundreds of megabytes for a few long secrets.
                 .kind(Some(AhoCorasickKind::ContiguousNFA))
                 .build(sought.iter().map(|(text, _)| text))
             {
@@ -144,13 +151,13 @@ impl Secrets {
         }
     }
 
-    /// The value without secrets.
+    /// Masks the secrets in a value.
     pub(crate) fn mask(&self, mut tree: Tree) -> Masked {
         tree.mask(self);
         Masked(tree)
     }
 
-    /// Whether the text is a secret.
+    /// True if the whole text is a secret.
     pub(crate) fn is_one(&self, text: &str) -> bool {
         self.whole.contains(text)
     }
@@ -159,7 +166,7 @@ impl Secrets {
         self.is_one(text) || self.masked(text).is_some()
     }
 
-    /// The text without the secrets in it; nothing where there are none.
+    /// Replaces the secrets in a text. `None` if there are none.
     pub(crate) fn masked(&self, text: &str) -> Option<String> {
         if self
             .unfollowed_bytes
@@ -185,7 +192,7 @@ impl Secrets {
         Some(masked)
     }
 
-    /// A name as it is shown: an address, in which the keys of instances stand in quotes, or a sentence.
+    /// Masks a name: an address, in which instance keys stand in quotes, or a sentence.
     pub(crate) fn name<'a>(&self, text: &'a str) -> Cow<'a, str> {
         if self.whole.is_empty() {
             return Cow::Borrowed(text);
@@ -194,7 +201,7 @@ impl Secrets {
             return Cow::Borrowed(SENSITIVE);
         }
         let masked = self.masked(text).map_or(Cow::Borrowed(text), Cow::Owned);
-        // Of a short secret only the whole is looked for, and the key of an instance is a whole.
+        // A short secret is only matched as a whole, and an instance key is a whole.
         let is_key = |key: &str| {
             let raw: Option<String> = serde_json::from_str(&format!("\"{key}\"")).ok();
             raw.is_some_and(|raw| self.is_one(&raw))
@@ -208,7 +215,7 @@ impl Secrets {
         Cow::Owned(each.collect::<Vec<_>>().join("\""))
     }
 
-    /// The key of a map as it is shown.
+    /// Returns the key of a map as it is shown.
     pub(crate) fn key<'a>(&self, key: &'a str) -> Cow<'a, str> {
         match self.keys.get(key) {
             Some(shown) => Cow::Owned(shown.clone()),
@@ -221,16 +228,16 @@ impl Secrets {
     }
 }
 
-/// What secrets are repeated as.
+/// The texts under which secrets may be repeated.
 #[derive(Default)]
 struct Forms {
-    /// Texts that are a secret.
+    /// Texts that equal a secret.
     whole: BTreeSet<String>,
-    /// Texts that stand only within others.
+    /// Texts that occur only inside others.
     parts: BTreeSet<String>,
-    /// The bytes of texts that were written for `parts`.
+    /// Bytes of the texts that were encoded for `parts`.
     written: usize,
-    /// Whether there were too many secrets to write each as others do.
+    /// True if there were too many secrets to encode them all.
     is_cut: bool,
 }
 
@@ -248,7 +255,7 @@ impl Forms {
                 if let Some(text) = decoded.and_then(|bytes| String::from_utf8(bytes).ok()) {
                     self.text(&text);
                 }
-                // The same number, as a reader of YAML writes it in JSON.
+                // A YAML reader may write the same number differently in JSON.
                 if let Ok(Value::Number(number)) = scalars::plain(text.trim()) {
                     self.note(&number.to_string());
                 }
@@ -261,7 +268,8 @@ impl Forms {
     fn text(&mut self, text: &str) {
         self.note(text);
         self.note(&STANDARD.encode(text));
-        // What a shell or an editor added at the end is no part of the secret.
+        // A shell or an editor may have added white space at the end, which is not part of the
+        // secret.
         let text = text.trim();
         if text.len() < MIN_PART_BYTES {
             return;
@@ -275,11 +283,12 @@ impl Forms {
                 self.part(line);
             }
         }
-        // Of a long form only the begin is looked for, so no more of the text is written in other forms.
+        // Only the beginning of a long form is searched for, so the rest need not be encoded.
         let end = text.floor_char_boundary(WRITTEN_BYTES);
         let text = text.get(..end).unwrap_or(text);
         self.encoded(text);
-        // As other writers have it: each within the next, since a text with a secret may stand in another one.
+        // Each form is encoded once more, since a text with a secret may be embedded in another
+        // text.
         for form in [in_json(text), in_go(text)] {
             self.part(&form);
             self.part(&in_json(&form));
@@ -301,7 +310,7 @@ impl Forms {
         }
         let lines: Vec<&str> = text.lines().map(str::trim).collect();
         if lines.len() > 1 {
-            // With other ends of its lines, or with none.
+            // The lines may be joined by other line breaks, or by none.
             for between in ["\n", "\r\n", " ", "", "\\n", "\\r\\n", "\\\\n"] {
                 let joined = lines.join(between);
                 self.part(joined.trim_end_matches('\\'));
@@ -311,15 +320,17 @@ impl Forms {
         }
     }
 
-    /// The whole in Base64, as what is beside the text is not known but for its start.
+    /// Adds the Base64 of a text at each of the three alignments, as its neighbours in the encoded
+    /// data are unknown.
     fn encoded(&mut self, text: &str) {
         for before in [&b""[..], b"\0", b"\0\0"] {
             self.base64(before, text);
         }
     }
 
-    /// What stands in Base64 of whatever has so many bytes, or three more, and so on, before the secret: every three bytes are four
-    /// characters, and those at the edges depend on what is beside the secret.
+    /// Adds the Base64 characters that depend on the secret alone, for a secret after
+    /// `before.len()` bytes (modulo 3). Three bytes become four characters; those at the edges also
+    /// depend on the neighbours.
     fn base64(&mut self, before: &[u8], text: &str) {
         let bytes = [before, text.as_bytes()].concat();
         let first = (before.len() * 8).div_ceil(6);
@@ -350,7 +361,7 @@ impl Forms {
     }
 }
 
-/// As JSON has it.
+/// Escapes a text as in a JSON string.
 fn in_json(text: &str) -> String {
     let quoted = Value::from(text).to_string();
     let inner = quoted
@@ -359,7 +370,7 @@ fn in_json(text: &str) -> String {
     inner.unwrap_or(&quoted).to_owned()
 }
 
-/// As Go writes JSON, and Terraform with it.
+/// Escapes a text as Go, and so Terraform, does in JSON.
 fn in_go(text: &str) -> String {
     let mut written = in_json(text);
     for (sign, escape) in [('<', "\\u003c"), ('>', "\\u003e"), ('&', "\\u0026")] {
@@ -378,7 +389,7 @@ fn in_hex(text: &str) -> String {
     text.bytes().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// `%2f` where others write `%2F`.
+/// Turns escapes such as `%2F` into `%2f`, which some encoders write.
 fn lower_escapes(percent: &str) -> String {
     let mut parts = percent.split('%');
     let first = parts.next().unwrap_or_default().to_owned();
@@ -391,7 +402,7 @@ fn lower_escapes(percent: &str) -> String {
     })
 }
 
-/// As in the address of a database (RFC 3986, section 2.1).
+/// Percent-encodes a text as in the URL of a database (RFC 3986, section 2.1).
 fn percent_encoded(text: &str) -> String {
     let mut encoded = String::new();
     for byte in text.bytes() {
@@ -404,15 +415,16 @@ fn percent_encoded(text: &str) -> String {
     encoded
 }
 
-/// Whether a text that nobody can read as a document may be, or may hold, an object of the kind Secret.
+/// True if a text that is no document may be or contain an object of kind Secret.
 pub(crate) fn speaks_of_a_secret(text: &str) -> bool {
     static KIND: LazyLock<Option<Regex>> = LazyLock::new(|| {
-        // With quotes, escaped or not, with a tag or an anchor before the word, and as HCL writes it.
+        // Covers quotes, escaped quotes, a tag or an anchor before the word, and the syntax of HCL.
         Regex::new(
             r#"(?-u:\b)kind\\*["']?\s*[:=]\s*(?:[&!]\S*\s+)*\\*["']?Secret(?:List)?(?-u:\b)"#,
         )
         .ok()
     });
-    // The expression is a constant; if it did not compile, nothing would be shown.
+    // The expression is a constant. If it did not compile, every text would match, and nothing
+    // would be shown.
     text.contains("Secret") && KIND.as_ref().is_none_or(|kind| kind.is_match(text))
 }

@@ -1,13 +1,14 @@
-//! How people are shown what somebody else wrote: nothing in it moves a cursor, hides, or turns text around (T21, T78).
+//! Display of foreign text: no character in it moves a cursor, hides, or reverses text (T21, T78).
 
 use lanyard_core::document::visible;
 
-/// The longest line of a message, in characters. Messages are sentences about a plan; what is in a plan is never cut.
+/// Longest line of a message, in characters. Messages are sentences about a plan; the content of a
+/// plan is never cut.
 const MESSAGE_CHARS: usize = 300;
-/// How much of a longer message is kept from its end, where a sentence says what becomes of its subject.
+/// Characters that are kept from the end of a longer message, where a sentence states its outcome.
 const MESSAGE_END_CHARS: usize = 120;
 
-/// The most that people are asked to read of one plan.
+/// Size of the view of one plan.
 ///
 /// # Limit
 /// - for: a plan
@@ -16,7 +17,7 @@ const MESSAGE_END_CHARS: usize = 120;
 /// - test: `s02_what_people_read_has_a_bound_and_a_longer_plan_is_refused`
 pub(crate) const MAX_SHOWN_BYTES: usize = 2 * 1024 * 1024;
 
-/// One line of a message, of bounded length: a longer one is cut in its middle.
+/// Renders a text as one line of a message. A longer text is cut in the middle.
 pub(crate) fn line(text: &str) -> String {
     let joined = visible(&text.split_whitespace().collect::<Vec<_>>().join(" "));
     let count = joined.chars().count();
@@ -28,23 +29,23 @@ pub(crate) fn line(text: &str) -> String {
     begin.chain(['…']).chain(end).collect()
 }
 
-/// All of a text, on one line.
+/// Renders a whole text on one line.
 pub(crate) fn whole(text: &str) -> String {
     visible(text)
 }
 
-/// Lines as people may see them.
+/// Renders lines with control characters made visible.
 pub(crate) fn shown(text: &str) -> String {
     let lines = text.split('\n').map(visible);
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// A text in quotes, in which white space can be told apart.
+/// Renders a text in quotes, so that white space can be told apart.
 pub(crate) fn quoted(text: &str) -> String {
     visible(&serde_json::Value::String(text.to_owned()).to_string())
 }
 
-/// What people are shown, as long as it is not too much for them to read.
+/// A view of bounded size.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Shown {
     text: String,
@@ -52,7 +53,8 @@ pub(crate) struct Shown {
 }
 
 impl Shown {
-    /// Adds a line, unless there are too many: then none is shown, since nobody approves what was left out.
+    /// Adds a line if there is room. A view that is full is refused as a whole, since nobody can
+    /// approve what was left out.
     pub(crate) fn add(&mut self, line: &str) {
         if self.has_room(line.len() + 1) {
             self.text.push_str(line);
@@ -65,7 +67,7 @@ impl Shown {
         !self.is_full
     }
 
-    /// Takes no more: something was too long to be shown.
+    /// Marks the view as full, because something was too long for it.
     pub(crate) const fn close(&mut self) {
         self.is_full = true;
     }

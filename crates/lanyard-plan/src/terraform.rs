@@ -1,4 +1,4 @@
-//! Terraform's plans: the JSON of `terraform show -json`, of format 1.
+//! Plans of Terraform: the JSON of `terraform show -json`, format 1.
 //!
 //! <https://developer.hashicorp.com/terraform/internals/json-format>
 
@@ -14,32 +14,32 @@ use lanyard_core::plan::{Effects, PlanReach, Reading, Sensitive};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::contained::ContainedObjects;
 use crate::embedded::Strict;
-use crate::held::Held;
 use crate::numbers::exact;
 use crate::shown::line;
 use crate::tree::Tree;
 
-/// How many names of one kind are kept; a credential holds fewer.
+/// Names of one kind that are kept. A credential covers fewer.
 const KEPT_NAMES: usize = 200;
 
-/// A plan, with what it was read from.
+/// A parsed plan with its JSON.
 #[derive(Debug, Clone)]
 pub(crate) struct TerraformPlan {
     json: Value,
     outline: Outline,
 }
 
-/// The parts of a plan that say what an apply does, or what is sensitive.
+/// The parts of a plan that tell what an apply does, or what is sensitive.
 #[derive(Debug, Clone, Deserialize)]
 struct Outline {
     format_version: String,
     #[serde(default)]
     errored: bool,
-    /// Whether there is anything to apply, where Terraform says so.
+    /// False if there is nothing to apply. Absent in older versions.
     #[serde(default)]
     applyable: Option<bool>,
-    /// Whether nothing is left to plan after this one is applied.
+    /// False if another plan is needed after this one is applied.
     #[serde(default)]
     complete: Option<bool>,
     #[serde(default, deserialize_with = "nullable")]
@@ -68,7 +68,7 @@ struct Outline {
     others: Map<String, Value>,
 }
 
-/// Parts that say nothing of an apply.
+/// Parts without any effect on an apply.
 const SILENT: &[&str] = &["relevant_attributes", "terraform_version", "timestamp"];
 
 fn nullable<'de, T: Default + Deserialize<'de>, D: serde::Deserializer<'de>>(
@@ -77,7 +77,7 @@ fn nullable<'de, T: Default + Deserialize<'de>, D: serde::Deserializer<'de>>(
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// One resource and what becomes of it.
+/// A resource and its change.
 #[derive(Debug, Clone, Deserialize)]
 struct ResourceChange {
     address: String,
@@ -89,7 +89,7 @@ struct ResourceChange {
     kind: String,
     #[serde(default)]
     provider_name: Option<String>,
-    /// Of what an earlier apply left behind when it made a new one.
+    /// Key of an object that an earlier apply replaced and failed to delete.
     #[serde(default)]
     deposed: Option<String>,
     change: Change,
@@ -121,7 +121,7 @@ struct Deferred {
     resource_change: ResourceChange,
 }
 
-/// An action of a provider that Terraform calls during the apply.
+/// An action of a provider that Terraform invokes during the apply.
 #[derive(Debug, Clone, Deserialize)]
 struct Invocation {
     address: String,
@@ -165,19 +165,19 @@ enum Action {
     Forget,
 }
 
-/// What a list of actions comes to.
+/// The combined effect of a list of actions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Effect {
     Nothing,
-    /// A data source that is read during the apply.
+    /// A data source is read during the apply.
     Read,
     Create,
     Update,
     Replace,
     Destroy,
-    /// Terraform does not manage it any more, and it stays.
+    /// Terraform stops managing the resource, which stays.
     Forget,
-    /// A new one is made, and the old one stays without being managed.
+    /// A new resource is created, and the old one stays unmanaged.
     Supersede,
 }
 
@@ -196,7 +196,7 @@ impl Effect {
         })
     }
 
-    /// Whether the provider is asked to change something.
+    /// True if the provider is asked to change something.
     const fn changes(self) -> bool {
         match self {
             Self::Nothing | Self::Read | Self::Forget => false,
@@ -207,7 +207,7 @@ impl Effect {
 
 impl Change {
     fn effect(&self) -> Effect {
-        // Of what was read, all actions are known.
+        // `parse` refuses unknown combinations, so the default is never used.
         Effect::of(&self.actions).unwrap_or(Effect::Update)
     }
 }
@@ -217,7 +217,7 @@ impl ResourceChange {
         self.change.effect()
     }
 
-    /// Whether its place in the state changes, whatever else does.
+    /// True if the resource's entry in the state changes, whatever else does.
     fn changes_state(&self) -> bool {
         self.change.importing.is_some()
             || self.moved_from().is_some()
@@ -229,12 +229,12 @@ impl ResourceChange {
         (before != self.address).then_some(before)
     }
 
-    /// Whether an apply does anything about it.
+    /// True if an apply affects the resource or its entry in the state.
     fn is_applied(&self) -> bool {
         self.effect() != Effect::Nothing || self.changes_state()
     }
 
-    /// What is there now and what will be.
+    /// Returns the values before and after, if present.
     fn sides(&self) -> impl Iterator<Item = &Value> {
         [&self.change.before, &self.change.after]
             .into_iter()
@@ -249,7 +249,7 @@ impl ResourceChange {
                 "`{address}` has the actions {actions:?}, which mean nothing together"
             ));
         };
-        // People read the address, and rules go by the type.
+        // People read the address, while rules match the type, so the two must agree.
         if !is_of_type(&self.address, &self.kind) {
             return Err(format!(
                 "`{address}` is no address of a `{}`, which the plan says that it is",
@@ -272,7 +272,7 @@ impl ResourceChange {
     }
 }
 
-/// Whether an address ends with this type and a name: `module.a["x"].data.aws_region.here`.
+/// True if an address ends with this type and a name: `module.a["x"].data.aws_region.here`.
 fn is_of_type(address: &str, kind: &str) -> bool {
     let plain = parts::without_keys(address);
     let mut parts = plain.rsplit('.');
@@ -281,10 +281,10 @@ fn is_of_type(address: &str, kind: &str) -> bool {
 }
 
 impl TerraformPlan {
-    /// Reads the text.
+    /// Parses the JSON of a plan.
     ///
     /// # Errors
-    /// Where and why it is no such plan.
+    /// The place and reason if the text is no such plan.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let fault = |error: serde_json::Error| line(&error.to_string());
         let Strict(json) = serde_json::from_str(&exact(text)).map_err(fault)?;
@@ -325,7 +325,7 @@ impl TerraformPlan {
         Ok(plan)
     }
 
-    /// Whether an apply does anything at all, if only to the state.
+    /// True if an apply does anything, if only to the state.
     fn is_anything(&self) -> bool {
         let outline = &self.outline;
         let resources = outline.resource_changes.iter();
@@ -344,9 +344,9 @@ impl TerraformPlan {
         &self.json
     }
 
-    /// The Kubernetes objects in what it changes.
-    pub(crate) fn held(&self) -> Held {
-        let mut held = Held::default();
+    /// Collects the Kubernetes objects in what the plan changes.
+    pub(crate) fn contained_objects(&self) -> ContainedObjects {
+        let mut held = ContainedObjects::default();
         let changes = self.outline.resource_changes.iter();
         for change in changes.filter(|change| change.effect().changes()) {
             change
@@ -356,7 +356,7 @@ impl TerraformPlan {
         held
     }
 
-    /// What it changes, and by which names.
+    /// Returns the effects of the plan, and the names of what it changes.
     pub(crate) fn reading(&self) -> Reading {
         let mut effects = Effects::default();
         let mut reach = PlanReach::default();
@@ -364,7 +364,8 @@ impl TerraformPlan {
         let only_state = !changes.iter().any(|change| change.effect().changes());
         for change in changes {
             count(change, &mut effects);
-            // Where nothing but the state changes, the credential is for what the state is about.
+            // If only the state changes, the credential covers the resources that the state entries
+            // describe.
             let touches = change.effect().changes() || only_state && change.changes_state();
             if touches && change.kind.starts_with("aws_") {
                 note(
@@ -415,7 +416,7 @@ fn count(change: &ResourceChange, effects: &mut Effects) {
     }
 }
 
-/// Keeps the names of a change, or where it is when it has none.
+/// Records the names of a change, or its address if there are none.
 fn note<T: Ord>(
     change: &ResourceChange,
     names: Vec<T>,

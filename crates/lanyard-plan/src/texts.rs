@@ -1,4 +1,4 @@
-//! What differs between two long texts: by lines, and within long lines by words.
+//! The difference of two long texts: by lines, and by words within long lines.
 
 use std::collections::HashMap;
 
@@ -8,16 +8,16 @@ use similar::{Algorithm, DiffTag, capture_diff_slices};
 
 use crate::shown::quoted;
 
-/// How many steps all comparisons of one plan may take. What is left after them is shown whole, on both sides.
+/// Steps of all comparisons of one plan. Beyond them, both sides are shown in full.
 pub(crate) const COMPARISON_STEPS: usize = 10_000_000;
-/// How many lines that did not change are shown beside those that did.
+/// Unchanged lines that are shown around a change.
 const CONTEXT_LINES: usize = 1;
-/// A longer line is compared word by word.
+/// Longest line, in characters, that is shown as a whole. Longer ones are compared by words.
 const LONG_LINE_CHARS: usize = 160;
-/// How much of the words that did not change is shown beside those that did.
+/// Unchanged characters that are shown around a change.
 const CONTEXT_CHARS: usize = 40;
 
-/// A difference of two texts, line by line.
+/// Renders the difference of two texts line by line.
 pub(crate) fn difference(before: &str, after: &str, steps: &mut usize) -> Vec<String> {
     let old: Vec<&str> = before.split_inclusive('\n').collect();
     let new: Vec<&str> = after.split_inclusive('\n').collect();
@@ -39,7 +39,7 @@ pub(crate) fn difference(before: &str, after: &str, steps: &mut usize) -> Vec<St
     shown
 }
 
-/// All lines of a text that is new or that goes.
+/// Renders all lines of a text that is added or removed.
 pub(crate) fn lines(text: &str) -> impl Iterator<Item = String> {
     text.split_inclusive('\n')
         .map(|line| format!("| {}", shown_line(line)))
@@ -50,7 +50,8 @@ enum Part<'a> {
     Changed(Vec<&'a str>, Vec<&'a str>),
 }
 
-/// What both have at their ends is taken away first, so that what is compared step by step is small.
+/// Splits two sequences into equal and changed parts. Common ends are removed first, so that the
+/// quadratic comparison stays small.
 fn parts<'a>(old: &[&'a str], new: &[&'a str], steps: &mut usize) -> Vec<Part<'a>> {
     let head = old.iter().zip(new).take_while(|(a, b)| a == b).count();
     let (old_rest, new_rest) = (
@@ -68,7 +69,8 @@ fn parts<'a>(old: &[&'a str], new: &[&'a str], steps: &mut usize) -> Vec<Part<'a
     let needed = gone.len().saturating_mul(come.len());
     if needed <= *steps {
         *steps -= needed;
-        // Lines are compared by number: those with a long begin in common would be compared by that begin at each step.
+        // Lines are replaced by numbers: comparing lines with a long common prefix at each step
+        // would be slow.
         let mut known = HashMap::new();
         let mut numbers = |lines: &[&'a str]| -> Vec<usize> {
             let each = lines.iter().map(|line| {
@@ -115,7 +117,7 @@ fn is_long(line: &str) -> bool {
     line.chars().nth(LONG_LINE_CHARS).is_some()
 }
 
-/// A line in which what an eye would miss can be seen: white space at its end, and an end of the text without a line break.
+/// Renders a line so that trailing white space and a missing final line break are visible.
 fn shown_line(line: &str) -> String {
     let (line, end) = match line.strip_suffix('\n') {
         Some(line) => (line, ""),
@@ -130,7 +132,7 @@ fn shown_line(line: &str) -> String {
     format!("{}{odd}{end}", visible(kept))
 }
 
-/// What differs within two long lines.
+/// Renders the difference within two long lines.
 fn words(before: &str, after: &str, steps: &mut usize, shown: &mut Vec<String>) {
     for part in parts(&tokens(before), &tokens(after), steps) {
         match part {
@@ -154,7 +156,7 @@ fn words(before: &str, after: &str, steps: &mut usize, shown: &mut Vec<String>) 
     }
 }
 
-/// Words, and what is between them.
+/// Splits a text into words and single characters between them.
 fn tokens(text: &str) -> Vec<&str> {
     let mut all = Vec::new();
     let mut rest = text;

@@ -1,4 +1,4 @@
-//! A value of a plan together with what is said of it: what is sensitive, and what is known only after the apply.
+//! A value of a plan with its marks: what is sensitive, and what is only known after the apply.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,9 +8,9 @@ use serde_json::Value;
 use crate::embedded::{self, Notation};
 use crate::secrets::{SENSITIVE, Secrets};
 
-/// Where kubectl keeps a second copy of what was applied.
+/// Annotation in which kubectl stores another copy of the applied object.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
-/// Where an object of the kind Secret keeps its values, in its own words and in those of Terraform's providers.
+/// Fields in which Secrets, and the matching resources of Terraform's providers, hold their values.
 const SECRET_FIELDS: &[&str] = &[
     "binaryData",
     "binary_data",
@@ -20,24 +20,24 @@ const SECRET_FIELDS: &[&str] = &[
     "stringData",
     "string_data",
 ];
-/// A field that no other kind has.
+/// A field that only Secrets have.
 const SECRET_ALONE: &str = "stringData";
-/// What is shown of a text that speaks of a Secret, and that nobody can tell the values of.
+/// Replaces a text that mentions a Secret and whose values cannot be found.
 const UNREAD: &str = "(not shown: it speaks of `kind: Secret`, and cannot be read)";
 
-/// One value, with its marks at the places that they are about.
+/// A value with its marks in place.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Tree {
     Null,
-    /// A number, a truth value, or a scalar of YAML without quotes: shown as written.
+    /// A number, a boolean, or an unquoted YAML scalar, shown as written.
     Plain(Text),
     Text(Text),
-    /// Known after the apply.
+    /// Known only after the apply.
     Unknown,
     Hidden(Hidden),
     Map(BTreeMap<String, Self>),
     List(Vec<Self>),
-    /// A text that holds a document.
+    /// A text that contains a document.
     Document {
         text: Text,
         notation: Notation,
@@ -45,7 +45,7 @@ pub(crate) enum Tree {
     },
 }
 
-/// A text, and how it is shown where it repeats a secret.
+/// A text, and its masked form if it repeats a secret.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Text {
     pub(crate) raw: String,
@@ -65,12 +65,12 @@ impl Text {
     }
 }
 
-/// A sensitive value. Only equality can be asked of it, and its texts, so that they are masked elsewhere too.
+/// A sensitive value. It can only be compared, and its texts collected for masking elsewhere.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Hidden {
     canonical: String,
     is_unknown: bool,
-    /// A text that speaks of a Secret, and that cannot be read.
+    /// True for a text that mentions a Secret and cannot be parsed.
     is_unread: bool,
 }
 
@@ -85,7 +85,7 @@ impl Hidden {
         serde_json::from_str(&self.canonical).unwrap_or(Value::Null)
     }
 
-    /// The value as it would stand without a mark.
+    /// Returns the value without its mask.
     pub(crate) fn revealed(&self) -> Tree {
         let value = self.value();
         match value.as_str().filter(|_| self.is_unread) {
@@ -94,13 +94,13 @@ impl Hidden {
         }
     }
 
-    /// What is shown in its place.
+    /// Returns the text that replaces the value.
     pub(crate) const fn shown(&self) -> &'static str {
         if self.is_unread { UNREAD } else { SENSITIVE }
     }
 }
 
-/// What is said of a value beside it, in the shape of the value.
+/// Marks of a value, in the shape of the value.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Marks<'a> {
     pub(crate) sensitive: Option<&'a Value>,
@@ -123,7 +123,7 @@ impl<'a> Marks<'a> {
     }
 }
 
-/// Whether a mark, or anything beneath it, is set. What is no mark at all counts as one that is set.
+/// True if a mark or one below it is set. An unknown kind of mark counts as set.
 pub(crate) fn is_set(mark: &Value) -> bool {
     match mark {
         Value::Null | Value::Bool(false) => false,
@@ -133,8 +133,8 @@ pub(crate) fn is_set(mark: &Value) -> bool {
     }
 }
 
-/// Whether the mark can be followed down into the value. Where it cannot, all of the value is sensitive: the mark is about some
-/// of it, and nobody can tell of which.
+/// True if the mark has the shape of the value. If not, the whole value is sensitive, because the
+/// mark concerns an unknown part of it.
 fn fits(value: &Value, mark: &Value) -> bool {
     match (value, mark) {
         (_, Value::Null | Value::Bool(_)) | (Value::Null, _) => true,
@@ -152,7 +152,8 @@ fn fits(value: &Value, mark: &Value) -> bool {
 }
 
 impl Tree {
-    /// A value of a manifest: what is null there was written, and the cluster removes it or sets its default.
+    /// Makes a tree of a manifest. A null in a manifest was written on purpose: the cluster removes
+    /// the field or sets its default.
     pub(crate) fn of_manifest(value: &Value) -> Self {
         let mut tree = Self::plain(value);
         tree.write_nulls();
@@ -172,19 +173,19 @@ impl Tree {
         }
     }
 
-    /// A value as a plan has it, with its marks.
+    /// Makes a tree of a value and its marks.
     pub(crate) fn of(value: &Value, marks: Marks<'_>) -> Self {
         let mut tree = Self::marked(value, marks, 0);
         tree.hide_secret_objects(false);
         tree
     }
 
-    /// A value without marks.
+    /// Makes a tree of a value without marks.
     pub(crate) fn plain(value: &Value) -> Self {
         Self::of(value, Marks::default())
     }
 
-    /// A value so many values deep.
+    /// Makes the tree of a value at the given depth.
     fn marked(value: &Value, marks: Marks<'_>, depth: usize) -> Self {
         let below = depth + 1;
         let is_unknown = marks.unknown == Some(&Value::Bool(true));
@@ -192,7 +193,7 @@ impl Tree {
             && is_set(mark)
             && (!mark.is_object() && !mark.is_array() || !fits(value, mark))
         {
-            // A mark on what is not there and never will be says nothing.
+            // A mark on an absent value hides nothing.
             if value.is_null() && !marks.unknown.is_some_and(is_set) {
                 return Self::Null;
             }
@@ -264,7 +265,7 @@ impl Tree {
         })
     }
 
-    /// A text that speaks of a Secret, and that cannot be read.
+    /// Makes a hidden value of a text that mentions a Secret and cannot be parsed.
     pub(crate) fn unread(text: &str) -> Self {
         Self::Hidden(Hidden {
             canonical: Value::from(text).to_string(),
@@ -273,7 +274,7 @@ impl Tree {
         })
     }
 
-    /// The value without its marks.
+    /// Returns the value without its marks.
     fn value(&self) -> Value {
         match self {
             Self::Null | Self::Unknown => Value::Null,
@@ -290,7 +291,7 @@ impl Tree {
         }
     }
 
-    /// Whether both are the same but for their marks.
+    /// True if both values are known and equal, whatever their marks.
     pub(crate) fn is_same_value(&self, other: &Self) -> bool {
         let sure = !self.has_unknown() && !other.has_unknown();
         sure && self.value() == other.value()
@@ -306,7 +307,7 @@ impl Tree {
         }
     }
 
-    /// Whether some of it is not shown.
+    /// True if part of the value is masked.
     pub(crate) fn has_hidden(&self) -> bool {
         match self {
             Self::Null | Self::Unknown => false,
@@ -333,7 +334,7 @@ impl Tree {
         }
     }
 
-    /// The text of a scalar that is shown.
+    /// Returns the shown text of a scalar.
     pub(crate) fn scalar(&self) -> Option<&str> {
         match self {
             Self::Plain(text) | Self::Text(text) => Some(text.shown()),
@@ -353,8 +354,8 @@ impl Tree {
         }
     }
 
-    /// Hides the values of Secrets wherever one stands: as the object itself, within another one, in a document within a text, and in
-    /// what kubectl noted as applied before.
+    /// Hides the values of Secrets at any depth: in the object itself, inside another object, in a
+    /// document inside a text, and in kubectl's copy of the last applied object.
     pub(crate) fn hide_secret_objects(&mut self, within_secret: bool) {
         let is_secret = self.is_of_kind_secret().unwrap_or(within_secret);
         match self {
@@ -382,7 +383,7 @@ impl Tree {
     fn hide_last_applied(&mut self, of_secret: bool) {
         match self {
             Self::Document { root, .. } => {
-                // Without a kind of its own it may be a Secret's.
+                // A copy without a kind may be that of a Secret.
                 let is_secret = of_secret || root.is_of_kind_secret().unwrap_or(true);
                 root.hide_secret_objects(is_secret);
                 if is_secret && let Self::Map(map) = &mut **root {
@@ -415,7 +416,7 @@ impl Tree {
         }
     }
 
-    /// Every value that is hidden.
+    /// Collects all hidden values.
     pub(crate) fn hidden_values(&self, found: &mut Vec<Value>) {
         match self {
             Self::Null | Self::Plain(_) | Self::Text(_) | Self::Unknown => {}
@@ -426,7 +427,7 @@ impl Tree {
         }
     }
 
-    /// Every key of a map.
+    /// Visits every key of the maps in the value.
     pub(crate) fn keys<'a>(&'a self, note: &mut impl FnMut(&'a str)) {
         match self {
             Self::Null | Self::Plain(_) | Self::Text(_) | Self::Unknown | Self::Hidden(_) => {}
@@ -441,7 +442,7 @@ impl Tree {
         }
     }
 
-    /// Hides what repeats a secret: [`Secrets::mask`] alone calls it.
+    /// Masks repetitions of secrets. Only [`Secrets::mask`] calls this.
     pub(crate) fn mask(&mut self, secrets: &Secrets) {
         match self {
             Self::Null | Self::Unknown | Self::Hidden(_) => {}

@@ -5,7 +5,8 @@ mod stage;
 use serde_json::{Value, json};
 use stage::create;
 
-/// The ARNs of a resource that is made so, in the words of the plan's reach; what has none is behind a `!`.
+/// Creates a resource, and returns its ARNs in the words of the plan's reach, with `!` before a
+/// kind that has none.
 fn named(kind: &str, after: Value) -> Vec<String> {
     let reach = create(kind, after).reading().reach.aws;
     let unnamed = reach.unnamed.iter().map(|it| format!("!{it}"));

@@ -1,5 +1,5 @@
-//! The functions that policies may call, compared with opa's over hostile arguments: what this engine answers, opa answers, and
-//! where opa has an error there is one here.
+//! Compares the functions that policies may call with opa's, over hostile arguments: this engine
+//! answers as opa does, and fails where opa fails.
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
@@ -9,8 +9,8 @@ use std::process::Command;
 use lanyard_plan::{PolicySet, rego_engine, rego_functions};
 use serde_json::Value;
 
-/// Values of every type, as JSON: what an agent can put into a plan. Integers beyond 64 bits and fractions beyond a double are
-/// other numbers before policies are asked, and are not compared.
+/// Values of every type, as JSON that an agent can put into a plan. Integers beyond 64 bits and
+/// fractions beyond a double are other numbers before policies are asked, and are not compared.
 const VALUES: &[&str] = &[
     "null",
     "true",
@@ -172,7 +172,8 @@ const FEW: &[&str] = &[
     "{}",
 ];
 
-/// These have errors where opa has answers, and so deny: opa writes, folds, and holds more than can be held here alike.
+/// Functions that may fail where opa answers, and so deny: opa writes, folds, and holds more than
+/// this engine can do alike.
 const MAY_DENY: &[&str] = &[
     "base64.decode",
     "format_int",
@@ -191,7 +192,7 @@ const MAY_DENY: &[&str] = &[
     "upper",
 ];
 
-/// These are no functions of their arguments, or are asked in another form.
+/// Functions whose answer is not one of their arguments alone, or that are called in another form.
 const NOT_COMPARED: &[&str] = &["print", "time.now_ns", "trace", "walk"];
 
 fn arguments(function: &str) -> usize {
@@ -240,7 +241,8 @@ fn cases(function: &str) -> Vec<Vec<usize>> {
         1 => all.iter().map(|a| vec![*a]).collect(),
         2 => {
             let pairs = all.iter().flat_map(|a| all.iter().map(move |b| [*a, *b]));
-            // Of all pairs one of sixteen, spread over all values on both sides, and each value with itself.
+            // Of all pairs, one of sixteen is compared, spread over all values on both sides, and
+            // each value with itself.
             let some = pairs.filter(|[a, b]| a == b || (a * 7 + b * 3) % 16 == 0);
             some.map(|pair| pair.to_vec()).collect()
         }
@@ -254,7 +256,7 @@ fn cases(function: &str) -> Vec<Vec<usize>> {
     }
 }
 
-/// What came of a call.
+/// The outcome of a call.
 #[derive(Debug, Clone, PartialEq)]
 enum Came {
     Value(Value),
@@ -262,7 +264,8 @@ enum Came {
     Error,
 }
 
-/// One rule for each case, from the fourth line on. The arguments are the input's, so that opa knows nothing of their types before.
+/// Writes a module with a rule for each case, from the fourth line on. The arguments come from the
+/// input, so that opa does not know their types before.
 fn module(function: &str, cases: &[Vec<usize>]) -> String {
     let mut text = String::from("package p\nimport rego.v1\n\n");
     for (number, case) in cases.iter().enumerate() {
@@ -273,7 +276,8 @@ fn module(function: &str, cases: &[Vec<usize>]) -> String {
     text
 }
 
-/// Where opa cannot even write down what it has, as of some texts that it takes for numbers, there must be an error here.
+/// Asks opa. Where opa cannot even write down its answer, as for some texts that it takes for
+/// numbers, this engine has to fail.
 fn theirs(opa: &str, function: &str, input: &str, cases: &[Vec<usize>]) -> Vec<Came> {
     if let Some(came) = asked(opa, &module(function, cases), input, cases.len()) {
         return came;
@@ -419,16 +423,16 @@ fn a50_a_function_that_is_left_out_keeps_a_policy_from_coming_into_force() {
     for (call, why) in [
         (
             "units.parse(input.size) > 5",
-            "units.parse is not let in: it answers otherwise than opa",
+            "`units.parse` may not be called: it answers otherwise than opa",
         ),
         (
             "regex.replace(input.a, \"a\", \"b\") == \"\"",
-            "regex.replace is not let in",
+            "`regex.replace` may not be called",
         ),
-        ("rand.intn(\"a\", 5) == 1", "rand.intn is not let in"),
+        ("rand.intn(\"a\", 5) == 1", "`rand.intn` may not be called"),
         (
             "http.send({\"url\": \"x\"}).status == 1",
-            "there is no function http.send here",
+            "there is no function `http.send`",
         ),
     ] {
         let text = format!("package p\nimport rego.v1\ndeny contains \"no\" if {call}\n");

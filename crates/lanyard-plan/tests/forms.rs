@@ -1,4 +1,5 @@
-//! The form of a plan, by its bytes; files that are given for a plan and are none; and how large a plan may be.
+//! The form of a plan, recognized by its bytes; files that are given for a plan and are none; and
+//! the largest plan.
 
 #![expect(clippy::expect_used, reason = "a test, with tables of inputs")]
 

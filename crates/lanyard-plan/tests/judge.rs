@@ -1,4 +1,4 @@
-//! What plans are read as, and what policies say of them.
+//! The reading of plans, and what policies say of them.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
@@ -342,7 +342,8 @@ fn a_plan_is_read_for_what_it_changes_and_by_which_names() {
     );
 }
 
-// What is sensitive is in no line that people are shown (T49), and nothing in it acts on a terminal (T21).
+// Sensitive values are in no line that people are shown (T49), and nothing in a line acts on a
+// terminal (T21).
 #[test]
 fn approvers_read_what_changes_and_no_secrets() {
     let text = terraform("destroy").text();
@@ -476,7 +477,7 @@ fn policies_are_beneath_the_charters_folder() {
     }
 }
 
-/// Every rule of a file that has a name that conftest knows, with its value by this process's engine.
+/// Evaluates, with this process's engine, every rule of a file whose name conftest knows.
 fn own(path: &Path, input: &Value, data: &str) -> BTreeMap<String, Option<Value>> {
     let text = read(path);
     let mut engine = regorus::Engine::new();

@@ -1,4 +1,5 @@
-//! What approvers are not shown: secrets, wherever a plan repeats one, and Kubernetes Secrets, wherever one stands.
+//! Values that approvers are not shown: secrets, wherever a plan repeats one, and Kubernetes
+//! Secrets, wherever one stands.
 
 #![expect(
     clippy::unwrap_used,
@@ -17,7 +18,7 @@ use stage::{change, create, has, judged, judged_by, lacks, manifests, terraform,
 
 const CANARY: &str = "CANARY-4711/x?y";
 
-/// Everything that is said of a plan to anybody.
+/// Returns everything that anybody is told of a plan.
 fn said(document: &Document) -> String {
     let judged = judged(document);
     format!(

@@ -1,4 +1,5 @@
-//! How risky a plan is by what it says, on whatever kind, in whatever words, and where what it says cannot be read.
+//! The risk of a plan by its content, on any kind, in any words, and where the content cannot be
+//! read.
 
 #![expect(
     clippy::unwrap_used,
@@ -121,7 +122,8 @@ fn a09_providers_are_shown_and_what_they_run_is_high() {
         ),
         "the configuration of providers",
     );
-    // Constants that are secrets by their name are not shown; where a provider is, and its tags, are no risk.
+    // Constants that are secrets by their name are not shown; a provider's address and tags are no
+    // risk.
     let document = with(&provider(
         "aws",
         aws,
@@ -569,7 +571,7 @@ fn a10_objects_that_say_who_may_do_what_are_known_whoever_makes_their_kind() {
 /// Half of what the daemon reads a plan on.
 const STACK_BYTES: usize = 1024 * 1024;
 
-// The whole of a plan and of all documents in it has one depth, so that no plan takes the stack of the daemon.
+// The plan and all documents in it share one depth, so that no plan takes the stack of the daemon.
 #[test]
 fn s19_documents_stand_only_so_deep_in_documents() {
     let levels =

@@ -1,4 +1,5 @@
-//! The policies that are shipped, on attributes as plans really have them: not set, not known yet, of another type.
+//! The shipped policies, on attributes as plans really have them: not set, not known yet, of
+//! another type.
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
@@ -33,7 +34,7 @@ fn denied(policy: &str, format: PlanFormat, content: &str) -> Vec<String> {
     denied_by(&shipped(policy), format, content)
 }
 
-/// What these policies deny.
+/// Returns the denials of these policies.
 fn denied_by(set: &PolicySet, format: PlanFormat, content: &str) -> Vec<String> {
     let task = world::task(&Ids::seeded(1), Timestamp::EPOCH);
     let plan = world::plan(&task, format);
@@ -477,7 +478,8 @@ fn a45_a_way_in_is_judged_whatever_its_attributes_are() {
     }
 }
 
-// Terraform does not know the rules of a group that has none of its own: others may add some, as resources of their own.
+// Terraform does not know the rules of a group that has none of its own: others may add some, as
+// resources of their own.
 #[test]
 fn a45_a_group_that_the_configuration_gives_no_rules_is_not_held_against_anybody() {
     let mut plan = creating("aws_security_group", &json!({}), &json!({"ingress": true}));
@@ -589,7 +591,7 @@ fn places(value: &Value, at: &str, found: &mut Vec<String>) {
     }
 }
 
-// Whatever stands at any place of what is planned, each policy says in its own words what it makes of it.
+// Whatever stands at any place of a plan, each policy says in its own words what it makes of it.
 #[test]
 fn a45_no_shipped_policy_fails_on_a_value_of_another_type() {
     let policies = [BUCKETS, PORTS, STATEFUL, IDENTITY].map(|policy| (policy, shipped(policy)));

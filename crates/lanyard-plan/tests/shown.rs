@@ -1,4 +1,5 @@
-//! What approvers are shown of a plan: all of what changes, none of what is secret, and the risk of what the form alone says.
+//! The lines that approvers are shown of a plan: every change, no secret, and the risk of what the
+//! form alone says.
 
 #![expect(
     clippy::unwrap_used,
@@ -256,7 +257,8 @@ fn a21_long_text_is_shown_as_what_differs() {
     has(&text, "+ CANARY\n");
     assert!(text.lines().count() < 12, "{text}");
 
-    // One long line, YAML within a text, JSON whose notation alone differs, white space, and a text that goes.
+    // One long line, YAML within a text, JSON whose notation alone differs, white space, and a text
+    // that goes.
     let long = |end: &str| format!("{}{end}{}", "word ".repeat(300), "tail ".repeat(300));
     let text = update(
         "a_b",
@@ -786,7 +788,8 @@ fn a10_a_policy_within_a_resource_is_rated_as_one_beside_it() {
             "{what}: {said:#?}"
         );
     };
-    // By its shape, whatever the attribute is called, in a text or not, at any depth, in either direction, known or not.
+    // A policy document is recognized by its shape, whatever the attribute is called, in a text or
+    // not, at any depth, in either direction, known or not.
     grave(
         &update(
             "x_y",
@@ -862,7 +865,8 @@ fn a10_a_policy_within_a_resource_is_rated_as_one_beside_it() {
         .risk,
         Risk::Medium
     );
-    // A container that leaves its walls, on whatever kind; an object that Terraform holds; the map of AWS identities.
+    // A container that breaks its isolation, on any kind; an object that Terraform holds; the map
+    // of AWS identities.
     for text in [
         "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {hostPID: yes, containers: []}\n",
         "apiVersion: x/v1\nkind: Job\nmetadata: {name: a}\nspec: {t: {volumes: [{name: v, hostPath: {path: /}}]}}\n",

@@ -1,4 +1,5 @@
-//! Plans that are made to take long: each comes to an end within a bound, and nothing is left out without a word.
+//! Plans that are made to take long: each comes to an end within a bound, and nothing is left out
+//! without a word.
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
@@ -125,7 +126,8 @@ fn a21_a_long_name_is_not_written_for_each_of_very_many() {
 
 #[test]
 fn a03_with_very_many_secrets_nothing_is_shown_that_may_repeat_one() {
-    // Far more than can be written as other writers would: what is as long as a part of one is not shown, and what is shorter is.
+    // There are far more secrets than can be compared in every notation, so a text as long as a
+    // part of one is not shown, and a shorter one is.
     let after = |secrets: usize| {
         let secrets: Vec<String> = (0..secrets)
             .map(|number| format!("pw{number:014x}"))
@@ -237,7 +239,8 @@ fn a21_worst_plans_are_shown_or_refused() {
         lists = json!([lists]);
     }
     has(&create("a_b", json!({"x": lists})).text(), "yyyyyyyy");
-    // A long key above very many expressions without a text, and lines that differ at their ends alone.
+    // A long key above very many expressions without a text, and lines that differ at their ends
+    // alone.
     let plan = |expressions: &Value| {
         let text = json!({"format_version": "1.2", "resource_changes": [{"address": "a_b.c", "type": "a_b", "change": {"actions": ["create"], "after": {"x": 1}}}],
             "configuration": {"provider_config": {"a": {"name": "a", "expressions": expressions}}, "root_module": {"resources": [

@@ -1,31 +1,32 @@
-//! The functions that a policy may call: those that answer as opa's do.
+//! The functions that a policy may call: those that answer as opa does.
 //!
-//! A rule that denies is passed when a function answers otherwise than its author knows it from opa, or stays without an answer
-//! where opa has an error. So a function is let in by name, when a comparison with opa over hostile arguments found nothing;
-//! is mended here; or is left out, and a charter that names a policy with it does not come into force.
+//! If a function answers differently from opa, or is undefined where opa reports an error, a deny
+//! rule does not fire and the plan passes. A function is therefore allowed by name, after a
+//! comparison with opa over hostile arguments found no difference; or is reimplemented here; or is
+//! refused, and a charter whose policy calls it does not come into force.
 
-mod mended;
 mod pattern;
+mod reimplemented;
 
 use anyhow::{Result, bail};
 use regorus::{Engine, Value};
 
-/// What is known of a function's name.
+/// The status of a function name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Known {
-    /// A policy may call it.
-    LetIn,
-    /// A policy may not, for this reason.
-    LeftOut(&'static str),
-    /// There is none.
-    Not,
+pub(super) enum Status {
+    /// Policies may call the function.
+    Allowed,
+    /// Policies may not call the function, for this reason.
+    Refused(&'static str),
+    /// No such function exists.
+    Missing,
 }
 
-/// A function of opa's that is written anew.
-type Mended = fn(&[Value]) -> Result<Value>;
+/// A reimplementation of an opa function.
+type Reimplementation = fn(&[Value]) -> Result<Value>;
 
-/// Those that answer as opa's do.
-const LET_IN: &[&str] = &[
+/// Functions of the engine that answer as opa does.
+const ALLOWED: &[&str] = &[
     "abs",
     "array.concat",
     "array.reverse",
@@ -79,27 +80,27 @@ const LET_IN: &[&str] = &[
     "walk",
 ];
 
-/// Those that are written anew, with as many arguments.
-const MENDED: &[(&str, u8, Mended)] = &[
-    ("array.slice", 3, mended::slice),
-    ("base64.decode", 1, mended::base64_decode),
-    ("count", 1, mended::count),
-    ("format_int", 2, mended::format_int),
-    ("indexof", 2, mended::indexof),
-    ("json.is_valid", 1, mended::json_is_valid),
-    ("json.unmarshal", 1, mended::json_unmarshal),
-    ("lower", 1, mended::lower),
-    ("net.cidr_contains", 2, mended::cidr_contains),
-    ("net.cidr_is_valid", 1, mended::cidr_is_valid),
-    ("product", 1, mended::product),
+/// Reimplemented functions, with their number of arguments.
+const REIMPLEMENTED: &[(&str, u8, Reimplementation)] = &[
+    ("array.slice", 3, reimplemented::slice),
+    ("base64.decode", 1, reimplemented::base64_decode),
+    ("count", 1, reimplemented::count),
+    ("format_int", 2, reimplemented::format_int),
+    ("indexof", 2, reimplemented::indexof),
+    ("json.is_valid", 1, reimplemented::json_is_valid),
+    ("json.unmarshal", 1, reimplemented::json_unmarshal),
+    ("lower", 1, reimplemented::lower),
+    ("net.cidr_contains", 2, reimplemented::cidr_contains),
+    ("net.cidr_is_valid", 1, reimplemented::cidr_is_valid),
+    ("product", 1, reimplemented::product),
     ("regex.match", 2, pattern::is_match),
-    ("replace", 3, mended::replace),
-    ("sprintf", 2, mended::sprintf),
-    ("strings.count", 2, mended::strings_count),
-    ("substring", 3, mended::substring),
-    ("sum", 1, mended::sum),
-    ("to_number", 1, mended::to_number),
-    ("upper", 1, mended::upper),
+    ("replace", 3, reimplemented::replace),
+    ("sprintf", 2, reimplemented::sprintf),
+    ("strings.count", 2, reimplemented::strings_count),
+    ("substring", 3, reimplemented::substring),
+    ("sum", 1, reimplemented::sum),
+    ("to_number", 1, reimplemented::to_number),
+    ("upper", 1, reimplemented::upper),
 ];
 
 const OTHERWISE: &str = "it answers otherwise than opa on some arguments";
@@ -110,8 +111,8 @@ const PATTERNS: &str =
 const UNBOUNDED: &str = "its answer can be larger than any memory";
 const NOT_THE_SAME_TWICE: &str = "it does not answer the same twice";
 
-/// Those that are not let in, with as many arguments, and why.
-const LEFT_OUT: &[(&str, u8, &str)] = &[
+/// Refused functions, with their number of arguments and the reason.
+const REFUSED: &[(&str, u8, &str)] = &[
     ("base64.is_valid", 1, OTHERWISE),
     ("base64url.decode", 1, OTHERWISE),
     ("bits.and", 2, NUMBERS),
@@ -156,36 +157,36 @@ const LEFT_OUT: &[(&str, u8, &str)] = &[
     ("urlquery.encode_object", 1, OTHERWISE),
 ];
 
-/// What is known of this name.
-pub(super) fn known(name: &str) -> Known {
-    let out = LEFT_OUT.iter().find(|(out, ..)| *out == name);
+/// Returns the status of a function name.
+pub(super) fn status(name: &str) -> Status {
+    let out = REFUSED.iter().find(|(out, ..)| *out == name);
     if let Some((.., why)) = out {
-        Known::LeftOut(why)
-    } else if LET_IN.contains(&name) || MENDED.iter().any(|(mended, ..)| *mended == name) {
-        Known::LetIn
+        Status::Refused(why)
+    } else if ALLOWED.contains(&name) || REIMPLEMENTED.iter().any(|(own, ..)| *own == name) {
+        Status::Allowed
     } else {
-        Known::Not
+        Status::Missing
     }
 }
 
-/// Every name that is let in.
-pub(super) fn let_in() -> impl Iterator<Item = &'static str> {
-    let mended = MENDED.iter().map(|(name, ..)| *name);
-    LET_IN.iter().copied().chain(mended)
+/// Lists every allowed function.
+pub(super) fn allowed() -> impl Iterator<Item = &'static str> {
+    let own = REIMPLEMENTED.iter().map(|(name, ..)| *name);
+    ALLOWED.iter().copied().chain(own)
 }
 
-/// Puts the mended ones in the place of the engine's, and an error in the place of those that are left out: a policy that
-/// calls one by another name (`with lower as units.parse`) has no answer, which denies.
+/// Installs the reimplementations, and an error for each refused function. A policy that calls one
+/// under another name (`with lower as units.parse`) then has no result, which denies.
 pub(super) fn install(engine: &mut Engine) {
-    for (name, arguments, function) in MENDED {
+    for (name, arguments, function) in REIMPLEMENTED {
         let function = |values: Vec<Value>| function(&values);
-        // A new engine has no function of this name that was put in before.
+        // A new engine has no earlier extension of this name, so this cannot fail.
         engine
             .add_extension((*name).to_owned(), *arguments, Box::new(function))
             .ok();
     }
-    for (name, arguments, why) in LEFT_OUT {
-        let refused = move |_| bail!("{name} is not let in: {why}");
+    for (name, arguments, why) in REFUSED {
+        let refused = move |_| bail!("`{name}` may not be called: {why}");
         engine
             .add_extension((*name).to_owned(), *arguments, Box::new(refused))
             .ok();

@@ -1,11 +1,12 @@
-//! Policies in Rego, evaluated in this process.
+//! Policies in Rego, evaluated by the regorus engine inside this process.
 //!
-//! The rules have conftest's names: `deny` and `violation` deny, `warn` warns, each also with a suffix (`deny_public`), in any
-//! package. `risk` and `approval` are Lanyard's own. Built-in functions that fail are errors, and an error denies.
+//! The rules have conftest's names: `deny` and `violation` deny, `warn` warns, each also with a
+//! suffix (`deny_public`), in any package. `risk` and `approval` are Lanyard's own. A built-in
+//! function that fails is an error, and an error denies.
 
 mod builtins;
-mod said;
 mod syntax;
+mod verdict;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,19 +21,19 @@ use regorus::Engine;
 use regorus::utils::limits::{ExecutionTimerConfig, monotonic_now};
 use serde_json::{Value, json};
 
-use said::Said;
 use syntax::{modules, rules, unknown_functions};
+use verdict::Verdict;
 
 use crate::Document;
-use crate::held::Held;
+use crate::contained::ContainedObjects;
 use crate::shown::line;
 
-/// The rules that every plan's risk is worked out by, as an operator reads them.
+/// The built-in rules for the risk of a plan, as operators read them.
 pub const RISK_RULES: &str = include_str!("../../policies/risk.rego");
 
-/// What those are called where a fault is shown.
+/// File name of the built-in rules in error messages.
 const OWN: &str = "lanyard/risk.rego";
-/// Time that the policies of a charter take for one plan: all rules, over all of its objects.
+/// Time for all rules of a charter over all objects of one plan.
 ///
 /// # Limit
 /// - for: the judging of one plan
@@ -40,10 +41,10 @@ const OWN: &str = "lanyard/risk.rego";
 /// - beyond: the plan is denied: its policies did not end in time
 /// - test: `s19_all_rules_over_all_objects_have_one_deadline`
 pub const MAX_JUDGE_TIME: Duration = Duration::from_secs(10);
-/// How many steps of an evaluation pass between two looks at the clock.
+/// Steps of an evaluation between two checks of the deadline.
 const STEPS_BETWEEN_LOOKS: NonZeroU32 = NonZeroU32::MIN.saturating_add(255);
 
-/// What a rule is for.
+/// Effect of a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     Deny,
@@ -53,7 +54,7 @@ enum Kind {
 }
 
 impl Kind {
-    /// By the name of the rule.
+    /// Returns the effect of a rule by its name.
     fn of(name: &str) -> Option<Self> {
         let (first, suffix) = match name.split_once('_') {
             Some((first, suffix)) => (first, Some(suffix)),
@@ -70,25 +71,25 @@ impl Kind {
     }
 }
 
-/// Policies that were compiled together, with the rules of risk.
+/// Policies compiled together with the built-in risk rules.
 #[derive(Debug, Clone)]
 pub struct PolicySet {
     engine: Engine,
-    /// By their paths.
+    /// Effects by rule path.
     rules: BTreeMap<String, Kind>,
     digest: Digest,
 }
 
-/// What is wrong with a policy.
+/// A fault in a policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// Which of them.
+    /// Index of the policy among the compiled files.
     pub place: usize,
-    /// Its path.
+    /// Path of the policy file.
     pub path: String,
-    /// Line and column, where they are known.
+    /// Line and column, if the engine reports them.
     pub at: Option<(u32, u32)>,
-    /// What.
+    /// The fault, as one sentence.
     pub message: String,
 }
 
@@ -102,17 +103,17 @@ impl fmt::Display for Fault {
     }
 }
 
-/// What policies are told besides the plan: `data.lanyard`.
+/// Additional input of the policies: `data.lanyard`.
 #[derive(Debug, Clone, Copy)]
 pub struct Context<'a> {
-    /// Who proposes it, and why.
+    /// The task that submits the plan.
     pub task: &'a Task,
-    /// What was said of it.
+    /// The plan, with the submitter's summary.
     pub plan: &'a Plan,
 }
 
 impl Context<'_> {
-    fn json(&self, held: &Held) -> Value {
+    fn json(&self, held: &ContainedObjects) -> Value {
         let (task, plan) = (self.task, self.plan);
         json!({ "lanyard": {
             "task": {
@@ -135,7 +136,8 @@ impl Context<'_> {
     }
 }
 
-/// An engine with the functions that policies may call, in which a function that fails is an error.
+/// Makes an engine with the functions that policies may call. A built-in function that fails is an
+/// error, not undefined: an undefined value would let a deny rule pass.
 #[must_use]
 pub fn rego_engine() -> Engine {
     let mut engine = Engine::new();
@@ -144,16 +146,16 @@ pub fn rego_engine() -> Engine {
     engine
 }
 
-/// The functions that policies may call.
+/// Lists the functions that policies may call.
 pub fn rego_functions() -> impl Iterator<Item = &'static str> {
-    builtins::let_in()
+    builtins::allowed()
 }
 
 impl PolicySet {
-    /// The policies of a charter.
+    /// Compiles the policies of a charter.
     ///
     /// # Errors
-    /// What is wrong with them.
+    /// The faults of the policies.
     pub fn of(policies: &[Policy]) -> Result<Self, Vec<Fault>> {
         let files = policies.iter().map(|policy| (&*policy.path, &*policy.text));
         let set = Self::compile(files)?;
@@ -163,10 +165,10 @@ impl PolicySet {
         })
     }
 
-    /// Compiles files together.
+    /// Compiles policy files together.
     ///
     /// # Errors
-    /// Each file that cannot be used.
+    /// A fault for each file that cannot be used.
     pub fn compile<'a>(
         files: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<Self, Vec<Fault>> {
@@ -224,8 +226,8 @@ impl PolicySet {
         })
     }
 
-    /// What the rules say of a plan. A rule that cannot be evaluated denies, and so do rules that do not end within
-    /// [`MAX_JUDGE_TIME`].
+    /// Evaluates all rules on a plan. A rule that cannot be evaluated denies, and so does a plan
+    /// whose rules exceed [`MAX_JUDGE_TIME`].
     #[must_use]
     pub fn judge(&self, document: &Document, context: Context<'_>) -> Judgement {
         self.judge_within(MAX_JUDGE_TIME, document, context)
@@ -238,7 +240,7 @@ impl PolicySet {
         context: Context<'_>,
     ) -> Judgement {
         let began = monotonic_now().unwrap_or_default();
-        let mut said = Said::of(document.secrets());
+        let mut said = Verdict::of(document.secrets());
         let inputs = document.inputs(context.plan.namespace.as_deref());
         if inputs.is_empty() {
             let message = "the plan has no form that rules can read".to_owned();
@@ -248,7 +250,8 @@ impl PolicySet {
             said.find(finding);
         }
         let mut engine = self.engine.clone();
-        let told = serde_json::to_string(&context.json(&document.held())).unwrap_or_default();
+        let told =
+            serde_json::to_string(&context.json(&document.contained_objects())).unwrap_or_default();
         if let Err(error) = engine.add_data_json(&told) {
             said.fails("data.lanyard", &error.to_string());
         }
@@ -294,7 +297,8 @@ fn add(engine: &mut Engine, path: &str, text: &str) -> anyhow::Result<()> {
         engine.set_rego_v0(false);
         added.map(drop)
     };
-    // What conftest's users wrote for years has no `if`; what is new is meant to be v1, and its error is the one to show.
+    // Older conftest policies have no `if`, so they are parsed as Rego v0 if v1 asks for that
+    // keyword. For other errors the v1 message is shown, since new policies are v1.
     match try_as(false) {
         Err(error) if error.to_string().contains("keyword is required") => {
             try_as(true).map_err(|_| error)
@@ -303,7 +307,8 @@ fn add(engine: &mut Engine, path: &str, text: &str) -> anyhow::Result<()> {
     }
 }
 
-/// The place and the sentence in the engine's own words, which come with a picture.
+/// Extracts position and sentence from the engine's message, which includes an excerpt of the
+/// source.
 fn fault(place: usize, path: &str, error: &anyhow::Error) -> Fault {
     let text = error.to_string();
     let at = text

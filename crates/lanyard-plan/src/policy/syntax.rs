@@ -1,4 +1,4 @@
-//! What a policy defines and calls, by its syntax tree as the engine gives it.
+//! The rules and calls of a policy, from the engine's syntax tree.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,10 +6,10 @@ use regorus::Engine;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::builtins::{self, Known};
+use super::builtins::{self, Status};
 use super::{Fault, Kind};
 
-/// The rules with a name that means something: the file, the path, and what it is for.
+/// Lists the rules whose names have an effect: file, path and effect.
 pub(super) fn rules(
     engine: &Engine,
     modules: &[Module],
@@ -37,7 +37,7 @@ pub(super) fn rules(
     Ok(found)
 }
 
-/// A file's syntax tree.
+/// The syntax tree of one file.
 #[derive(Deserialize)]
 pub(super) struct Module {
     ast: Ast,
@@ -56,7 +56,7 @@ struct Ast {
     imports: Vec<Value>,
 }
 
-/// A rule of the syntax tree: of all of it, its name.
+/// A rule of the syntax tree, of which only the name and the calls are read.
 #[derive(Deserialize)]
 struct Rule {
     #[serde(rename = "Spec")]
@@ -70,7 +70,7 @@ struct Spec {
 }
 
 impl Rule {
-    /// The first word of what it defines, and whether that is a function.
+    /// Returns the first name that the rule defines, and whether the rule is a function.
     fn name(&self) -> Option<(&str, bool)> {
         let (kind, head) = self.spec.as_ref()?.head.as_object()?.iter().next()?;
         let mut reference = head.get("refr")?;
@@ -85,7 +85,7 @@ impl Rule {
     }
 }
 
-/// The syntax trees.
+/// Parses the engine's syntax trees.
 pub(super) fn modules(engine: &Engine) -> Result<Vec<Module>, String> {
     let text = engine
         .get_ast_as_json()
@@ -93,8 +93,8 @@ pub(super) fn modules(engine: &Engine) -> Result<Vec<Module>, String> {
     serde_json::from_str(&text).map_err(|error| error.to_string())
 }
 
-/// Calls of what is neither built in nor a function of the file. The engine finds out when it comes to the call, and by
-/// then every plan would be denied.
+/// Reports calls of functions that are neither built in nor defined in the file. The engine would
+/// only notice them during an evaluation, and then deny every plan.
 pub(super) fn unknown_functions(modules: &[Module], named: &[&str]) -> Result<(), Vec<Fault>> {
     let mut faults = Vec::new();
     for module in modules {
@@ -124,10 +124,10 @@ pub(super) fn unknown_functions(modules: &[Module], named: &[&str]) -> Result<()
             if own.contains(first) || matches!(first, "data" | "input") || imported(first) {
                 continue;
             }
-            let fault = match builtins::known(&function) {
-                Known::LetIn => None,
-                Known::LeftOut(why) => Some(format!("{function} is not let in: {why}")),
-                Known::Not => Some(format!("there is no function {function} here")),
+            let fault = match builtins::status(&function) {
+                Status::Allowed => None,
+                Status::Refused(why) => Some(format!("`{function}` may not be called: {why}")),
+                Status::Missing => Some(format!("there is no function `{function}`")),
             };
             if let Some(message) = fault {
                 let path = &module.source.file;
@@ -150,7 +150,7 @@ pub(super) fn unknown_functions(modules: &[Module], named: &[&str]) -> Result<()
     }
 }
 
-/// The names of what is called, and where first.
+/// Collects the names of called functions, with the position of the first call.
 fn collect_calls(node: &Value, calls: &mut BTreeMap<String, Option<(u32, u32)>>) {
     match node {
         Value::Object(map) => {
@@ -171,7 +171,7 @@ fn collect_calls(node: &Value, calls: &mut BTreeMap<String, Option<(u32, u32)>>)
     }
 }
 
-/// `regex.match` of its syntax tree.
+/// Renders a reference in dotted form, such as `regex.match`.
 fn dotted(reference: &Value) -> Option<String> {
     if let Some(var) = reference.get("Var") {
         return Some(var.get("value")?.as_str()?.to_owned());

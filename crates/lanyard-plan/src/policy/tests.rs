@@ -1,4 +1,4 @@
-//! The deadline of a judgement.
+//! Test of the deadline of a judgement.
 
 use lanyard_core::plan::PlanFormat;
 use lanyard_core::time::Timestamp;
@@ -24,7 +24,8 @@ fn s19_all_rules_over_all_objects_have_one_deadline() {
     let late =
         |line: &&String| line.starts_with("the policies cannot be evaluated: they did not end");
     let line = said.denied.iter().find(late).unwrap();
-    // Two rules of the product answer; the next one takes all of the time that there is for two thousand and more.
+    // Two built-in rules answer; the next rule uses up the time of more than two thousand
+    // questions.
     assert!(line.contains(": 3 of "), "{line}");
     assert_eq!(said.denied.len(), 2, "{said:#?}");
 }

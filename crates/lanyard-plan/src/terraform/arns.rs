@@ -1,14 +1,15 @@
-//! The ARNs of what a plan changes: those that it names, and those that follow from a name.
+//! ARNs of what a plan changes: those in the plan, and those that follow from a name.
 //!
-//! Where the provider takes a name, it mostly takes an ARN as well, or a part of one; both are read as what they are.
+//! Where the provider accepts a name, it usually accepts an ARN or a part of one as well; both are
+//! read for what they are.
 
 use lanyard_core::plan::Arn;
 use serde_json::Value;
 
 use super::{Effect, ResourceChange};
 
-/// Kinds whose ARN follows from an attribute: the kind, the service, what stands before the name, the attribute, and whether
-/// region and account are part of it.
+/// Kinds whose ARN follows from an attribute: kind, service, prefix of the name, attribute, and
+/// whether region and account are part of the ARN.
 #[rustfmt::skip]
 const BY_NAME: &[(&str, &str, &str, &str, bool)] = &[
     ("aws_cloudwatch_log_data_protection_policy", "logs", "log-group:", "log_group_name", true),
@@ -46,7 +47,8 @@ const BY_NAME: &[(&str, &str, &str, &str, bool)] = &[
     ("aws_ssm_parameter", "ssm", "parameter/", "name", true),
 ];
 
-/// Attributes that hold the ARN of what a kind without one of its own belongs to, and the service of that.
+/// Kinds without an ARN of their own: kind, service of the owner, and the attribute with the
+/// owner's ARN.
 const OWNERS: &[(&str, &str, &str)] = &[
     ("aws_dynamodb_resource_policy", "dynamodb", "resource_arn"),
     ("aws_dynamodb_tag", "dynamodb", "resource_arn"),
@@ -56,25 +58,25 @@ const OWNERS: &[(&str, &str, &str)] = &[
     ("aws_sns_topic_subscription", "sns", "topic_arn"),
 ];
 
-/// Kinds that belong to a secret, and the attribute that names it.
+/// Kinds that belong to a secret, and the attribute that names the secret.
 const OF_SECRETS: &[(&str, &str)] = &[
     ("aws_secretsmanager_secret", "name"),
     ("aws_secretsmanager_secret_policy", "secret_arn"),
     ("aws_secretsmanager_secret_rotation", "secret_id"),
     ("aws_secretsmanager_secret_version", "secret_id"),
 ];
-/// The characters that Secrets Manager puts behind a secret's name in its ARN.
+/// Pattern for the random characters that Secrets Manager appends to a secret's name in its ARN.
 const SECRET_SUFFIX: &str = "-??????";
-/// The digits of an account's number.
+/// Digits of an account number.
 const ACCOUNT_DIGITS: usize = 12;
-/// How the name of a directory bucket ends, which is of a service of its own.
+/// Suffix of the names of directory buckets, which belong to the service s3express.
 const DIRECTORY_BUCKET: &str = "--x-s3";
 
-/// The ARNs of a change; none when it has to be asked of AWS.
+/// Returns the ARNs of a change. Empty if only AWS can tell them.
 pub(super) fn named(change: &ResourceChange) -> Vec<Arn> {
     let found: Vec<Vec<Arn>> = change.sides().map(|side| of(&change.kind, side)).collect();
     let named = found.iter().filter(|arns| !arns.is_empty()).count();
-    // What is made under a name that nobody knows yet could be anything.
+    // Both sides need a name: a resource whose new name is unknown could become anything.
     let sides = match change.effect() {
         Effect::Update | Effect::Replace => 2,
         Effect::Nothing
@@ -99,13 +101,13 @@ pub(super) fn named(change: &ResourceChange) -> Vec<Arn> {
     found
 }
 
-/// Whether the objects in a bucket go with the bucket.
+/// True if the objects in a bucket are deleted with the bucket.
 fn empties(change: &ResourceChange) -> bool {
     let forced = |side: &Value| side.get("force_destroy") == Some(&Value::Bool(true));
     matches!(change.effect(), Effect::Destroy | Effect::Replace) && forced(&change.change.before)
 }
 
-/// What one side of a change says of where it is.
+/// A side of a change: the values before or after.
 struct Side<'a> {
     value: &'a Value,
 }
@@ -115,14 +117,14 @@ impl<'a> Side<'a> {
         self.value.get(name).and_then(Value::as_str)
     }
 
-    /// An ARN of this side's region, where it names one.
+    /// Makes an ARN, in the region of this side if the side names one.
     fn arn(&self, service: &str, resource: String, regional: bool) -> Option<Arn> {
         let place = |known: Option<&str>| match (regional, known) {
             (false, _) => Some(String::new()),
             (true, known) => known.map(str::to_owned),
         };
         let region = self.text("region").filter(|region| !region.is_empty());
-        // What would be more than a name in a policy is none (T30).
+        // A name with characters that mean more in a policy is refused (T30).
         Arn::parse(&format!("arn:aws:{service}:::{resource}"))?;
         Some(Arn {
             partition: None,
@@ -137,7 +139,7 @@ impl<'a> Side<'a> {
 fn of(kind: &str, side: &Value) -> Vec<Arn> {
     let side = Side { value: side };
     if let Some((_, attribute)) = OF_SECRETS.iter().find(|(of, _)| *of == kind) {
-        // The ARN of one that exists has the characters that follow the name.
+        // The ARN of an existing secret includes the random characters.
         let named = side.text("arn").or_else(|| side.text(attribute));
         return named.map(|name| secret(&side, name)).unwrap_or_default();
     }
@@ -164,7 +166,8 @@ fn one(kind: &str, side: &Side<'_>) -> Option<Arn> {
     if let Some(arn) = text("arn").and_then(Arn::parse) {
         return Some(unqualified(arn));
     }
-    // aws_s3_bucket_policy, aws_s3_bucket_versioning and the like all name their bucket so.
+    // Kinds such as aws_s3_bucket_policy and aws_s3_bucket_versioning all name their bucket the
+    // same way.
     let kind = if kind.starts_with("aws_s3_bucket_") {
         "aws_s3_bucket"
     } else {
@@ -181,7 +184,7 @@ fn one(kind: &str, side: &Side<'_>) -> Option<Arn> {
         "s3" if named.ends_with(DIRECTORY_BUCKET) => {
             side.arn("s3express", format!("bucket/{named}"), true)
         }
-        // Some attributes hold the name as the API answers it: `/hostedzone/Z1`, `/a/parameter`.
+        // Some attributes hold the name as the API returns it: `/hostedzone/Z1`, `/a/parameter`.
         "route53" | "ssm" => {
             let named = named.trim_start_matches('/');
             let named = named.strip_prefix(before).unwrap_or(named);
@@ -191,7 +194,7 @@ fn one(kind: &str, side: &Side<'_>) -> Option<Arn> {
     }
 }
 
-/// An ARN in the place of a name, where it is of the service and the kind that the name would be of.
+/// Accepts an ARN in place of a name, if service and kind are those of the name.
 fn whole(arn: &str, service: &str, before: &str) -> Option<Arn> {
     let arn = Arn::parse(arn)?;
     let rest = arn.resource.strip_prefix(before);
@@ -199,7 +202,8 @@ fn whole(arn: &str, service: &str, before: &str) -> Option<Arn> {
     fits.then(|| unqualified(arn))
 }
 
-/// The function that an ARN of Lambda is about, without a version or an alias: what changes those is asked of the function.
+/// Drops version and alias from the ARN of a Lambda function: changing those is authorized on the
+/// function.
 fn unqualified(arn: Arn) -> Arn {
     let name = arn.resource.strip_prefix("function:");
     match name.and_then(|name| name.split_once(':')) {
@@ -211,8 +215,8 @@ fn unqualified(arn: Arn) -> Arn {
     }
 }
 
-/// What Lambda takes for a function besides its ARN: `name`, `name:alias`, `function:name`, `123456789012:function:name:alias`,
-/// and those behind a region.
+/// Parses the other names that Lambda accepts: `name`, `name:alias`, `function:name`,
+/// `123456789012:function:name:alias`, each possibly after a region.
 fn function(side: &Side<'_>, named: &str) -> Option<Arn> {
     let is_account =
         |part: &str| part.len() == ACCOUNT_DIGITS && part.bytes().all(|byte| byte.is_ascii_digit());
@@ -241,7 +245,7 @@ fn function(side: &Side<'_>, named: &str) -> Option<Arn> {
     })
 }
 
-/// `eu-west-1`, `us-gov-west-1`.
+/// True for names such as `eu-west-1` and `us-gov-west-1`.
 fn is_region(part: &str) -> bool {
     let mut ends = part.rsplit('-');
     let number = ends.next().unwrap_or_default();
@@ -255,7 +259,7 @@ fn is_region(part: &str) -> bool {
         && words.last().is_some_and(|first| first.len() == 2)
 }
 
-/// An object of its own, and none beside it. The provider leaves out a slash before the key.
+/// Returns the ARN of one S3 object. The provider drops a slash before the key.
 fn object(side: &Side<'_>, bucket: &str, key: &str) -> Option<Arn> {
     let key = key.trim_start_matches('/');
     if key.is_empty() {
@@ -265,7 +269,7 @@ fn object(side: &Side<'_>, bucket: &str, key: &str) -> Option<Arn> {
         let arn = Arn::parse(bucket)?;
         let between = match arn.resource.split_once('/') {
             None if arn.service == "s3" => "/",
-            // What is reached through an access point is named by it.
+            // Objects behind an access point are named by the access point.
             Some(("accesspoint", name)) if !name.contains('/') => "/object/",
             Some(_) | None => return None,
         };
@@ -281,8 +285,8 @@ fn object(side: &Side<'_>, bucket: &str, key: &str) -> Option<Arn> {
     side.arn("s3", format!("{bucket}/{key}"), false)
 }
 
-/// `https://sqs.eu-west-1.amazonaws.com/111122223333/name`, as every partition and every endpoint has it. The region is that of
-/// the host where the host names one.
+/// Parses a queue URL such as `https://sqs.eu-west-1.amazonaws.com/111122223333/name`, of any
+/// partition or endpoint. The host determines the region if it names one.
 fn queue(side: &Side<'_>, named: &str) -> Option<Arn> {
     if named.starts_with("arn:") {
         return Arn::parse(named).filter(|arn| arn.service == "sqs");
@@ -306,7 +310,7 @@ fn queue(side: &Side<'_>, named: &str) -> Option<Arn> {
     })
 }
 
-/// A rule of the default bus, or of one that is named by its name or its ARN.
+/// Returns the ARN of a rule on the default bus, or on a bus that is named by name or ARN.
 fn event_rule(side: &Side<'_>, name: &str) -> Option<Arn> {
     if name.starts_with("arn:") {
         return whole(name, "events", "rule/");
@@ -329,7 +333,8 @@ fn of_bus(bus: &str, name: &str) -> String {
     }
 }
 
-/// A service within its cluster, which is named by its name or its ARN; without a name, it is the default one.
+/// Returns the ARN of an ECS service in its cluster, which is named by name or ARN and is `default`
+/// otherwise.
 fn ecs_service(side: &Side<'_>) -> Option<Arn> {
     let name = side.text("name")?;
     let cluster = side
@@ -345,7 +350,8 @@ fn ecs_service(side: &Side<'_>) -> Option<Arn> {
     side.arn("ecs", format!("service/{cluster}/{name}"), true)
 }
 
-/// A secret by its name, by its ARN, or by its ARN without the characters that follow the name.
+/// Returns the ARNs of a secret that is named by name, by ARN, or by ARN without the random
+/// characters.
 fn secret(side: &Side<'_>, named: &str) -> Vec<Arn> {
     if !named.starts_with("arn:") {
         let arn = side.arn("secretsmanager", format!("secret:{named}"), true);
@@ -364,7 +370,7 @@ fn secret(side: &Side<'_>, named: &str) -> Vec<Arn> {
         resource: format!("{}{SECRET_SUFFIX}", arn.resource),
         ..arn.clone()
     };
-    // `my-secret` ends as if those characters followed the name already, so that may be either.
+    // A name such as `my-secret` ends like the random characters, so both readings are possible.
     if is_whole {
         vec![arn, bare]
     } else {

@@ -1,4 +1,4 @@
-//! The objects of a cluster that a plan changes.
+//! Kubernetes objects that a Terraform plan changes.
 
 use lanyard_core::plan::KubernetesObject;
 use serde_json::Value;
@@ -6,11 +6,11 @@ use serde_json::Value;
 use super::{Effect, ResourceChange};
 use crate::manifests;
 
-/// The objects of a change; none when it does not name them.
+/// Returns the objects of a change. Empty if the change does not name them.
 pub(super) fn named(change: &ResourceChange) -> Vec<KubernetesObject> {
     let effect = change.effect();
     let created = matches!(effect, Effect::Create | Effect::Replace | Effect::Supersede);
-    // A namespace that is known after the apply may be any.
+    // A namespace that is only known after the apply could be any.
     let unknown = ["/metadata/0/namespace", "/manifest/metadata/namespace"];
     let after = &change.change.after_unknown;
     if unknown
@@ -36,7 +36,8 @@ pub(super) fn named(change: &ResourceChange) -> Vec<KubernetesObject> {
     }
 }
 
-/// Without a namespace, the provider puts it into `default`, whatever the credential's is.
+/// Sets the namespace `default` where there is none, as the provider does whatever the credential's
+/// namespace is.
 fn placed(object: KubernetesObject) -> KubernetesObject {
     if object.namespace.is_empty() && !object.is_of_the_cluster() {
         let namespace = "default".to_owned();

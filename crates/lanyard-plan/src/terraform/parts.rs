@@ -1,4 +1,5 @@
-//! What a plan does besides changing resources: provisioners, actions, checks, and what Lanyard does not know.
+//! Parts of a plan besides resource changes: provisioners, actions, checks, and parts that Lanyard
+//! does not know.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +13,7 @@ use crate::review::Review;
 use crate::shown::MAX_SHOWN_BYTES;
 use crate::tree::{Marks, Tree};
 
-/// The longest path of a module, in bytes: it is put together for each resource of the module.
+/// Longest path of a module. The path is repeated for each resource of the module.
 ///
 /// # Limit
 /// - for: the path of a module in a configuration
@@ -24,14 +25,14 @@ const MAX_MODULE_PATH_BYTES: usize = 2048;
 /// A provisioner that an apply runs.
 struct Provisioner<'a> {
     kind: &'a str,
-    /// Of which resource.
+    /// Address of the provisioner's resource.
     address: String,
     expressions: Tree,
-    /// Where the plan has no text, but only what the text refers to.
+    /// Paths of expressions whose text the plan omits: it only has their references.
     unwritten: Vec<String>,
 }
 
-/// What is opened during the apply, and closed after it, without being in the state.
+/// An ephemeral resource, which is opened during the apply and is not in the state.
 struct Ephemeral<'a> {
     kind: &'a str,
     address: String,
@@ -42,7 +43,7 @@ struct Ephemeral<'a> {
 /// An action that an apply invokes.
 struct Action<'a> {
     about: &'a Invocation,
-    /// Why it is deferred, where it is.
+    /// Reason for deferring the action, if it is deferred.
     reason: Option<&'a str>,
     config: Tree,
     trigger: Tree,
@@ -64,20 +65,20 @@ impl<'a> Action<'a> {
     }
 }
 
-/// The parts of a plan beside its resources and outputs.
+/// The parts of a plan besides its resources and outputs.
 pub(super) struct Others<'a> {
     outline: &'a Outline,
     providers: Vec<Provider<'a>>,
     provisioners: Vec<Provisioner<'a>>,
     ephemeral: Vec<Ephemeral<'a>>,
     actions: Vec<Action<'a>>,
-    /// Those that do not pass, with what they say.
+    /// Checks that do not pass, with their messages.
     checks: Vec<(&'a Check, Tree)>,
-    /// Resources that are made or changed, and that the configuration does not have.
+    /// Addresses that are created or changed and are missing in the configuration.
     unconfigured: BTreeSet<String>,
-    /// Addresses in the configuration, without the keys of instances.
+    /// Addresses in the configuration, without instance keys.
     configured: BTreeSet<String>,
-    /// Whether some of the configuration was not looked at.
+    /// True if a module was skipped.
     is_cut: bool,
 }
 
@@ -96,7 +97,7 @@ impl<'a> Others<'a> {
             room: MAX_SHOWN_BYTES,
         };
         if let Some(root) = outline.configuration.get("root_module") {
-            // What cannot be matched to a change is taken to run.
+            // A provisioner that matches no known resource is assumed to run.
             let runs = |address: &str| applied.contains(address) || !known.contains(address);
             in_module(root, "", &runs, &mut found);
         }
@@ -120,7 +121,7 @@ impl<'a> Others<'a> {
         }
     }
 
-    /// Whether the plan has a configuration, and this resource is gone from it.
+    /// True if the plan has a configuration that no longer contains the resource.
     pub(super) fn is_gone(&self, address: &str) -> bool {
         self.outline.configuration.get("root_module").is_some()
             && !self.configured.contains(&without_keys(address))
@@ -136,7 +137,7 @@ impl<'a> Others<'a> {
             .chain(self.checks.iter().map(|(_, problems)| problems))
     }
 
-    /// What is said before everything else.
+    /// Adds the warnings that precede everything else.
     pub(super) fn first(&self, review: &mut Review) {
         let outline = self.outline;
         if outline.complete == Some(false) {
@@ -278,7 +279,7 @@ impl<'a> Others<'a> {
     }
 }
 
-/// Says of which expressions the plan has no text.
+/// Adds a line for each expression whose text the plan omits.
 pub(super) fn unwritten_parts(review: &mut Review, paths: &[String]) {
     for path in paths {
         review.line(&[
@@ -327,15 +328,16 @@ fn action_invoked(review: &mut Review, action: Action<'_>) {
     );
 }
 
-/// What the instances of a check say.
+/// Returns the messages of a check's instances.
 fn problems(instances: &Value) -> Value {
     let each = instances.as_array().into_iter().flatten();
     let each = each.filter_map(|instance| instance.get("problems").cloned());
     Value::Array(each.collect())
 }
 
-/// What is made or changed and stands nowhere in the configuration, as it does in every plan that Terraform prints. What an import
-/// writes the configuration of has none yet.
+/// Lists resources that are created or changed and are missing in the configuration, which has them
+/// all in every plan that Terraform prints. A resource whose configuration is generated by an
+/// import is excepted.
 fn unconfigured(outline: &Outline, configured: &BTreeSet<String>) -> BTreeSet<String> {
     if outline.configuration.get("root_module").is_none() {
         return BTreeSet::new();
@@ -350,7 +352,7 @@ fn unconfigured(outline: &Outline, configured: &BTreeSet<String>) -> BTreeSet<St
     addresses.filter(|it| !configured.contains(it)).collect()
 }
 
-/// The addresses of what changes so, without the keys of its instances.
+/// Lists the addresses with a matching effect, without instance keys.
 fn addresses(outline: &Outline, is: impl Fn(Effect) -> bool) -> BTreeSet<String> {
     let changes = outline.resource_changes.iter();
     let changes = changes.filter(|change| is(change.effect()));
@@ -358,7 +360,7 @@ fn addresses(outline: &Outline, is: impl Fn(Effect) -> bool) -> BTreeSet<String>
     both.flatten().map(without_keys).collect()
 }
 
-/// `module.a["x"].b.c[0]` is `module.a.b.c` in the configuration.
+/// Removes instance keys: `module.a["x"].b.c[0]` is `module.a.b.c` in the configuration.
 pub(super) fn without_keys(address: &str) -> String {
     let (mut kept, mut depth, mut quoted, mut escaped) = (String::new(), 0_usize, false, false);
     for c in address.chars() {
@@ -375,14 +377,14 @@ pub(super) fn without_keys(address: &str) -> String {
     kept
 }
 
-/// What a configuration has.
+/// The relevant parts of a configuration.
 struct Configured<'a> {
     provisioners: Vec<Provisioner<'a>>,
     ephemeral: Vec<Ephemeral<'a>>,
     addresses: BTreeSet<String>,
-    /// Whether modules were not looked at.
+    /// True if a module was skipped.
     is_cut: bool,
-    /// The bytes that paths without text may still take.
+    /// Bytes that are left for the paths of omitted expressions.
     room: usize,
 }
 
@@ -425,7 +427,7 @@ fn in_module<'a>(
     }
     let calls = module.get("module_calls").and_then(Value::as_object);
     for (name, call) in calls.into_iter().flatten() {
-        // Modules stand in modules as deep as JSON is read.
+        // The recursion is bounded by the nesting limit of the JSON parser.
         let Some(inner) = call.get("module") else {
             continue;
         };
@@ -437,7 +439,7 @@ fn in_module<'a>(
     }
 }
 
-/// Expressions, with a constant in the place of the expression that gives it.
+/// Replaces constant expressions by their values.
 fn constants(value: &Value) -> Value {
     match value {
         Value::Object(map) => match (map.get("constant_value"), map.len()) {
@@ -452,7 +454,7 @@ fn constants(value: &Value) -> Value {
     }
 }
 
-/// What a provisioner or a provider is told, without these parts.
+/// Returns the arguments of a provisioner or provider, except the fields in `without`.
 pub(super) fn expressions(of: &Value, without: &[&str]) -> Value {
     let mut told = match of.get("expressions") {
         Some(told) if told.is_object() => constants(told),
@@ -469,8 +471,8 @@ pub(super) fn expressions(of: &Value, without: &[&str]) -> Value {
     told
 }
 
-/// Which of the expressions are no constants: the plan does not have their text. Their paths take what room there is: with more of
-/// them the plan is too long to be read.
+/// Returns the paths of expressions that are no constants, whose text the plan omits. Stops when
+/// `room` is used up; the view is then too long anyway.
 pub(super) fn unwritten(of: &Value, room: &mut usize) -> Vec<String> {
     let mut found = Vec::new();
     let expressions = of.get("expressions").unwrap_or(&Value::Null);
@@ -478,7 +480,8 @@ pub(super) fn unwritten(of: &Value, room: &mut usize) -> Vec<String> {
     found
 }
 
-/// A place in expressions. Its path is put together where there is something to say: a long key may stand above very many.
+/// A position in expressions. The path is built only for findings: a long key may stand above very
+/// many others.
 #[derive(Clone, Copy)]
 struct Place<'a> {
     above: Option<&'a Self>,
@@ -542,8 +545,8 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// The values of the state, of what is planned, and of variables, as far as something in them is sensitive: none is shown from there,
-/// and what is sensitive there is masked everywhere.
+/// Returns the values of the state, the planned values and the variables, with their marks. They
+/// are not shown themselves; what is sensitive in them is masked everywhere.
 pub(super) fn marked_values(outline: &Outline) -> Vec<Tree> {
     let mut found = Vec::new();
     for part in [

@@ -1,4 +1,5 @@
-//! What runs where Terraform runs: the providers of a plan, how they are configured, and the kinds that run programs there.
+//! Programs that run where Terraform runs: the providers of a plan, their configuration, and the
+//! resource types that run programs.
 
 use serde_json::Value;
 
@@ -11,7 +12,8 @@ use crate::review::Review;
 use crate::shown::MAX_SHOWN_BYTES;
 use crate::tree::{Marks, Tree};
 
-/// Attributes of a provider that say neither as whom it acts, nor where, nor with what program. All others make the risk high.
+/// Provider attributes that choose neither an identity, nor a target, nor a program. Any other
+/// attribute makes the risk high.
 const HARMLESS: &[&str] = &[
     "allowed_account_ids",
     "client_timeout",
@@ -42,7 +44,7 @@ const HARMLESS: &[&str] = &[
     "zone",
 ];
 
-/// Providers of other owners than HashiCorp that are widely used under these names.
+/// Widely used providers of other owners than HashiCorp.
 const USUAL: &[&str] = &[
     "alekc/kubectl",
     "auth0/auth0",
@@ -71,7 +73,7 @@ const USUAL: &[&str] = &[
     "snowflakedb/snowflake",
 ];
 
-/// Words in the names of attributes whose constants are secrets.
+/// Words in attribute names whose constant values are treated as secrets.
 const SECRET_WORDS: &[&str] = &[
     "access_key",
     "api_key",
@@ -85,7 +87,7 @@ const SECRET_WORDS: &[&str] = &[
     "token",
 ];
 
-/// Kinds that do more than to change what they are about, by the begin of a type, and what they do.
+/// Prefixes of resource types that do more than change a resource, and what each does.
 const ACTING: &[(&str, &str)] = &[
     ("ansible_", RUNS),
     ("archive_file", WRITES),
@@ -119,7 +121,7 @@ const ACTING: &[(&str, &str)] = &[
 const RUNS: &str = "runs a program where Terraform runs";
 const WRITES: &str = "reads or writes a file where Terraform runs";
 
-/// What a kind does where Terraform runs, if it does something there.
+/// Returns what a resource type does where Terraform runs, if anything.
 pub(super) fn acting(kind: &str) -> Option<&'static str> {
     let is = |begin: &str| match begin.strip_suffix('_') {
         Some(_) => kind.starts_with(begin),
@@ -129,7 +131,8 @@ pub(super) fn acting(kind: &str) -> Option<&'static str> {
     found.map(|(_, does)| *does)
 }
 
-/// Whether a provider is the one that a type, or a name in a configuration, stands for: HashiCorp's own, or a widely used one.
+/// True if `source` is the provider that a type or a configured name stands for: HashiCorp's own or
+/// a widely used one. A typosquat is neither.
 fn is_usual(source: &str, of: Option<&str>) -> bool {
     let lower = source.to_ascii_lowercase();
     if lower == "terraform.io/builtin/terraform" {
@@ -151,20 +154,20 @@ fn is_usual(source: &str, of: Option<&str>) -> bool {
         && prefix.is_none_or(fits)
 }
 
-/// The provider of a change, where it is not the usual one of its type.
+/// Returns the provider of a change if it is not the usual one for the type.
 pub(super) fn unusual<'a>(provider: Option<&'a str>, kind: &str) -> Option<&'a str> {
     provider.filter(|source| !is_usual(source, Some(kind)))
 }
 
 /// A provider with its configuration.
 pub(super) struct Provider<'a> {
-    /// As the configuration has it: `aws.other`, `module.m:aws`.
+    /// Key in the configuration: `aws.other`, `module.m:aws`.
     key: &'a str,
     source: Option<&'a str>,
     configured: Tree,
-    /// Where the plan has no text, but only what the text refers to.
+    /// Paths of expressions whose text the plan omits.
     unwritten: Vec<String>,
-    /// Attributes that say as whom the provider acts, where, or with what.
+    /// Attributes that choose an identity, a target or a program.
     grave: Vec<String>,
 }
 
@@ -194,7 +197,8 @@ pub(super) fn configured(outline: &Outline) -> Vec<Provider<'_>> {
     .collect()
 }
 
-/// What a configuration says, without the constants in it that are called as secrets are: a configuration has no marks.
+/// Makes a tree of a configuration. Constants under secret-sounding names are masked, because a
+/// configuration has no marks.
 pub(super) fn told_tree(told: &Value) -> Tree {
     let marks = secret_marks(told, false);
     let marks = Marks {
@@ -223,7 +227,7 @@ fn secret_marks(value: &Value, is_secret: bool) -> Value {
     }
 }
 
-/// Whether the configuration has providers in a form that is not known.
+/// True if the provider configuration has an unknown form.
 pub(super) fn is_unread(outline: &Outline) -> bool {
     match outline.configuration.get("provider_config") {
         None | Some(Value::Null | Value::Object(_)) => false,

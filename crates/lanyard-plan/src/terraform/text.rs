@@ -1,4 +1,5 @@
-//! A plan as its approvers read it: what becomes of each resource, attribute by attribute, without what is sensitive.
+//! The view of a Terraform plan: the change of each resource, attribute by attribute, with
+//! sensitive values masked.
 
 use lanyard_core::plan::Risk;
 
@@ -9,7 +10,7 @@ use crate::review::{Name, Review};
 use crate::secrets::{Masked, Secrets};
 use crate::tree::{Marks, Tree};
 
-/// A resource with its values on both sides.
+/// A resource with its values before and after.
 struct Resource<'a> {
     about: &'a ResourceChange,
     before: Tree,
@@ -41,7 +42,7 @@ impl<'a> Resource<'a> {
     }
 }
 
-/// The two sides of a change, with their marks.
+/// Returns both sides of a change with their marks.
 pub(super) fn sides(change: &Change) -> (Tree, Tree) {
     let before = Marks {
         sensitive: Some(&change.before_sensitive),
@@ -58,7 +59,8 @@ pub(super) fn sides(change: &Change) -> (Tree, Tree) {
 }
 
 impl TerraformPlan {
-    /// In words, and how risky that is. Sensitive values are masked as Terraform itself masks them, and wherever else they stand.
+    /// Renders the plan and rates its risk. Values that Terraform marks as sensitive are masked,
+    /// and so are their repetitions.
     pub(crate) fn review(&self) -> Review {
         let outline = &self.outline;
         let changes = resources(&outline.resource_changes);
@@ -216,7 +218,8 @@ fn show(review: &mut Review, resource: Resource<'_>, is_gone: bool) {
         review.differs(&name, &found);
     }
     let is_set = match effect {
-        // With all of it its values go: nothing of it is set to something that people do not see.
+        // A deleted resource takes all its values with it: none is set to something that people do
+        // not see.
         Effect::Destroy | Effect::Forget => false,
         Effect::Nothing
         | Effect::Read

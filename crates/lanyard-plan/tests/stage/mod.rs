@@ -16,7 +16,8 @@ use lanyard_testkit::ids::Ids;
 use lanyard_testkit::world;
 use serde_json::{Value, json};
 
-/// A plan as `terraform show -json` prints it: with a configuration that has each resource of the plan.
+/// Completes a plan as `terraform show -json` prints it, with a configuration that has each
+/// resource of the plan.
 pub(crate) fn whole(plan: &Value) -> Value {
     let mut whole = json!({"format_version": "1.2", "configuration": {"root_module": {}}});
     for (key, value) in plan.as_object().unwrap() {

@@ -1,5 +1,6 @@
-//! Regular expressions that Go's and this engine read alike. Any other pattern is an error, which denies: the two differ in what
-//! they take for a pattern, and beyond ASCII in what a digit, a word and a space are.
+//! Regular expressions that mean the same to Go and to this engine. Any other pattern is an error,
+//! which denies: the engines accept different patterns, and beyond ASCII they differ about digits,
+//! words and spaces.
 
 use anyhow::{Result, bail};
 use regex::RegexBuilder;
@@ -10,9 +11,9 @@ use regex_syntax::ast::{
 };
 use regorus::Value;
 
-use super::mended::text;
+use super::reimplemented::text;
 
-/// What a compiled pattern may take, in bytes.
+/// Bytes of a compiled pattern.
 ///
 /// # Limit
 /// - for: a pattern of a policy
@@ -20,7 +21,7 @@ use super::mended::text;
 /// - beyond: the policy fails, which denies the plan
 /// - test: `patterns_have_bounds`
 const MAX_PATTERN_BYTES: usize = 1 << 20;
-/// How often something may be repeated; Go counts nested repetitions together.
+/// Number of repetitions. Nested repetitions multiply, as they do in Go.
 ///
 /// # Limit
 /// - for: a pattern of a policy
@@ -42,10 +43,10 @@ pub(super) fn is_match(values: &[Value]) -> Result<Value> {
     Ok(Value::from(regex.is_match(subject)))
 }
 
-/// Looks for what is not common to both.
+/// Visitor that refuses syntax which the two engines do not share.
 #[derive(Default)]
 struct Common {
-    /// The meaning depends on what is a digit, a word, a space or the same letter.
+    /// True if the match depends on digits, words, spaces or letter case.
     ascii: bool,
     repeated: Vec<u64>,
 }
@@ -203,7 +204,8 @@ mod tests {
         let read = |pattern: &str| is_match(&[Value::from(pattern), Value::from("a")]);
         assert!(read("a{1000}").is_ok() && read("a{1001}").is_err());
         assert!(read("(a{10}){100}").is_ok() && read("(a{10}){101}").is_err());
-        // A word is any of many thousand characters, which takes its place in memory each time.
+        // `\w` is a class of thousands of characters, and each repetition takes memory for all of
+        // them.
         assert!(read("\\w{2}").is_ok() && read("\\w{1000}").is_err());
     }
 }

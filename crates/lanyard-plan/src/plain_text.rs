@@ -1,5 +1,5 @@
-//! Plans in words: a text, or the difference of manifests as `kubectl diff` prints it. They are shown as they are, but for the data of
-//! Secrets.
+//! Plans as plain text, or as the output of `kubectl diff`. They are shown unchanged except for the
+//! data of Secrets.
 
 use lanyard_core::plan::Risk;
 use serde_json::Value;
@@ -8,7 +8,7 @@ use crate::review::Piece::Own;
 use crate::review::Review;
 use crate::secrets::{SENSITIVE, Secrets, speaks_of_a_secret};
 
-/// Fields under which a Secret has its values.
+/// Fields in which a Secret holds its values.
 const FIELDS: &[&str] = &["data", "stringData"];
 
 pub(crate) fn review(text: &str) -> Review {
@@ -33,13 +33,13 @@ pub(crate) fn review(text: &str) -> Review {
     review
 }
 
-/// The lines, with nothing beneath `data` and `stringData` but names; and what was taken away.
+/// Returns the lines without the values below `data` and `stringData`, and the removed values.
 fn without_data(text: &str) -> (String, Vec<&str>) {
     let (mut lines, mut values) = (Vec::new(), Vec::new());
-    // How far `data` stands from the margin, and its first field.
+    // Indentation of `data`, and of its first field.
     let mut within: Option<(usize, Option<usize>)> = None;
     for line in text.split('\n') {
-        // The sign of a difference, or of an entry of a list, stands where a space would.
+        // The sign of a diff or of a list entry takes the place of a space.
         let body = line.trim_start_matches(['+', '-', ' ', '\t']);
         let margin = line.len() - body.len();
         if body.is_empty() {
@@ -69,7 +69,7 @@ fn without_data(text: &str) -> (String, Vec<&str>) {
                     kept(line, line.len() - value.len(), value, &mut values)
                 });
             }
-            // All of it on one line.
+            // An object on a single line.
             None if FIELDS.iter().any(|field| body.contains(field)) && body.contains('{') => {
                 lines.push(kept(line, margin, body, &mut values));
             }
@@ -79,7 +79,7 @@ fn without_data(text: &str) -> (String, Vec<&str>) {
     (lines.join("\n"), values)
 }
 
-/// `name: value`, with or without quotes around the name.
+/// Splits `name: value`, with or without quotes around the name.
 fn field(body: &str) -> (&str, Option<&str>) {
     match body.split_once([':', '=']) {
         Some((name, value)) => {
@@ -92,7 +92,7 @@ fn field(body: &str) -> (&str, Option<&str>) {
 
 fn kept<'a>(line: &str, shown: usize, value: &'a str, values: &mut Vec<&'a str>) -> String {
     let bare = value.trim().trim_end_matches(',').trim_matches(['"', '\'']);
-    // What kubectl writes in the place of a value.
+    // kubectl itself already masks these values.
     if matches!(
         bare,
         "" | "***" | "*** (before)" | "*** (after)" | "{" | "}"

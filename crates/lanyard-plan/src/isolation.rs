@@ -1,5 +1,5 @@
-//! The walls of a container, and what takes them away: the baseline of the Pod Security Standards, in the words of Kubernetes, of
-//! Terraform's providers, of ECS and of Docker.
+//! Container isolation, and the settings that remove it: the baseline of the Pod Security
+//! Standards, in the terms of Kubernetes, Terraform's providers, ECS and Docker.
 //!
 //! <https://kubernetes.io/docs/concepts/security/pod-security-standards/>
 
@@ -10,7 +10,7 @@ use regex::Regex;
 use crate::rights::{plain_name, says_something};
 use crate::tree::Tree;
 
-/// Fields that take a wall away wherever one is set.
+/// Fields that break isolation whenever they are set.
 const FLAGS: &[&str] = &[
     "allowprivilegeescalation",
     "capadd",
@@ -24,7 +24,7 @@ const FLAGS: &[&str] = &[
     "privileged",
 ];
 
-/// Fields that share a namespace of the node where their value is `host`.
+/// Fields that share a namespace with the node if their value is `host`.
 const MODES: &[&str] = &[
     "cgroupnsmode",
     "cgroupparent",
@@ -35,17 +35,17 @@ const MODES: &[&str] = &[
     "utsmode",
 ];
 
-/// Profiles, which may be `Unconfined`.
+/// Fields that hold a security profile, which may be `Unconfined`.
 const PROFILES: &[&str] = &["apparmorprofile", "seccompprofile", "windowsoptions"];
 
-/// The begins of annotations that were profiles before there were fields.
+/// Prefixes of the annotations that held profiles before there were fields.
 const PROFILE_ANNOTATIONS: &[&str] = &[
     "container.apparmor.security.beta.kubernetes.io/",
     "container.seccomp.security.alpha.kubernetes.io/",
     "seccomp.security.alpha.kubernetes.io/",
 ];
 
-/// What may be added to the capabilities of a container.
+/// Capabilities that a container may add without leaving the baseline.
 const CAPABILITIES: &[&str] = &[
     "AUDIT_WRITE",
     "CHOWN",
@@ -62,7 +62,7 @@ const CAPABILITIES: &[&str] = &[
     "SYS_CHROOT",
 ];
 
-/// Parameters of the kernel that are a container's own.
+/// Kernel parameters that are local to a container.
 const SYSCTLS: &[&str] = &[
     "kernel.shm_rmid_forced",
     "net.ipv4.ip_local_port_range",
@@ -76,7 +76,7 @@ const SYSCTLS: &[&str] = &[
     "net.ipv4.tcp_syncookies",
 ];
 
-/// Types of SELinux that are a container's.
+/// SELinux types for containers.
 const SELINUX_TYPES: &[&str] = &[
     "container_engine_t",
     "container_init_t",
@@ -84,8 +84,8 @@ const SELINUX_TYPES: &[&str] = &[
     "container_t",
 ];
 
-/// Whether an attribute takes a wall away, by its name and value and by the attribute above it.
-pub(crate) fn fall(above: Option<&str>, key: &str, is: &Tree) -> bool {
+/// True if an attribute breaks isolation, by its name, its value and the attribute above it.
+pub(crate) fn is_broken_by(above: Option<&str>, key: &str, is: &Tree) -> bool {
     if !says_something(is) {
         return false;
     }
@@ -93,7 +93,7 @@ pub(crate) fn fall(above: Option<&str>, key: &str, is: &Tree) -> bool {
     let (name, above) = (name.as_str(), above.as_str());
     let value = is.scalar();
     let is_called = |word: &str| value.is_some_and(|value| value.eq_ignore_ascii_case(word));
-    // What is known only after the apply may be anything.
+    // A value that is only known after the apply could be any.
     let is_unknown = is.has_unknown() && value.is_none();
     match name {
         "hostport" => value != Some("0"),
@@ -123,7 +123,7 @@ pub(crate) fn fall(above: Option<&str>, key: &str, is: &Tree) -> bool {
     }
 }
 
-/// An option of Docker that takes a profile off.
+/// True for a Docker option that disables a profile.
 fn takes_away(option: &str) -> bool {
     let lower = option.to_ascii_lowercase();
     [
@@ -136,7 +136,7 @@ fn takes_away(option: &str) -> bool {
     .any(|word| lower.contains(word))
 }
 
-/// Whether one of the entries is not known to be harmless: a text, an entry by its name, or one of a map by its key.
+/// True if an entry is not known to be harmless: a text, a map with a name, or a key of a map.
 fn has_other(value: &Tree, is_harmless: &impl Fn(&str) -> bool) -> bool {
     match value {
         Tree::Null => false,
@@ -151,8 +151,9 @@ fn has_other(value: &Tree, is_harmless: &impl Fn(&str) -> bool) -> bool {
     }
 }
 
-/// Whether a text that nobody can read as a document, such as a template, speaks of a wall that falls.
-pub(crate) fn fall_in(text: &str) -> bool {
+/// True if a text that is no document, such as a template, mentions a setting that breaks
+/// isolation.
+pub(crate) fn is_broken_in(text: &str) -> bool {
     static WORDS: LazyLock<Option<Regex>> = LazyLock::new(|| {
         let key = r#"\\*["']?\s*[:=]\s*\\*["']?"#;
         Regex::new(&format!(
@@ -160,6 +161,7 @@ pub(crate) fn fall_in(text: &str) -> bool {
         ))
         .ok()
     });
-    // The expression is a constant; if it did not compile, everything would count.
+    // The expression is a constant. If it did not compile, every text would match, which is the
+    // safe side.
     WORDS.as_ref().is_none_or(|words| words.is_match(text))
 }

@@ -1,4 +1,4 @@
-//! What rules say, added up to a judgement.
+//! Collects the results of rules into a judgement.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use crate::review::Finding;
 use crate::secrets::Secrets;
 use crate::shown::line;
 
-/// How many findings of one kind are kept.
+/// Findings of one kind that a judgement lists.
 ///
 /// # Limit
 /// - for: findings of one kind about a plan
@@ -21,7 +21,7 @@ use crate::shown::line;
 /// - beyond: the rest is counted, in one line; a denial denies all the same
 /// - test: `what_policies_say_has_bounds`
 const MAX_FINDINGS: usize = 50;
-/// How many people a policy may ask for.
+/// People that a policy may ask for.
 ///
 /// # Limit
 /// - for: a policy
@@ -30,21 +30,21 @@ const MAX_FINDINGS: usize = 50;
 /// - test: `what_policies_say_has_bounds`
 const MAX_PEOPLE_OF_POLICY: u32 = 20;
 
-/// What the rules have said so far.
+/// The results of the rules so far.
 #[derive(Debug)]
-pub(super) struct Said<'a> {
-    /// What no message says, whatever a rule puts into it.
+pub(super) struct Verdict<'a> {
+    /// Values to mask in messages, whatever a rule puts into them.
     secrets: &'a Secrets,
     denied: BTreeSet<String>,
     warned: BTreeSet<String>,
     pub(super) risks: BTreeSet<(Risk, String)>,
     people: u32,
     groups: BTreeSet<String>,
-    /// Why so many people, or those: the message, and who.
+    /// Requests for approvers: the message, and who is asked.
     asks: BTreeSet<(String, String)>,
 }
 
-impl<'a> Said<'a> {
+impl<'a> Verdict<'a> {
     pub(super) const fn of(secrets: &'a Secrets) -> Self {
         Self {
             secrets,
@@ -57,7 +57,8 @@ impl<'a> Said<'a> {
         }
     }
 
-    /// One line, without secrets: they are looked for before the line is cut.
+    /// Makes one line without secrets. Masking comes first, because a cut secret would no longer be
+    /// recognised.
     fn line(&self, text: &str) -> String {
         line(&self.secrets.name(text))
     }
@@ -76,7 +77,7 @@ impl<'a> Said<'a> {
             .to_json_str()
             .and_then(|text| Ok(serde_json::from_str::<Value>(&text)?))
         else {
-            // What is undefined says nothing.
+            // An undefined rule has no result.
             if !matches!(value, regorus::Value::Undefined) {
                 self.fails(rule, "its value is no JSON");
             }
@@ -96,7 +97,7 @@ impl<'a> Said<'a> {
         }
     }
 
-    /// Takes what the plan's form alone says.
+    /// Adds a finding about the plan's form.
     pub(super) fn find(&mut self, finding: &Finding) {
         self.risks.insert((finding.risk, finding.message.clone()));
         if finding.people > 0 {
@@ -148,7 +149,7 @@ impl<'a> Said<'a> {
         self.asks.insert((self.message(item), who));
     }
 
-    /// The words of a finding: a text, or the `msg` of an object, as conftest has it.
+    /// Returns the message of an item: a string, or the `msg` of an object, as in conftest.
     fn message(&self, item: &Value) -> String {
         let text = item
             .as_str()
@@ -161,7 +162,7 @@ impl<'a> Said<'a> {
         let risk = self.risks.last().map_or(Risk::Low, |(risk, _)| *risk);
         let reasons = self.risks.into_iter().rev();
         let reasons: Vec<(Risk, String)> = reasons.collect();
-        // What makes a plan risky need not be said again as why people are asked.
+        // A risk reason is not repeated as the reason for asking people.
         let known = |message: &String| reasons.iter().any(|(_, reason)| reason == message);
         let asks = self.asks.iter().filter(|(message, _)| !known(message));
         let asks = asks.map(|(message, who)| format!("asks for {who}: {message}"));
@@ -184,7 +185,7 @@ impl<'a> Said<'a> {
     }
 }
 
-/// The first of them, and how many more there are.
+/// Keeps the first messages and adds the number of the others.
 fn first(mut messages: Vec<String>) -> Vec<String> {
     let more = messages.len().saturating_sub(MAX_FINDINGS);
     if more > 0 {
@@ -201,7 +202,7 @@ mod tests {
     #[test]
     fn what_policies_say_has_bounds() {
         let secrets = Secrets::default();
-        let mut said = Said::of(&secrets);
+        let mut said = Verdict::of(&secrets);
         for place in 0..=MAX_FINDINGS {
             said.item("deny", Kind::Deny, &Value::from(format!("no {place}")));
         }
@@ -209,7 +210,7 @@ mod tests {
         assert_eq!(judgement.denied.len(), MAX_FINDINGS + 1);
         assert_eq!(judgement.denied.last().unwrap(), "and 1 more");
         let asks = |people: u32| {
-            let mut said = Said::of(&secrets);
+            let mut said = Verdict::of(&secrets);
             let item = serde_json::json!({"msg": "more people", "people": people});
             said.item("approval", Kind::Approval, &item);
             said.judgement(Digest::of(b""))

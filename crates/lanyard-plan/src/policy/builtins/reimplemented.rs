@@ -1,4 +1,5 @@
-//! Functions of opa's, written anew. Where they cannot answer as opa does they have an error, which denies.
+//! Functions of opa, reimplemented. Where an implementation cannot answer as opa does, it returns
+//! an error, which denies.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -9,7 +10,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use regorus::Value;
 use serde::de::IgnoredAny;
 
-/// As Go decodes: padded, and what stands in the last bits is not looked at.
+/// Decodes as Go does: padding is required, and the unused last bits are ignored.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new()
@@ -35,7 +36,7 @@ pub(super) fn text(values: &[Value], place: usize) -> Result<&str> {
     )
 }
 
-/// An integer within what a number holds exactly.
+/// Returns an integer that fits 64 bits.
 fn integer(value: &Value) -> Result<i64> {
     if let Value::Number(number) = value
         && number.is_integer()
@@ -59,7 +60,7 @@ const fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// Characters are counted, not what they are encoded in.
+/// Counts Unicode characters, not bytes.
 pub(super) fn count(values: &[Value]) -> Result<Value> {
     let count = match argument(values, 0)? {
         Value::String(text) => text.chars().count(),
@@ -84,7 +85,7 @@ fn items(values: &[Value]) -> Result<Vec<&Value>> {
     bail!("expected an array or a set, found {}", kind(value))
 }
 
-/// Of integers: opa calculates fractions exactly.
+/// Adds integers. Fractions are refused, because opa calculates them exactly.
 pub(super) fn sum(values: &[Value]) -> Result<Value> {
     folded(values, 0, i64::checked_add)
 }
@@ -121,12 +122,14 @@ pub(super) fn base64_decode(values: &[Value]) -> Result<Value> {
         .filter(|c| !matches!(c, '\r' | '\n'))
         .collect();
     let bytes = BASE64.decode(text)?;
-    // opa puts a replacement character in the place of what is no text; whether it does so alike is not tried.
+    // opa replaces invalid UTF-8 with replacement characters. Whether this code would replace the
+    // same bytes is not tested, so invalid UTF-8 is an error.
     let text = String::from_utf8(bytes).map_err(|_| anyhow!("what is encoded is no text"))?;
     Ok(Value::from(text))
 }
 
-/// Without its values: numbers of any size, and halves of surrogate pairs, are JSON to opa.
+/// Checks the syntax without the values: to opa, numbers of any size and halves of surrogate pairs
+/// are valid JSON.
 pub(super) fn json_is_valid(values: &[Value]) -> Result<Value> {
     let Value::String(text) = argument(values, 0)? else {
         return Ok(Value::from(false));
@@ -143,7 +146,8 @@ pub(super) fn json_unmarshal(values: &[Value]) -> Result<Value> {
     Value::from_json_str(text)
 }
 
-/// A number in a JSON text that would be another one here: opa holds numbers as they are written.
+/// Returns a number of the text that this engine would round. opa keeps numbers as they are
+/// written.
 fn inexact(text: &str) -> Option<&str> {
     let mut rest = text;
     while let Some(at) = rest.find(|c: char| c == '"' || c == '-' || c.is_ascii_digit()) {
@@ -162,7 +166,7 @@ fn inexact(text: &str) -> Option<&str> {
     None
 }
 
-/// Where what follows a string begins.
+/// Returns the position after the closing quote of a string.
 fn end_of_string(string: &str) -> usize {
     let mut escaped = false;
     for (at, c) in string.char_indices() {
@@ -176,7 +180,7 @@ fn end_of_string(string: &str) -> usize {
     string.len()
 }
 
-/// Integers of 64 bits, and fractions with as many digits as a double holds.
+/// True for integers of 64 bits, and for fractions with no more digits than a double holds.
 fn is_exact(number: &str) -> bool {
     const DIGITS: usize = 15;
     if number.parse::<i64>().is_ok() || number.parse::<u64>().is_ok() {
@@ -191,7 +195,7 @@ fn is_exact(number: &str) -> bool {
     digits <= DIGITS && (finite || zero)
 }
 
-/// What JSON writes as a number; opa takes nothing else for one.
+/// Accepts the number syntax of JSON, as opa does.
 pub(super) fn to_number(values: &[Value]) -> Result<Value> {
     match argument(values, 0)? {
         Value::Null => Ok(Value::from(0_u64)),
@@ -213,7 +217,8 @@ pub(super) fn to_number(values: &[Value]) -> Result<Value> {
     }
 }
 
-/// An address and how many of its bits count. A mapped address is two things at once to opa, and none here.
+/// Parses an address with a prefix length. IPv4-mapped IPv6 addresses are refused: opa treats one
+/// as IPv4 in some places and as IPv6 in others.
 fn network(text: &str) -> Option<(IpAddr, u32)> {
     let (address, bits) = text.split_once('/')?;
     let address = address
@@ -243,7 +248,7 @@ pub(super) fn cidr_is_valid(values: &[Value]) -> Result<Value> {
     Ok(Value::from(network(text).is_some()))
 }
 
-/// The first and the last address, as numbers of one family.
+/// Returns whether the range is IPv4, and its first and last address.
 fn range(text: &str) -> Result<(bool, u128, u128)> {
     let (address, bits) = match network(text) {
         Some(network) => network,
@@ -277,7 +282,7 @@ pub(super) fn cidr_contains(values: &[Value]) -> Result<Value> {
     Ok(Value::from(within))
 }
 
-/// Characters one by one, as Go maps them.
+/// Maps each character by itself, as Go does.
 fn mapped(values: &[Value], map: fn(char) -> Option<char>) -> Result<Value> {
     let mapped: Option<String> = text(values, 0)?.chars().map(map).collect();
     let mapped = mapped.ok_or_else(|| anyhow!("a letter has no single one in the other case"))?;
@@ -314,7 +319,7 @@ pub(super) fn strings_count(values: &[Value]) -> Result<Value> {
     Ok(Value::from(count as u64))
 }
 
-/// In characters.
+/// Returns a position in characters.
 pub(super) fn indexof(values: &[Value]) -> Result<Value> {
     let subject = text(values, 0)?;
     let at = subject.find(not_empty(values, 1)?);
@@ -323,7 +328,7 @@ pub(super) fn indexof(values: &[Value]) -> Result<Value> {
     Ok(Value::from(place.transpose()?.unwrap_or(-1)))
 }
 
-/// In characters; a negative length is the rest.
+/// Positions count characters. A negative length means the rest of the text.
 pub(super) fn substring(values: &[Value]) -> Result<Value> {
     let subject = text(values, 0)?;
     let start = usize::try_from(integer(argument(values, 1)?)?)
@@ -350,8 +355,8 @@ pub(super) fn format_int(values: &[Value]) -> Result<Value> {
     Ok(Value::from(format!("{sign}{digits}")))
 }
 
-/// The verbs `%s` for text, `%d` for integers, `%v` for anything, and `%%`: Go writes others, and these for other values, in
-/// ways of its own.
+/// Supports `%s` for text, `%d` for integers, `%v` for any value, and `%%`. Go formats other verbs
+/// and values in ways of its own, so those are errors.
 pub(super) fn sprintf(values: &[Value]) -> Result<Value> {
     let (format, Value::Array(arguments)) = (text(values, 0)?, argument(values, 1)?) else {
         bail!("argument 2 must be an array");
@@ -389,7 +394,7 @@ pub(super) fn sprintf(values: &[Value]) -> Result<Value> {
     Ok(Value::from(written))
 }
 
-/// As opa writes a value within text.
+/// Appends a value in the notation that opa uses inside text.
 fn write(value: &Value, to: &mut String) -> Result<()> {
     match value {
         Value::Null => to.push_str("null"),

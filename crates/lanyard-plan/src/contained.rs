@@ -1,4 +1,5 @@
-//! Kubernetes objects that a plan holds, wherever one stands: in an attribute, in a text, in a text within a text.
+//! Kubernetes objects inside a plan, at any depth: in an attribute, in a text, in a text within a
+//! text.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -8,14 +9,14 @@ use serde_json::{Value, json};
 
 use crate::tree::Tree;
 
-/// What the rules of risk are asked about.
+/// The objects that the risk rules judge in addition to the plan itself.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Held {
-    /// Kind, name and namespace, which the same object on both sides has in common.
+pub(crate) struct ContainedObjects {
+    /// Version, kind, namespace and name. An object that is the same before and after counts once.
     objects: BTreeSet<[String; 4]>,
 }
 
-impl Held {
+impl ContainedObjects {
     pub(crate) fn json(&self) -> Value {
         let object = |[version, kind, namespace, name]: &[String; 4]| {
             let mut metadata = serde_json::Map::new();
@@ -29,7 +30,8 @@ impl Held {
         self.objects.iter().map(object).collect()
     }
 
-    /// Notes what a value holds. Marks make no object less grave.
+    /// Records the objects in a value. Masked values are searched as well: masking does not make an
+    /// object less risky.
     pub(crate) fn note(&mut self, tree: &Tree) {
         match tree {
             Tree::Null | Tree::Plain(_) | Tree::Unknown => {}
@@ -43,7 +45,7 @@ impl Held {
                     found.unwrap_or_default().to_owned()
                 };
                 let (version, kind) = (text(tree, "apiVersion"), text(tree, "kind"));
-                // A reference to an object has no metadata.
+                // References to objects have no metadata, and are not objects.
                 if let Some(metadata) = map.get("metadata")
                     && !version.is_empty()
                     && !kind.is_empty()
@@ -56,7 +58,8 @@ impl Held {
         }
     }
 
-    /// A text that is no document, such as a template of several: by the kinds that it speaks of.
+    /// Searches a text that is not a document, such as a template of several, for the kinds that it
+    /// mentions.
     fn unread(&mut self, text: &str) {
         static KIND: LazyLock<Option<Regex>> = LazyLock::new(|| {
             Regex::new(r#"(?-u:\b)kind\\*["']?\s*[:=]\s*(?:[&!]\S*\s+)*\\*["']?([A-Z][A-Za-z]{0,62})(?-u:\b)"#)
