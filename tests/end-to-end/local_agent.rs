@@ -127,7 +127,7 @@ fn without_a_word_of_the_broker_nothing_is_handed_out_after_a_while() -> Result<
         assert!(answer.code == 7 || answer.stdout == kept, "{said}");
         Ok(answer.code == 7)
     })?;
-    let line = "lanyard: the broker is not available: it has not been heard of for ";
+    let line = "lanyard: the broker is not available: no message arrived for ";
     assert!(said.starts_with(line), "{said}");
     // It is heard of again, on the port that it had.
     let _stage = stopped.start_again()?;

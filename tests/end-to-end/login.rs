@@ -174,7 +174,7 @@ fn two_people_log_in_with_a_browser_and_each_context_is_one_of_them() -> Result<
     assert!(shown.contains(place.oidc.issuer()), "{shown}");
     cli.ok(&["context", "delete", "bob"])?;
     let gone = cli.fails(2, &["--context", "bob", "whoami"])?;
-    assert!(gone.contains("there is no context bob"), "{gone}");
+    assert!(gone.contains("there is no context `bob`"), "{gone}");
     place.kept("key")?;
     Ok(())
 }

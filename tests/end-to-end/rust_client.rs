@@ -138,9 +138,9 @@ fn a_broker_that_is_gone_is_waited_for_and_then_nothing_is_handed_out() -> Resul
         };
         assert!(task.silent_for().as_secs() >= 6, "{:?}", task.silent_for());
         let line = error.to_string();
-        let heard = "the broker is not available: it has not been heard of for ";
+        let heard = "the broker is not available: no message arrived for ";
         assert!(
-            line.starts_with(heard) && line.contains("so nothing is handed out: "),
+            line.starts_with(heard) && line.contains("so no credential is handed out: "),
             "{line}"
         );
         anyhow::Ok(())

@@ -231,7 +231,7 @@ impl Drop for LocalAgent {
 /// For how many seconds the broker has been silent, by what a tool says of it.
 #[must_use]
 pub fn silence(said: &str) -> Option<u32> {
-    let line = "the broker is not available: it has not been heard of for ";
+    let line = "the broker is not available: no message arrived for ";
     let (_, rest) = said.split_once(line)?;
     rest.split(' ').next()?.parse().ok()
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-/// By this machine's clock, which is what tools compare with.
+/// Returns the time after `span` by this machine's clock, with which tools compare expiries.
 #[expect(
     clippy::disallowed_methods,
     reason = "tools are told by this clock; nothing is decided by it"

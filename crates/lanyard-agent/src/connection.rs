@@ -1,4 +1,4 @@
-//! The way to the local agent: it is started where there is none.
+//! Connecting to the local agent, which is started if none runs.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,10 +14,10 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
-use crate::place::Place;
+use crate::socket::AgentSocket;
 use crate::tasks::CONTEXT;
 
-/// How long a local agent that was started has until it answers.
+/// Time for a started local agent to answer.
 ///
 /// # Limit
 /// - for: a command that starts a local agent
@@ -25,10 +25,10 @@ use crate::tasks::CONTEXT;
 /// - beyond: the command fails, and names the local agent's log
 /// - test: `a_local_agent_that_does_not_answer_is_given_up`
 const START_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often it is tried meanwhile.
+/// Interval between two attempts to connect meanwhile.
 const TRY_INTERVAL: Duration = Duration::from_millis(20);
-/// How long a call may take that the local agent answers from memory or by the broker: longer than the calls that it makes
-/// itself.
+/// Deadline of a call. Longer than the deadline of the calls that the local agent makes to the
+/// broker in turn.
 ///
 /// # Limit
 /// - for: a call of the local agent
@@ -37,41 +37,39 @@ const TRY_INTERVAL: Duration = Duration::from_millis(20);
 /// - test: `a_call_of_the_local_agent_says_how_long_it_may_take`
 const CALL_TIMEOUT: Duration = Duration::from_secs(40);
 
-/// Why the agent cannot be asked.
+/// The local agent cannot be reached.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectionError {
-    /// There is no place for its socket.
-    #[error(
-        "there is no place for the local agent's socket: set HOME, XDG_RUNTIME_DIR or LANYARD_STATE"
-    )]
+    /// No environment variable names a folder for the socket.
+    #[error("no folder for the local agent's socket: set HOME, XDG_RUNTIME_DIR or LANYARD_STATE")]
     Homeless,
-    /// Its folder cannot be used.
-    #[error("the local agent's folder cannot be used: {0}")]
+    /// The folder of the socket cannot be used.
+    #[error("cannot use the local agent's folder: {0}")]
     Folder(io::Error),
-    /// It does not start.
-    #[error("the local agent does not start: {program}: {source}")]
+    /// The local agent cannot be started.
+    #[error("cannot start the local agent `{program}`: {source}")]
     Start {
-        /// The program that was to be the local agent.
+        /// The program that should run the local agent.
         program: PathBuf,
-        /// The error of the system.
+        /// The system's I/O error.
         source: io::Error,
     },
-    /// It was started, and does not answer.
-    #[error("the local agent was started and does not answer: see {0}")]
+    /// The local agent was started and does not answer. Holds the path of its log.
+    #[error("the local agent was started and does not answer: see `{0}`")]
     Silent(PathBuf),
 }
 
-/// A connection to the agent, for the calls of one context. Clones share it.
+/// A connection to the local agent for the calls of one context. Clones share the connection.
 #[derive(Clone)]
 pub struct Connection {
     channel: Channel,
     context: Option<MetadataValue<tonic::metadata::Ascii>>,
 }
 
-/// Clients over this name the context with each call.
+/// Transport of clients whose calls name the context.
 pub type Proxied = InterceptedService<Channel, Named>;
 
-/// Names the context.
+/// Adds the context and a deadline to each call.
 #[derive(Clone)]
 pub struct Named(Option<MetadataValue<tonic::metadata::Ascii>>);
 
@@ -80,7 +78,8 @@ impl Interceptor for Named {
         if let Some(context) = &self.0 {
             request.metadata_mut().insert(CONTEXT, context.clone());
         }
-        // Until it begins to answer: what lasts is not cut short.
+        // The deadline only covers the time until the answer begins, so it does not cut streams
+        // short.
         if !request.metadata().contains_key("grpc-timeout") {
             request.set_timeout(CALL_TIMEOUT);
         }
@@ -89,12 +88,13 @@ impl Interceptor for Named {
 }
 
 impl Connection {
-    /// Connects to the agent of this user; `program agent run` starts one where there is none.
+    /// Connects to the local agent of this user, and starts one with `program agent run` if none
+    /// runs.
     ///
     /// # Errors
     /// See [`ConnectionError`].
     pub async fn open(program: &Path, context: Option<&Path>) -> Result<Self, ConnectionError> {
-        let place = Place::of_user().ok_or(ConnectionError::Homeless)?;
+        let place = AgentSocket::of_user().ok_or(ConnectionError::Homeless)?;
         if let Ok(channel) = reach(&place).await {
             return Ok(Self::over(channel, context));
         }
@@ -102,16 +102,17 @@ impl Connection {
         Ok(Self::over(answering(&place).await?, context))
     }
 
-    /// Connects to the agent of this user, if there is one.
+    /// Connects to the local agent of this user if one runs.
     pub async fn existing(context: Option<&Path>) -> Option<Self> {
-        let channel = reach(&Place::of_user()?).await.ok()?;
+        let channel = reach(&AgentSocket::of_user()?).await.ok()?;
         Some(Self::over(channel, context))
     }
 
     fn over(channel: Channel, context: Option<&Path>) -> Self {
         let absolute =
             context.map(|path| std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()));
-        // A path that no header can hold names no context: the current one would be another.
+        // A header cannot hold such a path. Without any header the local agent would use the
+        // current context, which is another one.
         let context = absolute.map(|path| {
             MetadataValue::try_from(path.display().to_string())
                 .unwrap_or_else(|_| MetadataValue::from_static("a path that is not ASCII"))
@@ -119,25 +120,25 @@ impl Connection {
         Self { channel, context }
     }
 
-    /// What a client of `lanyard.v1` or of the agent is made over.
+    /// Returns the transport for clients of `lanyard.v1` and of the local agent.
     #[must_use]
     pub fn proxied(&self) -> Proxied {
         InterceptedService::new(self.channel.clone(), Named(self.context.clone()))
     }
 
-    /// The channel, and what each call over it says in the metadata `lanyard-context`.
+    /// Returns the channel, and the value of the metadata `lanyard-context` for each call.
     #[must_use]
     pub fn into_parts(self) -> (Channel, Option<MetadataValue<tonic::metadata::Ascii>>) {
         (self.channel, self.context)
     }
 
-    /// A client of the agent itself.
+    /// Returns a client of the local agent's own service.
     #[must_use]
     pub fn agent(&self) -> AgentServiceClient<Proxied> {
         AgentServiceClient::new(self.proxied())
     }
 
-    /// A credential under a grant of a task.
+    /// Requests a credential under a grant of a task.
     ///
     /// # Errors
     /// See [`ClientError`].
@@ -151,8 +152,8 @@ impl Connection {
     }
 }
 
-/// The agent that was started, once it answers.
-async fn answering(place: &Place) -> Result<Channel, ConnectionError> {
+/// Waits until the started local agent answers.
+async fn answering(place: &AgentSocket) -> Result<Channel, ConnectionError> {
     let reached = tokio::time::timeout(START_TIMEOUT, async {
         loop {
             if let Ok(channel) = reach(place).await {
@@ -165,8 +166,8 @@ async fn answering(place: &Place) -> Result<Channel, ConnectionError> {
     reached.await.map_err(silent)
 }
 
-async fn reach(place: &Place) -> Result<Channel, Unreached> {
-    // Somebody else's socket in our place is nobody to give an identity to.
+async fn reach(place: &AgentSocket) -> Result<Channel, Unreached> {
+    // Another user's socket could be that of an impostor, and calls carry plans and reasons.
     if !place.is_own() {
         return Err(Unreached);
     }
@@ -175,17 +176,17 @@ async fn reach(place: &Place) -> Result<Channel, Unreached> {
     endpoint.connect().await.map_err(|_| Unreached)
 }
 
-/// There is nobody there, or somebody else.
+/// No process answers at the socket, or the socket belongs to another user.
 struct Unreached;
 
-/// In the background, for good: it outlives whoever starts it.
-fn start(place: &Place, program: &Path) -> Result<(), ConnectionError> {
+/// Starts the local agent in the background. It outlives the process that starts it.
+fn start(place: &AgentSocket, program: &Path) -> Result<(), ConnectionError> {
     place.prepare().map_err(ConnectionError::Folder)?;
     let log = place.log().map_err(ConnectionError::Folder)?;
     let mut command = Command::new(program);
-    // It runs at the root, where what is relative here is something else.
+    // The local agent runs in the root directory, where relative paths would mean something else.
     let socket = std::path::absolute(place.socket()).map_err(ConnectionError::Folder)?;
-    command.env(crate::place::SOCKET, socket);
+    command.env(crate::socket::SOCKET, socket);
     if let Some(state) = std::env::var_os("LANYARD_STATE").filter(|it| !it.is_empty()) {
         let state = std::path::absolute(state).map_err(ConnectionError::Folder)?;
         command.env("LANYARD_STATE", state);
@@ -213,8 +214,8 @@ mod tests {
     async fn a_local_agent_that_does_not_answer_is_given_up() {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("agent.sock");
-        let named = |name: &str| (name == crate::place::SOCKET).then(|| socket.clone().into());
-        let place = Place::by(named, |_| None).unwrap();
+        let named = |name: &str| (name == crate::socket::SOCKET).then(|| socket.clone().into());
+        let place = AgentSocket::by(named, |_| None).unwrap();
         let began = tokio::time::Instant::now();
         let error = answering(&place).await.unwrap_err();
         assert!(matches!(error, ConnectionError::Silent(_)), "{error}");

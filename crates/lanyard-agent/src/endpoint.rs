@@ -1,4 +1,5 @@
-//! The loopback endpoint: credentials of one task for whoever shows that task's token, in the forms that HTTP clients know.
+//! The loopback endpoint: serves the credentials of one task to the holder of that task's token, in
+//! the formats that HTTP clients know.
 
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use crate::clock::after;
 use crate::shared::Shared;
 use crate::tokens::Asked;
 
-/// The longest value of an Authorization header that the endpoint looks at.
+/// Longest Authorization header that the endpoint reads.
 ///
 /// # Limit
 /// - for: a request on loopback
@@ -25,7 +26,7 @@ use crate::tokens::Asked;
 /// - test: `a_longer_authorization_is_not_looked_at`
 const MAX_AUTHORIZATION_BYTES: usize = 256;
 
-/// What is served on loopback.
+/// Builds the routes of the loopback endpoint.
 pub(crate) fn router(shared: Arc<Shared>) -> axum::Router {
     axum::Router::new()
         .route("/v1/aws/{grant}", get(aws))
@@ -37,7 +38,8 @@ pub(crate) fn router(shared: Arc<Shared>) -> axum::Router {
         .with_state(shared)
 }
 
-/// A page in a browser can reach loopback, but cannot leave its own name out of Host (DNS rebinding), nor set Authorization.
+/// Refuses requests of web pages. A page in a browser can reach loopback, but cannot forge the Host
+/// header (DNS rebinding) and cannot set Authorization.
 async fn guard(State(shared): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {
     let headers = request.headers();
     let port = shared.endpoint.address.port();
@@ -51,14 +53,14 @@ async fn guard(State(shared): State<Arc<Shared>>, mut request: Request, next: Ne
         return refusal(
             StatusCode::MISDIRECTED_REQUEST,
             "Misdirected",
-            "this endpoint is asked by programs of this machine, as 127.0.0.1",
+            "only programs of this machine may call this endpoint, under the host 127.0.0.1",
         );
     }
     let Some(asked) = shown(headers).and_then(|token| shared.endpoint.task(token)) else {
         return refusal(
             StatusCode::UNAUTHORIZED,
             "Unauthorized",
-            "the Authorization header has to be what is in the token file",
+            "the Authorization header must hold the content of the token file",
         );
     };
     request.extensions_mut().insert(asked);
@@ -68,7 +70,7 @@ async fn guard(State(shared): State<Arc<Shared>>, mut request: Request, next: Ne
     response
 }
 
-/// The token that a request shows.
+/// Returns the token of a request.
 fn shown(headers: &header::HeaderMap) -> Option<&str> {
     let shown = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let shown = (shown.len() <= MAX_AUTHORIZATION_BYTES).then_some(shown)?;
@@ -113,7 +115,7 @@ fn of_another_kind() -> Response {
     )
 }
 
-/// The container credentials of the AWS SDKs.
+/// Serves the container credentials of the AWS SDKs.
 async fn aws(
     State(shared): State<Arc<Shared>>,
     Segment(grant): Segment<String>,
@@ -140,7 +142,7 @@ async fn aws(
     }
 }
 
-/// RFC 6749 section 5.1.
+/// Serves a token in the format of RFC 6749 section 5.1.
 async fn token(
     State(shared): State<Arc<Shared>>,
     Segment(grant): Segment<String>,

@@ -1,5 +1,6 @@
-//! The calls of `lanyard.v1` that go on to the broker with the user's identity: what agents do. Nothing that people do with
-//! their own hands is among them: no approving, killing or re-arming.
+//! Calls of `lanyard.v1` that the local agent forwards to the broker with the user's identity:
+//! those that agents make. Calls reserved for people are not forwarded: approving, killing,
+//! re-arming.
 
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use tonic::Status;
 use crate::shared::Shared;
 use crate::tasks::Tasks;
 
-/// The methods, by path.
+/// Paths of the methods that are forwarded.
 const METHODS: [&str; 11] = [
     "/lanyard.v1.ActionService/ReportAction",
     "/lanyard.v1.ApprovalService/GetApproval",
@@ -29,7 +30,7 @@ const METHODS: [&str; 11] = [
     "/lanyard.v1.TaskService/WatchTask",
 ];
 const CLOSE: &str = "/lanyard.v1.TaskService/CloseTask";
-/// The longest body of a call that goes on to the broker: a plan of 4 MiB in its chunks.
+/// Longest body of a forwarded call: a plan of 4 MiB in chunks.
 ///
 /// # Limit
 /// - for: a call
@@ -38,17 +39,18 @@ const CLOSE: &str = "/lanyard.v1.TaskService/CloseTask";
 /// - test: `a_call_that_goes_on_has_so_many_bytes`
 const MAX_BODY_BYTES: usize = 5 * 1024 * 1024;
 
-/// Which task a call ends: one message in its frame (length-prefixed, without compression).
+/// Returns the task that a CloseTask call closes. The body is one gRPC frame: five bytes of header,
+/// without compression.
 fn closed(body: &[u8]) -> Option<String> {
     let message = CloseTaskRequest::decode(body.get(5..)?).ok()?;
     Some(message.id)
 }
 
-/// Passes a call on, if it is one of those.
+/// Forwards a call if its method is one of [`METHODS`].
 pub(crate) async fn forward(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let path = request.uri().path();
     if !METHODS.contains(&path) {
-        let line = format!("the local agent does not pass {path} on: use the broker itself");
+        let line = format!("the local agent does not forward `{path}`: call the broker itself");
         return Status::unimplemented(line).into_http::<Body>();
     }
     match passed(&shared, request).await {
@@ -70,7 +72,8 @@ async fn passed(shared: &Shared, request: Request) -> Result<Response, ClientErr
     let client = shared.tasks.client(&context).await?;
     let (parts, body) = request.into_parts();
     let body = whole(body).await?;
-    // What is being closed is handed out no more, whatever the broker answers.
+    // Before the call: the caller wants the task to end, so its credentials are no longer handed
+    // out even if the broker does not answer.
     if parts.uri.path() == CLOSE
         && let Some(task) = closed(&body).and_then(|id| shared.tasks.known(&context, &id))
     {

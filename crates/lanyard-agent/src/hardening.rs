@@ -1,21 +1,22 @@
-//! What keeps secrets in memory from being read beside: no core files, and no other process of the user looks in.
+//! Protection of secrets in memory: no core dumps, and no access by other processes of the user.
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 
-/// For a process that holds secrets for a while, and starts others: nobody looks in, and none of it is in a core file.
+/// Denies other processes access to the memory, and excludes it from core dumps. For a process that
+/// holds secrets and starts others.
 ///
 /// # Errors
-/// As of the system.
+/// The system's error.
 pub fn hide() -> std::io::Result<()> {
     #[cfg(target_os = "linux")]
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     Ok(())
 }
 
-/// For a process that holds secrets. What it starts has no core files either.
+/// Disables core dumps as well, for this process and those it starts.
 ///
 /// # Errors
-/// As of the system.
+/// The system's error.
 pub fn harden() -> std::io::Result<()> {
     let none = Rlimit {
         current: Some(0),

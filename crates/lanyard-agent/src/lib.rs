@@ -1,7 +1,8 @@
-//! The local agent: one for a user. It holds the identity, keeps what was issued to the user's tasks for as long as that is good,
-//! and hands it to the tools of this machine over a socket that nobody else reaches; see `proto/lanyard/agent/v1`.
+//! The local agent, one per user. It holds the identity, caches the credentials of the user's tasks
+//! while they are valid, and hands them to tools of this machine over a socket that only this user
+//! can reach; see `proto/lanyard/agent/v1`.
 //!
-//! [`run`] is the agent, [`Connection`] its client.
+//! [`run`] runs the local agent, [`Connection`] is its client.
 
 mod clock;
 mod connection;
@@ -9,15 +10,15 @@ mod endpoint;
 mod forward;
 mod hardening;
 mod names;
-mod place;
 mod serve;
 mod service;
 mod shared;
+mod socket;
 mod tasks;
 mod tokens;
 
 pub use connection::{Connection, ConnectionError, Proxied};
 pub use hardening::{harden, hide};
-pub use place::Place;
 pub use serve::{AgentError, Options, run};
+pub use socket::AgentSocket;
 pub use tasks::FRESH_AT_LEAST;

@@ -1,8 +1,8 @@
-//! What ids and names look like: whoever asks cannot have anything else kept, or passed on.
+//! Syntax of ids and names. The local agent neither caches nor forwards anything else.
 
-/// How many letters and digits an id has after its kind.
+/// Letters and digits of an id after its prefix.
 const ID_DIGITS: usize = 26;
-/// The longest name of a grant.
+/// Longest name of a grant.
 ///
 /// # Limit
 /// - for: a name that the local agent is asked for

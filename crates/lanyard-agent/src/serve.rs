@@ -1,4 +1,5 @@
-//! The agent itself: listens on the socket and on loopback until it is told to end, or its socket is gone.
+//! Running the local agent: listens on the socket and on loopback until it is stopped or its socket
+//! is gone.
 
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -16,15 +17,15 @@ use tokio::sync::Notify;
 
 use crate::endpoint;
 use crate::forward;
-use crate::place::{Place, remove};
 use crate::service::Agent;
 use crate::shared::Shared;
+use crate::socket::{AgentSocket, remove};
 use crate::tasks::Tasks;
 use crate::tokens::Endpoint;
 
-/// How often it is looked whether the socket is still there.
+/// Interval at which the local agent checks that its socket still exists.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
-/// How long the credentials may take that are given back at the end.
+/// Time for releasing all credentials at the end.
 ///
 /// # Limit
 /// - for: a local agent that ends
@@ -33,43 +34,45 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 /// - test: `a_broker_that_does_not_answer_holds_up_no_end`
 const GIVE_BACK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why there is no agent.
+/// The local agent cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
-    /// There is no place for its socket.
-    #[error("there is no place for a socket: set HOME, XDG_RUNTIME_DIR or LANYARD_STATE")]
+    /// No environment variable names a folder for the socket.
+    #[error("no folder for the local agent's socket: set HOME, XDG_RUNTIME_DIR or LANYARD_STATE")]
     Homeless,
-    /// Its socket, or what is beside it, cannot be used.
-    #[error("{path}: {source}")]
-    Place {
-        /// The file, the folder or the address.
+    /// The socket or a file beside it cannot be used.
+    #[error("cannot use `{path}`: {source}")]
+    Socket {
+        /// The file, folder or address.
         path: PathBuf,
-        /// The error of the system.
+        /// The system's I/O error.
         source: io::Error,
     },
-    /// It cannot keep its memory to itself.
-    #[error("the system does not keep this process's memory to itself: {0}")]
+    /// Core dumps and access by other processes cannot be disabled.
+    #[error("cannot disable core dumps and ptrace for this process: {0}")]
     Exposed(io::Error),
 }
 
-/// How it is run.
+/// Options of the local agent.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// How long without a word of the broker credentials are handed out; at least [`crate::FRESH_AT_LEAST`].
+    /// Longest silence of the broker during which cached credentials are handed out; at least
+    /// [`crate::FRESH_AT_LEAST`].
     pub fresh: Duration,
 }
 
-/// Runs the agent until it ends. Whether it ran: another one may be there already.
+/// Runs the local agent until it ends. Returns false if another one runs already.
 ///
 /// # Errors
 /// See [`AgentError`].
-pub async fn run(place: Place, options: Options) -> Result<bool, AgentError> {
+pub async fn run(place: AgentSocket, options: Options) -> Result<bool, AgentError> {
     crate::harden().map_err(AgentError::Exposed)?;
     let at = |path: &Path| {
         let path = path.to_path_buf();
-        move |source| AgentError::Place { path, source }
+        move |source| AgentError::Socket { path, source }
     };
     place.prepare().map_err(at(place.socket()))?;
+    // The lock comes before the socket: only its holder may replace a socket that is left over.
     let Some(_lock) = place.lock().map_err(at(&place.beside("agent.lock")))? else {
         return Ok(false);
     };
@@ -100,21 +103,21 @@ pub async fn run(place: Place, options: Options) -> Result<bool, AgentError> {
     );
     until_the_end(&shared, &place, mine).await;
     for line in not_given_back(shared.tasks.end()).await {
-        eprintln!("lanyard: not given back, it ends with its time: {line}");
+        eprintln!("lanyard: a credential was not released and lives until it expires: {line}");
     }
     shared.endpoint.close();
     if identity(place.socket()).is_ok_and(|it| it == mine)
         && let Err(error) = std::fs::remove_file(place.socket())
     {
         eprintln!(
-            "lanyard: {} cannot be removed: {error}",
+            "lanyard: cannot remove `{}`: {error}",
             place.socket().display()
         );
     }
     Ok(true)
 }
 
-/// Why something is not given back, once all is or the time is over.
+/// Returns a line for each credential that could not be released in time.
 async fn not_given_back(giving: impl Future<Output = Vec<ClientError>>) -> Vec<String> {
     match tokio::time::timeout(GIVE_BACK_TIMEOUT, giving).await {
         Ok(faults) => faults.iter().map(ClientError::to_string).collect(),
@@ -133,14 +136,14 @@ fn now() -> SystemTime {
     SystemTime::now()
 }
 
-/// Which file that is.
+/// Returns device and inode, which identify the socket even if another one takes its path.
 fn identity(path: &Path) -> io::Result<(u64, u64)> {
     let found = std::fs::symlink_metadata(path)?;
     Ok((found.dev(), found.ino()))
 }
 
-async fn until_the_end(shared: &Shared, place: &Place, mine: (u64, u64)) {
-    let told = async {
+async fn until_the_end(shared: &Shared, place: &AgentSocket, mine: (u64, u64)) {
+    let signalled = async {
         match (
             signal(SignalKind::terminate()),
             signal(SignalKind::interrupt()),
@@ -151,30 +154,31 @@ async fn until_the_end(shared: &Shared, place: &Place, mine: (u64, u64)) {
                     _ = interrupt.recv() => {}
                 }
             }
-            // Without signals it is ended by its socket.
+            // Without signal handlers, the local agent ends when its socket is removed.
             _ => std::future::pending().await,
         }
     };
     let gone = async {
-        // Nobody finds an agent whose socket is gone.
+        // A client finds the local agent by its socket, so without one the local agent is useless.
         while identity(place.socket()).is_ok_and(|it| it == mine) {
             tokio::time::sleep(LOOK_INTERVAL).await;
         }
     };
     tokio::select! {
-        () = told => {}
+        () = signalled => {}
         () = gone => {}
         () = shared.stop.notified() => {}
     }
 }
 
-/// The socket of an agent that is gone is taken over: its lock is ours.
+/// Binds the socket. A left-over socket is replaced, which is safe because this process holds the
+/// lock.
 fn listen(path: &Path) -> io::Result<OwnPeers> {
     remove(path)?;
     Ok(OwnPeers(UnixListener::bind(path)?))
 }
 
-/// Connections of this user's processes; those of anybody else are closed.
+/// Accepts connections of this user's processes, and closes those of others.
 struct OwnPeers(UnixListener);
 
 impl Listener for OwnPeers {

@@ -1,4 +1,4 @@
-//! AgentService.
+//! The gRPC service of the local agent.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::names;
 use crate::shared::Shared;
 use crate::tasks::Tasks;
 
-/// `lanyard.agent.v1.AgentService` over what is shared.
+/// The implementation of `lanyard.agent.v1.AgentService`.
 #[derive(Clone)]
 pub(crate) struct Agent(pub(crate) Arc<Shared>);
 
@@ -39,7 +39,7 @@ impl Agent {
     }
 }
 
-/// Which context a call is for.
+/// Returns the context of a call.
 fn context<T>(request: &Request<T>) -> Result<PathBuf, Status> {
     Tasks::context(request.metadata().as_ref()).map_err(|error| error.status())
 }
@@ -116,7 +116,7 @@ impl AgentService for Agent {
                 .is_some_and(|task| !task.is_over())
         });
         let token_file = opened.map_err(|error| {
-            Status::internal(format!("the endpoint's token cannot be kept: {error}"))
+            Status::internal(format!("cannot store the endpoint's token: {error}"))
         })?;
         Ok(Response::new(v1::OpenEndpointResponse {
             url: self.0.endpoint.url(),

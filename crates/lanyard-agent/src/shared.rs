@@ -1,4 +1,4 @@
-//! What the calls of the service and of the endpoint share.
+//! The state that the calls of the service and of the endpoint share.
 
 use std::time::SystemTime;
 
@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 use crate::tasks::Tasks;
 use crate::tokens::Endpoint;
 
-/// What every call may need.
+/// State that all calls share.
 pub(crate) struct Shared {
     pub(crate) tasks: Tasks,
     pub(crate) endpoint: Endpoint,

@@ -1,4 +1,4 @@
-//! The tasks that something is kept of, by context and id.
+//! The tasks whose credentials are cached, by context and id.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,11 +11,12 @@ use lanyard_client::{Client, ClientError, ContextError, Contexts, Task};
 use prost::Message as _;
 use tonic::Status;
 
-/// The metadata that names the context of a call.
+/// Metadata key of the context of a call.
 pub(crate) const CONTEXT: &str = "lanyard-context";
-/// The shortest time without a word of the broker that can be asked for: the broker is heard of every five seconds.
+/// Smallest value for the tolerated silence of the broker. The broker sends a message every five
+/// seconds, so one may be lost.
 pub const FRESH_AT_LEAST: Duration = Duration::from_secs(10);
-/// Tasks whose credentials the local agent keeps at once.
+/// Tasks whose credentials the local agent caches at once.
 ///
 /// # Limit
 /// - for: a local agent
@@ -24,7 +25,7 @@ pub const FRESH_AT_LEAST: Duration = Duration::from_secs(10);
 /// - test: `a_local_agent_looks_after_so_many_tasks`
 const MAX_TASKS: usize = 1000;
 
-/// Everything that is kept.
+/// The cached tasks and connections.
 pub(crate) struct Tasks {
     clients: Mutex<BTreeMap<PathBuf, (Stamp, Client)>>,
     tasks: Mutex<BTreeMap<(PathBuf, String), Task>>,
@@ -32,19 +33,20 @@ pub(crate) struct Tasks {
     fresh: Duration,
 }
 
-/// The ids of the tasks that were opened for whoever asks like this, by context and what was asked for. The lock of one is
-/// held while it is opened: two who ask at once share it, and others do not wait.
+/// Ids of tasks that were opened on demand, by context and request. The lock of an entry is held
+/// while its task is opened: concurrent equal requests share one task, and other requests do not
+/// wait.
 type Standing = Mutex<BTreeMap<(PathBuf, Vec<u8>), Arc<tokio::sync::Mutex<Option<String>>>>>;
 
-/// By what a file that changed is known.
+/// Modification time and size, by which a changed file is noticed.
 type Stamp = (Option<SystemTime>, u64);
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What is inside is whole after every statement.
+    // Every statement leaves the value consistent, so a poisoned lock is safe to use.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether another task can be looked after beside so many.
+/// Checks that one more task fits.
 fn has_room(tasks: usize) -> Result<(), ClientError> {
     if tasks < MAX_TASKS {
         return Ok(());
@@ -63,7 +65,7 @@ impl Tasks {
         }
     }
 
-    /// The file of the context that a call is for: the one that it names, or the user's current one.
+    /// Returns the context file of a call: the one that the call names, or the user's current one.
     pub(crate) fn context(headers: &HeaderMap) -> Result<PathBuf, ClientError> {
         let asked = headers.get(CONTEXT).map(|value| value.to_str());
         let asked = asked.transpose().map_err(|_| {
@@ -85,7 +87,7 @@ impl Tasks {
         })
     }
 
-    /// A connection under this context; another once its file has changed.
+    /// Returns the connection of a context, and connects again when the context file has changed.
     pub(crate) async fn client(&self, context: &Path) -> Result<Client, ClientError> {
         let found = std::fs::metadata(context).ok();
         let stamp = found.map_or((None, 0), |found| (found.modified().ok(), found.len()));
@@ -94,18 +96,20 @@ impl Tasks {
             return Ok(client);
         }
         let client = Client::connect(context).await?.fresh_for(self.fresh);
-        // What was kept for whoever the context was before is not for whoever it is now.
+        // The file may name another identity now, which must not get the credentials of the
+        // previous one.
         locked(&self.tasks).retain(|(of, _), _| of != context);
         let entry = (stamp, client.clone());
         locked(&self.clients).insert(context.to_path_buf(), entry);
         Ok(client)
     }
 
-    /// One task, from now on kept in contact with.
+    /// Returns a task, and keeps in contact with the broker about it from then on.
     pub(crate) async fn task(&self, context: &Path, id: &str) -> Result<Task, ClientError> {
         let key = (context.to_path_buf(), id.to_owned());
         let client = self.client(context).await;
-        // What is at hand is good while the broker cannot be reached anew, as long as that is fresh.
+        // If the broker cannot be reached, cached credentials stay usable as long as the contact is
+        // fresh.
         if let Some(task) = locked(&self.tasks).get(&key) {
             return Ok(task.clone());
         }
@@ -119,7 +123,7 @@ impl Tasks {
         Ok(task.clone())
     }
 
-    /// The task that was opened like this before and is open still; else another.
+    /// Returns the open task of an equal earlier request, or opens one.
     pub(crate) async fn standing(
         &self,
         context: &Path,
@@ -146,13 +150,13 @@ impl Tasks {
         self.task(context, &task.id).await
     }
 
-    /// A task, if something is kept of it.
+    /// Returns a task if credentials of it are cached.
     pub(crate) fn known(&self, context: &Path, id: &str) -> Option<Task> {
         let key = (context.to_path_buf(), id.to_owned());
         locked(&self.tasks).get(&key).cloned()
     }
 
-    /// The tasks that something is kept of, with their contexts.
+    /// Lists the cached tasks with their contexts.
     pub(crate) fn all(&self) -> Vec<(PathBuf, Task)> {
         let tasks = locked(&self.tasks);
         let all = tasks.iter();
@@ -160,7 +164,7 @@ impl Tasks {
             .collect()
     }
 
-    /// Gives everything back that is at hand, and forgets it.
+    /// Empties the cache and releases all credentials. Returns the errors.
     pub(crate) async fn end(&self) -> Vec<ClientError> {
         let tasks = std::mem::take(&mut *locked(&self.tasks));
         let mut faults = Vec::new();

@@ -1,4 +1,4 @@
-//! The tokens of the loopback endpoint: which stands for which task, and the files that hold them.
+//! The tokens of the loopback endpoint, each for one task, and the files that hold them.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
@@ -10,12 +10,13 @@ use std::sync::{Mutex, PoisonError};
 use ring::digest;
 use ring::rand::SecureRandom as _;
 
-use crate::place::{Place, remove};
+use crate::socket::{AgentSocket, remove};
 
-/// Which tokens stand for which tasks. A token is known by its digest: finding it takes the same time wherever it differs.
+/// The tokens of tasks. They are indexed by digest, so that a look-up takes the same time wherever
+/// a guessed token differs.
 pub(crate) struct Endpoint {
     pub(crate) address: SocketAddr,
-    place: Place,
+    place: AgentSocket,
     tasks: Mutex<Open>,
 }
 
@@ -25,11 +26,11 @@ struct Open {
     files: BTreeMap<Asked, PathBuf>,
 }
 
-/// A context and a task.
+/// Context file and task id.
 pub(crate) type Asked = (PathBuf, String);
 
 impl Endpoint {
-    pub(crate) fn new(address: SocketAddr, place: Place) -> Self {
+    pub(crate) fn new(address: SocketAddr, place: AgentSocket) -> Self {
         Self {
             address,
             place,
@@ -41,7 +42,7 @@ impl Endpoint {
         format!("http://{}", self.address)
     }
 
-    /// The file with the token of a task; the same one every time.
+    /// Returns the file with the token of a task. A task keeps its token.
     pub(crate) fn open(
         &self,
         context: PathBuf,
@@ -49,7 +50,7 @@ impl Endpoint {
         is_kept: impl Fn(&Asked) -> bool,
     ) -> io::Result<PathBuf> {
         let mut open = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        // Those of tasks that are over stand for nothing any more.
+        // Tokens of ended tasks are dropped here, because no other event ends them.
         open.by_token.retain(|_, asked| is_kept(asked));
         let over: Vec<Asked> = open
             .files
@@ -89,12 +90,12 @@ impl Endpoint {
         open.by_token.get(&digest_of(token.as_bytes())).cloned()
     }
 
-    /// Removes the token files.
+    /// Removes the token files of all tasks.
     pub(crate) fn close(&self) {
         let open = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         for file in open.files.into_values() {
             if let Err(error) = std::fs::remove_file(&file) {
-                eprintln!("lanyard: {} cannot be removed: {error}", file.display());
+                eprintln!("lanyard: cannot remove `{}`: {error}", file.display());
             }
         }
     }
@@ -104,7 +105,7 @@ fn digest_of(bytes: &[u8]) -> Vec<u8> {
     digest::digest(&digest::SHA256, bytes).as_ref().to_vec()
 }
 
-/// A file of its owner's alone, in the place of whatever an agent before this one left (T51).
+/// Writes a file that only its owner can read, and replaces a file of an earlier local agent (T51).
 fn write(path: &Path, token: &str) -> io::Result<()> {
     remove(path)?;
     let mut file = std::fs::OpenOptions::new()

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Subcommand;
-use lanyard_agent::{Connection, ConnectionError, FRESH_AT_LEAST, Options, Place};
+use lanyard_agent::{AgentSocket, Connection, ConnectionError, FRESH_AT_LEAST, Options};
 use lanyard_client::ClientError;
 use lanyard_core::time::Ttl;
 use lanyard_proto::agent::v1;
@@ -98,8 +98,9 @@ async fn serve(fresh: Duration, detach: bool) -> Result<(), Outcome> {
     if detach && let Err(error) = rustix::process::setsid() {
         eprintln!("lanyard: it ends with the terminal: {error}");
     }
-    let homeless = "there is no place for a socket: set HOME, XDG_RUNTIME_DIR or LANYARD_STATE";
-    let place = Place::of_user().ok_or_else(|| Outcome::usage(homeless))?;
+    let homeless =
+        "no folder for the local agent's socket: set HOME, XDG_RUNTIME_DIR or LANYARD_STATE";
+    let place = AgentSocket::of_user().ok_or_else(|| Outcome::usage(homeless))?;
     match lanyard_agent::run(place, Options { fresh }).await {
         Ok(true) => Ok(()),
         Ok(false) => {

@@ -81,7 +81,7 @@ struct Issued {
 pub(crate) async fn run(global: &Global, creds: Creds) -> Result<(), Outcome> {
     lanyard_agent::harden().map_err(|error| {
         Outcome::usage(format!(
-            "the system does not keep this process's memory to itself: {error}"
+            "cannot disable core dumps and ptrace for this process: {error}"
         ))
     })?;
     if creds.tool == Tool::Git {

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use clap::Args;
 use lanyard_agent::Connection;
-use lanyard_mcp::{AtTheEnd, Door, Program, Settings, Way};
+use lanyard_mcp::{AgentConnection, AgentConnector, Program, Settings, TasksAtEnd};
 use tokio::fs::File;
 use tokio::signal::unix::{SignalKind, signal};
 use tonic::Status;
@@ -25,8 +25,8 @@ pub(crate) struct Mcp {
 struct Local(Global);
 
 #[tonic::async_trait]
-impl Door for Local {
-    async fn open(&self) -> Result<Way, Status> {
+impl AgentConnector for Local {
+    async fn connect(&self) -> Result<AgentConnection, Status> {
         let context = self.0.context().map_err(|none| {
             let (_, line) = none.told();
             Status::unauthenticated(line.unwrap_or_default())
@@ -35,22 +35,22 @@ impl Door for Local {
         let connected = Connection::open(&program, Some(&context)).await;
         let connected = connected.map_err(|error| Status::unavailable(error.to_string()))?;
         let (channel, context) = connected.into_parts();
-        Ok(Way { channel, context })
+        Ok(AgentConnection { channel, context })
     }
 }
 
 pub(crate) async fn run(global: &Global, asked: &Mcp) -> Result<(), Outcome> {
     lanyard_agent::harden().map_err(|error| {
         Outcome::usage(format!(
-            "the system does not keep this process's memory to itself: {error}"
+            "cannot disable core dumps and ptrace for this process: {error}"
         ))
     })?;
     let settings = Settings {
         program: Program::of(words(global)?),
-        at_the_end: if asked.keep_tasks {
-            AtTheEnd::Keep
+        tasks_at_end: if asked.keep_tasks {
+            TasksAtEnd::Keep
         } else {
-            AtTheEnd::Close
+            TasksAtEnd::Close
         },
     };
     let streams =

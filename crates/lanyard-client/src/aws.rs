@@ -1,6 +1,7 @@
 //! The proof of an AWS workload: a signed `GetCallerIdentity` request that the broker sends to STS.
 //!
-//! The secret key signs here and goes nowhere. What is signed names the one server that may send it.
+//! The secret key only signs and never leaves this process. The signature covers the region's STS
+//! host and the broker's server id, so no other server can use the proof.
 
 use std::error::Error;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -26,22 +27,24 @@ const PREFIX: &str = "lanyard-aws.";
 const BODY: &str = "Action=GetCallerIdentity&Version=2011-06-15";
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// Why there is no proof.
+/// An AWS proof could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum AwsError {
-    /// No credentials in the environment, the profile, the container's endpoint or the instance's.
-    #[error("no AWS credentials were found")]
+    /// The environment, the profile, the container endpoint and the instance metadata hold no
+    /// credentials.
+    #[error("no AWS credentials in the environment, profile, container or instance")]
     Credentials(#[source] CredentialsError),
-    /// The request cannot be signed: the region or the server id is not one.
-    #[error("the request to STS cannot be signed")]
+    /// The request cannot be signed because the region or the server id is invalid.
+    #[error("cannot sign the request to STS")]
     Signing(#[source] Box<dyn Error + Send + Sync>),
-    /// The system gives no random bits, or no time.
-    #[error("the system gives no random bits or no time")]
+    /// The system supplies neither randomness nor a clock reading.
+    #[error("the system supplies no randomness or no clock reading")]
     System,
 }
 
-/// A proof for this server, good once and for five minutes, with the credentials that the AWS SDKs would find:
-/// environment, profile, web identity, container, instance.
+/// Signs a proof for `server_id` with the credentials that the AWS SDKs would find: environment,
+/// profile, web identity, container, instance. The broker accepts the proof once and for five
+/// minutes.
 ///
 /// # Errors
 /// See [`AwsError`].
@@ -59,7 +62,7 @@ pub async fn evidence(region: &str, server_id: &str) -> Result<String, AwsError>
     signed(&credentials, region, server_id, UNIX_EPOCH + since)
 }
 
-/// A proof with these credentials, of this time.
+/// Signs a proof with the given `credentials` at the time `at`.
 ///
 /// # Errors
 /// See [`AwsError`].
@@ -109,7 +112,7 @@ fn unsigned(error: impl Error + Send + Sync + 'static) -> AwsError {
     AwsError::Signing(Box::new(error))
 }
 
-/// Where the STS of a region is.
+/// Returns the STS host of `region`; the domain depends on the AWS partition.
 fn host(region: &str) -> String {
     let suffix = if region.starts_with("cn-") {
         "amazonaws.com.cn"
@@ -168,7 +171,7 @@ mod tests {
         hex(digest::digest(&digest::SHA256, text.as_bytes()).as_ref())
     }
 
-    /// Signature Version 4 once more, from its description.
+    /// Computes Signature Version 4 a second time, from AWS's description of the algorithm.
     fn expected(request: &CallerIdentityRequest, region: &str) -> String {
         let headers = request.headers();
         let headers: Vec<_> = headers

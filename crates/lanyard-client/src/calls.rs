@@ -1,4 +1,4 @@
-//! One method an RPC. Each call carries a fresh proof of identity and a deadline.
+//! Client methods, each for one RPC. Each call carries a fresh proof of identity and a deadline.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,6 +20,7 @@ use lanyard_secret_file::Origin;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 use tonic::{Code, Request, Streaming};
 
+use crate::auth_metadata::AuthMetadata;
 use crate::context::Context;
 use crate::context_error::ContextError;
 use crate::error::ClientError;
@@ -27,10 +28,9 @@ use crate::http::HttpError;
 use crate::identity::Identity;
 use crate::proxy::{Proxies, Through};
 use crate::public_file::read;
-use crate::show::Shows;
 use crate::watches::{Place, TaskWatch, Watches};
 
-/// How long a call may take.
+/// Deadline of one unary call.
 ///
 /// # Limit
 /// - for: a call of the broker
@@ -38,17 +38,18 @@ use crate::watches::{Place, TaskWatch, Watches};
 /// - beyond: the call fails as unavailable
 /// - test: `t44_a_call_says_how_long_it_may_take`
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long drills at every target may take.
-const DRILLS: Duration = Duration::from_secs(600);
-/// How long connecting may take.
-const CONNECT: Duration = Duration::from_secs(5);
-/// How long without a word of the broker credentials are handed out. The broker is heard of every five seconds.
-const FRESH: Duration = Duration::from_secs(20);
-/// How often it is asked whether the other side of a connection is there, and how long it has to answer.
-const PING: Duration = Duration::from_secs(5);
-const PONG: Duration = Duration::from_secs(5);
+/// Deadline of `HoldDrill`, which drills every target in turn.
+const DRILLS_WAIT: Duration = Duration::from_secs(600);
+/// Time allowed for TCP and TLS to connect.
+const CONNECT_WAIT: Duration = Duration::from_secs(5);
+/// Longest silence of the broker during which cached credentials are handed out. The broker sends a
+/// message every five seconds, so three may be lost.
+const CONTACT_FRESH_FOR: Duration = Duration::from_secs(20);
+/// Interval of HTTP/2 keep-alive pings, and the time allowed for the answer.
+const PING_INTERVAL: Duration = Duration::from_secs(5);
+const PONG_WAIT: Duration = Duration::from_secs(5);
 
-/// A connection to one broker under one context; clones share it.
+/// A connection to one broker under one context. Clones share the connection.
 #[derive(Clone)]
 pub struct Client {
     context: Arc<Context>,
@@ -67,10 +68,11 @@ macro_rules! calls {
             pub async fn $name(&mut self, request: v1::$request) -> Result<v1::$response, ClientError> {
                 let mut again = true;
                 loop {
-                    let mut service = $service::with_interceptor(self.channel.clone(), self.shows().await?);
+                    let mut service = $service::with_interceptor(self.channel.clone(), self.auth_metadata().await?);
                     match service.$name(within(request.clone(), CALL_TIMEOUT)).await {
                         Ok(answer) => return Ok(answer.into_inner()),
-                        // The broker has forgotten the session, or ended it: once more with another.
+                        // The broker restarted, dropped the session or ended it. A second attempt
+                        // with a new session can succeed; a third cannot, so the loop ends there.
                         Err(status) if again && status.code() == Code::Unauthenticated
                             && self.context.forget_session().await? => again = false,
                         Err(status) => return Err(status.into()),
@@ -84,25 +86,25 @@ macro_rules! calls {
 calls! {
     /// Opens a task under a charter, pinned to the revision in force.
     TaskServiceClient::open_task(OpenTaskRequest) -> OpenTaskResponse;
-    /// Lists open tasks.
+    /// Lists the open tasks that the caller may see.
     TaskServiceClient::list_tasks(ListTasksRequest) -> ListTasksResponse;
     /// Reads a task of the caller's own.
     TaskServiceClient::get_task(GetTaskRequest) -> GetTaskResponse;
-    /// What happened to a task.
+    /// Reads the timeline of a task.
     TaskServiceClient::get_task_timeline(GetTaskTimelineRequest) -> GetTaskTimelineResponse;
     /// Ends a task and its leases.
     TaskServiceClient::close_task(CloseTaskRequest) -> CloseTaskResponse;
-    /// Asks for a credential.
+    /// Issues a credential of a task.
     CredentialServiceClient::issue_credential(IssueCredentialRequest) -> IssueCredentialResponse;
-    /// Gives a lease back.
+    /// Ends a lease early.
     CredentialServiceClient::release_lease(ReleaseLeaseRequest) -> ReleaseLeaseResponse;
-    /// Lists leases.
+    /// Lists leases of the caller, or all leases for an operator who may view.
     CredentialServiceClient::list_leases(ListLeasesRequest) -> ListLeasesResponse;
     /// Lists the agents with leases.
     CredentialServiceClient::list_holders(ListHoldersRequest) -> ListHoldersResponse;
     /// Reads a plan and what is in it.
     PlanServiceClient::get_plan(GetPlanRequest) -> GetPlanResponse;
-    /// Lists approvals.
+    /// Lists requests for approval.
     ApprovalServiceClient::list_approvals(ListApprovalsRequest) -> ListApprovalsResponse;
     /// Reads a request for approval, with the digest of its plan.
     ApprovalServiceClient::get_approval(GetApprovalRequest) -> GetApprovalResponse;
@@ -116,58 +118,58 @@ calls! {
     ActionServiceClient::report_action(ReportActionRequest) -> ReportActionResponse;
     /// Engages a kill order.
     KillServiceClient::engage_kill(EngageKillRequest) -> EngageKillResponse;
-    /// Looks at the targets of a charter.
+    /// Checks the set-up of a charter's targets at their providers.
     CharterServiceClient::inspect_charter(InspectCharterRequest) -> InspectCharterResponse;
-    /// Declares an emergency.
+    /// Declares an emergency under a charter.
     CharterServiceClient::declare_emergency(DeclareEmergencyRequest) -> DeclareEmergencyResponse;
-    /// Ends an emergency.
+    /// Ends an emergency before its time.
     CharterServiceClient::end_emergency(EndEmergencyRequest) -> EndEmergencyResponse;
-    /// Lists emergencies.
+    /// Lists the emergencies in effect.
     CharterServiceClient::list_emergencies(ListEmergenciesRequest) -> ListEmergenciesResponse;
-    /// Stops issuing over a scope, and revokes nothing.
+    /// Pauses issuance over a scope. Leases that exist stay alive.
     PauseServiceClient::create_pause(CreatePauseRequest) -> CreatePauseResponse;
-    /// Lists pauses.
+    /// Lists the pauses in effect.
     PauseServiceClient::list_pauses(ListPausesRequest) -> ListPausesResponse;
-    /// Ends a pause.
+    /// Ends a pause by its id.
     PauseServiceClient::resume(ResumeRequest) -> ResumeResponse;
-    /// Lists kill orders.
+    /// Lists kill orders and their progress.
     KillServiceClient::list_kill_orders(ListKillOrdersRequest) -> ListKillOrdersResponse;
-    /// Lifts an order that reaches nothing.
+    /// Withdraws a kill order that reached nothing.
     KillServiceClient::withdraw_kill(WithdrawKillRequest) -> WithdrawKillResponse;
-    /// Proposes to lift an order by a step.
+    /// Proposes the next step of lifting a kill order.
     KillServiceClient::propose_rearm(ProposeRearmRequest) -> ProposeRearmResponse;
-    /// Lists the proposals to lift an order.
+    /// Lists the proposals to lift a kill order that can still be confirmed.
     KillServiceClient::list_rearms(ListRearmsRequest) -> ListRearmsResponse;
-    /// Confirms another person's proposal to lift an order.
+    /// Confirms another person's proposal to lift a kill order.
     KillServiceClient::confirm_rearm(ConfirmRearmRequest) -> ConfirmRearmResponse;
-    /// Lists the last drills.
+    /// Lists the latest drill of each target.
     KillServiceClient::list_drills(ListDrillsRequest) -> ListDrillsResponse;
-    /// Reads a decision.
+    /// Reads one decision by its id.
     DecisionServiceClient::get_decision(GetDecisionRequest) -> GetDecisionResponse;
-    /// Reads all of a charter.
+    /// Reads a charter in full.
     CharterServiceClient::get_charter(GetCharterRequest) -> GetCharterResponse;
-    /// Lists charters.
+    /// Lists the charters in force; for an agent, the charters that name it.
     CharterServiceClient::list_charters(ListChartersRequest) -> ListChartersResponse;
-    /// How the broker is.
+    /// Reads the broker's status.
     AuditServiceClient::get_status(GetStatusRequest) -> GetStatusResponse;
-    /// Has the broker issue in spite of a reason not to.
+    /// Accepts a reason why the broker does not issue, so that the broker issues in spite of it.
     AuditServiceClient::accept_reason(AcceptReasonRequest) -> AcceptReasonResponse;
-    /// Records of the journal.
+    /// Queries records of the journal.
     AuditServiceClient::query_records(QueryRecordsRequest) -> QueryRecordsResponse;
     /// Invites an agent to enrol a key.
     IdentityServiceClient::invite_agent(InviteAgentRequest) -> InviteAgentResponse;
     /// Lists the enrolled agents.
     IdentityServiceClient::list_enrolled_agents(ListEnrolledAgentsRequest) -> ListEnrolledAgentsResponse;
-    /// Removes an enrolled agent, whose key is nobody's from then on.
+    /// Removes an enrolled agent. The broker refuses the agent's key from then on.
     IdentityServiceClient::remove_enrolled_agent(RemoveEnrolledAgentRequest) -> RemoveEnrolledAgentResponse;
-    /// Replaces the key of the agent that asks.
+    /// Replaces the key of the calling agent.
     IdentityServiceClient::rotate_agent_key(RotateAgentKeyRequest) -> RotateAgentKeyResponse;
-    /// Who the caller is.
+    /// Returns the identity under which the broker sees the caller.
     AuditServiceClient::who_am_i(WhoAmIRequest) -> WhoAmIResponse;
 }
 
 impl Client {
-    /// Connects under the context in this file.
+    /// Connects to the broker of the context file `context`.
     ///
     /// # Errors
     /// See [`ClientError`].
@@ -178,12 +180,12 @@ impl Client {
         Ok(Self {
             channel: channel(&context.endpoint, authority, identity).await?,
             context: Arc::new(context),
-            fresh: FRESH,
+            fresh: CONTACT_FRESH_FOR,
             watches: Arc::default(),
         })
     }
 
-    /// How long without a word of the broker the tasks of this client hand credentials out.
+    /// Sets how long tasks of this client hand out credentials after the broker's last message.
     #[must_use]
     pub fn fresh_for(self, fresh: Duration) -> Self {
         Self { fresh, ..self }
@@ -223,28 +225,31 @@ impl Client {
             .map(|part| v1::SubmitPlanRequest { part: Some(part) })
             .collect();
         let request = within(tokio_stream::iter(parts), CALL_TIMEOUT);
-        let answer = PlanServiceClient::with_interceptor(self.channel.clone(), self.shows().await?)
-            .submit_plan(request)
-            .await?;
+        let answer =
+            PlanServiceClient::with_interceptor(self.channel.clone(), self.auth_metadata().await?)
+                .submit_plan(request)
+                .await?;
         answer
             .into_inner()
             .plan
             .ok_or_else(|| ClientError::refused("the broker answered without a plan"))
     }
 
-    /// The exact bytes of a plan, of which there are so many.
+    /// Reads the exact bytes of a plan, and fails if the broker sends more than `size`.
     ///
     /// # Errors
     /// See [`ClientError`].
     pub async fn read_plan(&mut self, id: String, size: u64) -> Result<Vec<u8>, ClientError> {
         let request = within(v1::ReadPlanRequest { id }, CALL_TIMEOUT);
-        let answer = PlanServiceClient::with_interceptor(self.channel.clone(), self.shows().await?)
-            .read_plan(request)
-            .await?;
+        let answer =
+            PlanServiceClient::with_interceptor(self.channel.clone(), self.auth_metadata().await?)
+                .read_plan(request)
+                .await?;
         let mut chunks = answer.into_inner();
         let mut content = Vec::new();
         while let Some(message) = chunks.message().await? {
             content.extend(message.chunk);
+            // A broker at fault must not fill this machine's memory.
             if u64::try_from(content.len()).is_ok_and(|len| len > size) {
                 let why = format!("the broker sent more than the {size} bytes that the plan has");
                 return Err(ClientError::refused(why));
@@ -253,7 +258,7 @@ impl Client {
         Ok(content)
     }
 
-    /// What becomes of a task, now and whenever that changes.
+    /// Follows the state of a task. The first message is the current state.
     ///
     /// # Errors
     /// See [`ClientError`].
@@ -261,16 +266,18 @@ impl Client {
         let place = self.watching().await?;
         let request = v1::WatchTaskRequest { id };
         let channel = place.channel.clone();
-        let mut service = TaskServiceClient::with_interceptor(channel, self.shows().await?);
+        let mut service = TaskServiceClient::with_interceptor(channel, self.auth_metadata().await?);
         let opened = tokio::time::timeout(CALL_TIMEOUT, service.watch_task(request)).await;
-        let opened = opened.map_err(|_| ClientError::Unavailable("it does not answer".into()))?;
+        let opened = opened
+            .map_err(|_| ClientError::Unavailable("no answer to WatchTask in time".into()))?;
         Ok(TaskWatch {
             messages: opened?.into_inner(),
             _place: place,
         })
     }
 
-    /// A place on a connection for one more call that lasts.
+    /// Reserves a slot for one more long-lived call, and opens another connection when all are
+    /// full.
     pub(crate) async fn watching(&self) -> Result<Place, ClientError> {
         if let Some(place) = self.watches.place() {
             return Ok(place);
@@ -281,7 +288,7 @@ impl Client {
         Ok(self.watches.add(channel))
     }
 
-    /// What waits for people, now and whenever it changes.
+    /// Follows the requests for approval. The first messages are the open ones.
     ///
     /// # Errors
     /// See [`ClientError`].
@@ -289,15 +296,16 @@ impl Client {
         &mut self,
         request: v1::WatchApprovalsRequest,
     ) -> Result<Streaming<v1::WatchApprovalsResponse>, ClientError> {
-        Ok(
-            ApprovalServiceClient::with_interceptor(self.channel.clone(), self.shows().await?)
-                .watch_approvals(request)
-                .await?
-                .into_inner(),
+        Ok(ApprovalServiceClient::with_interceptor(
+            self.channel.clone(),
+            self.auth_metadata().await?,
         )
+        .watch_approvals(request)
+        .await?
+        .into_inner())
     }
 
-    /// Follows a kill until everything is confirmed.
+    /// Follows a kill order until every revocation is confirmed.
     ///
     /// # Errors
     /// See [`ClientError`].
@@ -307,14 +315,14 @@ impl Client {
     ) -> Result<Streaming<v1::WatchKillResponse>, ClientError> {
         let request = Request::new(v1::WatchKillRequest { id });
         Ok(
-            KillServiceClient::with_interceptor(self.channel.clone(), self.shows().await?)
+            KillServiceClient::with_interceptor(self.channel.clone(), self.auth_metadata().await?)
                 .watch_kill(request)
                 .await?
                 .into_inner(),
         )
     }
 
-    /// Holds drills: up to a minute each.
+    /// Holds a drill at each target of the request. One drill takes up to a minute.
     ///
     /// # Errors
     /// See [`ClientError`].
@@ -322,16 +330,16 @@ impl Client {
         &mut self,
         request: v1::HoldDrillRequest,
     ) -> Result<v1::HoldDrillResponse, ClientError> {
-        let request = within(request, DRILLS);
+        let request = within(request, DRILLS_WAIT);
         Ok(
-            KillServiceClient::with_interceptor(self.channel.clone(), self.shows().await?)
+            KillServiceClient::with_interceptor(self.channel.clone(), self.auth_metadata().await?)
                 .hold_drill(request)
                 .await?
                 .into_inner(),
         )
     }
 
-    /// Every lease of an order, page by page.
+    /// Streams every lease that a kill order reached.
     ///
     /// # Errors
     /// See [`ClientError`].
@@ -341,14 +349,14 @@ impl Client {
     ) -> Result<Streaming<v1::ReadKillReportResponse>, ClientError> {
         let request = Request::new(v1::ReadKillReportRequest { id });
         Ok(
-            KillServiceClient::with_interceptor(self.channel.clone(), self.shows().await?)
+            KillServiceClient::with_interceptor(self.channel.clone(), self.auth_metadata().await?)
                 .read_kill_report(request)
                 .await?
                 .into_inner(),
         )
     }
 
-    /// Follows the journal: the records that are asked for, as they become durable.
+    /// Follows the journal: the requested records, as they become durable.
     ///
     /// # Errors
     /// See [`ClientError`].
@@ -358,15 +366,15 @@ impl Client {
     ) -> Result<Streaming<v1::TailRecordsResponse>, ClientError> {
         let request = Request::new(request);
         Ok(
-            AuditServiceClient::with_interceptor(self.channel.clone(), self.shows().await?)
+            AuditServiceClient::with_interceptor(self.channel.clone(), self.auth_metadata().await?)
                 .tail_records(request)
                 .await?
                 .into_inner(),
         )
     }
 
-    async fn shows(&self) -> Result<Shows, ClientError> {
-        Shows::of(&self.context).await
+    async fn auth_metadata(&self) -> Result<AuthMetadata, ClientError> {
+        AuthMetadata::of(&self.context).await
     }
 }
 
@@ -376,7 +384,8 @@ fn within<T>(message: T, deadline: Duration) -> Request<T> {
     request
 }
 
-/// A connection to the broker: by what its certificate is judged, and which one is shown.
+/// Opens a connection to the broker, which trusts `authority` (PEM; the system's roots when absent)
+/// and presents `identity` as the client certificate.
 pub(crate) async fn channel(
     url: &str,
     authority: Option<&[u8]>,
@@ -394,11 +403,12 @@ pub(crate) async fn channel(
             None => tls,
         })?;
     }
-    // A connection that is gone without a word, after a machine slept or by a middlebox, is noticed by its silence.
+    // Neither end sends a FIN after a machine slept or a middlebox dropped the connection. Only
+    // unanswered pings show that the connection is dead.
     let endpoint = endpoint
-        .connect_timeout(CONNECT)
-        .http2_keep_alive_interval(PING)
-        .keep_alive_timeout(PONG)
+        .connect_timeout(CONNECT_WAIT)
+        .http2_keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PONG_WAIT)
         .keep_alive_while_idle(true);
     let proxy = Proxies::of_environment().to(url);
     match proxy.map_err(HttpError::Proxy)? {
@@ -410,7 +420,7 @@ pub(crate) async fn channel(
     }
 }
 
-/// The certificate that a context shows.
+/// Loads the client certificate of a context whose identity is a certificate.
 fn certificate(context: &Context) -> Result<Option<tonic::transport::Identity>, ContextError> {
     let Identity::Certificate { certificate } = &context.identity else {
         return Ok(None);
@@ -426,10 +436,10 @@ fn certificate(context: &Context) -> Result<Option<tonic::transport::Identity>, 
 mod tests {
     use super::*;
 
-    /// Programs that embed this make calls from many threads.
+    /// Compiles only for futures that are `Send`: embedding programs call from many threads.
     const fn is_send<T: Send>(_: &T) {}
 
-    // The channel gives the call up after this time, and so does the broker.
+    // The channel cancels the call after this time, and the broker stops working on it.
     #[test]
     fn t44_a_call_says_how_long_it_may_take() {
         let request = within((), CALL_TIMEOUT);

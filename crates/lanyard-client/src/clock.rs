@@ -1,10 +1,10 @@
-//! The wall clock, for what is signed: a token says when it was issued.
+//! The wall clock, for signed tokens: each says when it was issued.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::context_error::ContextError;
 
-/// Seconds since the epoch.
+/// Returns Unix time in seconds.
 #[expect(clippy::disallowed_methods, reason = "a token says when it was issued")]
 pub(crate) fn now() -> Result<u64, ContextError> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);

@@ -12,24 +12,24 @@ use crate::endpoint::travels_safely;
 use crate::identity::{Identity, LoginIdentity};
 use crate::proof::ProofKey;
 use crate::public_file::read;
-use crate::state::State;
+use crate::state_dir::StateDir;
 use crate::tokens::Session;
 
-/// Where the broker is, and who asks.
+/// A broker's address and the identity that callers of this context present.
 pub struct Context {
     pub(crate) endpoint: String,
-    /// What the broker's certificate is held against, in PEM; the system's roots where absent.
+    /// Trust anchors for the broker's certificate, in PEM. `None` means the system's roots.
     pub(crate) authority: Option<Vec<u8>>,
     pub(crate) identity: Identity,
     pub(crate) path: PathBuf,
     pub(crate) base: PathBuf,
-    pub(crate) held: Mutex<Held>,
-    state: Option<State>,
+    pub(crate) cache: Mutex<Cache>,
+    state_dir: Option<StateDir>,
 }
 
-/// What was read or obtained once, for as long as the program runs.
+/// Key and session, cached for the life of the process.
 #[derive(Default)]
-pub(crate) struct Held {
+pub(crate) struct Cache {
     pub(crate) key: Option<Arc<ProofKey>>,
     pub(crate) session: Option<Session>,
 }
@@ -43,7 +43,7 @@ struct File {
 }
 
 impl Context {
-    /// The broker's name in its address: its host, and its port where one is written.
+    /// Returns the broker's authority: host, and port if the endpoint has one.
     #[must_use]
     pub fn broker(&self) -> &str {
         let (_, rest) = self
@@ -75,15 +75,16 @@ impl Context {
             identity: file.identity,
             path: path.to_path_buf(),
             base,
-            held: Mutex::default(),
-            state: State::of(path).ok(),
+            cache: Mutex::default(),
+            state_dir: StateDir::of(path).ok(),
         })
     }
 
-    /// A token that proves who asks, for one call.
+    /// Returns a bearer token that authenticates one call.
     ///
     /// # Errors
-    /// See [`ContextError`]; [`ContextError::Unprintable`] where a key has to be shown as well.
+    /// See [`ContextError`]; [`ContextError::Unprintable`] when the identity also proves possession
+    /// of a key.
     pub fn token(&self) -> Result<String, ContextError> {
         match &self.identity {
             Identity::TokenFile { token_file } => {
@@ -105,19 +106,19 @@ impl Context {
         &self.path
     }
 
-    /// Where the broker is.
+    /// Returns the broker's URL, without a trailing slash.
     #[must_use]
     pub fn endpoint(&self) -> &str {
         &self.endpoint
     }
 
-    /// How it shows who asks, in words, and what it says of that.
+    /// Lists the kind of identity and its fields, for display. No value is secret.
     #[must_use]
     pub fn describe(&self) -> Vec<(&'static str, String)> {
         self.identity.describe()
     }
 
-    /// The files with what proves who asks, which nobody else is to read.
+    /// Lists the secret files of the identity. `lanyard doctor` checks their permissions.
     #[must_use]
     pub fn secrets(&self) -> Vec<PathBuf> {
         let file = self.identity.secret();
@@ -135,7 +136,7 @@ impl Context {
         }
     }
 
-    /// Where the key of an enrolled agent is.
+    /// Returns the key file of an enrolled agent.
     pub(crate) fn enrolled_key(&self) -> Result<PathBuf, ContextError> {
         match &self.identity {
             Identity::Enrolled { enrolled } => Ok(self.base.join(&enrolled.key_file)),
@@ -147,8 +148,8 @@ impl Context {
         }
     }
 
-    pub(crate) fn state(&self) -> Result<&State, ContextError> {
-        self.state.as_ref().ok_or(ContextError::Homeless)
+    pub(crate) fn state_dir(&self) -> Result<&StateDir, ContextError> {
+        self.state_dir.as_ref().ok_or(ContextError::Homeless)
     }
 }
 

@@ -1,87 +1,90 @@
-//! Why there is no usable context.
+//! The errors of contexts and of what a context stores.
 
 use std::path::PathBuf;
 
-/// Why there is no usable context.
+/// A context cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ContextError {
-    /// The file cannot be read.
-    #[error("{path} cannot be read: {source}")]
+    /// The system cannot read the file.
+    #[error("cannot read `{path}`: {source}")]
     Unreadable {
         /// The file that the context names.
         path: PathBuf,
-        /// The error of the system, or of the format.
+        /// The system's I/O error.
         source: std::io::Error,
     },
-    /// It is not a context.
-    #[error("{path} is not a context: {source}")]
+    /// The file holds no valid context.
+    #[error("`{path}` is not a valid context: {source}")]
     Malformed {
-        /// The file that the context names.
+        /// The path of the context file.
         path: PathBuf,
-        /// The error of the system, or of the format.
+        /// The JSON error, with line and column.
         source: serde_json::Error,
     },
-    /// The key in it is not one.
-    #[error("{0} holds no Ed25519 key in PKCS#8")]
+    /// The key file holds no Ed25519 key in PKCS#8.
+    #[error("`{0}` holds no Ed25519 private key in PKCS#8")]
     Key(PathBuf),
-    /// Credentials would travel in the clear.
-    #[error("{0} is neither https nor on loopback: credentials do not travel in the clear")]
+    /// The endpoint is neither https nor on loopback, so credentials would travel in the clear.
+    #[error(
+        "`{0}` is neither https nor on loopback, and credentials do not travel in the clear: use an https address"
+    )]
     Clear(String),
-    /// The system gives no random bits, or no time.
-    #[error("the system gives no random bits or no time")]
+    /// The system supplies neither randomness nor a clock reading.
+    #[error("the system supplies no randomness or no clock reading")]
     System,
-    /// What is kept between commands cannot be.
-    #[error("{path} cannot be used to keep keys and tokens: {source}")]
-    Kept {
-        /// The file that the context names.
+    /// A key or a token cannot be stored between commands.
+    #[error("cannot store keys and tokens in `{path}`: {source}")]
+    Storage {
+        /// The file or folder of the store.
         path: PathBuf,
-        /// The error of the system, or of the format.
+        /// The system's I/O error.
         source: std::io::Error,
     },
-    /// A secret was not read.
+    /// A secret file was refused or cannot be read.
     #[error(transparent)]
     Secret(#[from] lanyard_secret_file::SecretFileError),
-    /// There is no place to keep anything.
-    #[error("there is no place for keys and tokens: set HOME, XDG_STATE_HOME or LANYARD_STATE")]
+    /// No state or configuration directory is known.
+    #[error("no folder for keys and tokens: set HOME, XDG_STATE_HOME or LANYARD_STATE")]
     Homeless,
-    /// The system's keyring does not work.
-    #[error("the keyring cannot be used: {0}")]
+    /// The system's keyring refused the operation.
+    #[error("cannot use the system's keyring: {0}")]
     Keyring(String),
-    /// No token alone proves who asks.
-    #[error("{0} shows who it is with a key as well: there is no token for curl")]
+    /// The context proves possession of a key with each call, so no bearer token alone
+    /// authenticates.
+    #[error("context `{0}` uses proof of possession: there is no bearer token to print")]
     Unprintable(PathBuf),
-    /// AWS vouches for nobody here.
+    /// The AWS proof failed; the text says why.
     #[error("{0}")]
     Aws(String),
-    /// No person logs in under it.
-    #[error("{0} is no person's: there is nothing to log in to")]
+    /// The context belongs to an agent or a workload, and only people log in.
+    #[error("context `{0}` belongs to no person: `lanyard login` does not apply to it")]
     NoLogin(PathBuf),
-    /// There is one of this name already.
-    #[error("{0} exists: choose another name, or delete that context first")]
+    /// A context with the same name exists.
+    #[error("context `{0}` exists: choose another name, or delete that context first")]
     Taken(PathBuf),
-    /// No enrolled key belongs to it.
-    #[error("{0} is no enrolled agent's: it has no key to replace")]
+    /// The context belongs to no enrolled agent.
+    #[error("context `{0}` belongs to no enrolled agent: there is no key to replace")]
     NotEnrolled(PathBuf),
-    /// There is none of this name.
-    #[error("there is no context {0}: lanyard context list names those there are")]
+    /// No context has the given name.
+    #[error("there is no context `{0}`: `lanyard context list` names the contexts")]
     Unknown(String),
-    /// None is named, and none was made the current one.
+    /// The call names no context, and none is current.
     #[error(
         "no context: there is no current one, and neither LANYARD_CONTEXT nor the call names one; make one with \
          `lanyard login --endpoint URL`, or name the file of one in LANYARD_CONTEXT (docs/contexts.md)"
     )]
     NoneCurrent,
-    /// Not a name that a file can have.
+    /// The name is not allowed as the name of a context file.
     #[error(
-        "{0:?} is no name for a context: letters, digits, dots, dashes and underscores, up to 64"
+        "{0:?} is no valid name of a context: use at most 64 letters, digits, dots, dashes and underscores"
     )]
     Name(String),
-    /// The folder of contexts cannot be used.
-    #[error("{path} cannot be changed: {source}")]
+    /// The folder of contexts cannot be changed.
+    #[error("cannot change `{path}`: {source}")]
     Folder {
         /// The file or the folder.
         path: PathBuf,
-        /// The error of the system.
+        /// The system's I/O error.
         source: std::io::Error,
     },
 }

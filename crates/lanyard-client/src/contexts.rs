@@ -1,4 +1,4 @@
-//! The contexts of a user: one file each in a folder, and which of them is current.
+//! The contexts of a user: one file each in a folder, and the name of the current one.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -10,9 +10,9 @@ use crate::context::Context;
 use crate::context_error::ContextError;
 use crate::endpoint::travels_safely;
 use crate::identity::{EnrolledIdentity, LoginIdentity};
-use crate::private;
+use crate::secret_files;
 
-/// The longest name of a context, which is the name of a file as well.
+/// Longest name of a context. The name becomes a file name.
 ///
 /// # Limit
 /// - for: a context
@@ -21,16 +21,16 @@ use crate::private;
 /// - test: `what_is_no_name_reaches_no_file`
 const MAX_NAME_BYTES: usize = 64;
 
-/// `lanyard` in the user's configuration directory.
+/// The folder `lanyard` in the user's configuration directory.
 pub struct Contexts {
     folder: PathBuf,
 }
 
 impl Contexts {
-    /// Those of whoever runs this: under `XDG_CONFIG_HOME`, or `.config` at home.
+    /// Opens the folder of the current user: `$XDG_CONFIG_HOME/lanyard`, else `~/.config/lanyard`.
     ///
     /// # Errors
-    /// When neither is set.
+    /// When neither `XDG_CONFIG_HOME` nor `HOME` is set.
     pub fn of_user() -> Result<Self, ContextError> {
         let named = |name| {
             std::env::var_os(name)
@@ -42,7 +42,7 @@ impl Contexts {
         Ok(Self { folder })
     }
 
-    /// Every name, in order.
+    /// Lists the names of all contexts in alphabetical order.
     ///
     /// # Errors
     /// When the folder cannot be read.
@@ -66,7 +66,7 @@ impl Contexts {
         Ok(names)
     }
 
-    /// The name of the current one.
+    /// Returns the name of the current context.
     #[must_use]
     pub fn current(&self) -> Option<String> {
         let text = fs::read_to_string(self.folder.join("current")).ok()?;
@@ -74,19 +74,20 @@ impl Contexts {
         is_name(name).then(|| name.to_owned())
     }
 
-    /// Makes a context the one that is used where none is named.
+    /// Makes `name` the context of commands that name none.
     ///
     /// # Errors
-    /// When there is none of this name, or the choice cannot be written.
+    /// When no context has the name, or the choice cannot be written.
     pub fn make_current(&self, name: &str) -> Result<(), ContextError> {
         self.existing(name)?;
         write(&self.folder.join("current"), &format!("{name}\n"))
     }
 
-    /// What `--context` means: a file where it is a path or one is there, else a name.
+    /// Resolves the value of `--context`: a name if it is one and no file of that name exists, else
+    /// a path.
     ///
     /// # Errors
-    /// When it is a name, and there is no such context.
+    /// When `asked` is a name without a context.
     pub fn find(&self, asked: &Path) -> Result<PathBuf, ContextError> {
         match asked.to_str() {
             Some(name) if is_name(name) && !asked.exists() => self.existing(name),
@@ -94,10 +95,10 @@ impl Contexts {
         }
     }
 
-    /// The file of a name, which need not exist.
+    /// Returns the file for a context name, whether or not the file exists.
     ///
     /// # Errors
-    /// When it is no name.
+    /// When `name` is not allowed.
     pub fn path(&self, name: &str) -> Result<PathBuf, ContextError> {
         if is_name(name) {
             Ok(self.folder.join("contexts").join(format!("{name}.json")))
@@ -106,10 +107,10 @@ impl Contexts {
         }
     }
 
-    /// The file of a context that exists.
+    /// Returns the file of an existing context.
     ///
     /// # Errors
-    /// When it does not.
+    /// When no context has the name.
     pub fn existing(&self, name: &str) -> Result<PathBuf, ContextError> {
         let path = self.path(name)?;
         if path.exists() {
@@ -119,11 +120,13 @@ impl Contexts {
         }
     }
 
-    /// Writes the context of a person, in place of one of the same name. Tokens of that one that are kept elsewhere than
-    /// the new ones will be are forgotten.
+    /// Writes the context of a person and replaces a person's context of the same name. When the
+    /// token store changes, tokens in the old store are deleted first, because nothing would find
+    /// them later.
     ///
     /// # Errors
-    /// When it is no name, or that of a context that is no person's, credentials would travel in the clear, or it cannot be written.
+    /// When the name is not allowed or belongs to a context that is no person's, when credentials
+    /// would travel in the clear, or when the file cannot be written.
     pub fn write(
         &self,
         name: &str,
@@ -146,10 +149,11 @@ impl Contexts {
         Ok(path)
     }
 
-    /// Writes the context of an enrolled agent, where there is none of its name.
+    /// Writes the context of an enrolled agent. The caller has checked that no context has this
+    /// name.
     ///
     /// # Errors
-    /// As [`Contexts::write`].
+    /// See [`Contexts::write`].
     pub(crate) fn write_enrolled(
         &self,
         name: &str,
@@ -161,13 +165,13 @@ impl Contexts {
         Ok(path)
     }
 
-    /// Deletes one, with the key and the tokens that are kept of it.
+    /// Deletes a context together with its stored key and tokens.
     ///
     /// # Errors
-    /// When there is none, or something of it cannot be deleted.
+    /// When no context has the name, or one of its files cannot be deleted.
     pub fn delete(&self, name: &str) -> Result<(), ContextError> {
         let path = self.existing(name)?;
-        // One that cannot be read has nothing that could be found.
+        // An unreadable context does not say where its tokens are; the user can still delete it.
         if let Ok(context) = Context::load(&path) {
             context.forget()?;
         }
@@ -175,10 +179,10 @@ impl Contexts {
             path: path.to_path_buf(),
             source,
         };
-        private::delete(&path).map_err(|source| fault(&path, source))?;
+        secret_files::delete(&path).map_err(|source| fault(&path, source))?;
         if self.current().as_deref() == Some(name) {
             let current = self.folder.join("current");
-            private::delete(&current).map_err(|source| fault(&current, source))?;
+            secret_files::delete(&current).map_err(|source| fault(&current, source))?;
         }
         Ok(())
     }
@@ -215,8 +219,8 @@ fn write(path: &Path, text: &str) -> Result<(), ContextError> {
         path: path.to_path_buf(),
         source,
     };
-    private::folder(folder).map_err(fault)?;
-    private::replace(path, text.as_bytes()).map_err(fault)
+    secret_files::folder(folder).map_err(fault)?;
+    secret_files::replace(path, text.as_bytes()).map_err(fault)
 }
 
 #[cfg(test)]

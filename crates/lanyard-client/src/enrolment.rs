@@ -1,4 +1,4 @@
-//! Enrolling a key for an agent on a machine that no platform vouches for, and replacing it.
+//! Enrolling a key for an agent on a machine that no platform vouches for, and rotating it.
 
 use std::path::{Path, PathBuf};
 
@@ -15,26 +15,29 @@ use crate::context_error::ContextError;
 use crate::endpoint::travels_safely;
 use crate::identity::EnrolledIdentity;
 use crate::signer::Signer;
-use crate::{Client, ClientError, Contexts, private};
+use crate::{Client, ClientError, Contexts, secret_files};
 
-/// What the answer to a challenge begins with.
+/// Domain separation: the signature over a challenge is valid for nothing else.
 const CHALLENGE: &[u8] = b"lanyard enrolment v1\0";
 
-/// The broker that an agent joins, and under which name that is kept.
+/// The broker that an agent joins, and the name of the context to create.
 #[derive(Debug, Clone)]
 pub struct Joining<'a> {
-    /// The address of the broker.
+    /// Base URL of the broker.
     pub endpoint: &'a str,
-    /// What its certificate is held against, in PEM; the system's roots where absent.
+    /// PEM file with the trust anchors for the broker's certificate. `None` means the system's
+    /// roots.
     pub ca_file: Option<&'a Path>,
-    /// The name of the context that is made.
+    /// Name of the context to create.
     pub context: &'a str,
 }
 
-/// Shows an invitation, enrols a fresh key, and writes the context that uses it. The key does not leave this machine.
+/// Enrols a fresh key with an invitation and writes the context that uses the key. The private key
+/// stays on this machine.
 ///
 /// # Errors
-/// See [`ClientError`]. A key that was made is kept: the same invitation can be shown again with it while it is good.
+/// See [`ClientError`]. The key file stays on disk after a failure, so that a retry with the same
+/// invitation uses the same key.
 pub async fn join(
     contexts: &Contexts,
     joining: &Joining<'_>,
@@ -79,8 +82,8 @@ pub async fn join(
     Ok(joined)
 }
 
-/// Replaces the key of the agent of this context. The new one is on disk before the broker hears of it, so that nothing is
-/// lost whatever happens in between.
+/// Replaces the key of the enrolled agent. The new key is on disk before the broker learns of it,
+/// so a crash at any point leaves a key that the broker accepts.
 ///
 /// # Errors
 /// See [`ClientError`].
@@ -94,28 +97,29 @@ pub async fn rotate(context: &Path) -> Result<(), ClientError> {
         signature: answer(&after, &before.thumbprint()),
     };
     let rotated = client.rotate_agent_key(request).await;
-    let kept = |source| ContextError::Kept {
+    let storage_error = |source| ContextError::Storage {
         path: next.clone(),
         source,
     };
     match rotated {
         Ok(_) => {
-            std::fs::rename(&next, &key_file).map_err(kept)?;
+            std::fs::rename(&next, &key_file).map_err(storage_error)?;
             client.context().drop_session().await?;
         }
-        // The broker may have the next key from a time before, whose answer was lost.
+        // An earlier rotation may have reached the broker while its answer was lost. Then the
+        // broker knows `next` alone: try it, and put the old key back if the broker refuses it too.
         Err(ClientError::NotLoggedIn(why)) => {
             let old = key_file.with_extension("key.before");
-            std::fs::rename(&key_file, &old).map_err(kept)?;
-            std::fs::rename(&next, &key_file).map_err(kept)?;
+            std::fs::rename(&key_file, &old).map_err(storage_error)?;
+            std::fs::rename(&next, &key_file).map_err(storage_error)?;
             let mut client = Client::connect(context).await?;
             client.context().drop_session().await?;
             if client.who_am_i(v1::WhoAmIRequest {}).await.is_err() {
-                std::fs::rename(&key_file, &next).map_err(kept)?;
-                std::fs::rename(&old, &key_file).map_err(kept)?;
+                std::fs::rename(&key_file, &next).map_err(storage_error)?;
+                std::fs::rename(&old, &key_file).map_err(storage_error)?;
                 return Err(ClientError::NotLoggedIn(why));
             }
-            private::delete(&old).map_err(kept)?;
+            secret_files::delete(&old).map_err(storage_error)?;
         }
         Err(other) => return Err(other),
     }
@@ -127,19 +131,19 @@ fn answer(signer: &Signer, what: &str) -> String {
     URL_SAFE_NO_PAD.encode(signer.raw(&message))
 }
 
-/// The key of this file, made where there is none.
+/// Opens the key in `path`, and generates one first if the file is missing.
 fn made(path: &Path) -> Result<Signer, ContextError> {
-    let kept = |source| ContextError::Kept {
+    let storage_error = |source| ContextError::Storage {
         path: PathBuf::from(path),
         source,
     };
     if let Some(folder) = path.parent() {
-        private::folder(folder).map_err(kept)?;
+        secret_files::folder(folder).map_err(storage_error)?;
     }
     if !path.exists() {
         let made = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new());
         let made = made.map_err(|_| ContextError::System)?;
-        private::create(path, made.as_ref()).map_err(kept)?;
+        secret_files::create(path, made.as_ref()).map_err(storage_error)?;
     }
     Signer::private(path)
 }

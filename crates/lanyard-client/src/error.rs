@@ -1,4 +1,4 @@
-//! What can come of a call, as one line that a person can act on.
+//! The outcome of a failed call, as one line that a person can act on.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -9,66 +9,69 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 use crate::context_error::ContextError;
 use crate::http::HttpError;
 
-/// What the broker said: a line that is complete, and what in it is for programs.
+/// A refusal by the broker: a complete line for people, and fields for programs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{line}")]
 pub struct Said {
-    /// For people; tools print it as it is.
+    /// Complete sentence for people. Tools print it unchanged.
     pub line: String,
-    /// The class, such as `CHARTER_DENIED`; empty where none was named.
+    /// Refusal class, such as `CHARTER_DENIED`. Empty if the broker named none.
     pub reason: String,
-    /// What it speaks of by name: `decision_id`, `reason_code`, `limit`, `limit_value`, `retry_after`, `approval_id`, `kill_id`,
-    /// `url`.
+    /// Named facts: `decision_id`, `reason_code`, `limit`, `limit_value`, `retry_after`,
+    /// `approval_id`, `kill_id`, `url`.
     pub facts: BTreeMap<String, String>,
     code: Code,
 }
 
 impl Said {
-    /// How long to wait before the same request can be allowed, where the broker knows.
+    /// Returns how long to wait before the same request can be allowed. `None` if the broker cannot
+    /// tell.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         let seconds = self.facts.get("retry_after_seconds")?;
         Some(Duration::from_secs(seconds.parse().ok()?))
     }
 
-    /// The moment from which on the same request can be allowed, as RFC 3339, where the broker knows.
+    /// Returns when the same request can be allowed, as RFC 3339. `None` if the broker cannot tell.
     #[must_use]
     pub fn retry_at(&self) -> Option<&str> {
         self.facts.get("retry_after").map(String::as_str)
     }
 }
 
-/// Why a call did not do what was asked. The text is complete: tools print it as it is.
+/// A call failed. `Display` gives the complete text, which tools print unchanged.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// The charter says no.
+    /// The charter denies the request.
     #[error("{0}")]
     Denied(Said),
-    /// People have to approve first.
+    /// An approval by people is still missing.
     #[error("{0}")]
     ApprovalPending(Said),
     /// A kill order is in effect.
     #[error("{0}")]
     Killed(Said),
-    /// The same request can be allowed later: paused, over a limit, cooling down, out of hours.
+    /// The request is paused, over a limit, cooling down or out of hours. A later attempt can
+    /// succeed.
     #[error("{0}")]
     RefusedForNow(Said),
-    /// No accepted identity.
+    /// The broker accepted no identity of the caller.
     #[error("not logged in: {0}")]
     NotLoggedIn(String),
-    /// The identity is accepted, and the login was too long ago or of too weak a kind.
+    /// The login is too old or too weak for this call. Holds the `acr_values` that the broker
+    /// wants, which may be empty.
     #[error("this needs a fresh login: run lanyard login --fresh{}", class(.0))]
     FreshLogin(String),
-    /// The broker cannot be reached, or cannot answer now.
+    /// The broker cannot be reached or cannot answer now.
     #[error("the broker is not available: {0}")]
     Unavailable(String),
-    /// There is no such thing, or it is somebody else's.
+    /// The object does not exist or belongs to somebody else.
     #[error("{0}")]
     NotFound(String),
-    /// Anything else that the broker refused.
+    /// The broker refused for another reason.
     #[error("{0}")]
     Refused(Said),
-    /// There is no usable context.
+    /// The context cannot be used.
     #[error(transparent)]
     Context(#[from] ContextError),
 }
@@ -77,7 +80,7 @@ const NOT_LOGGED_IN: &str = "not logged in: ";
 const UNAVAILABLE: &str = "the broker is not available: ";
 const DOMAIN: &str = "lanyard.dev";
 
-/// What kind of login is asked for, as a flag.
+/// Renders the wanted `acr_values` as a flag of `lanyard login`.
 fn class(acr_values: &str) -> String {
     if acr_values.is_empty() {
         String::new()
@@ -105,7 +108,7 @@ impl ClientError {
         })
     }
 
-    /// What the broker said, where it said why.
+    /// Returns the broker's refusal, for the variants that carry one.
     #[must_use]
     pub const fn said(&self) -> Option<&Said> {
         match self {
@@ -122,7 +125,8 @@ impl ClientError {
         }
     }
 
-    /// As a status, whose message is the whole text: for whoever passes it on.
+    /// Returns a gRPC status with the complete text as message, for a proxy that passes the error
+    /// on.
     #[must_use]
     pub fn status(&self) -> Status {
         let plain = |code, reason: &str| (code, reason.to_owned(), HashMap::new());
@@ -159,9 +163,11 @@ impl From<Status> for ClientError {
             .map(|info| (info.reason, info.metadata))
             .unwrap_or_default();
         let message = status.message().to_owned();
-        // What passed through the local agent is whole already.
+        // The local agent passes on messages that already have the prefix. Without this the prefix
+        // would be doubled.
         let bare = |prefix: &str| message.strip_prefix(prefix).unwrap_or(&message).to_owned();
-        // What the broker answers has no cause on this side: this is a connection that broke.
+        // Only a transport error has a source: the connection broke, and the broker answered
+        // nothing.
         if std::error::Error::source(&status).is_some() {
             return Self::Unavailable(bare(UNAVAILABLE));
         }

@@ -1,4 +1,4 @@
-//! Calls that somebody else made: passed on to the broker as they are, with the identity of this context.
+//! Calls of other programs, forwarded to the broker with the identity of this context.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -9,15 +9,15 @@ use http_body_util::Full;
 use tonic::body::Body;
 use tonic::codegen::Service as _;
 
+use crate::auth_metadata::AuthMetadata;
 use crate::calls::Client;
 use crate::error::ClientError;
-use crate::show::Shows;
 use crate::watches::Place;
 
-/// What of the caller's own headers goes on: nothing that could speak for somebody.
+/// Headers of the caller that are forwarded. Headers that could authenticate somebody are left out.
 const PASSED: [&str; 4] = ["grpc-timeout", "traceparent", "tracestate", "user-agent"];
 
-/// The body of a call that lasts: its place is free when it ends.
+/// The body of a streaming call. Dropping the body frees its slot on the connection.
 struct Lasting {
     body: Body,
     _place: Place,
@@ -36,10 +36,11 @@ impl http_body::Body for Lasting {
 }
 
 impl Client {
-    /// Passes one gRPC call on, by the path of its method; the body is whole.
+    /// Forwards one gRPC call with a complete body to the method at `path`.
     ///
     /// # Errors
-    /// [`ClientError::Unavailable`], or what keeps the identity from being shown. What the broker says is in the answer.
+    /// [`ClientError::Unavailable`], or an error of the identity. A refusal by the broker is part
+    /// of the response.
     pub async fn forward(
         &self,
         path: &Uri,
@@ -53,7 +54,8 @@ impl Client {
                 .headers()
                 .get("grpc-status")
                 .is_some_and(|code| code == "16");
-            // The broker has forgotten the session, or ended it: once more with another.
+            // The broker restarted, dropped the session or ended it. One retry with a new session
+            // can succeed.
             if !(again && unknown && self.context().forget_session().await?) {
                 return Ok(answer);
             }
@@ -67,12 +69,12 @@ impl Client {
         headers: &HeaderMap,
         body: Bytes,
     ) -> Result<Response<Body>, ClientError> {
-        let shows = Shows::of(self.shared_context()).await?;
+        let metadata = AuthMetadata::of(self.shared_context()).await?;
         let mut request = Request::new(Body::new(Full::new(body)));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = path.clone();
         let own = request.headers_mut();
-        own.extend(shows.headers(path.path())?);
+        own.extend(metadata.headers(path.path())?);
         own.insert(header::TE, http::HeaderValue::from_static("trailers"));
         let grpc = http::HeaderValue::from_static("application/grpc");
         own.insert(header::CONTENT_TYPE, grpc);
@@ -81,6 +83,8 @@ impl Client {
                 own.insert(name, value.clone());
             }
         }
+        // Streams last for hours. On a connection of their own they take no stream ids from unary
+        // calls.
         let lasting = path
             .path()
             .rsplit('/')

@@ -1,4 +1,4 @@
-//! Forms and JSON over HTTPS, to brokers and to identity providers.
+//! HTTP forms and JSON over HTTPS, for brokers and identity providers.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::proxy::{Proxies, Proxy, ProxyError};
 
-/// How long one request may take.
+/// Time allowed for one request, from connecting to the last byte of the answer.
 ///
 /// # Limit
 /// - for: a request over HTTP to the broker or an identity provider
@@ -18,7 +18,7 @@ use crate::proxy::{Proxies, Proxy, ProxyError};
 /// - beyond: the request fails
 /// - test: `t44_an_answer_over_http_has_so_many_bytes_and_so_much_time`
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
-/// The largest answer, in bytes.
+/// Largest body that is read of an answer.
 ///
 /// # Limit
 /// - for: an answer over HTTP
@@ -26,46 +26,47 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 /// - beyond: the answer counts as malformed
 /// - test: `t44_an_answer_over_http_has_so_many_bytes_and_so_much_time`
 const MAX_ANSWER_BYTES: usize = 256 * 1024;
-/// The longest text of somebody else that is repeated, in characters: a broker's sentence, whole.
-const TEXT: usize = 1000;
+/// Characters of a remote error text that are repeated to the user: enough for a broker's whole
+/// sentence.
+const QUOTED_CHARACTERS: usize = 1000;
 
-/// Why there is no answer that can be used.
+/// An HTTP request gave no usable answer.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
-    /// Not one of ours: neither https, nor on loopback.
-    #[error("{0} is no https address")]
+    /// The address is neither https nor on loopback.
+    #[error("`{0}` is no https address")]
     Address(String),
-    /// The certificates to believe are none.
-    #[error("the certificates to trust cannot be read: {0}")]
+    /// The trust anchors are no PEM certificates.
+    #[error("cannot read the trusted certificates: {0}")]
     Authority(reqwest::Error),
-    /// The way there is through a proxy that cannot be used.
+    /// The environment names a proxy that cannot be used for this address.
     #[error(transparent)]
     Proxy(ProxyError),
-    /// Nobody is there, or it is somebody else.
-    #[error("{url} does not answer: {why}")]
+    /// No connection was made, TLS verification failed, or the answer did not arrive in time.
+    #[error("`{url}` does not answer: {why}")]
     Silent {
-        /// The address that was asked.
+        /// The URL of the request.
         url: String,
-        /// The last cause.
+        /// The innermost cause of the failure.
         why: String,
     },
-    /// An answer that makes no sense.
-    #[error("{url} answers {status} with something else than was asked for")]
+    /// The body of the answer is too long, or is not the JSON that the protocol asks for.
+    #[error("`{url}` answered HTTP {status} with an unexpected body")]
     Malformed {
-        /// The address that was asked.
+        /// The URL of the request.
         url: String,
         /// The HTTP status of the answer.
         status: u16,
     },
 }
 
-/// A client that follows no redirect.
+/// An HTTP client that follows no redirect, because a redirect would carry tokens to another host.
 pub(crate) struct Https {
     client: Client,
     proxies: Proxies,
 }
 
-/// An answer over HTTP, whatever its status.
+/// An HTTP answer of any status, with its whole body.
 pub(crate) struct Answer {
     url: String,
     status: u16,
@@ -77,11 +78,12 @@ pub(crate) struct Answer {
 pub(crate) struct Refusal {
     pub(crate) error: String,
     error_description: Option<String>,
-    /// What programs go by, where a broker answers.
+    /// Lanyard's reason code, such as `ROLE_DENIED`. Only brokers send one.
     pub(crate) reason: Option<String>,
 }
 
-/// A number of seconds, where one is given: providers write fractions, and numbers as texts.
+/// Reads a number of seconds. Identity providers also send fractions and strings; any other type
+/// counts as absent.
 pub(crate) fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -103,7 +105,7 @@ pub(crate) fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Opti
     Ok(number.map(|number| number as u64))
 }
 
-/// A text, where there is one and it is not empty.
+/// Reads a string and treats an empty one as absent.
 pub(crate) fn some_text<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<String>, D::Error> {
@@ -120,7 +122,8 @@ impl Refusal {
         }
     }
 
-    /// One line of it, without what could steer a terminal.
+    /// Returns the description, or else the code, without control characters, which could steer a
+    /// terminal.
     pub(crate) fn line(&self) -> String {
         let description = self.error_description.as_ref();
         let text = description
@@ -128,13 +131,14 @@ impl Refusal {
             .unwrap_or(&self.error);
         text.chars()
             .filter(|c| !c.is_control())
-            .take(TEXT)
+            .take(QUOTED_CHARACTERS)
             .collect()
     }
 }
 
 impl Https {
-    /// For a broker: these roots alone, the system's where there are none. A broker may be on loopback without TLS.
+    /// Makes a client for a broker: `authority` (PEM) replaces the system's roots. Plain HTTP is
+    /// allowed, since a broker may be on loopback without TLS.
     pub(crate) fn broker(authority: Option<&[u8]>) -> Result<Self, HttpError> {
         let builder = builder(REQUEST_TIMEOUT).tls_info(true);
         Self::of(match authority {
@@ -143,7 +147,7 @@ impl Https {
         })
     }
 
-    /// For an identity provider: the system's roots, and these.
+    /// Makes a client for an identity provider: `authority` (PEM) is added to the system's roots.
     pub(crate) fn provider(authority: Option<&[u8]>) -> Result<Self, HttpError> {
         let builder = builder(REQUEST_TIMEOUT).https_only(true);
         Self::of(match authority {
@@ -152,7 +156,8 @@ impl Https {
         })
     }
 
-    /// Through the proxy of the environment, as gRPC.
+    /// Builds the client. HTTP uses the same proxy as gRPC, not reqwest's own reading of the
+    /// environment.
     fn of(builder: ClientBuilder) -> Result<Self, HttpError> {
         let proxies = Proxies::of_environment();
         let builder = builder.no_proxy().proxy(proxies.for_http());
@@ -160,7 +165,7 @@ impl Https {
         Ok(Self { client, proxies })
     }
 
-    /// An address, once the way there can be gone; and the proxy on it.
+    /// Parses `url` and finds the proxy for it.
     fn way(&self, url: &str) -> Result<(Url, Option<Proxy>), HttpError> {
         let address = url.parse();
         let address = address.map_err(|_| HttpError::Address(url.to_owned()))?;
@@ -168,7 +173,7 @@ impl Https {
         Ok((address, proxy))
     }
 
-    /// The head of an answer.
+    /// Sends a GET and returns the response with its body unread.
     pub(crate) async fn head(&self, url: &str) -> Result<reqwest::Response, HttpError> {
         let (address, proxy) = self.way(url)?;
         let sent = self.client.get(address).send().await;
@@ -181,7 +186,7 @@ impl Https {
         receive((url, proxy.as_ref()), request).await
     }
 
-    /// Posts a form. The headers are those of the caller's proof.
+    /// Posts a form with the headers of the caller's proof.
     pub(crate) async fn post(
         &self,
         url: &str,
@@ -206,7 +211,7 @@ impl Answer {
         self.status == 200
     }
 
-    /// Whether it may be different later.
+    /// True if a later attempt may succeed: a server error, or a rate limit.
     pub(crate) const fn is_outage(&self) -> bool {
         self.status >= 500 || self.status == 429
     }
@@ -219,7 +224,7 @@ impl Answer {
     }
 }
 
-/// Pairs as a form or a query has them.
+/// Encodes pairs as `application/x-www-form-urlencoded`.
 pub(crate) fn encoded<V: AsRef<str>>(pairs: &[(&str, V)]) -> String {
     let mut text = form_urlencoded::Serializer::new(String::new());
     text.extend_pairs(pairs);
@@ -227,8 +232,8 @@ pub(crate) fn encoded<V: AsRef<str>>(pairs: &[(&str, V)]) -> String {
 }
 
 fn builder(timeout: Duration) -> ClientBuilder {
-    // reqwest takes the process's provider, and panics where a program that embeds this has set none. Of two that set it
-    // at the same time, one comes too late, and both have it.
+    // reqwest uses the process-wide crypto provider and panics if an embedding program installed
+    // none. A second install fails because a provider is then in place, so the error is dropped.
     drop(rustls::crypto::ring::default_provider().install_default());
     Client::builder().redirect(Policy::none()).timeout(timeout)
 }
@@ -244,6 +249,7 @@ async fn receive(
     let silent = |error: reqwest::Error| silent((url, proxy), &error);
     let mut response = request.send().await.map_err(silent)?;
     let status = response.status().as_u16();
+    // The whole capacity at once: a buffer that grows leaves copies of tokens behind.
     let mut body = Zeroizing::new(Vec::with_capacity(MAX_ANSWER_BYTES));
     while let Some(chunk) = response.chunk().await.map_err(silent)? {
         if body.len() + chunk.len() > MAX_ANSWER_BYTES {
@@ -287,7 +293,8 @@ mod tests {
 
     use super::*;
 
-    /// An address where one request is answered with a body of so many bytes, or not at all.
+    /// Listens for one request and answers with a body of `bytes` bytes, or never answers if
+    /// `None`.
     fn server(bytes: Option<usize>) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -296,13 +303,13 @@ mod tests {
             let mut head = [0; 1024];
             let read = peer.read(&mut head).unwrap();
             let Some(bytes) = bytes else {
-                // Until the client goes away.
+                // Keep the connection open until the client gives up.
                 while peer.read(&mut head).is_ok_and(|read| read > 0) {}
                 return;
             };
             assert!(read > 0);
             let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {bytes}\r\n\r\n");
-            // The client goes away in the middle of what is too long.
+            // Writing fails once the client rejects the length, which is what one case expects.
             peer.write_all(answer.as_bytes()).ok();
             peer.write_all(&vec![b'x'; bytes]).ok();
         });

@@ -1,4 +1,4 @@
-//! How a context shows who asks: the `identity` of its file.
+//! Authentication of the caller: the `identity` field of a context file.
 
 use std::path::{Path, PathBuf};
 
@@ -13,28 +13,29 @@ use crate::secret::Token;
 use crate::signer::Signer;
 use crate::tokens::Store;
 
-/// How long an identity token of ours is good for, in seconds: each is used once, at once.
-const TOKEN_LIFE: u64 = 60;
+/// Lifetime of an identity token signed here, in seconds. Each token is used once, right after
+/// signing.
+const TOKEN_LIFETIME_SECONDS: u64 = 60;
 
-/// Where the proof of identity comes from.
+/// The source of the caller's proof of identity.
 pub(crate) enum Identity {
-    /// A key signs a token for each call, as the issuer would.
+    /// A local issuer key signs a token for each call.
     Key(Box<KeyIdentity>),
-    /// A file holds one, which somebody renews.
+    /// Another program writes a token to this file and renews it.
     TokenFile { token_file: PathBuf },
-    /// A person logs in at an identity provider.
+    /// A person logs in at an OpenID Provider.
     Login { login: LoginIdentity },
-    /// An agent whose key the broker knows.
+    /// An agent signs with a key that is enrolled at the broker.
     Enrolled { enrolled: EnrolledIdentity },
-    /// A workload of AWS, by its own credentials there.
+    /// An AWS workload proves its AWS role.
     Aws { aws: AwsIdentity },
-    /// TLS shows it.
+    /// The caller presents a TLS client certificate.
     Certificate { certificate: CertificateIdentity },
 }
 
 impl<'de> Deserialize<'de> for Identity {
-    /// The one field that names its kind, or the fields of a key. Which kind is meant is decided before it is read, so that a
-    /// fault names the field.
+    /// Chooses the variant by the one field that names it before the value is parsed, so that an
+    /// error names the misspelt field. An untagged enum would only say that no variant matched.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         fn part<T: serde::de::DeserializeOwned, E: serde::de::Error>(
             kind: &str,
@@ -84,7 +85,7 @@ impl<'de> Deserialize<'de> for Identity {
     }
 }
 
-/// The key of an issuer.
+/// An issuer key on this machine, and the claims of the tokens that the key signs.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct KeyIdentity {
@@ -97,26 +98,26 @@ pub(crate) struct KeyIdentity {
     groups: Vec<String>,
 }
 
-/// Where a person logs in.
+/// The OpenID Provider and client with which a person logs in.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct LoginIdentity {
-    /// The identity provider's issuer, byte for byte.
+    /// The provider's issuer, which must match byte for byte.
     pub issuer: String,
-    /// What it knows this command line by.
+    /// The OAuth client id of this command line at the provider.
     pub client_id: String,
-    /// What is asked for: groups, say.
+    /// Scopes to request, such as `groups`.
     #[serde(default)]
     pub scopes: Vec<String>,
-    /// For which API, where the provider wants that said.
+    /// The API to request tokens for, if the provider needs one named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audience: Option<String>,
-    /// Where tokens are kept.
+    /// Store of session and refresh tokens.
     #[serde(default)]
     pub store: Store,
 }
 
-/// An agent's own key.
+/// An enrolled agent, and the key that signs its assertions.
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct EnrolledIdentity {
@@ -126,7 +127,7 @@ pub(crate) struct EnrolledIdentity {
     pub(crate) key_file: PathBuf,
 }
 
-/// Which STS vouches for a workload, and to which broker.
+/// The AWS region whose STS verifies the workload, and the server id of the broker.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AwsIdentity {
@@ -134,7 +135,7 @@ pub(crate) struct AwsIdentity {
     server_id: String,
 }
 
-/// A client certificate, an X.509-SVID say; both files in PEM.
+/// A client certificate such as an X.509-SVID. Both files are PEM.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CertificateIdentity {
@@ -180,7 +181,7 @@ impl Identity {
 }
 
 impl Identity {
-    /// The file with the secret, where it is in one.
+    /// Returns the path of the file that holds the secret. `None` if no file does.
     pub(crate) fn secret(&self) -> Option<&Path> {
         match self {
             Self::Key(key) => Some(&key.key_file),
@@ -198,25 +199,26 @@ impl KeyIdentity {
         let now = now()?;
         let header = json!({"alg": "EdDSA", "typ": "JWT", "kid": self.kid});
         let claims = json!({"iss": self.issuer, "sub": self.subject, "aud": self.audience, "iat": now,
-            "exp": now + TOKEN_LIFE, "jti": fresh_id()?, "groups": self.groups});
+            "exp": now + TOKEN_LIFETIME_SECONDS, "jti": fresh_id()?, "groups": self.groups});
         Ok(signer.sign(&header, &claims))
     }
 }
 
 impl EnrolledIdentity {
-    /// A statement of the agent about itself (RFC 7523), good once.
+    /// Signs an assertion of the agent about itself (RFC 7523). The broker accepts each assertion
+    /// once.
     pub(crate) fn assert(&self, base: &Path) -> Result<String, ContextError> {
         let signer = Signer::private(&base.join(&self.key_file))?;
         let now = now()?;
         let header = json!({"alg": "EdDSA", "typ": "JWT", "kid": signer.thumbprint()});
         let claims = json!({"iss": self.issuer, "sub": self.subject, "aud": self.audience, "iat": now,
-            "exp": now + TOKEN_LIFE, "jti": fresh_id()?});
+            "exp": now + TOKEN_LIFETIME_SECONDS, "jti": fresh_id()?});
         Ok(signer.sign(&header, &claims))
     }
 }
 
 impl AwsIdentity {
-    /// A request that STS answers with whose it is, good once.
+    /// Signs a `GetCallerIdentity` request that the broker accepts once.
     #[cfg(feature = "aws")]
     pub(crate) async fn evidence(&self) -> Result<Token, ContextError> {
         let evidence = crate::aws::evidence(&self.region, &self.server_id).await;
@@ -227,7 +229,9 @@ impl AwsIdentity {
     #[cfg(not(feature = "aws"))]
     #[expect(clippy::unused_async, reason = "with the SDK it is one")]
     pub(crate) async fn evidence(&self) -> Result<Token, ContextError> {
-        Err(ContextError::Aws("this was built without AWS".into()))
+        Err(ContextError::Aws(
+            "this program was built without AWS".into(),
+        ))
     }
 }
 

@@ -38,6 +38,7 @@
 //! `rustls::crypto::ring::default_provider().install_default()`. The feature `aws` adds callers
 //! that prove their AWS role.
 
+mod auth_metadata;
 #[cfg(feature = "aws")]
 pub mod aws;
 mod calls;
@@ -50,21 +51,20 @@ mod endpoint;
 pub mod enrolment;
 mod error;
 mod forward;
-mod glance;
 mod http;
 mod identity;
 pub mod login;
-mod moment;
-mod private;
+mod monotonic;
+mod probe;
 mod proof;
 mod proxy;
 mod public_file;
 mod random;
 mod secret;
+mod secret_files;
 mod session;
-mod show;
 mod signer;
-mod state;
+mod state_dir;
 mod subject;
 mod task;
 pub mod ticket;
@@ -76,18 +76,18 @@ pub use context::Context;
 pub use context_error::ContextError;
 pub use contexts::Contexts;
 pub use error::{ClientError, Said};
-pub use glance::Glance;
 pub use http::HttpError;
 pub use identity::LoginIdentity;
 pub use lanyard_proto::v1;
-pub use private::folder as private_folder;
+pub use probe::Probe;
 pub use proxy::{Proxies, Proxy, ProxyError};
-pub use state::folder as state_folder;
+pub use secret_files::folder as private_folder;
+pub use state_dir::folder as state_folder;
 pub use task::{Held, Stop, Stops, Task};
 pub use tokens::Store;
 pub use watches::TaskWatch;
 
-/// A point in time on the wire.
+/// The protobuf timestamp of the API.
 pub type Time = prost_types::Timestamp;
-/// A span of time on the wire.
+/// The protobuf duration of the API.
 pub type Span = prost_types::Duration;

@@ -1,4 +1,4 @@
-//! The key of a context, and the proofs that whoever shows a token holds it (DPoP, RFC 9449).
+//! The key of a context, and the proofs that the bearer of a token holds the key (DPoP, RFC 9449).
 
 use std::path::{Path, PathBuf};
 
@@ -9,40 +9,40 @@ use serde_json::json;
 use crate::clock::now;
 use crate::context_error::ContextError;
 use crate::digest::digest;
-use crate::private;
 use crate::random::fresh_id;
 use crate::secret::Token;
+use crate::secret_files;
 use crate::signer::Signer;
 
-/// What a proof is about: an HTTP method and a URL without query.
+/// The request that a proof covers: an HTTP method and a URL without query.
 pub(crate) struct Aim<'a> {
     pub(crate) method: &'a str,
     pub(crate) url: &'a str,
 }
 
-/// The key that the tokens of one context are bound to.
+/// The key to which the tokens of one context are bound.
 pub(crate) struct ProofKey(Signer);
 
 impl ProofKey {
-    /// The key in this file, made where there is none.
+    /// Opens the key in `path`, and generates one first if the file is missing.
     pub(crate) fn of(path: &Path) -> Result<Self, ContextError> {
-        let kept = |source| ContextError::Kept {
+        let storage_error = |source| ContextError::Storage {
             path: path.to_path_buf(),
             source,
         };
-        if let Some(bytes) = private::read(path)? {
+        if let Some(bytes) = secret_files::read(path)? {
             return Signer::of(&bytes, path).map(Self);
         }
         let made = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new());
         let made = made.map_err(|_| ContextError::System)?;
-        private::create(path, made.as_ref()).map_err(kept)?;
-        // Another process may have been quicker: then its key is the one.
-        let bytes = private::read(path)?;
+        secret_files::create(path, made.as_ref()).map_err(storage_error)?;
+        // Another process may have created the file first; its key is the one in use.
+        let bytes = secret_files::read(path)?;
         let bytes = bytes.ok_or_else(|| ContextError::Key(PathBuf::from(path)))?;
         Signer::of(&bytes, path).map(Self)
     }
 
-    /// A proof for one request; with the token that it goes with, where there is one.
+    /// Signs a proof for one request. `token` is the access token that the request carries, if any.
     pub(crate) fn prove(
         &self,
         aim: &Aim<'_>,

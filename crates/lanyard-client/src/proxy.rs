@@ -1,7 +1,8 @@
-//! The proxy between this machine and a broker or an identity provider, as the environment names it.
+//! Proxies between this machine and a broker or an identity provider, as the environment names
+//! them.
 //!
-//! gRPC and HTTP go through the same one: `HTTPS_PROXY`, else `ALL_PROXY`, in upper or in lower case, but for what `NO_PROXY`
-//! names and for loopback, which no proxy reaches.
+//! gRPC and HTTP use the same proxy: `HTTPS_PROXY`, else `ALL_PROXY`, in upper or lower case. Hosts
+//! in `NO_PROXY` and loopback addresses are reached directly.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -17,43 +18,44 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tower_service::Service;
 
-/// Which variables name a proxy, in the order in which they count.
+/// Variables that name a proxy, in order of precedence.
 const VARIABLES: &[&str] = &["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
 const EXCEPTIONS: &[&str] = &["NO_PROXY", "no_proxy"];
-/// Where HTTPS listens when nothing is said.
+/// Port of an https URL without a port.
 const HTTPS_PORT: u16 = 443;
 
-/// A proxy that cannot be used, or that does not let a connection through.
+/// A proxy that is unusable or refused the connection.
 #[derive(Debug, thiserror::Error)]
 pub enum ProxyError {
-    /// A value that names no proxy that is spoken to. The value may hold a password, so it is not repeated.
+    /// The variable names no HTTP proxy. The message leaves the value out, because the value may
+    /// hold a password.
     #[error(
         "{variable} names no proxy that Lanyard speaks to: write http://HOST:PORT or https://HOST:PORT, or name the broker's host \
          in NO_PROXY"
     )]
     Unusable {
-        /// The variable.
+        /// Name of the variable.
         variable: &'static str,
     },
-    /// The proxy said no, or is not there.
+    /// The proxy refused the connection or did not answer.
     #[error("{proxy} {why}")]
     Refused {
-        /// What the proxy is called.
+        /// The proxy's URL without its password, and the variable that names the proxy.
         proxy: String,
-        /// What became of the connection.
+        /// The outcome, and what to do.
         why: String,
     },
 }
 
-/// What the environment says of proxies.
+/// The proxy settings of the environment.
 #[derive(Debug, Clone, Default)]
 pub struct Proxies {
-    /// The variable that names the proxy, and its value, which may hold a password.
+    /// The variable that names the proxy, and the variable's value.
     named: Option<(&'static str, Value)>,
     exceptions: String,
 }
 
-/// A value that no log repeats.
+/// The value of a proxy variable. `Debug` hides the value, which may hold a password.
 #[derive(Clone)]
 struct Value(String);
 
@@ -63,7 +65,7 @@ impl std::fmt::Debug for Value {
     }
 }
 
-/// The proxy on the way to one place.
+/// The proxy for one destination.
 #[derive(Clone)]
 pub struct Proxy {
     uri: Uri,
@@ -83,14 +85,14 @@ impl std::fmt::Display for Proxy {
 }
 
 impl Proxies {
-    /// As the environment of this process has them.
+    /// Reads the settings from the environment of this process.
     #[must_use]
     pub fn of_environment() -> Self {
         Self::of(|name| std::env::var(name).ok())
     }
 
     fn of(get: impl Fn(&str) -> Option<String>) -> Self {
-        // An empty variable is one that is not set: that is how a proxy is taken away for one command.
+        // Users set a variable to nothing to switch a proxy off for one command.
         let get = |name: &str| get(name).filter(|value| !value.trim().is_empty());
         let named = VARIABLES
             .iter()
@@ -102,16 +104,16 @@ impl Proxies {
         }
     }
 
-    /// Whether a variable names a proxy.
+    /// True if a variable names a proxy.
     #[must_use]
     pub const fn is_named(&self) -> bool {
         self.named.is_some()
     }
 
-    /// The proxy on the way to an address; none where the way is direct.
+    /// Returns the proxy for `address`. `None` means a direct connection.
     ///
     /// # Errors
-    /// A variable that names no proxy.
+    /// [`ProxyError::Unusable`] when the variable names no HTTP proxy.
     pub fn to(&self, address: &str) -> Result<Option<Proxy>, ProxyError> {
         let Some((variable, Value(value))) = &self.named else {
             return Ok(None);
@@ -136,7 +138,7 @@ impl Proxies {
         }))
     }
 
-    /// The same for what makes requests over HTTP, with the name and the password in it.
+    /// Returns the proxy's URL for `address` including name and password, as reqwest needs it.
     fn url(&self, address: &str) -> Option<reqwest::Url> {
         self.to(address).ok()??;
         let (_, Value(value)) = self.named.as_ref()?;
@@ -147,14 +149,14 @@ impl Proxies {
         whole.trim().parse().ok()
     }
 
-    /// For a client over HTTP: as of here, and of no variable besides.
+    /// Makes a reqwest proxy of these settings, so that reqwest reads no variable itself.
     pub(crate) fn for_http(&self) -> reqwest::Proxy {
         let own = self.clone();
         reqwest::Proxy::custom(move |url| own.url(url.as_str()))
     }
 
-    /// Whether `NO_PROXY` names the place: by a domain that it is of or within, by an address or a network, each with a port or
-    /// without, or by `*`.
+    /// True if `NO_PROXY` names the destination: by domain or parent domain, by address or network,
+    /// each with or without a port, or by `*`.
     fn excepts(&self, place: &Place) -> bool {
         let entries = self.exceptions.split([',', ' ', '\t']);
         let entries: Vec<String> = entries
@@ -168,7 +170,7 @@ impl Proxies {
                 (!host.is_empty() && port.is_none_or(|port| port == place.port)).then_some(host)
             })
             .collect();
-        // What is not excepted goes to this one, whoever it is.
+        // The matcher says whether the entries match; the proxy of this builder is never contacted.
         let all = Matcher::builder()
             .https("http://proxy.invalid:1")
             .no(entries.join(","))
@@ -178,7 +180,7 @@ impl Proxies {
     }
 }
 
-/// The host of an entry, and its port where it names one: `[::1]:8443`, `broker.example:8443`.
+/// Splits an entry into host and port: `[::1]:8443`, `broker.example:8443`.
 fn parted(entry: &str) -> (&str, Option<u16>) {
     if let Some(rest) = entry.strip_prefix('[')
         && let Some((host, port)) = rest.split_once(']')
@@ -189,7 +191,7 @@ fn parted(entry: &str) -> (&str, Option<u16>) {
         );
     }
     match entry.rsplit_once(':') {
-        // An address of IPv6 has more colons, and no port without brackets.
+        // An unbracketed IPv6 address has several colons and no port.
         Some((host, port)) if !host.contains(':') => match port.parse() {
             Ok(port) => (host, Some(port)),
             Err(_) => (entry, None),
@@ -198,7 +200,7 @@ fn parted(entry: &str) -> (&str, Option<u16>) {
     }
 }
 
-/// A host and a port.
+/// Host (lower case, without brackets) and port of a destination.
 struct Place {
     host: String,
     port: u16,
@@ -229,7 +231,7 @@ impl Place {
     }
 }
 
-/// Connections through a proxy, by CONNECT.
+/// Connects through a proxy with HTTP CONNECT.
 #[derive(Clone)]
 pub(crate) struct Through {
     tunnel: Tunnel<HttpsConnector<HttpConnector>>,
@@ -237,7 +239,8 @@ pub(crate) struct Through {
 }
 
 impl Through {
-    /// The proxy may itself be behind TLS: its certificate is judged by the system's roots.
+    /// Prepares connections through `proxy`. If the proxy speaks TLS, the system's roots verify its
+    /// certificate.
     pub(crate) fn new(proxy: Proxy) -> Result<Self, ProxyError> {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
@@ -287,7 +290,8 @@ impl Service<Uri> for Through {
     }
 }
 
-/// What became of a connection through the proxy, in words; the library does not tell which status the proxy answered.
+/// Turns a failed connection into cause and remedy. The library exposes no status code of the
+/// proxy, so the text is matched.
 fn refused(proxy: &Proxy, to: &str, error: &impl std::error::Error) -> ProxyError {
     let mut deepest: &dyn std::error::Error = error;
     while let Some(deeper) = deepest.source() {
@@ -436,13 +440,13 @@ mod tests {
                 "{value}: {said}"
             );
             assert!(!said.contains("c4nary"), "{said}");
-            // Where nothing goes through it, it is in nobody's way.
+            // The settings are no obstacle to destinations that bypass the proxy.
             let direct = proxies(&[("ALL_PROXY", value), ("NO_PROXY", "broker.example")]);
             assert!(direct.to("https://broker.example").unwrap().is_none());
         }
     }
 
-    /// A proxy that answers one CONNECT so; what it was asked.
+    /// Runs a proxy that answers one CONNECT with `status`; returns the outcome and the request.
     async fn answered(status: &str) -> (Result<(), String>, String) {
         use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -1,4 +1,4 @@
-//! Files that a context names and that hold no secret: certificates, the context itself.
+//! Files without secrets: contexts, and the certificates that they name.
 
 use std::fs;
 use std::path::Path;

@@ -1,11 +1,11 @@
-//! Tokens in memory: wiped when dropped, never printed.
+//! Tokens in memory: wiped when dropped, hidden from `Debug`.
 
 use std::fmt;
 
 use serde::{Deserialize, Deserializer};
 use zeroize::Zeroizing;
 
-/// A token. The only way to it is [`Token::expose`], which can be searched for.
+/// A token. Reading it needs [`Token::expose`], which a search of the source finds.
 #[derive(Clone)]
 pub(crate) struct Token(Zeroizing<String>);
 
@@ -31,7 +31,7 @@ impl<'de> Deserialize<'de> for Token {
     }
 }
 
-/// A token, where there is one and it is not empty.
+/// Reads a token and treats an empty one as absent.
 pub(crate) fn some_token<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Token>, D::Error> {

@@ -1,11 +1,12 @@
-//! Sessions with the broker: asked for by token exchange (RFC 8693), kept between commands, renewed before they end.
+//! Sessions with the broker: obtained by token exchange (RFC 8693), stored between commands,
+//! renewed before they expire.
 
 use std::sync::Arc;
 
 use serde::Deserialize;
 
 use crate::clock::now;
-use crate::context::{Context, Held};
+use crate::context::{Cache, Context};
 use crate::context_error::ContextError;
 use crate::error::ClientError;
 use crate::http::{Answer, Https, Refusal, seconds};
@@ -14,11 +15,11 @@ use crate::login::renewal;
 use crate::proof::{Aim, ProofKey};
 use crate::secret::Token;
 use crate::subject::Subject;
-use crate::tokens::{Kept, Session, Store, Tokens};
+use crate::tokens::{Session, Store, StoredTokens, Tokens};
 
 const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const SESSION: &str = "urn:lanyard:params:oauth:token-type:session";
-/// The longest session that is believed, in seconds: a day.
+/// Longest session lifetime that the client assumes, whatever the broker says.
 ///
 /// # Limit
 /// - for: a session that a broker gives
@@ -27,7 +28,7 @@ const SESSION: &str = "urn:lanyard:params:oauth:token-type:session";
 /// - test: `a_session_is_believed_for_a_day_at_most`
 const MAX_SESSION_SECONDS: u64 = 24 * 3600;
 
-/// RFC 8693 section 2.2.1.
+/// Token exchange response, RFC 8693 section 2.2.1.
 #[derive(Deserialize)]
 struct Exchanged {
     access_token: Token,
@@ -47,61 +48,67 @@ impl Exchanged {
 }
 
 impl Context {
-    /// The key of this context.
-    pub(crate) fn key(&self, held: &mut Held) -> Result<Arc<ProofKey>, ContextError> {
-        if let Some(key) = &held.key {
+    /// Returns the proof key of this context, and generates one at the first use.
+    pub(crate) fn key(&self, cache: &mut Cache) -> Result<Arc<ProofKey>, ContextError> {
+        if let Some(key) = &cache.key {
             return Ok(Arc::clone(key));
         }
-        let key = Arc::new(ProofKey::of(&self.state()?.file("key")?)?);
-        held.key = Some(Arc::clone(&key));
+        let key = Arc::new(ProofKey::of(&self.state_dir()?.file("key")?)?);
+        cache.key = Some(Arc::clone(&key));
         Ok(key)
     }
 
-    /// A session that is good for a while yet: the one at hand, or another.
+    /// Returns a session with some lifetime left: the cached one, the stored one, or a new one.
     pub(crate) async fn session(&self) -> Result<(Token, Arc<ProofKey>), ClientError> {
-        let mut held = self.held.lock().await;
-        let key = self.key(&mut held)?;
-        let at_hand = held.session.as_ref();
+        let mut cache = self.cache.lock().await;
+        let key = self.key(&mut cache)?;
+        let at_hand = cache.session.as_ref();
         if let Some(session) = at_hand.filter(|it| now().is_ok_and(|now| it.is_fresh(now))) {
             return Ok((session.token.clone(), key));
         }
-        // A refresh token is good once: two processes must not both use it.
-        let _lock = self.state()?.lock().await?;
+        // Providers that rotate refresh tokens accept each once. Two processes that use the same
+        // one would end the login.
+        let _lock = self.state_dir()?.lock().await?;
         let tokens = self.tokens()?;
-        let kept = tokens.read()?;
+        let stored = tokens.read()?;
         let now = now()?;
-        let session = match kept.session.clone().filter(|kept| kept.is_fresh(now)) {
+        let session = match stored
+            .session
+            .clone()
+            .filter(|session| session.is_fresh(now))
+        {
             Some(session) => session,
-            None => self.renew(&tokens, kept, &key).await?,
+            None => self.renew(&tokens, stored, &key).await?,
         };
         let token = session.token.clone();
-        held.session = Some(session);
+        cache.session = Some(session);
         Ok((token, key))
     }
 
-    /// Has the next call begin another session.
+    /// Deletes the stored session, so that the next call begins another one.
     pub(crate) async fn drop_session(&self) -> Result<(), ContextError> {
-        let mut held = self.held.lock().await;
-        held.session = None;
-        let _lock = self.state()?.lock().await?;
+        let mut cache = self.cache.lock().await;
+        cache.session = None;
+        let _lock = self.state_dir()?.lock().await?;
         let tokens = self.tokens()?;
-        let mut kept = tokens.read()?;
-        kept.session = None;
-        tokens.write(&kept)
+        let mut stored = tokens.read()?;
+        stored.session = None;
+        tokens.write(&stored)
     }
 
     async fn renew(
         &self,
         tokens: &Tokens<'_>,
-        mut kept: Kept,
+        mut stored: StoredTokens,
         key: &ProofKey,
     ) -> Result<Session, ClientError> {
         let subject = match &self.identity {
             Identity::Login { .. } => {
-                let renewed = renewal::renew(self, kept.refresh.as_ref()).await?;
-                kept.refresh = renewed.refresh;
-                // It replaces one that is used up, and is kept whatever the broker says.
-                tokens.write(&kept)?;
+                let renewed = renewal::renew(self, stored.refresh.as_ref()).await?;
+                stored.refresh = renewed.refresh;
+                // The old refresh token is used up, so the new one is stored even if the broker
+                // refuses the exchange.
+                tokens.write(&stored)?;
                 Subject {
                     token: renewed.id_token,
                     kind: Subject::ID_TOKEN,
@@ -120,45 +127,46 @@ impl Context {
             },
         };
         let session = self.exchange(&subject, key).await?;
-        kept.session = Some(session.clone());
-        tokens.write(&kept)?;
+        stored.session = Some(session.clone());
+        tokens.write(&stored)?;
         Ok(session)
     }
 
-    /// Takes what a login gave, and keeps the session that the broker gives for it.
+    /// Exchanges a login's ID token for a session, and stores the session and the refresh token.
     pub(crate) async fn begin_session(
         &self,
         subject: &Subject,
         refresh: Option<Token>,
     ) -> Result<(), ClientError> {
-        let mut held = self.held.lock().await;
-        let key = self.key(&mut held)?;
-        let _lock = self.state()?.lock().await?;
+        let mut cache = self.cache.lock().await;
+        let key = self.key(&mut cache)?;
+        let _lock = self.state_dir()?.lock().await?;
         let session = self.exchange(subject, &key).await?;
-        let kept = Kept {
+        let stored = StoredTokens {
             session: Some(session.clone()),
             refresh,
         };
-        self.tokens()?.write(&kept)?;
-        held.session = Some(session);
+        self.tokens()?.write(&stored)?;
+        cache.session = Some(session);
         Ok(())
     }
 
-    /// Forgets a session that the broker no longer takes; whether there was one to forget, and another can be had.
+    /// Deletes a session that the broker no longer accepts. Returns true if a retry can succeed
+    /// with a new session.
     pub(crate) async fn forget_session(&self) -> Result<bool, ClientError> {
         if !self.has_sessions() {
             return Ok(false);
         }
-        self.held.lock().await.session = None;
-        let _lock = self.state()?.lock().await?;
+        self.cache.lock().await.session = None;
+        let _lock = self.state_dir()?.lock().await?;
         let tokens = self.tokens()?;
-        let mut kept = tokens.read()?;
-        kept.session = None;
-        tokens.write(&kept)?;
+        let mut stored = tokens.read()?;
+        stored.session = None;
+        tokens.write(&stored)?;
         Ok(true)
     }
 
-    /// Whether calls show a session.
+    /// True if calls carry a session.
     pub(crate) const fn has_sessions(&self) -> bool {
         matches!(
             self.identity,
@@ -166,10 +174,10 @@ impl Context {
         )
     }
 
-    /// The tokens that are kept of this context.
+    /// Opens the token store of this context.
     pub(crate) fn tokens(&self) -> Result<Tokens<'_>, ContextError> {
         let store = self.login().map_or(Store::File, |login| login.store);
-        Ok(Tokens::of(self.state()?, store))
+        Ok(Tokens::of(self.state_dir()?, store))
     }
 
     async fn exchange(&self, subject: &Subject, key: &ProofKey) -> Result<Session, ClientError> {
@@ -191,6 +199,7 @@ impl Context {
             return Err(refused(&answer));
         }
         let exchanged: Exchanged = answer.json()?;
+        // A bearer session could be used by whoever steals it.
         if !exchanged.token_type.eq_ignore_ascii_case("DPoP") {
             let line = "the broker gave a session that is bound to no key";
             return Err(ClientError::refused(line));
@@ -226,7 +235,7 @@ impl Context {
 fn refused(answer: &Answer) -> ClientError {
     match (answer.json::<Refusal>(), answer.is_outage()) {
         (Ok(refusal), true) => ClientError::Unavailable(refusal.line()),
-        // Whoever is known and has no role is not helped by another login.
+        // Another login does not give a role to a person whom the broker knows.
         (Ok(refusal), false) if refusal.reason.as_deref() == Some("ROLE_DENIED") => {
             ClientError::denied(refusal.line(), "ROLE_DENIED")
         }

@@ -12,24 +12,25 @@ use zeroize::Zeroizing;
 use crate::context_error::ContextError;
 use crate::digest::digest;
 
-/// A key that signs compact JWS.
+/// An Ed25519 key pair.
 pub(crate) struct Signer(Ed25519KeyPair);
 
 impl Signer {
-    /// The key of a PKCS#8 file that a person named.
+    /// Opens a PKCS#8 key file that a person named in the configuration.
     pub(crate) fn open(path: &Path) -> Result<Self, ContextError> {
         Self::of(&lanyard_secret_file::read(path, Origin::Configured)?, path)
     }
 
-    /// The key of a file that Lanyard wrote.
+    /// Opens a PKCS#8 key file that Lanyard wrote, with the stricter checks for those.
     pub(crate) fn private(path: &Path) -> Result<Self, ContextError> {
         Self::of(&lanyard_secret_file::read(path, Origin::Written)?, path)
     }
 
-    /// The key of these bytes, which come from this file.
+    /// Parses a PKCS#8 key. `path` is named in errors.
     pub(crate) fn of(key: &[u8], path: &Path) -> Result<Self, ContextError> {
         let der = Zeroizing::new(der(key).ok_or_else(|| ContextError::Key(path.to_path_buf()))?);
-        // openssl writes no public half (RFC 5208), ring and others do (RFC 5958).
+        // openssl writes no public half (RFC 5208), ring and others do (RFC 5958). This constructor
+        // reads both, and compares the halves if the file has both.
         let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der);
         pair.map(Self)
             .map_err(|_| ContextError::Key(path.to_path_buf()))
@@ -42,30 +43,30 @@ impl Signer {
         format!("{message}.{signature}")
     }
 
-    /// A signature by itself.
+    /// Signs a message without any envelope.
     pub(crate) fn raw(&self, message: &[u8]) -> Vec<u8> {
         self.0.sign(message).as_ref().to_vec()
     }
 
-    /// The public half, RFC 8037.
+    /// Returns the public key as a JWK (RFC 8037).
     pub(crate) fn jwk(&self) -> Value {
         json!({"crv": "Ed25519", "kty": "OKP", "x": self.x()})
     }
 
-    /// The thumbprint of the public half, RFC 7638.
+    /// Returns the thumbprint of the public key (RFC 7638).
     pub(crate) fn thumbprint(&self) -> String {
         // The required members, in lexicographic order, without white space.
         let text = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, self.x());
         digest(text.as_bytes())
     }
 
-    /// The 32 bytes of the public half, in base64url.
+    /// Returns the 32 bytes of the public key in base64url.
     pub(crate) fn x(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.0.public_key())
     }
 }
 
-/// What is in a PEM armour, where there is one.
+/// Decodes PEM, and returns other input unchanged. `None` if the PEM is damaged.
 fn der(key: &[u8]) -> Option<Vec<u8>> {
     let Some(text) = std::str::from_utf8(key).ok() else {
         return Some(key.to_vec());
@@ -82,7 +83,7 @@ fn der(key: &[u8]) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
 
-    // The private key of RFC 8410, section 10.3, as openssl writes it.
+    // Private key of RFC 8410, section 10.3, as openssl writes it.
     #[test]
     fn keys_of_other_tools_are_read() {
         let pem = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n-----END PRIVATE KEY-----\n";
@@ -94,7 +95,7 @@ mod tests {
         assert!(Signer::of(b"-----BEGIN PRIVATE KEY-----", path).is_err());
     }
 
-    // The key and the thumbprint of RFC 8037, appendices A.1 to A.3.
+    // Key and thumbprint of RFC 8037, appendices A.1 to A.3.
     #[test]
     fn the_thumbprint_is_that_of_the_rfc() {
         let seed = URL_SAFE_NO_PAD.decode("nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A");

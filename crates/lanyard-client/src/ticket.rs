@@ -1,4 +1,5 @@
-//! What stops agents when the identity provider is down. Kill tickets: signed offline, kept in a safe, presented with curl when the identity provider is down.
+//! Kill tickets and break-glass tokens: signed offline, kept in a safe, and presented with curl
+//! when the identity provider is down.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,14 +12,15 @@ use crate::context_error::ContextError;
 use crate::digest::digest;
 use crate::signer::Signer;
 
-/// The type that a ticket's header names.
-const TYPE: &str = "lanyard-kill-ticket+jwt";
+/// The `typ` of a kill ticket's header.
+const KILL_TICKET_TYPE: &str = "lanyard-kill-ticket+jwt";
 
-/// A ticket for this scope, as `/v1/kill` takes it: `"all"`, or `{"charter": "name"}` and the like. It is signed with
-/// the Ed25519 key of a PKCS #8 file, under the name that the broker's configuration knows it by.
+/// Signs a kill ticket for `scope`, in the form that `/v1/kill` takes: `"all"`, or `{"charter":
+/// "name"}` and the like. `key` is an Ed25519 key in PKCS#8; `kid` is the key's name in the
+/// broker's configuration.
 ///
 /// # Errors
-/// When the key cannot be read, or the system gives no random bits.
+/// When the key cannot be read, or the system supplies no randomness.
 pub fn sign(
     key: &Path,
     kid: &str,
@@ -30,49 +32,54 @@ pub fn sign(
     let now = crate::clock::now()?;
     let claims = json!({"aud": audience, "iat": now, "exp": now + life.as_secs(), "scope": scope,
         "jti": crate::random::fresh_id()?});
-    Ok(signer.sign(&json!({"alg": "EdDSA", "typ": TYPE, "kid": kid}), &claims))
+    Ok(signer.sign(
+        &json!({"alg": "EdDSA", "typ": KILL_TICKET_TYPE, "kid": kid}),
+        &claims,
+    ))
 }
 
-/// The type that the header of a break-glass token names.
-const BREAK_GLASS: &str = "lanyard-break-glass+jwt";
-/// How long such a token is good, in seconds: it may be carried to another machine.
-const BREAK_GLASS_LIFE: u64 = 600;
+/// The `typ` of a break-glass token's header.
+const BREAK_GLASS_TYPE: &str = "lanyard-break-glass+jwt";
+/// Lifetime of a break-glass token in seconds. A person may carry the token to another machine.
+const BREAK_GLASS_LIFETIME_SECONDS: u64 = 600;
 
-/// What a break-glass key has to sign, for ten minutes: for a key that does not leave its hardware.
+/// A break-glass token without its signature, for a key that never leaves its hardware.
 pub struct Unsigned(String);
 
 impl Unsigned {
-    /// For a broker of this audience, by the key with this public half: 32 bytes of Ed25519 in base64url.
+    /// Prepares a token for the broker of `audience`. `public_key` is the Ed25519 public key of the
+    /// signer, 32 bytes in base64url.
     ///
     /// # Errors
-    /// When the system gives no random bits or no time.
+    /// When the system supplies neither randomness nor a clock reading.
     pub fn by(audience: &str, public_key: &str) -> Result<Self, ContextError> {
         let members = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{public_key}"}}"#);
-        let header = json!({"alg": "EdDSA", "typ": BREAK_GLASS, "kid": digest(members.as_bytes())});
+        let header =
+            json!({"alg": "EdDSA", "typ": BREAK_GLASS_TYPE, "kid": digest(members.as_bytes())});
         let now = crate::clock::now()?;
-        let claims = json!({"aud": audience, "iat": now, "exp": now + BREAK_GLASS_LIFE,
+        let claims = json!({"aud": audience, "iat": now, "exp": now + BREAK_GLASS_LIFETIME_SECONDS,
             "jti": crate::random::fresh_id()?});
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         Ok(Self(format!("{}.{}", part(&header), part(&claims))))
     }
 
-    /// The bytes to sign.
+    /// Returns the bytes to sign.
     #[must_use]
     pub fn message(&self) -> &[u8] {
         self.0.as_bytes()
     }
 
-    /// The token, with the raw signature of those bytes.
+    /// Appends the raw Ed25519 signature of [`Unsigned::message`] and returns the token.
     #[must_use]
     pub fn signed(self, signature: &[u8]) -> String {
         format!("{}.{}", self.0, URL_SAFE_NO_PAD.encode(signature))
     }
 }
 
-/// The same with a key of a PKCS #8 file.
+/// Signs a break-glass token with the Ed25519 key in the PKCS#8 file `key`.
 ///
 /// # Errors
-/// When the key cannot be read, or as [`Unsigned::by`].
+/// When the key cannot be read; see also [`Unsigned::by`].
 pub fn break_glass(key: &Path, audience: &str) -> Result<String, ContextError> {
     let signer = Signer::open(key)?;
     let unsigned = Unsigned::by(audience, &signer.x())?;

@@ -1,31 +1,34 @@
-//! The tokens of one context between two commands: in the system's keyring, or in a file of its owner's.
+//! The tokens of one context between two commands: in the system's keyring, or in a file that only
+//! its owner can read.
 
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::context_error::ContextError;
-use crate::private;
 use crate::secret::Token;
-use crate::state::State;
+use crate::secret_files;
+use crate::state_dir::StateDir;
 
-/// How long before its end a session is renewed, in seconds; sooner where it is short.
-const AHEAD: u64 = 60;
-/// Room for what is written, in bytes: growing would leave copies behind.
-const ROOM: usize = 32 * 1024;
+/// Seconds before its end at which a session is renewed. A short session is renewed in its last
+/// fifth.
+const RENEWAL_LEAD_SECONDS: u64 = 60;
+/// Bytes reserved for the serialized tokens. A buffer that grows leaves copies of tokens in memory.
+const TOKENS_CAPACITY_BYTES: usize = 32 * 1024;
 
-/// Where tokens are kept.
+/// Store of session and refresh tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Store {
-    /// The keyring of the system: on Linux the kernel's, which is never on disk and forgets at the next boot.
+    /// The system's keyring. On Linux the kernel's, which is never on disk and is empty after a
+    /// reboot.
     Keyring,
-    /// A file that its owner alone may read.
+    /// A file that only its owner can read.
     #[default]
     File,
 }
 
 impl Store {
-    /// The keyring where there is one that works, else a file.
+    /// Returns the keyring if one works on this machine, else a file.
     #[must_use]
     pub fn best() -> Self {
         if keyring::works() {
@@ -36,32 +39,32 @@ impl Store {
     }
 }
 
-/// A session with the broker.
+/// A session token, with its end and its time of renewal.
 #[derive(Clone, Deserialize)]
 pub(crate) struct Session {
     pub(crate) token: Token,
-    /// When it ends, in seconds since the epoch.
+    /// Unix time of the end.
     ends: u64,
-    /// When it is renewed.
+    /// Unix time from which on the session is renewed.
     renew: u64,
 }
 
 impl Session {
     pub(crate) fn new(token: Token, now: u64, life: u64) -> Self {
         let ends = now.saturating_add(life);
-        let renew = ends.saturating_sub(AHEAD.min(life / 5));
+        let renew = ends.saturating_sub(RENEWAL_LEAD_SECONDS.min(life / 5));
         Self { token, ends, renew }
     }
 
-    /// Whether it is still good for a while.
+    /// True until the time of renewal.
     pub(crate) const fn is_fresh(&self, now: u64) -> bool {
         now < self.renew
     }
 }
 
-/// What is kept of a context.
+/// The stored tokens of a context.
 #[derive(Clone, Default, Deserialize)]
-pub(crate) struct Kept {
+pub(crate) struct StoredTokens {
     pub(crate) session: Option<Session>,
     pub(crate) refresh: Option<Token>,
 }
@@ -79,7 +82,7 @@ struct WrittenSession<'a> {
     renew: u64,
 }
 
-impl Kept {
+impl StoredTokens {
     fn text(&self) -> Result<Zeroizing<Vec<u8>>, ContextError> {
         let session = self.session.as_ref().map(|session| WrittenSession {
             token: session.token.expose(),
@@ -90,59 +93,60 @@ impl Kept {
             session,
             refresh: self.refresh.as_ref().map(Token::expose),
         };
-        let mut bytes = Zeroizing::new(Vec::with_capacity(ROOM));
+        let mut bytes = Zeroizing::new(Vec::with_capacity(TOKENS_CAPACITY_BYTES));
         serde_json::to_writer(&mut *bytes, &written).map_err(|_| ContextError::System)?;
         Ok(bytes)
     }
 }
 
-/// The tokens of one context.
+/// The token store of one context.
 pub(crate) struct Tokens<'a> {
-    state: &'a State,
+    state_dir: &'a StateDir,
     store: Store,
 }
 
 impl<'a> Tokens<'a> {
-    pub(crate) const fn of(state: &'a State, store: Store) -> Self {
-        Self { state, store }
+    pub(crate) const fn of(state_dir: &'a StateDir, store: Store) -> Self {
+        Self { state_dir, store }
     }
 
-    /// What is kept. What cannot be read as such is as good as nothing.
-    pub(crate) fn read(&self) -> Result<Kept, ContextError> {
+    /// Reads the stored tokens. Damaged content counts as empty, because a login replaces it.
+    pub(crate) fn read(&self) -> Result<StoredTokens, ContextError> {
         let bytes = match self.store {
-            Store::Keyring => keyring::read(self.state.name())?,
+            Store::Keyring => keyring::read(self.state_dir.name())?,
             Store::File => {
-                let path = self.state.file("tokens")?;
-                private::read(&path)?
+                let path = self.state_dir.file("tokens")?;
+                secret_files::read(&path)?
             }
         };
-        let kept = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        Ok(kept.unwrap_or_default())
+        let stored = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        Ok(stored.unwrap_or_default())
     }
 
-    pub(crate) fn write(&self, kept: &Kept) -> Result<(), ContextError> {
-        let text = kept.text()?;
+    pub(crate) fn write(&self, stored: &StoredTokens) -> Result<(), ContextError> {
+        let text = stored.text()?;
         match self.store {
-            Store::Keyring => keyring::write(self.state.name(), &text),
+            Store::Keyring => keyring::write(self.state_dir.name(), &text),
             Store::File => {
-                let path = self.state.file("tokens")?;
-                private::replace(&path, &text).map_err(|source| ContextError::Kept { path, source })
+                let path = self.state_dir.file("tokens")?;
+                secret_files::replace(&path, &text)
+                    .map_err(|source| ContextError::Storage { path, source })
             }
         }
     }
 
     pub(crate) fn delete(&self) -> Result<(), ContextError> {
         match self.store {
-            Store::Keyring => keyring::delete(self.state.name()),
+            Store::Keyring => keyring::delete(self.state_dir.name()),
             Store::File => {
-                let path = self.state.file("tokens")?;
-                private::delete(&path).map_err(|source| ContextError::Kept { path, source })
+                let path = self.state_dir.file("tokens")?;
+                secret_files::delete(&path).map_err(|source| ContextError::Storage { path, source })
             }
         }
     }
 }
 
-/// The kernel's keyring: no daemon, no D-Bus, nothing on disk; it is there over ssh as well.
+/// The kernel's keyring: no daemon, no D-Bus, no file. Works over ssh as well.
 #[cfg(target_os = "linux")]
 mod keyring {
     use linux_keyutils::{
@@ -152,8 +156,9 @@ mod keyring {
 
     use crate::context_error::ContextError;
 
-    /// The keyring of this user, and not of the session: another terminal's has to be the same. What persists a while
-    /// without any session of the user's is linked to it, where the kernel has that.
+    /// The user's keyring, not the session's, so that all terminals of the user share it. Keys are
+    /// also linked into the persistent keyring, if the kernel has one, which outlives the user's
+    /// last session.
     struct Ring {
         of_user: KeyRing,
         persistent: Option<KeyRing>,
@@ -180,8 +185,8 @@ mod keyring {
         }
 
         fn put(&self, name: &str, bytes: &[u8]) -> Result<(), KeyError> {
-            // A process need not possess its user's keyring, and a key begins with rights for its possessor alone: it is
-            // made in a keyring that this thread does possess.
+            // A process need not possess its user's keyring, and a new key grants rights to its
+            // possessor alone. The key is therefore made in a keyring that this thread possesses.
             let own = KeyRing::from_special_id(KeyRingIdentifier::Thread, true)?;
             let key = own.add_key(&description(name), bytes)?;
             let rights = KeyPermissionsBuilder::builder()
@@ -189,7 +194,7 @@ mod keyring {
                 .user(Permission::ALL)
                 .build();
             key.set_perms(rights)?;
-            // It takes the place of one of the same name.
+            // Linking replaces a key of the same name.
             self.of_user.link_key(key)?;
             if let Some(persistent) = &self.persistent {
                 persistent.link_key(key)?;
@@ -202,7 +207,7 @@ mod keyring {
         format!("lanyard:{name}")
     }
 
-    /// Whether a key can be kept and read again.
+    /// Returns true if a key can be stored and read back.
     pub(super) fn works() -> bool {
         let name = "whether-it-works";
         let tried = Ring::open().and_then(|ring| {
@@ -278,8 +283,8 @@ mod tests {
 
     use super::*;
 
-    fn kept() -> Kept {
-        Kept {
+    fn stored() -> StoredTokens {
+        StoredTokens {
             session: Some(Session::new(Token::new("session".into()), 1_000, 900)),
             refresh: Some(Token::new("refresh".into())),
         }
@@ -287,7 +292,7 @@ mod tests {
 
     fn holds(tokens: &Tokens<'_>) {
         assert!(tokens.read().unwrap().session.is_none());
-        tokens.write(&kept()).unwrap();
+        tokens.write(&stored()).unwrap();
         let read = tokens.read().unwrap();
         let session = read.session.unwrap();
         assert_eq!(session.token.expose(), "session");
@@ -302,9 +307,9 @@ mod tests {
     #[test]
     fn tokens_are_in_a_file_of_their_owners() {
         let directory = tempfile::tempdir().unwrap();
-        let state = State::within(directory.path().join("state"), Path::new("a.json"));
+        let state = StateDir::within(directory.path().join("state"), Path::new("a.json"));
         holds(&Tokens::of(&state, Store::File));
-        // Somebody else's file in their place is refused.
+        // A planted symbolic link is refused.
         let path = state.file("tokens").unwrap();
         std::os::unix::fs::symlink("/etc/hostname", &path).unwrap();
         let refused = Tokens::of(&state, Store::File).read();
@@ -318,7 +323,7 @@ mod tests {
             return;
         }
         let directory = tempfile::tempdir().unwrap();
-        let state = State::within(directory.path().into(), &directory.path().join("a.json"));
+        let state = StateDir::within(directory.path().into(), &directory.path().join("a.json"));
         holds(&Tokens::of(&state, Store::Keyring));
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
     }

@@ -1,5 +1,5 @@
-//! Connections for calls that last, so that they never take the room of those that are answered: the broker allows so many calls at
-//! once on a connection.
+//! Connections for long-lived calls. The broker limits concurrent calls per connection, and watches
+//! must not use up the calls that are answered at once.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,29 +7,29 @@ use lanyard_proto::v1;
 use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 
-/// How many lasting calls one connection carries; the broker allows 128.
-const EACH: usize = 100;
+/// Long-lived calls per connection. The broker allows 128.
+const WATCHES_PER_CONNECTION: usize = 100;
 
-/// The connections that there are.
+/// The open connections, each with the count of its calls.
 #[derive(Default)]
 pub(crate) struct Watches {
     connections: Mutex<Vec<(Channel, Arc<()>)>>,
 }
 
-/// A place on one, until it is dropped.
+/// A call's share of a connection. Dropping the value frees the share.
 pub(crate) struct Place {
     pub(crate) channel: Channel,
     _counted: Arc<()>,
 }
 
-/// What becomes of a task, message by message.
+/// The stream of messages about one task.
 pub struct TaskWatch {
     pub(crate) messages: Streaming<v1::WatchTaskResponse>,
     pub(crate) _place: Place,
 }
 
 impl TaskWatch {
-    /// The next message; nothing when the watch has ended.
+    /// Returns the next message. `None` when the watch has ended.
     ///
     /// # Errors
     /// When the connection breaks.
@@ -39,7 +39,7 @@ impl TaskWatch {
 }
 
 impl Watches {
-    /// A place on a connection that has one.
+    /// Reserves a call on a connection that has room.
     pub(crate) fn place(&self) -> Option<Place> {
         let connections = self
             .connections
@@ -47,14 +47,14 @@ impl Watches {
             .unwrap_or_else(PoisonError::into_inner);
         let (channel, counted) = connections
             .iter()
-            .find(|(_, counted)| Arc::strong_count(counted) <= EACH)?;
+            .find(|(_, counted)| Arc::strong_count(counted) <= WATCHES_PER_CONNECTION)?;
         Some(Place {
             channel: channel.clone(),
             _counted: Arc::clone(counted),
         })
     }
 
-    /// The first place on another one.
+    /// Adds a connection and reserves the first call on it.
     pub(crate) fn add(&self, channel: Channel) -> Place {
         let counted = Arc::new(());
         let mut connections = self

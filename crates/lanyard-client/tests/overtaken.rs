@@ -1,5 +1,6 @@
-//! What the broker says of a task and what it answers come by two ways: whichever is first, nothing that has ended is kept or handed
-//! out. The broker here answers when the test says so.
+//! Races between the watch of a task and the answer to a request for a credential: whichever comes
+//! first, a task caches and hands out no credential that has ended. The test decides when its
+//! broker answers.
 #![expect(
     clippy::unwrap_used,
     reason = "a test stops where its footing gives way"
@@ -19,7 +20,7 @@ use tonic::{Request, Response, Status};
 type Told = Result<v1::WatchTaskResponse, Status>;
 type Answer = Result<v1::IssueCredentialResponse, Status>;
 
-/// A broker whose every word is the test's.
+/// A broker that sends only what the test tells it to.
 #[derive(Clone)]
 struct Broker {
     told: Arc<Mutex<Option<mpsc::Receiver<Told>>>>,
@@ -28,7 +29,7 @@ struct Broker {
     released: mpsc::Sender<String>,
 }
 
-/// The test's side of it.
+/// The test's controls of the broker.
 struct Words {
     tell: mpsc::Sender<Told>,
     answer: mpsc::Sender<Answer>,
@@ -125,7 +126,7 @@ impl CredentialService for Broker {
     }
 }
 
-/// A task at such a broker.
+/// Opens a task at a controlled broker.
 async fn stage(directory: &tempfile::TempDir) -> (Task, Words) {
     let (tell, told) = mpsc::channel(8);
     let (answer, answers) = mpsc::channel(8);
@@ -197,7 +198,7 @@ fn issued(lease: &str, record: u64) -> Answer {
     })
 }
 
-/// Asks in the background.
+/// Requests a credential in the background.
 fn ask(task: &Task) -> tokio::task::JoinHandle<Result<String, ClientError>> {
     let task = task.clone();
     tokio::spawn(async move {
@@ -220,7 +221,7 @@ async fn an_answer_that_comes_after_the_end_of_the_task_is_given_back() {
     heard(&task).await;
     words.answer.send(issued("L-1", 7)).await.unwrap();
     let refused = asking.await.unwrap().unwrap_err().to_string();
-    assert_eq!(refused, "T-1 ended while a credential of it was issued");
+    assert_eq!(refused, "task `T-1` ended while its credential was issued");
     assert_eq!(words.released.recv().await.unwrap(), "L-1");
     assert!(task.held().is_empty());
 }
@@ -302,7 +303,7 @@ async fn a_lease_that_a_newer_message_does_not_list_is_given_back_at_once() {
     read(&task, "K-1").await;
     words.answer.send(issued("L-1", 7)).await.unwrap();
     let refused = asking.await.unwrap().unwrap_err().to_string();
-    assert_eq!(refused, "T-1 ended while a credential of it was issued");
+    assert_eq!(refused, "task `T-1` ended while its credential was issued");
     assert_eq!(words.released.recv().await.unwrap(), "L-1");
 }
 
@@ -327,13 +328,13 @@ async fn a_lease_that_was_told_of_before_its_answer_is_kept_until_it_is_told_of_
     let (task, mut words) = stage(&directory).await;
     let asking = ask(&task);
     words.asked.recv().await.unwrap();
-    // The first message was put together before the lease was there, the second one after it.
+    // The first message was put together before the lease existed, the second one after.
     words.tell.send(state(&[], false, 7)).await.unwrap();
     words.tell.send(state(&["L-1"], false, 8)).await.unwrap();
     words.answer.send(issued("L-1", 7)).await.unwrap();
     assert_eq!(asking.await.unwrap().unwrap(), "L-1");
     assert_eq!(ask(&task).await.unwrap().unwrap(), "L-1");
-    // It ends; the next who asks has the broker asked.
+    // The lease ends, so the next caller causes another request.
     words.tell.send(state(&[], false, 9)).await.unwrap();
     while !task.held().is_empty() {
         tokio::task::yield_now().await;

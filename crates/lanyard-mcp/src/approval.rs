@@ -1,4 +1,5 @@
-//! What waits for people: asking the user to open the page, where the client can, and waiting for the answer.
+//! Waiting for people: the server asks the user to open the approval page, if the client can show
+//! one, and then waits for the decision.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,66 +15,67 @@ use url::Url;
 use crate::call::Call;
 use crate::refused::Refused;
 
-/// How long the user is given to say whether to open the page.
-const PROMPT: Duration = Duration::from_secs(300);
-/// How long an answer is waited for after the user has opened the page.
-const AFTER_OPENING: Duration = Duration::from_secs(60);
-/// How often the broker is asked in the meantime.
-const PACE: Duration = Duration::from_secs(1);
-/// What the request is called among those of one round.
-const KEY: &str = "approval";
+/// Time for the user to answer whether to open the page.
+const PROMPT_WAIT: Duration = Duration::from_secs(300);
+/// Time to wait for a decision after the user has opened the page.
+const DECISION_WAIT: Duration = Duration::from_secs(60);
+/// Interval at which the broker is asked about the approval.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// Name of the elicitation among the requests of one round.
+const REQUEST_NAME: &str = "approval";
 
-/// What came of asking the user.
-pub(crate) enum Asked {
-    /// The page was opened: an answer is worth waiting for, so long at least.
+/// The outcome of asking the user.
+pub(crate) enum PromptOutcome {
+    /// The user opened the page, so a decision is worth waiting for, at least this long.
     Opened(Duration),
-    /// The user does not want to open it.
+    /// The user refused to open the page.
     Declined,
-    /// The client cannot do it, or there is no page.
-    Not,
-    /// The client does it between two calls (protocol 2026-07-28).
+    /// The client cannot open pages, or the broker named no page.
+    NotPossible,
+    /// The client opens the page between two calls (protocol 2026-07-28).
     Round(Box<InputRequiredResult>),
 }
 
-/// Asks the user to open the page of an approval.
-pub(crate) async fn ask(call: &Call<'_>, pending: &Refused, task: TaskId) -> Asked {
-    if let Some(answer) = call.responses.and_then(|given| given.get(KEY)) {
+/// Asks the user to open the page of the pending approval.
+pub(crate) async fn ask(call: &Call<'_>, pending: &Refused, task: TaskId) -> PromptOutcome {
+    if let Some(answer) = call.responses.and_then(|given| given.get(REQUEST_NAME)) {
         return match answer.get("action").and_then(Value::as_str) {
-            Some("accept") => Asked::Opened(AFTER_OPENING),
-            Some(_) | None => Asked::Declined,
+            Some("accept") => PromptOutcome::Opened(DECISION_WAIT),
+            Some(_) | None => PromptOutcome::Declined,
         };
     }
     let (Some(url), Some(approval)) = (&pending.about.url, pending.about.approval) else {
-        return Asked::Not;
+        return PromptOutcome::NotPossible;
     };
     let capabilities = call.context.client_capabilities();
     let elicitation = capabilities.and_then(|it| it.elicitation);
     if elicitation.and_then(|it| it.url).is_none() {
-        return Asked::Not;
+        return PromptOutcome::NotPossible;
     }
     let version = call.context.protocol_version();
     if version.is_some_and(|version| version >= ProtocolVersion::V_2026_07_28) {
-        return Asked::Round(Box::new(round(pending, url, approval, task)));
+        return PromptOutcome::Round(Box::new(round(pending, url, approval, task)));
     }
     let answer = call.context.peer.elicit_url_with_timeout(
         message(pending),
         url.clone(),
         approval.to_string(),
-        Some(PROMPT),
+        Some(PROMPT_WAIT),
     );
+    // The user may take minutes. A client that disconnects meanwhile must not keep the call.
     tokio::select! {
-        () = call.gone() => Asked::Not,
+        () = call.gone() => PromptOutcome::NotPossible,
         answer = answer => match answer {
-            Ok(ElicitationAction::Accept) => Asked::Opened(AFTER_OPENING),
-            // A no, or something that is not a yes.
-            Ok(_) => Asked::Declined,
-            Err(_) => Asked::Not,
+            Ok(ElicitationAction::Accept) => PromptOutcome::Opened(DECISION_WAIT),
+            // An action that this version does not know counts as a refusal.
+            Ok(_) => PromptOutcome::Declined,
+            Err(_) => PromptOutcome::NotPossible,
         },
     }
 }
 
-/// The request that the client fulfils before it calls again, with the task for which it is: a client that names another task with
-/// it gets no further than by naming that task itself.
+/// Builds the request that the client fulfils before it calls again. The state carries the task: a
+/// client that forges another task gets no further than by naming that task itself.
 fn round(pending: &Refused, url: &Url, approval: ApprovalId, task: TaskId) -> InputRequiredResult {
     let params = ElicitRequestParams::UrlElicitationParams {
         meta: None,
@@ -82,7 +84,7 @@ fn round(pending: &Refused, url: &Url, approval: ApprovalId, task: TaskId) -> In
         elicitation_id: approval.to_string(),
     };
     let request = InputRequest::Elicitation(ElicitRequest::new(params));
-    let requests = BTreeMap::from([(KEY.to_owned(), request)]);
+    let requests = BTreeMap::from([(REQUEST_NAME.to_owned(), request)]);
     InputRequiredResult::new(Some(requests), Some(task.to_string()))
 }
 
@@ -93,14 +95,15 @@ fn message(pending: &Refused) -> String {
     )
 }
 
-/// Waits until people have decided; whether they have.
+/// Waits until people have decided. Returns false if they have not within `at_most`, or if the
+/// client is gone.
 pub(crate) async fn decided(call: &Call<'_>, approval: ApprovalId, at_most: Duration) -> bool {
     let decision = async {
         loop {
             match call.broker.approval(approval).await {
                 Ok(approval) if approval.complete || !approval.denied.is_empty() => return true,
-                Ok(_) => tokio::time::sleep(PACE).await,
-                // What there is to say about it is said by the next request for the credential.
+                Ok(_) => tokio::time::sleep(POLL_INTERVAL).await,
+                // The next request for the credential reports the error.
                 Err(_) => return false,
             }
         }

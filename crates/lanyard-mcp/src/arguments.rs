@@ -1,5 +1,6 @@
-//! The arguments of a call, as models and their clients write them: what is left out as null or as an empty text, numbers with a
-//! fraction of zero or as text, lists as text. Whatever else does not fit is refused by the name of its field.
+//! Normalising the arguments of a tool call. Models and their clients write absent values as null
+//! or empty strings, numbers as floats or strings, and lists as strings. Anything else that does
+//! not fit is refused with the name of its field.
 
 use rmcp::handler::server::tool::schema_for_input;
 use rmcp::model::JsonObject;
@@ -9,10 +10,10 @@ use serde_json::{Number, Value};
 
 use crate::refused::{Reason, Refused};
 
-/// The input of a tool.
+/// Parses the arguments of a tool.
 ///
 /// # Errors
-/// Which field does not fit, and how.
+/// The field that does not fit, and how.
 pub(crate) fn read<T>(arguments: JsonObject) -> Result<T, Refused>
 where
     T: DeserializeOwned + JsonSchema + 'static,
@@ -29,7 +30,7 @@ where
     serde_path_to_error::deserialize(Value::Object(fitted)).map_err(|error| {
         let path = error.path().to_string();
         let why = error.into_inner();
-        // Of the whole: what is missing or unknown, which the reason names.
+        // The path `.` means the whole object: the error itself names the missing or unknown field.
         if path == "." {
             return Refused::input(why);
         }
@@ -37,7 +38,7 @@ where
     })
 }
 
-/// What a tool's schema says of a field.
+/// A field in the schema of a tool.
 struct Field<'a> {
     name: &'a str,
     schema: Option<&'a Value>,
@@ -54,7 +55,7 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// Whether a value of this type fits; any does where the schema names none.
+    /// True if the schema accepts this JSON type. A schema without a type accepts any.
     fn takes(&self, of: &str) -> bool {
         match self.schema.and_then(|schema| schema.get("type")) {
             Some(Value::String(one)) => one == of,
@@ -71,10 +72,11 @@ impl<'a> Field<'a> {
         self.takes("array") && !self.takes("string")
     }
 
-    /// The value as the tool reads it; none where the field is as good as left out.
+    /// Returns the value as the tool expects it. `None` if the field counts as absent.
     fn fitted(&self, value: Value) -> Result<Option<Value>, Refused> {
         let is = match value {
             Value::Null => return Ok(None),
+            // Models send an empty text for an optional field that they mean to leave out.
             Value::String(text)
                 if text.trim().is_empty() && !self.is_required && self.is_known() =>
             {
@@ -114,7 +116,7 @@ impl<'a> Field<'a> {
         self.schema.is_some()
     }
 
-    /// A whole number, however it was written.
+    /// Accepts a whole number in any notation.
     fn whole(&self, number: Option<&Number>) -> Result<Value, Refused> {
         let Some(number) = number else {
             return Err(self.misfit("a text"));
@@ -171,10 +173,10 @@ mod tests {
     #[derive(Debug, PartialEq, Default, Deserialize, JsonSchema)]
     #[serde(rename_all = "snake_case")]
     enum What {
-        /// Of one kind.
+        /// A variant without data.
         #[default]
         All,
-        /// Of another kind.
+        /// A second variant without data.
         Some,
     }
 

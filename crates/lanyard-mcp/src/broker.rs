@@ -1,4 +1,5 @@
-//! The calls, as the tools need them. What comes back is parsed here, and a secret goes no further (T53).
+//! The broker's RPCs, as the tools need them. Answers are parsed here, and secrets are dropped here
+//! (T53).
 
 use std::time::Duration;
 
@@ -15,27 +16,29 @@ use lanyard_vocabulary::id::{ApprovalId, LeaseId, PlanId, TaskId};
 use tonic::Request;
 use tonic::transport::Channel;
 
+use crate::connector::AgentConnector;
 use crate::credential::{Kind, Wanted};
-use crate::door::Door;
 use crate::refused::{Reason, Refused};
 
-/// How long a call may take.
+/// Deadline of a call.
 ///
 /// # No limit
-/// The deadline is sent with the call, and the broker has bounds of its own; without a broker the local agent answers at once.
+/// The deadline is sent with the call, and the broker has bounds of its own; without a broker the
+/// local agent answers at once.
 const CALL_DEADLINE: Duration = Duration::from_secs(30);
-/// How long a call may take in which a provider is asked.
+/// Deadline of a call in which the broker asks a provider.
 ///
 /// # No limit
-/// A call in which a provider is asked ends by the bounds that the broker has for providers; this one only ends a call to a broker that is gone.
+/// The broker bounds its calls to providers itself. This deadline only ends a call whose broker is
+/// gone.
 const MINT_DEADLINE: Duration = Duration::from_secs(90);
 
-/// The broker, through the local agent.
+/// The broker, reached through the local agent.
 pub(crate) struct Broker {
-    door: Box<dyn Door>,
+    connector: Box<dyn AgentConnector>,
 }
 
-/// What the local agent has by now. The secret stayed there.
+/// A credential that the local agent now holds. The secret stayed with the local agent.
 #[derive(Debug)]
 pub(crate) struct Issued {
     pub(crate) lease: LeaseId,
@@ -44,9 +47,9 @@ pub(crate) struct Issued {
 }
 
 impl Broker {
-    pub(crate) fn behind(door: impl Door) -> Self {
+    pub(crate) fn new(connector: impl AgentConnector) -> Self {
         Self {
-            door: Box::new(door),
+            connector: Box::new(connector),
         }
     }
 
@@ -74,7 +77,7 @@ impl Broker {
         Ok(())
     }
 
-    /// How it is with a task now.
+    /// Returns the current state of a task: the first message of its watch.
     pub(crate) async fn task(&self, task: TaskId) -> Result<v1::WatchTaskResponse, Refused> {
         let ask = v1::WatchTaskRequest {
             id: task.to_string(),
@@ -96,7 +99,7 @@ impl Broker {
         Ok(answer.into_inner().events)
     }
 
-    /// Makes the local agent have the credential.
+    /// Makes the local agent obtain the credential.
     pub(crate) async fn credential(&self, wanted: &Wanted) -> Result<Issued, Refused> {
         let plan = wanted.plan.map(|plan| plan.to_string());
         let ask = agent::GetCredentialRequest {
@@ -125,7 +128,7 @@ impl Broker {
         })
     }
 
-    /// Gives back what there is under a task; the leases.
+    /// Releases the credentials of a task and returns the ids of their leases.
     pub(crate) async fn release(&self, task: TaskId) -> Result<Vec<LeaseId>, Refused> {
         let ask = agent::ReleaseCredentialsRequest {
             task_id: task.to_string(),
@@ -177,21 +180,22 @@ impl Broker {
         approval.ok_or_else(|| Refused::unreadable("approval"))
     }
 
-    /// A way for a call, and the call.
+    /// Connects to the local agent and prepares a call with a deadline.
     async fn call<T>(&self, message: T, limit: Duration) -> Result<(Channel, Request<T>), Refused> {
-        let opened = tokio::time::timeout(CALL_DEADLINE, self.door.open()).await;
+        // Connecting may start the local agent, so it needs a deadline of its own.
+        let opened = tokio::time::timeout(CALL_DEADLINE, self.connector.connect()).await;
         let late = "the local agent cannot be reached: it does not answer";
-        let way = opened.map_err(|_| Refused::here(Reason::Unavailable, late))??;
+        let connection = opened.map_err(|_| Refused::here(Reason::Unavailable, late))??;
         let mut request = Request::new(message);
         request.set_timeout(limit);
-        if let Some(context) = way.context {
+        if let Some(context) = connection.context {
             request.metadata_mut().insert("lanyard-context", context);
         }
-        Ok((way.channel, request))
+        Ok((connection.channel, request))
     }
 }
 
-/// Those that are leases; nothing else is repeated.
+/// Parses lease ids and drops everything else, so that no other text reaches the model.
 pub(crate) fn leases(ids: &[String]) -> Vec<LeaseId> {
     ids.iter().filter_map(|id| id.parse().ok()).collect()
 }

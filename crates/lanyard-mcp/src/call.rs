@@ -1,4 +1,4 @@
-//! One call of a tool: by whom, with what, and the task that it is about.
+//! A tool call: the client's session, its context, and the task of the call.
 
 use std::sync::Arc;
 
@@ -15,20 +15,20 @@ use crate::refused::Refused;
 use crate::session::Session;
 use crate::text::Sentence;
 
-/// A call.
+/// The circumstances of one tool call.
 pub(crate) struct Call<'a> {
     pub(crate) broker: &'a Arc<Broker>,
     pub(crate) session: &'a Session,
     pub(crate) program: &'a Program,
     pub(crate) context: &'a RequestContext<RoleServer>,
-    /// What the client did between two rounds of the same call.
+    /// Answers of the client to the requests of the previous round.
     pub(crate) responses: Option<&'a InputResponses>,
-    /// What the round before said to bring along.
+    /// State that the previous round handed to the client.
     pub(crate) state: Option<&'a str>,
 }
 
-/// A task that there is, or what it takes to open one.
-pub(crate) struct Under {
+/// The task of a call: an existing one, or the arguments that open one.
+pub(crate) struct TaskArguments {
     pub(crate) task_id: Option<TaskId>,
     pub(crate) charter: Option<Name>,
     pub(crate) environment: Option<Name>,
@@ -37,7 +37,7 @@ pub(crate) struct Under {
 }
 
 impl Call<'_> {
-    /// Until the client is gone, or does not want an answer any more.
+    /// Completes when the client has disconnected or cancelled the call.
     pub(crate) async fn gone(&self) {
         tokio::select! {
             () = self.session.gone() => (),
@@ -45,20 +45,22 @@ impl Call<'_> {
         }
     }
 
-    /// The task of a call; opened where there is none yet.
-    pub(crate) async fn task(&self, under: Under) -> Result<TaskId, Refused> {
+    /// Returns the task of the call, and opens it if the call asks for a new one.
+    pub(crate) async fn task(&self, under: TaskArguments) -> Result<TaskId, Refused> {
+        // The state comes back from the client. A forged task id gets no further than the same id
+        // given as an argument.
         if let Some(state) = self.state {
             return state.parse().map_err(Refused::input);
         }
         match under {
-            Under {
+            TaskArguments {
                 task_id: Some(task),
                 charter: None,
                 environment: None,
                 reason: None,
                 ticket: None,
             } => Ok(task),
-            Under {
+            TaskArguments {
                 task_id: None,
                 charter: Some(charter),
                 environment: Some(environment),
@@ -74,7 +76,7 @@ impl Call<'_> {
                 };
                 self.session.open(self.broker, ask).await
             }
-            Under { .. } => Err(Refused::input(
+            TaskArguments { .. } => Err(Refused::input(
                 "give either task_id alone, or charter, environment and reason (and ticket, where the charter asks for one) to open a task",
             )),
         }

@@ -1,17 +1,17 @@
-//! Credentials, as far as models are told of them: what is asked for, and of which kind it is.
+//! Requests for credentials, and the kinds of credentials, as models are told of them.
 
 use lanyard_vocabulary::id::{PlanId, TaskId};
 use lanyard_vocabulary::name::Name;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// What a credential is for.
+/// The kind of a credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Kind {
-    /// A bearer token.
+    /// A bearer token for any API.
     Token,
-    /// An AWS session.
+    /// Credentials of an AWS session.
     Aws,
     /// A token for a Kubernetes API server.
     Kubernetes,
@@ -23,7 +23,7 @@ pub(crate) enum Kind {
     Github,
 }
 
-/// What is asked for.
+/// A request for a credential.
 #[derive(Debug, Clone)]
 pub(crate) struct Wanted {
     pub(crate) task: TaskId,

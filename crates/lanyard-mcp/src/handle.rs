@@ -1,4 +1,5 @@
-//! What a model gets instead of a credential: what it is called, and the lines by which tools get it themselves.
+//! Handles, which a model gets instead of credentials: the ids, and the command lines by which
+//! tools obtain the credential.
 
 use lanyard_vocabulary::name::Name;
 use schemars::JsonSchema;
@@ -6,38 +7,38 @@ use serde::Serialize;
 
 use crate::credential::{Kind, Wanted};
 
-/// How to use a credential without seeing it.
+/// Instructions for using a credential without seeing it.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Usage {
-    /// What to do, in words.
+    /// The instruction in words.
     how: &'static str,
-    /// Lines for a shell; what stands in capitals is yours to fill in.
+    /// Command lines for a shell. Words in capitals are placeholders.
     commands: Vec<String>,
     /// A profile for AWS_CONFIG_FILE, for tools that are not started through `lanyard exec`.
     #[serde(skip_serializing_if = "Option::is_none")]
     aws_profile: Option<String>,
 }
 
-/// The program, as a shell on this machine starts it.
+/// The command line that starts the lanyard program on this machine.
 #[derive(Debug, Clone)]
 pub struct Program(Vec<String>);
 
 impl Program {
-    /// Of these words: the program itself, and the flags that it always takes.
+    /// Takes the program and the flags that it always needs.
     #[must_use]
     pub fn of(words: Vec<String>) -> Self {
         Self(words)
     }
 
-    /// With these words, as a line for a shell.
+    /// Appends words and quotes the result for a shell.
     fn line(&self, words: &[&str]) -> String {
         let own = self.0.iter().map(String::as_str);
-        let quoted: Vec<String> = own.chain(words.iter().copied()).map(quoted).collect();
+        let quoted: Vec<String> = own.chain(words.iter().copied()).map(shell_quote).collect();
         quoted.join(" ")
     }
 }
 
-/// How to use what was issued.
+/// Returns the instructions for a credential of this kind.
 pub(crate) fn usage(kind: Kind, program: &Program, wanted: &Wanted) -> Usage {
     match kind {
         Kind::Token => token(program, wanted),
@@ -52,7 +53,7 @@ pub(crate) fn usage(kind: Kind, program: &Program, wanted: &Wanted) -> Usage {
 fn token(program: &Program, wanted: &Wanted) -> Usage {
     let print = creds(program, "token", wanted);
     let git = creds(program, "git", wanted);
-    let helper = quoted(&format!("credential.helper=!{git}"));
+    let helper = shell_quote(&format!("credential.helper=!{git}"));
     Usage {
         how: "Let the tool that needs the token read it from a pipe. Never print it, and never put it into a command line, a file or a message.",
         commands: vec![
@@ -75,7 +76,7 @@ fn aws(program: &Program, wanted: &Wanted) -> Usage {
     }
 }
 
-/// For tools that find the credential where `lanyard exec` puts it.
+/// Instructions for tools that find the credential where `lanyard exec` puts it.
 fn started(program: &Program, wanted: &Wanted, command: &str) -> Usage {
     Usage {
         how: how(wanted),
@@ -103,7 +104,7 @@ const fn how(wanted: &Wanted) -> &'static str {
     }
 }
 
-/// `lanyard creds TOOL`, which prints a secret to the tool that runs it.
+/// Builds a `lanyard creds TOOL` command, which prints a secret to the tool that runs it.
 fn creds(program: &Program, tool: &str, wanted: &Wanted) -> String {
     let (task, plan) = named(wanted);
     let mut words = vec!["creds", tool, "--task", &task, wanted.grant.as_str()];
@@ -111,7 +112,8 @@ fn creds(program: &Program, tool: &str, wanted: &Wanted) -> String {
     program.line(&words)
 }
 
-/// A command within the task, which goes on after it; or, where a plan is carried out, as the whole of its task.
+/// Builds a `lanyard exec` command. Without a plan it runs inside the task, which stays open; with
+/// a plan it is the whole task.
 fn exec(program: &Program, wanted: &Wanted, command: &str) -> String {
     let (task, plan) = named(wanted);
     let grant = wanted.grant.as_str();
@@ -136,8 +138,8 @@ fn profile(grant: &Name) -> String {
     format!("lanyard-{grant}")
 }
 
-/// As one word of a POSIX shell.
-fn quoted(word: &str) -> String {
+/// Quotes a word for a POSIX shell.
+fn shell_quote(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         word.to_owned()

@@ -1,45 +1,47 @@
-//! The MCP server: tools by which a model asks for credentials, and gets handles.
+//! The MCP server: tools by which a model requests credentials and receives handles.
 //!
-//! It speaks the Model Context Protocol with one client, and gRPC with the local agent, which it finds by a [`Door`]. A secret is in
-//! none of its answers: what the local agent says of a credential is dropped where it is read (T53). The protocol's versions
-//! from 2024-11-05 to 2025-11-25 begin with `initialize`; 2026-07-28 has no such beginning, and says who it is with each request.
+//! The server speaks the Model Context Protocol with one client, and gRPC with the local agent, to
+//! which an [`AgentConnector`] connects. No answer contains a secret: the credential in an answer
+//! of the local agent is dropped where it is parsed (T53). Protocol versions 2024-11-05 to
+//! 2025-11-25 begin with `initialize`; version 2026-07-28 has no handshake and names the client in
+//! each request.
 
 mod approval;
 mod arguments;
 mod broker;
 mod call;
+mod connector;
 mod credential;
-mod door;
 mod handle;
 mod listen;
+mod redact;
 mod refused;
 mod reply;
 mod server;
 mod session;
-mod shown;
 mod text;
 mod tool;
 mod tools;
 
-pub use door::{Door, Way};
+pub use connector::{AgentConnection, AgentConnector};
 pub use handle::Program;
 pub use listen::{ServeError, serve};
 pub use session::Ending;
 
-/// How it serves.
+/// Settings of the server.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The program of the lines that it answers with.
+    /// The program that command lines in answers start.
     pub program: Program,
-    /// What becomes of the tasks that it has opened.
-    pub at_the_end: AtTheEnd,
+    /// Treatment of the tasks that this server opened.
+    pub tasks_at_end: TasksAtEnd,
 }
 
-/// What becomes of tasks when their client has gone.
+/// Treatment of a client's tasks after the client has disconnected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AtTheEnd {
-    /// They are closed, and their leases end.
+pub enum TasksAtEnd {
+    /// Close the tasks, which ends their leases.
     Close,
-    /// They go on until they end by themselves.
+    /// Leave the tasks open until they expire.
     Keep,
 }

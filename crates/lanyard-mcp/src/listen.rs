@@ -1,4 +1,4 @@
-//! From the first byte of a client to the last.
+//! Serving one client, from its first byte to its last.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,12 +9,12 @@ use rmcp::transport::async_rw::AsyncRwTransport;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::broker::Broker;
-use crate::door::Door;
+use crate::connector::AgentConnector;
 use crate::server::Server;
 use crate::session::{Ending, Session};
-use crate::{AtTheEnd, Settings};
+use crate::{Settings, TasksAtEnd};
 
-/// The longest message of a client, in bytes: a plan of the largest size, with something to spare for how JSON writes it.
+/// Longest message of a client: a plan of the largest size, with room for JSON escapes.
 ///
 /// # Limit
 /// - for: a client
@@ -23,23 +23,24 @@ use crate::{AtTheEnd, Settings};
 /// - test: `lines_of_no_protocol_end_nothing`
 const MAX_MESSAGE_BYTES: usize = 8 * 1024 * 1024;
 
-/// Why a client was not served.
+/// A client could not be served.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// Its first messages were none of the protocol's.
+    /// The first messages do not follow the protocol.
     #[error("the client does not begin as the protocol says")]
     Beginning(#[source] Box<ServerInitializeError>),
-    /// Serving broke.
+    /// A task of the server panicked.
     #[error("the server broke")]
     Broke(#[source] tokio::task::JoinError),
 }
 
-/// Serves one client until it closes its side, or until `stop`; then closes the tasks that it opened.
+/// Serves one client until it closes its side or `stop` completes, and then treats its tasks as
+/// `settings` say.
 ///
 /// # Errors
-/// When the client does not speak the protocol.
+/// When the client does not follow the protocol.
 pub async fn serve<R, W>(
-    door: impl Door,
+    connector: impl AgentConnector,
     settings: Settings,
     (input, output): (R, W),
     stop: impl Future<Output = ()>,
@@ -48,7 +49,7 @@ where
     R: AsyncRead + Unpin + Send + 'static,
     W: AsyncWrite + Unpin + Send + 'static,
 {
-    let broker = Arc::new(Broker::behind(door));
+    let broker = Arc::new(Broker::new(connector));
     let session = Arc::new(Session::new());
     let server = Server {
         broker: Arc::clone(&broker),
@@ -61,9 +62,9 @@ where
     };
     let transport = AsyncRwTransport::new(input, output).with_max_line_length(MAX_MESSAGE_BYTES);
     let served = converse(server, transport, &session, stop).await;
-    let ending = match settings.at_the_end {
-        AtTheEnd::Close => session.end(&broker).await,
-        AtTheEnd::Keep => Ending::default(),
+    let ending = match settings.tasks_at_end {
+        TasksAtEnd::Close => session.end(&broker).await,
+        TasksAtEnd::Keep => Ending::default(),
     };
     served.map(|()| ending)
 }
@@ -93,6 +94,7 @@ where
     let quit = tokio::select! {
         quit = &mut served => quit,
         () = &mut stop => {
+            // Calls that wait for people end first; the service ends when its calls have.
             session.leave();
             cancel.cancel();
             served.await
@@ -101,7 +103,7 @@ where
     quit.map(|_| ()).map_err(ServeError::Broke)
 }
 
-/// What the client says; at its end, everything that waits for the client is told at once.
+/// The client's input. At its end, everything that waits for the client is woken.
 struct Watched<R> {
     input: R,
     session: Arc<Session>,

@@ -1,4 +1,4 @@
-//! Why a call was refused: what a program branches on, the line that people and models read, and what to do next.
+//! Refusals: a reason for programs, a line for people and models, and the next step.
 
 use std::time::Duration;
 
@@ -9,9 +9,9 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 use url::Url;
 
-use crate::shown;
+use crate::redact;
 
-/// The longest address that is passed on.
+/// Longest URL that is passed on.
 ///
 /// # Limit
 /// - for: an approval
@@ -20,36 +20,36 @@ use crate::shown;
 /// - test: `people_are_sent_to_pages_and_nowhere_else`
 const MAX_URL_BYTES: usize = 2000;
 
-/// What a program branches on.
+/// The reason for a refusal, for programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Reason {
-    /// The charter, or a person, says no.
+    /// The charter or a person denied the request.
     Denied,
-    /// People have to approve first.
+    /// People must approve first.
     ApprovalPending,
     /// A kill order is in effect.
     Killed,
-    /// Nothing is issued for a while.
+    /// Issuance is paused for now.
     Paused,
     /// The user's login has ended.
     NotLoggedIn,
-    /// Too much, or too often.
+    /// A quota is exhausted.
     Quota,
-    /// There is no such thing, or it is another agent's.
+    /// The object does not exist or belongs to another agent.
     NotFound,
     /// The task has ended.
     TaskEnded,
-    /// The arguments are not what the tool takes.
+    /// The arguments do not fit the tool.
     InvalidInput,
-    /// The broker, or the local agent, cannot answer now.
+    /// The broker or the local agent cannot answer now.
     Unavailable,
-    /// Anything else that the broker refused.
+    /// The broker refused for another reason.
     Refused,
 }
 
 impl Reason {
-    /// What a model is told to do.
+    /// Returns the instruction for the model.
     const fn next(self) -> &'static str {
         match self {
             Self::Denied => {
@@ -77,29 +77,29 @@ impl Reason {
     }
 }
 
-/// A refusal, with what the broker says about it.
+/// A refusal, with the facts that the broker adds.
 #[derive(Debug)]
 pub(crate) struct Refused {
     pub(crate) reason: Reason,
-    /// Complete: shown as it is.
+    /// A complete sentence, shown unchanged.
     pub(crate) line: String,
     pub(crate) about: Box<About>,
 }
 
-/// What a refusal is about.
+/// Objects that a refusal concerns.
 #[derive(Debug, Default)]
 pub(crate) struct About {
     pub(crate) decision: Option<DecisionId>,
     pub(crate) kill: Option<KillId>,
     pub(crate) plan: Option<PlanId>,
     pub(crate) approval: Option<ApprovalId>,
-    /// Where a person can decide.
+    /// The page where a person can decide.
     pub(crate) url: Option<Url>,
     pub(crate) retry_after: Option<Duration>,
 }
 
 impl Refused {
-    /// One of this server's own.
+    /// Makes a refusal of this server's own.
     pub(crate) fn here(reason: Reason, line: impl Into<String>) -> Self {
         Self {
             reason,
@@ -108,18 +108,19 @@ impl Refused {
         }
     }
 
-    /// The arguments are not what the tool takes.
+    /// Refuses arguments that do not fit the tool.
     pub(crate) fn input(why: impl std::fmt::Display) -> Self {
         Self::here(
             Reason::InvalidInput,
             format!(
                 "the arguments cannot be used: {}",
-                shown::line(&why.to_string())
+                redact::line(&why.to_string())
             ),
         )
     }
 
-    /// The answer is not one that can be understood; nothing of it is repeated (T50).
+    /// Refuses an answer without `what`. No part of the answer is repeated, since it could hold a
+    /// secret (T50).
     pub(crate) fn unreadable(what: &str) -> Self {
         Self::here(
             Reason::Unavailable,
@@ -137,7 +138,7 @@ impl From<Status> for Refused {
         let fact = |name: &str| facts.get(name).map(String::as_str);
         let line = match status.message() {
             "" => format!("refused: {}", status.code().description()),
-            message => shown::line(message),
+            message => redact::line(message),
         };
         Self {
             reason: reason(&status, &named),
@@ -157,10 +158,11 @@ impl From<Status> for Refused {
 }
 
 fn reason(status: &Status, named: &str) -> Reason {
-    // What is answered has no cause on this side: this is a connection that broke.
+    // Only a transport error has a source: the connection broke, and the broker answered nothing.
     if std::error::Error::source(status).is_some() {
         return Reason::Unavailable;
     }
+    // The broker's reason is more precise than the gRPC code.
     match (named, status.code()) {
         ("CHARTER_DENIED" | "ROLE_DENIED" | "APPROVAL_DENIED" | "LIMIT_SPENT", _) => Reason::Denied,
         ("APPROVAL_REQUIRED", _) => Reason::ApprovalPending,
@@ -176,7 +178,8 @@ fn reason(status: &Status, named: &str) -> Reason {
     }
 }
 
-/// An address that a person can be sent to: a page, over TLS or on this machine, and no longer than people look at.
+/// Accepts a URL that people can safely open: https or loopback, without credentials, and short
+/// enough to read.
 fn address(text: &str) -> Option<Url> {
     let url = Url::parse(text).ok()?;
     let safe = match url.scheme() {
@@ -185,19 +188,19 @@ fn address(text: &str) -> Option<Url> {
         _ => false,
     };
     let plain = url.username().is_empty() && url.password().is_none();
-    let hides = shown::line(url.as_str()) != url.as_str();
+    let hides = redact::line(url.as_str()) != url.as_str();
     (safe && plain && !hides && url.as_str().len() <= MAX_URL_BYTES).then_some(url)
 }
 
-/// What a tool answers when it could not do what was asked.
+/// The answer of a tool that could not do what was asked.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Failure {
     reason: Reason,
-    /// What happened: complete, to be shown to the user as it is.
+    /// A complete sentence about what happened, for the user.
     pub(crate) message: String,
-    /// What to do about it.
+    /// Next step for the model.
     next: &'static str,
-    /// The task that was asked under; it is still there unless its end is the reason.
+    /// Task of the request. It stays open unless its end is the reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     task_id: Option<TaskId>,
@@ -205,17 +208,17 @@ pub(crate) struct Failure {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     decision_id: Option<DecisionId>,
-    /// The kill order.
+    /// The kill order in effect.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     kill_id: Option<KillId>,
-    /// When asking again can help, in seconds from now.
+    /// Seconds after which another request can succeed.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after_seconds: Option<u64>,
 }
 
 impl Failure {
-    /// Under this task.
+    /// Adds the task to a refusal.
     pub(crate) fn under(task: TaskId) -> impl FnOnce(Refused) -> Self {
         move |refused| Self {
             task_id: Some(task),

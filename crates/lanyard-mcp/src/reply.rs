@@ -1,4 +1,5 @@
-//! What tools answer, in the forms that clients of each protocol era read: structured, and as text.
+//! Answers of tools in the forms that clients of all protocol versions read: structured, and as
+//! text.
 
 use rmcp::handler::server::tool::schema_for_output;
 use rmcp::model::{
@@ -10,37 +11,37 @@ use serde_json::{Value, json};
 
 use crate::refused::{Failure, Reason};
 
-/// What comes of a call.
+/// The outcome of a tool call.
 pub(crate) enum Reply<T> {
-    /// The answer.
+    /// The answer of the tool.
     Done(T),
-    /// The client has something to do first, and asks again (protocol 2026-07-28).
+    /// The client must do something first and call again (protocol 2026-07-28).
     Ask(Box<InputRequiredResult>),
 }
 
-/// Every answer of a tool has one of these forms.
+/// The two forms of an answer.
 #[derive(Serialize, JsonSchema)]
 #[serde(untagged)]
 #[schemars(transform = an_object)]
 enum Form<T> {
     Done(T),
     Failed {
-        /// Why nothing was done.
+        /// Why the tool did nothing.
         error: Failure,
     },
 }
 
-/// Older revisions of the protocol ask for this at the root.
+/// Declares the root as an object, which older protocol versions require.
 fn an_object(schema: &mut schemars::Schema) {
     schema.insert("type".to_owned(), json!("object"));
 }
 
-/// The schema of what a tool answers.
+/// Returns the output schema of a tool.
 pub(crate) fn schema<T: JsonSchema + 'static>() -> JsonObject {
     plain(&schema_for_output::<Form<T>>())
 }
 
-/// Without the sizes of Rust's integers, which are formats that clients warn about.
+/// Removes the formats of Rust's integer types, about which clients warn.
 pub(crate) fn plain(schema: &JsonObject) -> JsonObject {
     fn clean(value: &Value) -> Value {
         match value {
@@ -55,7 +56,7 @@ pub(crate) fn plain(schema: &JsonObject) -> JsonObject {
         .collect()
 }
 
-/// As it goes to the client.
+/// Renders an answer for the client.
 pub(crate) fn response<T: Serialize>(reply: Result<Reply<T>, Failure>) -> CallToolResponse {
     match reply {
         Ok(Reply::Done(answer)) => {
@@ -64,7 +65,7 @@ pub(crate) fn response<T: Serialize>(reply: Result<Reply<T>, Failure>) -> CallTo
             result(false, vec![text], structured)
         }
         Ok(Reply::Ask(asked)) => CallToolResponse::InputRequired(*asked),
-        // The line comes first and by itself: it is complete, and people are to see it as it is.
+        // The sentence comes first and alone, because it is complete and meant for people.
         Err(error) => {
             let line = ContentBlock::text(error.message.clone());
             let structured = value(&Form::<()>::Failed { error });
@@ -82,7 +83,7 @@ fn result(is_error: bool, content: Vec<ContentBlock>, structured: Value) -> Call
 }
 
 fn value<T: Serialize>(form: &Form<T>) -> Value {
-    // The forms have string keys and nothing else that JSON has no word for.
+    // Serialization only fails for maps without string keys, which no form has.
     serde_json::to_value(form).unwrap_or_else(
         |_| json!({"error": {"reason": Reason::Refused, "message": "the answer cannot be written", "next": ""}}),
     )

@@ -1,4 +1,4 @@
-//! The protocol: what this server says of itself, its tools, and which of them a call is for.
+//! The protocol handler: the server's self-description, its tools, and the dispatch of calls.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ const INSTRUCTIONS: &str = "Lanyard hands out short-lived credentials for one ta
     for people where it says so. A denial is final, and a kill means stop: show its message to the user as it is. Release what you no \
     longer need.";
 
-/// The server of one client.
+/// The server for one client.
 pub(crate) struct Server {
     pub(crate) broker: Arc<Broker>,
     pub(crate) session: Arc<Session>,
@@ -94,7 +94,8 @@ fn listed<T: Tool>() -> Result<Listed, String> {
     Ok(tool)
 }
 
-/// Whatever is wrong with a call is for the model to read, so it is a result, and no error of the protocol.
+/// Runs a tool. A faulty call is answered by a tool result, not by a protocol error, so that the
+/// model can read it.
 async fn run<T: Tool>(call: &Call<'_>, arguments: JsonObject) -> CallToolResponse {
     let input = arguments::read(arguments);
     let ready = call.session.call().and_then(|place| Ok((place, input?)));

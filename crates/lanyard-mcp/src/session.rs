@@ -1,4 +1,4 @@
-//! What one client of this server has: the tasks that were opened for it, and its calls that are under way.
+//! State of one client: the tasks opened for it, and its concurrent calls.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, watch};
 use crate::broker::Broker;
 use crate::refused::{Reason, Refused};
 
-/// How many tasks may be open for one client.
+/// Tasks that one client may have open.
 ///
 /// # Limit
 /// - for: a client
@@ -18,7 +18,7 @@ use crate::refused::{Reason, Refused};
 /// - beyond: a further task is refused with `quota` until one is released
 /// - test: `a_session_has_so_many_tasks_open_and_no_more`
 const MAX_TASKS: usize = 32;
-/// How many plans of it are remembered.
+/// Plans that are remembered for a task.
 ///
 /// # Limit
 /// - for: a task
@@ -26,7 +26,7 @@ const MAX_TASKS: usize = 32;
 /// - beyond: later plans are not listed with their task
 /// - test: `a_session_remembers_so_many_plans_and_no_more`
 const MAX_REMEMBERED_PLANS: usize = 100;
-/// How many calls of it may be under way.
+/// Calls of one client that may run at the same time.
 ///
 /// # Limit
 /// - for: a client
@@ -35,7 +35,7 @@ const MAX_REMEMBERED_PLANS: usize = 100;
 /// - test: `a_session_has_so_many_calls_under_way_and_no_more`
 const MAX_CALLS: usize = 16;
 
-/// A client's.
+/// The session of one client.
 pub(crate) struct Session {
     open: Mutex<BTreeSet<TaskId>>,
     plans: Mutex<BTreeMap<PlanId, TaskId>>,
@@ -43,12 +43,12 @@ pub(crate) struct Session {
     gone: watch::Sender<bool>,
 }
 
-/// What became of the tasks at the end.
+/// The outcome for the tasks at the end of a session.
 #[derive(Debug, Default)]
 pub struct Ending {
-    /// Closed, with every lease of theirs.
+    /// Tasks that were closed together with their leases.
     pub closed: Vec<TaskId>,
-    /// Not closed, and why: they end by themselves.
+    /// Tasks that could not be closed, with the reason. They expire.
     pub left: Vec<(TaskId, String)>,
 }
 
@@ -62,32 +62,33 @@ impl Session {
         }
     }
 
-    /// A place for a call.
+    /// Reserves room for a call.
     pub(crate) fn call(&self) -> Result<OwnedSemaphorePermit, Refused> {
         let line = format!("{MAX_CALLS} calls are under way: wait for one of them");
         let place = Arc::clone(&self.calls).try_acquire_owned();
         place.map_err(|_| Refused::here(Reason::Quota, line))
     }
 
-    /// Nobody is there any more.
+    /// Records that the client has disconnected.
     pub(crate) fn leave(&self) {
         self.gone.send_replace(true);
     }
 
-    /// Until nobody is there any more.
+    /// Completes when the client has disconnected.
     pub(crate) async fn gone(&self) {
-        // The sender is in here: it does not go away first.
+        // `self` owns the sender, so waiting cannot fail.
         let left = self.gone.subscribe().wait_for(|gone| *gone).await.is_ok();
         debug_assert!(left);
     }
 
-    /// Opens a task, and keeps in mind to close it.
+    /// Opens a task and records it, so that the end of the session closes it.
     pub(crate) async fn open(
         &self,
         broker: &Broker,
         ask: v1::OpenTaskRequest,
     ) -> Result<TaskId, Refused> {
-        // INVARIANT: held until the answer is here, so that the end of the session waits for it.
+        // INVARIANT: the lock is held until the answer arrives. The end of the session therefore
+        // waits for the new task and closes it as well.
         let mut open = self.open.lock().await;
         if *self.gone.borrow() {
             return Err(Refused::here(Reason::Unavailable, "this session has ended"));
@@ -103,13 +104,13 @@ impl Session {
         Ok(task)
     }
 
-    /// It was closed, or has ended.
+    /// Removes a task that was closed or has ended.
     pub(crate) async fn forget(&self, task: TaskId) {
         self.open.lock().await.remove(&task);
         self.plans.lock().await.retain(|_, of| *of != task);
     }
 
-    /// Those that were opened here.
+    /// Lists the tasks that this session opened.
     pub(crate) async fn tasks(&self) -> Vec<TaskId> {
         self.open.lock().await.iter().copied().collect()
     }
@@ -121,17 +122,18 @@ impl Session {
         }
     }
 
-    /// The plans that were submitted here for a task.
+    /// Lists the plans that this session submitted for a task.
     pub(crate) async fn plans_of(&self, task: TaskId) -> Vec<PlanId> {
         let plans = self.plans.lock().await;
         let of = plans.iter().filter(|(_, of)| **of == task);
         of.map(|(plan, _)| *plan).collect()
     }
 
-    /// Closes every task that was opened here, also one that is being opened at this moment.
+    /// Closes every task that this session opened, including one that is being opened right now.
     pub(crate) async fn end(&self, broker: &Arc<Broker>) -> Ending {
         self.leave();
         let mut closing = tokio::task::JoinSet::new();
+        // Taking the lock waits for a task that is being opened, so that task is closed as well.
         for task in std::mem::take(&mut *self.open.lock().await) {
             let broker = Arc::clone(broker);
             closing.spawn(async move { (task, broker.close_task(task).await) });

@@ -1,4 +1,4 @@
-//! Texts that a model gives, within bounds.
+//! Bounded texts in the arguments of tools.
 
 use std::borrow::Cow;
 
@@ -6,14 +6,14 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-/// One to so many characters, passed on as they are.
+/// A text of 1 to `MAX_CHARS` characters, passed on unchanged.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Text<const MOST: usize>(String);
+pub(crate) struct Text<const MAX_CHARS: usize>(String);
 
-/// As long as a broker takes reasons, tickets and summaries.
+/// A reason, ticket or summary, as long as the broker accepts.
 pub(crate) type Sentence = Text<1000>;
 
-impl<const MOST: usize> Text<MOST> {
+impl<const MAX_CHARS: usize> Text<MAX_CHARS> {
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
@@ -23,32 +23,32 @@ impl<const MOST: usize> Text<MOST> {
     }
 }
 
-impl<'de, const MOST: usize> Deserialize<'de> for Text<MOST> {
+impl<'de, const MAX_CHARS: usize> Deserialize<'de> for Text<MAX_CHARS> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         let length = text.chars().count();
         if text.trim().is_empty() {
             return Err(D::Error::custom("a text must not be empty"));
         }
-        if length > MOST {
-            let message = format!("a text has {length} characters and may have {MOST}");
+        if length > MAX_CHARS {
+            let message = format!("a text has {length} characters and may have {MAX_CHARS}");
             return Err(D::Error::custom(message));
         }
         Ok(Self(text))
     }
 }
 
-impl<const MOST: usize> JsonSchema for Text<MOST> {
+impl<const MAX_CHARS: usize> JsonSchema for Text<MAX_CHARS> {
     fn inline_schema() -> bool {
         true
     }
 
     fn schema_name() -> Cow<'static, str> {
-        format!("Text{MOST}").into()
+        format!("Text{MAX_CHARS}").into()
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "minLength": 1, "maxLength": MOST})
+        json_schema!({"type": "string", "minLength": 1, "maxLength": MAX_CHARS})
     }
 }
 

@@ -1,4 +1,4 @@
-//! One tool of the protocol: what it is called, what it takes and answers, and what it does.
+//! The tools of the protocol, each with its name, arguments, answer and effect.
 
 use rmcp::model::ToolAnnotations;
 use schemars::JsonSchema;
@@ -9,23 +9,23 @@ use crate::call::Call;
 use crate::refused::Failure;
 use crate::reply::Reply;
 
-/// A tool.
+/// A tool of the server.
 pub(crate) trait Tool {
-    /// What it is called.
+    /// Name in the protocol.
     const NAME: &'static str;
-    /// What people see.
+    /// Title for people to read.
     const TITLE: &'static str;
-    /// What a model is told.
+    /// Description for the model.
     const DESCRIPTION: &'static str;
-    /// What it takes.
+    /// Arguments of a call.
     type Input: DeserializeOwned + JsonSchema + Send + 'static;
-    /// What it answers.
+    /// Answer of a call.
     type Output: Serialize + JsonSchema + Send + 'static;
 
-    /// What clients may conclude.
+    /// Hints for clients, such as read-only.
     fn annotations() -> ToolAnnotations;
 
-    /// Does it.
+    /// Executes one tool call.
     fn run(
         call: &Call<'_>,
         input: Self::Input,

@@ -3,7 +3,7 @@
 use std::os::unix::fs::FileTypeExt as _;
 use std::time::Duration;
 
-use lanyard_agent::{Connection, Place};
+use lanyard_agent::{AgentSocket, Connection};
 use lanyard_proto::agent::v1;
 
 use super::{Check, files};
@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) async fn look() -> Vec<Check> {
     let name = "local agent";
-    let Some(place) = Place::of_user() else {
+    let Some(place) = AgentSocket::of_user() else {
         let what = "there is no place for its socket";
         return vec![Check::fault(
             name,
@@ -39,7 +39,7 @@ pub(super) async fn look() -> Vec<Check> {
     checks
 }
 
-async fn running(name: &'static str, place: &Place) -> Check {
+async fn running(name: &'static str, place: &AgentSocket) -> Check {
     let asked = async {
         let connection = Connection::existing(None).await?;
         Some(connection.agent().get_status(v1::GetStatusRequest {}).await)
@@ -95,7 +95,7 @@ async fn running(name: &'static str, place: &Place) -> Check {
 /// What is left of `lanyard exec` where that was killed; removed if that is wanted.
 pub(super) async fn leftovers(global: &Global, fix: bool) -> Vec<Check> {
     let name = "leftovers";
-    let Some(place) = Place::of_user() else {
+    let Some(place) = AgentSocket::of_user() else {
         return Vec::new();
     };
     let left = folder::leftovers(&place);

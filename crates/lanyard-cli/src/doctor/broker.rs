@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use lanyard_client::{Client, Context, Glance, Proxies, v1};
+use lanyard_client::{Client, Context, Probe, Proxies, v1};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::Check;
@@ -65,25 +65,25 @@ pub(super) fn proxy(endpoint: &str, proxies: &Proxies) -> Check {
 }
 
 pub(super) async fn look(global: &Global, context: &Context) -> Vec<Check> {
-    let glance = tokio::time::timeout(PATIENCE, context.glance()).await;
+    let probe = tokio::time::timeout(PATIENCE, context.probe()).await;
     let fault = |why: String| {
         let remedy = "is its address right, is it up, is its authority the context's ca_file?";
         vec![Check::fault("broker", why, remedy)]
     };
-    let glance = match glance {
-        Ok(Ok(glance)) => glance,
+    let probe = match probe {
+        Ok(Ok(probe)) => probe,
         Ok(Err(error)) => return fault(error.to_string()),
         Err(_) => return fault(format!("{} says nothing", context.endpoint())),
     };
-    let mut checks = vec![broker(&glance)];
+    let mut checks = vec![broker(&probe)];
     checks.extend(
-        glance
+        probe
             .certificate
             .as_deref()
             .map(|der| certificate(der, Timestamp::now())),
     );
     checks.extend(
-        glance
+        probe
             .date
             .as_deref()
             .map(|date| clock(date, Timestamp::now())),
@@ -133,8 +133,8 @@ fn data(status: v1::GetStatusResponse) -> Check {
     }
 }
 
-fn broker(glance: &Glance) -> Check {
-    match glance.ready {
+fn broker(probe: &Probe) -> Check {
+    match probe.ready {
         // Orders and pauses are no fault of the broker: the line `issuing` has them.
         200 => Check::ok("broker", "answers, and is in order"),
         status => {

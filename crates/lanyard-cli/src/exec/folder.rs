@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use lanyard_agent::Place;
+use lanyard_agent::AgentSocket;
 
 /// Beside the local agent's socket.
 const NAME: &str = "exec";
@@ -17,7 +17,7 @@ pub(crate) struct Folder {
 
 impl Folder {
     /// Makes one for a task. What it needs to be in is checked as the agent's own folder is (T51).
-    pub(crate) fn create(place: &Place, task: &str) -> io::Result<Self> {
+    pub(crate) fn create(place: &AgentSocket, task: &str) -> io::Result<Self> {
         place.prepare()?;
         let all = all(place);
         DirBuilder::new().recursive(true).mode(0o700).create(&all)?;
@@ -64,7 +64,7 @@ impl Drop for Folder {
     }
 }
 
-fn all(place: &Place) -> PathBuf {
+fn all(place: &AgentSocket) -> PathBuf {
     place.socket().parent().unwrap_or(Path::new(".")).join(NAME)
 }
 
@@ -77,7 +77,7 @@ pub(crate) struct Leftover {
 }
 
 /// Those of processes that are no more.
-pub(crate) fn leftovers(place: &Place) -> Vec<Leftover> {
+pub(crate) fn leftovers(place: &AgentSocket) -> Vec<Leftover> {
     let entries = fs::read_dir(all(place)).into_iter().flatten().flatten();
     let leftover = |entry: fs::DirEntry| {
         let name = entry.file_name().into_string().ok()?;

@@ -14,7 +14,7 @@ mod values;
 use std::ffi::OsString;
 
 use clap::{Args, ValueEnum as _};
-use lanyard_agent::{Connection, Place};
+use lanyard_agent::{AgentSocket, Connection};
 use lanyard_client::v1;
 use lanyard_client::v1::credential::Kind;
 use lanyard_core::charter::Name;
@@ -196,7 +196,7 @@ async fn within(connection: &Connection, exec: &Exec) -> Result<Option<Needs>, O
 
 /// What is asked for: of the plan's own task, of one that is open, or of one that is opened now.
 async fn needs(connection: &Connection, exec: &Exec) -> Result<Needs, Outcome> {
-    let leftovers = Place::of_user().map(|place| folder::leftovers(&place));
+    let leftovers = AgentSocket::of_user().map(|place| folder::leftovers(&place));
     for leftover in leftovers.into_iter().flatten() {
         let (path, task) = (leftover.path.display(), leftover.task);
         eprintln!("lanyard: {path} was left behind by a command under {task}: see lanyard doctor");
@@ -278,7 +278,8 @@ async fn in_task(
     connection: &Connection,
     (exec, task, given): (&Exec, &str, Vec<Given>),
 ) -> Result<u8, Ended> {
-    let place = Place::of_user().ok_or_else(|| Outcome::usage("there is no place for files"))?;
+    let place =
+        AgentSocket::of_user().ok_or_else(|| Outcome::usage("there is no place for files"))?;
     let helper = Helper {
         program: crate::agent::program()?,
         context: global.whole_context()?,

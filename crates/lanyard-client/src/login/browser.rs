@@ -1,4 +1,5 @@
-//! Login in a browser on this machine: authorization code with PKCE (RFC 7636) and a redirect to loopback (RFC 8252).
+//! Login in a browser on this machine: authorization code with PKCE (RFC 7636) and a redirect to
+//! loopback (RFC 8252).
 
 use std::time::Duration;
 
@@ -10,11 +11,11 @@ use crate::http::{Refusal, encoded};
 use crate::random::random;
 use crate::secret::Token;
 
-/// How long a person may take.
-const PATIENCE: Duration = Duration::from_secs(5 * 60);
+/// Time for the person to finish the login in the browser.
+const LOGIN_WAIT: Duration = Duration::from_secs(5 * 60);
 
 impl Login<'_> {
-    /// Hands out the page to open, and waits until the browser comes back from it.
+    /// Passes the login page to `open` and waits for the browser to return.
     ///
     /// # Errors
     /// See [`LoginError`].
@@ -36,14 +37,14 @@ impl Login<'_> {
         let endpoint = self.provider.authorization_endpoint()?;
         let joint = if endpoint.contains('?') { '&' } else { '?' };
         open(&format!("{endpoint}{joint}{query}"));
-        let waited = tokio::time::timeout(PATIENCE, loopback.callback(&state)).await;
-        let callback = waited.map_err(|_| LoginError::TimedOut(PATIENCE.as_secs() / 60))?;
+        let waited = tokio::time::timeout(LOGIN_WAIT, loopback.callback(&state)).await;
+        let callback = waited.map_err(|_| LoginError::TimedOut(LOGIN_WAIT.as_secs() / 60))?;
         let granted = self.redeem(callback.map_err(LoginError::NoPort)?, &redirect, &verifier);
         let granted = granted.await?;
         self.finish(granted, Some(&nonce)).await
     }
 
-    /// Exchanges the code, once it is certain who gave it.
+    /// Exchanges the authorization code for tokens, after the issuer of the answer is checked.
     async fn redeem(
         &self,
         callback: Callback,

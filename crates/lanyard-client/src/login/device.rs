@@ -11,14 +11,15 @@ use crate::http::{Refusal, seconds, some_text};
 use crate::secret::Token;
 
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
-/// How long between two questions where the provider does not say, and by how much longer when it says slow down; in
-/// seconds: section 3.5.
-const INTERVAL: u64 = 5;
-/// The longest time between two questions, and the longest that a code is waited for, in seconds.
-const SLOWEST: u64 = 60;
-const PATIENCE: u64 = 30 * 60;
+/// Polling interval in seconds if the provider names none, and the increase after `slow_down` (RFC
+/// 8628 section 3.5).
+const POLL_INTERVAL_SECONDS: u64 = 5;
+/// Longest polling interval and longest wait for the person, in seconds, whatever the provider
+/// says.
+const SLOWEST_POLL_SECONDS: u64 = 60;
+const LOGIN_WAIT_SECONDS: u64 = 30 * 60;
 
-/// Section 3.2.
+/// Device authorization response, RFC 8628 section 3.2.
 #[derive(Deserialize)]
 struct Begun {
     device_code: Token,
@@ -32,12 +33,12 @@ struct Begun {
     interval: Option<u64>,
 }
 
-/// What the person is told.
+/// The page and code to show to the person who logs in.
 #[derive(Debug)]
 pub struct Prompt {
     /// The page to open on any device.
     pub page: String,
-    /// What to enter there, or to compare with what it shows.
+    /// Code to enter on the page, or to compare with the code that the page shows.
     pub code: String,
     /// The page with the code in it.
     pub page_with_code: Option<String>,
@@ -48,14 +49,16 @@ impl Begun {
         let plain = |text: &str| text.chars().all(|c| c.is_ascii_graphic());
         let page = |url: &str| url.starts_with("https://") && plain(url);
         let complete = self.verification_uri_complete.clone();
-        // What goes to the terminal comes from outside.
+        // Both go to the terminal and come from outside: no control characters, and https only.
         if !page(&self.verification_uri)
             || !self
                 .user_code
                 .chars()
                 .all(|c| c.is_ascii_graphic() || c == ' ')
         {
-            return Err(LoginError::Refused("its page or its code is none".into()));
+            return Err(LoginError::Refused(
+                "its page or its code is malformed".into(),
+            ));
         }
         Ok(Prompt {
             page: self.verification_uri.clone(),
@@ -66,7 +69,7 @@ impl Begun {
 }
 
 impl Login<'_> {
-    /// Shows the person a page and a code, and waits until the page was used.
+    /// Shows a page and a code to the person, and polls until the login is complete.
     ///
     /// # Errors
     /// See [`LoginError`].
@@ -85,14 +88,21 @@ impl Login<'_> {
         let begun: Begun = answer.json()?;
         show(&begun.prompt()?);
         let granted = self.poll(&begun).await?;
-        // RFC 8628 carries no nonce: the device code, which was never in a browser, ties the answer to the question.
+        // RFC 8628 carries no nonce. The device code, which was never in a browser, binds the
+        // answer to this login.
         self.finish(granted, None).await
     }
 
     async fn poll(&self, begun: &Begun) -> Result<Granted, LoginError> {
-        let patience = begun.expires_in.unwrap_or(PATIENCE).min(PATIENCE);
+        let patience = begun
+            .expires_in
+            .unwrap_or(LOGIN_WAIT_SECONDS)
+            .min(LOGIN_WAIT_SECONDS);
         let until = now()?.saturating_add(patience);
-        let mut pause = begun.interval.unwrap_or(INTERVAL).clamp(1, SLOWEST);
+        let mut pause = begun
+            .interval
+            .unwrap_or(POLL_INTERVAL_SECONDS)
+            .clamp(1, SLOWEST_POLL_SECONDS);
         let form = [
             ("grant_type", GRANT),
             ("client_id", self.client.client_id.as_str()),
@@ -103,13 +113,18 @@ impl Login<'_> {
             let refusal = match self.provider.ask(&form).await {
                 Ok(Ok(granted)) => return Ok(granted),
                 Ok(Err(refusal)) => refusal,
-                // A network that fails for a while: more slowly then, section 3.5.
+                // The network may fail for a while. RFC 8628 section 3.5 asks for slower polling
+                // then.
                 Err(LoginError::Http(_)) => Refusal::new("slow_down", ""),
                 Err(error) => return Err(error),
             };
             match refusal.error.as_str() {
                 "authorization_pending" => {}
-                "slow_down" => pause = pause.saturating_add(INTERVAL).min(SLOWEST),
+                "slow_down" => {
+                    pause = pause
+                        .saturating_add(POLL_INTERVAL_SECONDS)
+                        .min(SLOWEST_POLL_SECONDS)
+                }
                 "expired_token" => break,
                 _ => return Err(LoginError::Refused(refusal.line())),
             }

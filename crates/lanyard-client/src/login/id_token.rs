@@ -1,5 +1,6 @@
-//! What an ID token says. Its signature is not checked here: it comes from the token endpoint over TLS (OpenID Connect Core,
-//! section 3.1.3.7, rule 6), nothing is decided on it but whether it answers this login, and the broker verifies it.
+//! The claims of an ID token that concern this login. The signature is not verified here: the token
+//! comes from the token endpoint over TLS (OpenID Connect Core, section 3.1.3.7, rule 6), and the
+//! broker verifies the signature before it grants anything.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,7 +13,7 @@ use crate::http::seconds;
 use crate::identity::LoginIdentity;
 use crate::secret::Token;
 
-/// The claims that matter here.
+/// The claims that are compared with the request.
 #[derive(Debug, Deserialize)]
 pub(super) struct IdToken {
     iss: String,
@@ -25,7 +26,7 @@ pub(super) struct IdToken {
     acr: Option<String>,
 }
 
-/// A class, where it is the text that it should be.
+/// Reads `acr`, and treats any type but a string as absent.
 fn class<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     let given = Value::deserialize(deserializer)?;
     Ok(given.as_str().map(str::to_owned))
@@ -46,22 +47,22 @@ impl IdToken {
         serde_json::from_slice(&bytes).map_err(|_| LoginError::NoIdToken)
     }
 
-    /// Of the provider that was asked, for the client that asked.
+    /// Checks that the configured provider issued the token for this client.
     pub(super) fn is_from(&self, client: &LoginIdentity) -> Result<(), LoginError> {
         let for_us = match &self.aud {
             Audience::One(one) => *one == client.client_id,
             Audience::Many(many) => many.contains(&client.client_id),
         };
         if self.iss != client.issuer {
-            Err(LoginError::OtherLogin("issuer"))
+            Err(LoginError::OtherLogin("iss"))
         } else if !for_us {
-            Err(LoginError::OtherLogin("audience"))
+            Err(LoginError::OtherLogin("aud"))
         } else {
             Ok(())
         }
     }
 
-    /// The one that this nonce was sent for. The device flow has none.
+    /// Checks the nonce of the request. The device flow sends none.
     pub(super) fn answers(&self, nonce: Option<&str>) -> Result<(), LoginError> {
         if nonce.is_none() || self.nonce.as_deref() == nonce {
             Ok(())
@@ -136,8 +137,8 @@ mod tests {
         ));
 
         for (field, value, what) in [
-            ("iss", "https://evil.example", "issuer"),
-            ("aud", "other", "audience"),
+            ("iss", "https://evil.example", "iss"),
+            ("aud", "other", "aud"),
         ] {
             let mut odd = claims.clone();
             odd[field] = value.into();

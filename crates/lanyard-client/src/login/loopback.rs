@@ -1,4 +1,4 @@
-//! The listener that a browser is sent back to: one page on a port of loopback, for one login.
+//! The loopback listener that receives the browser's redirect: one port, for one login.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -11,24 +11,24 @@ use tokio::task::JoinSet;
 use crate::http::Refusal;
 use crate::secret::Token;
 
-/// The largest head of a request, in bytes.
-const HEAD: usize = 16 * 1024;
-/// How many connections are read at a time: browsers open some ahead of need.
-const AT_ONCE: usize = 16;
-/// How long a connection may take to ask, or to take the answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Bytes of an HTTP request head that are read.
+const HEAD_BYTES: usize = 16 * 1024;
+/// Connections that are read at the same time. Browsers open some ahead of need.
+const CONCURRENT_CONNECTIONS: usize = 16;
+/// Time for a connection to send its request, and again to take the answer.
+const CONNECTION_WAIT: Duration = Duration::from_secs(10);
 
 const DONE: &str =
     "The answer has reached lanyard. How it went on is in the terminal; this page can be closed.\n";
 const OTHER: &str = "This does not belong to the login that was begun here.\n";
 
-/// A port on loopback.
+/// A listening port on 127.0.0.1.
 pub(super) struct Loopback {
     listener: TcpListener,
     port: u16,
 }
 
-/// What the provider sent back with the browser.
+/// The parameters of the redirect: the code or the provider's error, and the issuer.
 pub(super) struct Callback {
     pub(super) code: Result<Token, Refusal>,
     pub(super) iss: Option<String>,
@@ -36,7 +36,7 @@ pub(super) struct Callback {
 
 impl Loopback {
     pub(super) async fn listen() -> io::Result<Self> {
-        // The address, not the name: RFC 8252 section 8.3.
+        // RFC 8252 section 8.3 asks for the address: `localhost` may resolve to another interface.
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let port = listener.local_addr()?.port();
         Ok(Self { listener, port })
@@ -46,18 +46,18 @@ impl Loopback {
         format!("http://127.0.0.1:{}/callback", self.port)
     }
 
-    /// Waits for the answer that has this state. Whatever else comes is told off, and ends nothing: any page can send a
-    /// browser here.
+    /// Waits for the redirect that carries `state`. Other requests are answered with 400 and change
+    /// nothing, because any web page can send a browser to this port.
     pub(super) async fn callback(&self, state: &str) -> io::Result<Callback> {
         let mut reading = JoinSet::new();
         loop {
             tokio::select! {
-                accepted = self.listener.accept(), if reading.len() < AT_ONCE => {
+                accepted = self.listener.accept(), if reading.len() < CONCURRENT_CONNECTIONS => {
                     let (stream, _) = accepted?;
-                    reading.spawn(tokio::time::timeout(PATIENCE, target(stream)));
+                    reading.spawn(tokio::time::timeout(CONNECTION_WAIT, target(stream)));
                 }
                 Some(read) = reading.join_next(), if !reading.is_empty() => {
-                    // One that said nothing in time, or nothing that is HTTP, is gone.
+                    // A connection that sent no HTTP request in time is dropped.
                     let Ok(Ok(Ok((stream, target)))) = read else { continue };
                     match callback(&target, state) {
                         Some(callback) => {
@@ -72,11 +72,11 @@ impl Loopback {
     }
 }
 
-/// The target of a GET, once its head is there.
+/// Reads the head of an HTTP request and returns the target of its GET.
 async fn target(mut stream: TcpStream) -> io::Result<(TcpStream, Token)> {
-    let mut head = zeroize::Zeroizing::new(Vec::with_capacity(HEAD));
+    let mut head = zeroize::Zeroizing::new(Vec::with_capacity(HEAD_BYTES));
     while !head.windows(4).any(|end| end == b"\r\n\r\n") {
-        if head.len() >= HEAD || stream.read_buf(&mut *head).await? == 0 {
+        if head.len() >= HEAD_BYTES || stream.read_buf(&mut *head).await? == 0 {
             return Err(io::ErrorKind::InvalidData.into());
         }
     }
@@ -89,13 +89,13 @@ async fn target(mut stream: TcpStream) -> io::Result<(TcpStream, Token)> {
     Ok((stream, Token::new(target.to_owned())))
 }
 
-/// What is in this target, where it is the answer with this state: RFC 6749 section 4.1.2.
+/// Parses the redirect if its `state` matches: RFC 6749 section 4.1.2.
 fn callback(target: &Token, state: &str) -> Option<Callback> {
     let query = target.expose().strip_prefix("/callback?")?;
     let field = |name: &str| {
         let mut found = form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == name);
         let value = found.next().map(|(_, value)| value.into_owned());
-        // Said twice is not said.
+        // RFC 6749 section 3.1 forbids repeated parameters; a repeated one counts as absent.
         value.filter(|_| found.next().is_none())
     };
     if field("state")? != state {
@@ -115,7 +115,7 @@ fn callback(target: &Token, state: &str) -> Option<Callback> {
     })
 }
 
-/// A browser that has gone does not matter: what it brought is here.
+/// Sends the page to the browser. Errors are ignored, because the code has already arrived.
 async fn answer(mut stream: TcpStream, status: &str, text: &str) {
     let length = text.len();
     let page = format!(
@@ -127,7 +127,7 @@ async fn answer(mut stream: TcpStream, status: &str, text: &str) {
         stream.write_all(page.as_bytes()).await?;
         stream.shutdown().await
     };
-    drop(tokio::time::timeout(PATIENCE, sent).await);
+    drop(tokio::time::timeout(CONNECTION_WAIT, sent).await);
 }
 
 #[cfg(test)]
@@ -179,7 +179,7 @@ mod tests {
             text
         };
         let browser = async {
-            // One that is opened ahead of need, and says nothing.
+            // Browsers open a connection ahead of need, which sends nothing.
             let _silent = TcpStream::connect((Ipv4Addr::LOCALHOST, port))
                 .await
                 .unwrap();

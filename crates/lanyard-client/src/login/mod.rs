@@ -1,5 +1,6 @@
-//! How a person logs in: at an OpenID Provider, in a browser here or on another device; what it says is exchanged for a
-//! session with the broker, and kept. What the broker is asked afterwards is no affair of this.
+//! The login of a person: at an OpenID Provider, in a browser on this machine or on another device.
+//! The ID token is exchanged for a session with the broker, which is stored. Later calls are no
+//! part of this module.
 
 mod browser;
 mod device;
@@ -16,72 +17,74 @@ use crate::context_error::ContextError;
 use crate::error::ClientError;
 use crate::http::{HttpError, Https};
 use crate::identity::LoginIdentity;
-use crate::private;
+use crate::secret_files;
 use crate::subject::Subject;
 
 pub use device::Prompt;
 use id_token::IdToken;
 use provider::{Granted, Provider};
 
-/// How much older than the request a fresh login may look, in seconds: clocks differ.
-const SKEW: u64 = 60;
+/// Seconds by which a fresh login may seem to predate the request, for clocks that differ.
+const CLOCK_SKEW_SECONDS: u64 = 60;
 
-/// Why nobody is logged in.
+/// A login that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum LoginError {
-    /// The context cannot be used for it.
+    /// The context cannot be used to log in.
     #[error(transparent)]
     Context(#[from] ContextError),
-    /// The broker refuses what the provider says, or is not there.
+    /// The broker refuses the provider's ID token, or cannot be reached.
     #[error(transparent)]
     Broker(#[from] ClientError),
-    /// The provider or the broker cannot be reached.
+    /// The provider or the broker did not answer usably.
     #[error(transparent)]
     Http(#[from] HttpError),
-    /// The provider refuses.
+    /// The provider refused; the text is the provider's.
     #[error("the identity provider refuses: {0}")]
     Refused(String),
-    /// What it publishes about itself is about another.
-    #[error("what {asked} publishes is of {found}")]
+    /// The discovery document names another issuer.
+    #[error("the configuration that `{asked}` publishes names another issuer, `{found}`")]
     OtherProvider {
-        /// Whose configuration was asked for.
+        /// The issuer in the context.
         asked: String,
         /// The issuer that the configuration names.
         found: String,
     },
-    /// It does not offer what is needed.
-    #[error("{issuer} offers no {what}")]
+    /// The provider lacks an endpoint that this flow needs.
+    #[error("`{issuer}` offers no {what}")]
     Missing {
-        /// The provider.
+        /// The provider's issuer URL.
         issuer: String,
         /// The endpoint or the value that is missing.
         what: &'static str,
     },
-    /// The answer came from another provider: RFC 9207.
-    #[error("the login was answered by another provider than the one that was asked")]
+    /// Another provider answered (mix-up attack, RFC 9207).
+    #[error(
+        "another identity provider answered than the one that was asked: start the login again"
+    )]
     OtherIssuer,
-    /// The ID token is not for this login.
-    #[error("the ID token is not for this login: its {0} is another")]
+    /// The ID token belongs to another login; holds the claim that differs.
+    #[error("the ID token is not for this login: its `{0}` differs")]
     OtherLogin(&'static str),
-    /// It cannot be read.
-    #[error("the identity provider gave no ID token that can be read")]
+    /// The provider sent no readable ID token.
+    #[error("the identity provider sent no readable ID token")]
     NoIdToken,
-    /// A fresh login was asked for.
-    #[error("the identity provider did not ask for a login: it reports one of before")]
+    /// A fresh login was required, and the provider reports an earlier one.
+    #[error("the identity provider asked for no new login: it reports an earlier one")]
     NotFresh,
-    /// Another class of login was asked for.
-    #[error("the identity provider logged you in with {found}, not with {wanted}")]
+    /// The login has another authentication class than required.
+    #[error("the identity provider logged you in with `{found}`, not with `{wanted}`")]
     OtherClass {
-        /// The class (`acr`) of the login that was made.
+        /// The `acr` of the login.
         found: String,
-        /// What was asked for.
+        /// The required `acr` values.
         wanted: String,
     },
-    /// Nobody answered.
-    #[error("nobody logged in within {0} minutes")]
+    /// Nobody completed the login within this number of minutes.
+    #[error("nobody logged in within {0} minutes: run the command again")]
     TimedOut(u64),
-    /// No port on loopback.
-    #[error("no port on this machine can be listened on: {0}")]
+    /// No loopback port can be opened.
+    #[error("cannot listen on a port of this machine: {0}")]
     NoPort(std::io::Error),
 }
 
@@ -105,31 +108,31 @@ impl From<LoginError> for ClientError {
     }
 }
 
-/// Where a broker says that its people log in.
+/// A way to log in that the broker offers.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Offer {
-    /// The provider.
+    /// The provider's issuer URL.
     pub issuer: String,
-    /// What it knows the command line by.
+    /// The OAuth client id of the command line.
     pub client_id: String,
-    /// What to ask for.
+    /// OAuth scopes to request.
     #[serde(default)]
     pub scopes: Vec<String>,
     /// The API that the token is for.
     pub audience: Option<String>,
 }
 
-/// What of a broker's metadata (RFC 8414) is of interest here.
+/// The part of the broker's metadata (RFC 8414) that login needs.
 #[derive(Deserialize)]
 struct Metadata {
     #[serde(default)]
     lanyard_login: Vec<Offer>,
 }
 
-/// Asks a broker where its people log in.
+/// Asks a broker at which providers people log in.
 ///
 /// # Errors
-/// When it does not answer.
+/// When the broker does not answer, or credentials would travel in the clear.
 pub async fn offers(endpoint: &str, authority: Option<&[u8]>) -> Result<Vec<Offer>, LoginError> {
     if !crate::endpoint::travels_safely(endpoint) {
         return Err(ContextError::Clear(endpoint.to_owned()).into());
@@ -140,35 +143,35 @@ pub async fn offers(endpoint: &str, authority: Option<&[u8]>) -> Result<Vec<Offe
     Ok(metadata.lanyard_login)
 }
 
-/// How recent a login has to be.
+/// The required age of a login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Freshness {
-    /// One of before will do.
+    /// An existing login at the provider is enough.
     #[default]
     Any,
-    /// The provider asks again.
+    /// The provider must ask the person again.
     Now,
 }
 
-/// What kind of login is wanted.
+/// Requirements on a login.
 #[derive(Debug, Default)]
 pub struct Wish {
-    /// How recent it has to be.
+    /// The required age of the login.
     pub freshness: Freshness,
-    /// Of which classes, separated by spaces: the provider's `acr`.
+    /// Acceptable `acr` values, separated by spaces.
     pub acr_values: Option<String>,
 }
 
-/// Who is logged in.
+/// The person who has logged in.
 #[derive(Debug)]
 pub struct Person {
-    /// The provider.
+    /// The provider's issuer URL.
     pub issuer: String,
-    /// What it calls the person.
+    /// The provider's `sub` of the person.
     pub subject: String,
 }
 
-/// A login that has begun: the provider is known.
+/// A login in progress, with the provider's configuration fetched.
 pub struct Login<'a> {
     context: &'a Context,
     client: &'a LoginIdentity,
@@ -178,10 +181,10 @@ pub struct Login<'a> {
 }
 
 impl<'a> Login<'a> {
-    /// Asks the provider of this context what it offers.
+    /// Fetches the configuration of the context's provider.
     ///
     /// # Errors
-    /// When the context is no person's, or the provider does not answer.
+    /// When the context belongs to no person, or the provider does not answer.
     pub async fn begin(context: &'a Context, wish: Wish) -> Result<Self, LoginError> {
         let client = context.login()?;
         Ok(Self {
@@ -193,7 +196,7 @@ impl<'a> Login<'a> {
         })
     }
 
-    /// What both flows ask for, beyond their own parameters.
+    /// Builds the parameters that both flows share.
     fn parameters(&self) -> Vec<(&'static str, String)> {
         let scopes = &self.client.scopes;
         let openid = (!scopes.iter().any(|scope| scope == "openid")).then_some("openid");
@@ -208,11 +211,12 @@ impl<'a> Login<'a> {
         ];
         if self.wish.freshness == Freshness::Now {
             prompts.push("login");
-            // With it, the ID token has to say when the login was: OpenID Connect Core, section 3.1.2.1.
+            // `max_age` makes the provider include `auth_time`, which shows that the login is fresh
+            // (OpenID Connect Core, section 3.1.2.1).
             parameters.push(("max_age", "0".to_owned()));
         }
         if scopes.contains(&"offline_access") {
-            // Without it the scope is to be ignored: section 11.
+            // Providers ignore `offline_access` without consent (section 11).
             prompts.push("consent");
         }
         if !prompts.is_empty() {
@@ -223,14 +227,14 @@ impl<'a> Login<'a> {
         parameters
     }
 
-    /// Holds the ID token against what was asked for, and exchanges it for a session.
+    /// Checks the ID token against the request and exchanges the token for a session.
     async fn finish(self, granted: Granted, nonce: Option<&str>) -> Result<Person, LoginError> {
         let token = granted.id_token.ok_or(LoginError::NoIdToken)?;
         let claims = IdToken::read(&token)?;
         claims.is_from(self.client)?;
         claims.answers(nonce)?;
         if self.wish.freshness == Freshness::Now {
-            claims.is_of_a_login_since(self.began.saturating_sub(SKEW))?;
+            claims.is_of_a_login_since(self.began.saturating_sub(CLOCK_SKEW_SECONDS))?;
         }
         if let Some(wanted) = &self.wish.acr_values {
             claims.is_of_class(wanted)?;
@@ -250,52 +254,53 @@ impl<'a> Login<'a> {
     }
 }
 
-/// What a logout could not reach.
+/// Failures of a logout, which forgets the tokens on this machine in any case.
 #[derive(Debug, Default)]
 pub struct LoggedOut {
-    /// Why the session may live on at the broker until its end.
+    /// The reason why the session may live on at the broker until it expires.
     pub broker: Option<ClientError>,
-    /// Why the refresh token may live on at the provider.
+    /// The reason why the refresh token may live on at the provider.
     pub provider: Option<LoginError>,
 }
 
-/// Ends the session at the broker and the login at the provider, and forgets both here, whatever they answer.
+/// Ends the session at the broker and the login at the provider. The local key and tokens are
+/// deleted even if both refuse.
 ///
 /// # Errors
-/// When the context is no person's, or what is kept here cannot be deleted.
+/// When the context belongs to no person, or a local file cannot be deleted.
 pub async fn log_out(context: &Context) -> Result<LoggedOut, LoginError> {
     let client = context.login()?;
-    let mut held = context.held.lock().await;
-    let _lock = context.state()?.lock().await?;
-    let kept = context.tokens()?.read()?;
+    let mut cache = context.cache.lock().await;
+    let _lock = context.state_dir()?.lock().await?;
+    let stored = context.tokens()?.read()?;
     let mut out = LoggedOut::default();
-    if let Some(session) = &kept.session {
-        let key = context.key(&mut held)?;
+    if let Some(session) = &stored.session {
+        let key = context.key(&mut cache)?;
         out.broker = match context.revoke(session, &key).await {
-            // One that the broker does not take is over.
+            // A session that the broker does not accept has ended already.
             Ok(()) | Err(ClientError::NotLoggedIn(_)) => None,
             Err(error) => Some(error),
         };
     }
-    if let Some(refresh) = &kept.refresh {
+    if let Some(refresh) = &stored.refresh {
         out.provider = match Provider::discover(client, context.authority.as_deref()).await {
             Ok(provider) => provider.revoke(client, refresh).await.err(),
             Err(error) => Some(error),
         };
     }
-    *held = crate::context::Held::default();
+    *cache = crate::context::Cache::default();
     context.forget()?;
     Ok(out)
 }
 
 impl Context {
-    /// Deletes the key and the tokens that are kept of this context.
+    /// Deletes the stored key and tokens of this context.
     ///
     /// # Errors
-    /// When they cannot be deleted.
+    /// When one of them cannot be deleted.
     pub fn forget(&self) -> Result<(), ContextError> {
         self.tokens()?.delete()?;
-        let path = self.state()?.file("key")?;
-        private::delete(&path).map_err(|source| ContextError::Kept { path, source })
+        let path = self.state_dir()?.file("key")?;
+        secret_files::delete(&path).map_err(|source| ContextError::Storage { path, source })
     }
 }

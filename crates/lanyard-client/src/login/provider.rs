@@ -1,4 +1,4 @@
-//! One OpenID Provider: what it publishes about itself, and its token and revocation endpoints.
+//! An OpenID Provider: its discovery document, and its token and revocation endpoints.
 
 use serde::Deserialize;
 
@@ -7,7 +7,7 @@ use crate::http::{Answer, Https, Refusal, some_text};
 use crate::identity::LoginIdentity;
 use crate::secret::{Token, some_token};
 
-/// OpenID Connect Discovery 1.0, section 3, as far as it matters here.
+/// The fields of OpenID Connect Discovery 1.0, section 3, that login needs.
 #[derive(Deserialize)]
 struct Published {
     issuer: String,
@@ -22,13 +22,14 @@ struct Published {
     authorization_response_iss_parameter_supported: Option<bool>,
 }
 
-/// An identity provider, by its discovery document.
+/// An OpenID Provider with its discovery document.
 pub(super) struct Provider {
     https: Https,
     published: Published,
 }
 
-/// What a token endpoint gives. Its access token is for the provider's own APIs, which nobody here calls.
+/// Answer of a token endpoint. The access token is left out: nothing here calls the provider's
+/// APIs.
 #[derive(Deserialize)]
 pub(super) struct Granted {
     #[serde(default, deserialize_with = "some_token")]
@@ -38,7 +39,7 @@ pub(super) struct Granted {
 }
 
 impl Provider {
-    /// Asks it; over https, and without following redirects.
+    /// Fetches the discovery document over https, without following redirects.
     pub(super) async fn discover(
         client: &LoginIdentity,
         authority: Option<&[u8]>,
@@ -47,7 +48,7 @@ impl Provider {
         let https = Https::provider(authority)?;
         let url = format!("{asked}/.well-known/openid-configuration");
         let published: Published = https.get(&url).await?.json()?;
-        // T9: byte for byte, or the document is of somebody else.
+        // T9: the issuer must match byte for byte, or the document belongs to another provider.
         if published.issuer == client.issuer {
             Ok(Self { https, published })
         } else {
@@ -62,7 +63,8 @@ impl Provider {
         }
     }
 
-    /// Where a browser begins. It is opened by something else than this, and has to be https all the same.
+    /// Returns the page where a browser begins. The browser opens the page, so https is checked
+    /// here.
     pub(super) fn authorization_endpoint(&self) -> Result<&str, LoginError> {
         let endpoint = self.published.authorization_endpoint.as_deref();
         let endpoint = endpoint.filter(|it| it.starts_with("https://"));
@@ -74,7 +76,7 @@ impl Provider {
         self.offers(endpoint, "login on another device")
     }
 
-    /// Whether it was this one that answered: RFC 9207 section 2.4.
+    /// Checks that this provider sent the redirect: RFC 9207 section 2.4.
     pub(super) fn is_answered_by(&self, iss: Option<&str>) -> Result<(), LoginError> {
         let silent = !self
             .published
@@ -87,7 +89,7 @@ impl Provider {
         }
     }
 
-    /// Asks the token endpoint; its refusal where it refuses.
+    /// Calls the token endpoint. The inner error is the provider's refusal.
     pub(super) async fn ask(
         &self,
         form: &[(&str, &str)],
@@ -109,7 +111,7 @@ impl Provider {
         Ok(self.https.post(url, form, &[]).await?)
     }
 
-    /// Ends a refresh token (RFC 7009), where the provider lets it be ended.
+    /// Revokes a refresh token (RFC 7009). Fails if the provider has no revocation endpoint.
     pub(super) async fn revoke(
         &self,
         client: &LoginIdentity,

@@ -1,4 +1,4 @@
-//! Another ID token for a person who is still logged in, by the refresh token.
+//! Renewing a person's ID token with the refresh token.
 
 use super::LoginError;
 use super::id_token::IdToken;
@@ -7,23 +7,26 @@ use crate::context::Context;
 use crate::error::ClientError;
 use crate::secret::Token;
 
-/// What a refresh gives.
+/// The tokens of a refresh.
 pub(crate) struct Renewed {
     pub(crate) id_token: Token,
-    /// The next one; the same one where the provider does not rotate them.
+    /// The refresh token for the next time; unchanged if the provider does not rotate refresh
+    /// tokens.
     pub(crate) refresh: Option<Token>,
 }
 
-/// Asks the provider of this context.
+/// Renews the ID token at the provider of `context`.
 ///
 /// # Errors
-/// [`ClientError::NotLoggedIn`] when there is nothing to renew with, or the provider has ended the login.
+/// [`ClientError::NotLoggedIn`] when no refresh token is stored, or the provider has ended the
+/// login.
 pub(crate) async fn renew(
     context: &Context,
     refresh: Option<&Token>,
 ) -> Result<Renewed, ClientError> {
     let again = |why: &str| ClientError::NotLoggedIn(format!("{why}: run lanyard login"));
-    let refresh = refresh.ok_or_else(|| again("no session is kept, or it has ended"))?;
+    let refresh =
+        refresh.ok_or_else(|| again("no session is stored, or the stored one has ended"))?;
     let client = context.login()?;
     let provider = Provider::discover(client, context.authority.as_deref()).await?;
     let form = [

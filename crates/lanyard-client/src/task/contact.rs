@@ -1,4 +1,5 @@
-//! The contact with the broker about one task: what it says is done at once, and how long it has been silent is known.
+//! Contact with the broker about one task: applies what the watch reports, and measures how long
+//! the broker has been silent.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -8,34 +9,34 @@ use lanyard_proto::v1;
 
 use super::{Shared, Stop};
 use crate::error::ClientError;
-use crate::moment::Moment;
+use crate::monotonic::MonotonicTime;
 use crate::random::share;
 use crate::watches::TaskWatch;
 
-/// The least and the longest time between two attempts to hear of the broker again.
-const AGAIN: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(5)];
-/// How long a message is waited for where the broker does not say.
-const NEXT: Duration = Duration::from_secs(15);
+/// Shortest and longest pause between two attempts to open the watch again.
+const REWATCH_PAUSES: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(5)];
+/// Longest silence of the watch if the broker announces no interval.
+const DEFAULT_MESSAGE_INTERVAL: Duration = Duration::from_secs(15);
 
-/// When the broker was last heard of, and what has been wrong since.
+/// The arrival of the broker's last message, and the error since.
 pub(crate) struct Contact {
-    last: Moment,
+    last: MonotonicTime,
     fault: Option<String>,
 }
 
 impl Contact {
-    pub(crate) const fn new(now: Moment) -> Self {
+    pub(crate) const fn new(now: MonotonicTime) -> Self {
         Self {
             last: now,
             fault: None,
         }
     }
 
-    pub(crate) const fn silent_for(&self, now: Moment) -> Duration {
+    pub(crate) const fn silent_for(&self, now: MonotonicTime) -> Duration {
         now.since(self.last)
     }
 
-    pub(crate) fn hear(&mut self, now: Moment) {
+    pub(crate) fn hear(&mut self, now: MonotonicTime) {
         *self = Self::new(now);
     }
 
@@ -43,27 +44,31 @@ impl Contact {
         self.fault = Some(why);
     }
 
-    /// Why nothing is handed out.
-    pub(crate) fn complaint(&self, now: Moment) -> String {
+    /// Says why no credential is handed out.
+    pub(crate) fn complaint(&self, now: MonotonicTime) -> String {
         let silent = self.silent_for(now).as_secs();
-        let fault = self.fault.as_deref().unwrap_or("it does not answer");
-        format!("it has not been heard of for {silent} s, so nothing is handed out: {fault}")
+        let fault = self
+            .fault
+            .as_deref()
+            .unwrap_or("the broker does not answer");
+        format!("no message arrived for {silent} s, so no credential is handed out: {fault}")
     }
 }
 
-/// Follows the task until it is closed.
+/// Watches the task until it is closed, and opens the watch again after errors.
 pub(super) async fn follow(shared: Arc<Shared>) {
-    let mut pause = AGAIN[0];
+    let mut pause = REWATCH_PAUSES[0];
     let mut stops = Stops::default();
     loop {
         match shared.client.clone().watch_task(shared.id.clone()).await {
             Ok(messages) => {
-                pause = AGAIN[0];
+                pause = REWATCH_PAUSES[0];
                 if listen(&shared, messages, &mut stops).await {
                     return;
                 }
             }
-            // It is not ours, or no more: nothing of it is handed out.
+            // The task belongs to somebody else or is gone, so none of its credentials is handed
+            // out.
             Err(ClientError::NotFound(_)) => {
                 shared.end();
                 shared.stop.send_replace(Some(Stop::Closed));
@@ -72,9 +77,9 @@ pub(super) async fn follow(shared: Arc<Shared>) {
             Err(error) => shared.lose(bare(&error)),
         }
         let jittered = pause.mul_f64(f64::midpoint(1.0, share()));
-        // Whoever waits does not wait for the pause.
+        // A caller that waits for a credential cuts the pause short.
         drop(tokio::time::timeout(jittered, shared.wanted.notified()).await);
-        pause = pause.saturating_mul(2).min(AGAIN[1]);
+        pause = pause.saturating_mul(2).min(REWATCH_PAUSES[1]);
     }
 }
 
@@ -93,9 +98,9 @@ fn bare(error: &ClientError) -> String {
     }
 }
 
-/// Takes messages until the connection ends; whether the task is over.
+/// Applies messages until the connection ends. Returns true if the task is closed.
 async fn listen(shared: &Shared, mut messages: TaskWatch, stops: &mut Stops) -> bool {
-    let mut within = NEXT;
+    let mut within = DEFAULT_MESSAGE_INTERVAL;
     loop {
         let message = match tokio::time::timeout(within, messages.message()).await {
             Ok(Ok(Some(message))) => message,
@@ -107,6 +112,8 @@ async fn listen(shared: &Shared, mut messages: TaskWatch, stops: &mut Stops) -> 
                 shared.lose(bare(&status.into()));
                 return false;
             }
+            // A frozen connection would otherwise look like a task without news, and kills would go
+            // unseen.
             Err(_) => {
                 shared.lose("the connection is silent".to_owned());
                 return false;
@@ -115,8 +122,9 @@ async fn listen(shared: &Shared, mut messages: TaskWatch, stops: &mut Stops) -> 
         within = message
             .next_within
             .and_then(|next| next.try_into().ok())
-            .unwrap_or(NEXT);
-        shared.told(&message);
+            .unwrap_or(DEFAULT_MESSAGE_INTERVAL);
+        shared.apply_message(&message);
+        // After `apply_message`: whoever waits for news must find the leases of this message applied.
         shared.hear();
         match stops.news(&message) {
             Some(Stop::Closed) if shared.stop.borrow().is_some() => {}
@@ -130,15 +138,16 @@ async fn listen(shared: &Shared, mut messages: TaskWatch, stops: &mut Stops) -> 
     }
 }
 
-/// What the messages about one task have told: news is news once.
+/// Remembers which kill orders of a task were reported, so that each is reported once.
 #[derive(Debug, Default)]
 pub struct Stops {
     known: Option<BTreeSet<String>>,
 }
 
 impl Stops {
-    /// The stop that this message brings the news of, a kill before the task's end. An order that ended a lease before the first
-    /// message, and does not hold the task now, is none.
+    /// Returns the stop that this message adds; a kill takes precedence over the end of the task.
+    /// An order that ended a lease before the first message and does not hold the task now is not
+    /// reported.
     pub fn news(&mut self, message: &v1::WatchTaskResponse) -> Option<Stop> {
         let first = self.known.is_none();
         let known = self.known.get_or_insert_default();
@@ -175,7 +184,8 @@ fn is_closed(message: &v1::WatchTaskResponse) -> bool {
     message.task.as_ref().is_none_or(|task| task.closed)
 }
 
-/// Whether the order holds the whole task now, as far as the task itself says.
+/// True if the order holds the whole task now. Only the order's scope and the task's own fields are
+/// compared.
 fn reaches(order: &v1::KillOrder, task: &v1::Task) -> bool {
     use v1::scope::Kind;
     let kind = order.scope.as_ref().and_then(|scope| scope.kind.as_ref());
@@ -236,15 +246,15 @@ mod tests {
 
     #[test]
     fn silence_is_explained() {
-        let mut contact = Contact::new(Moment::at(0));
+        let mut contact = Contact::new(MonotonicTime::at(0));
         contact.lose("connection refused".into());
-        let line = contact.complaint(Moment::at(31_000));
+        let line = contact.complaint(MonotonicTime::at(31_000));
         let whole =
-            "it has not been heard of for 31 s, so nothing is handed out: connection refused";
+            "no message arrived for 31 s, so no credential is handed out: connection refused";
         assert_eq!(line, whole);
-        contact.hear(Moment::at(31_000));
+        contact.hear(MonotonicTime::at(31_000));
         assert_eq!(
-            contact.silent_for(Moment::at(32_000)),
+            contact.silent_for(MonotonicTime::at(32_000)),
             Duration::from_secs(1)
         );
     }

@@ -1,4 +1,5 @@
-//! A task, and the credentials under it: kept while they are good, renewed in good time, dropped when the broker says so.
+//! A task, and its credentials: cached while valid, renewed in time, and dropped when the broker
+//! ends them.
 //!
 //! ```no_run
 //! # async fn demo() -> Result<(), lanyard_client::ClientError> {
@@ -12,8 +13,8 @@
 //! # Ok(()) }
 //! ```
 
+mod cached;
 mod contact;
-mod kept;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,39 +26,40 @@ use tokio::task::JoinHandle;
 
 use crate::calls::Client;
 use crate::error::{ClientError, Said};
-use crate::moment::Moment;
+use crate::monotonic::MonotonicTime;
 use crate::random::share;
+pub use cached::Held;
+use cached::{Backoff, Usability};
 use contact::Contact;
 pub use contact::Stops;
-pub use kept::Held;
-use kept::{Backoff, Worth};
 
-/// How long somebody who asks waits for the broker to be heard of again.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// The most places that hold nothing.
-const SLOTS: usize = 100;
-/// How long until it is asked again whether a lease has ended.
-const BUSY: Duration = Duration::from_millis(100);
+/// Time for which a caller waits until the broker is in contact again, or until the broker sees the
+/// end of a lease.
+const CONTACT_WAIT: Duration = Duration::from_secs(2);
+/// Number of slots from which on empty slots are removed.
+const SLOTS_BEFORE_SWEEP: usize = 100;
+/// Pause between two attempts while another lease of the same approval ends.
+const BUSY_RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
-/// What ended a task, or credentials of it.
+/// The end of a task, or of some of its credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stop {
-    /// A kill order that reaches the task.
+    /// A kill order reached the task.
     Killed {
-        /// The kill order, as `lanyard kill show` takes it.
+        /// Id of the kill order, for `lanyard kill show`.
         kill_id: String,
-        /// The order, its scope and its reason, in a line for people.
+        /// Order and reason, as one line for people.
         line: String,
     },
-    /// It was closed, or its time was up.
+    /// The task was closed or expired.
     Closed,
 }
 
-/// A task of the caller's. Clones are the same.
+/// A task of the caller. Clones share its credentials.
 #[derive(Clone)]
 pub struct Task {
     shared: Arc<Shared>,
-    /// Ends with the last clone.
+    /// Stops the watch when the last clone is dropped.
     watcher: Arc<Watcher>,
 }
 
@@ -69,7 +71,7 @@ impl Drop for Watcher {
     }
 }
 
-/// What is asked for: a grant, and the plan that goes with it.
+/// The grant, and the plan that goes with it, if any.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Need {
     grant: String,
@@ -81,53 +83,58 @@ pub(crate) struct Shared {
     pub(crate) id: String,
     slots: Mutex<BTreeMap<Need, Arc<Slot>>>,
     contact: Mutex<Contact>,
-    told: Mutex<Told>,
-    /// Counts what is heard.
+    last_message: Mutex<LastMessage>,
+    /// Counts messages and changes of the task, to wake whoever waits.
     pub(crate) heard: watch::Sender<u64>,
-    /// Somebody waits for the broker to be heard of.
+    /// Wakes the watch from its pause, because a caller waits for the broker.
     pub(crate) wanted: Notify,
     pub(crate) stop: watch::Sender<Option<Stop>>,
 }
 
-/// What the broker has told of the task's leases. A message and the answer to a mint come by two ways, so that a message which
-/// was put together before the lease began can arrive after the lease is kept.
+/// The broker's last message about the task's leases. Messages and the answer to a mint come over
+/// two connections, so a message that was put together before a lease began can arrive after the
+/// lease is cached.
 #[derive(Default)]
-struct Told {
+struct LastMessage {
     live: BTreeSet<String>,
-    /// The first record of the journal that the last message does not know; nothing was told yet where it is absent.
+    /// The first journal record that the last message does not know. `None` before the first
+    /// message.
     next_record: Option<u64>,
-    /// The task is closed, or is being closed here: nothing more is kept of it.
+    /// The task is closed or is being closed by this client: no credential of it may be cached any
+    /// more.
     over: bool,
 }
 
-impl Told {
-    /// Whether the broker has said that the lease has ended.
+impl LastMessage {
+    /// Returns true if the broker has said that the lease has ended.
     fn has_ended(&self, lease: &Held) -> bool {
-        // A broker that does not say what a message knows is believed at once: that ends a lease too early, and none too late.
+        // A broker that sends 0 does not say what its message knows. It is believed at once, which
+        // ends a lease too early and never too late.
         let knows = |next: u64| next == 0 || next > lease.record;
         let is_known = self.next_record.is_some_and(knows);
         self.over || (is_known && !self.live.contains(&lease.lease_id))
     }
 }
 
-/// The place of one credential.
+/// The cache entry of one grant and plan.
 #[derive(Default)]
 struct Slot {
     held: Mutex<Option<Arc<Held>>>,
     backoff: Mutex<Backoff>,
-    /// Of attempts that nobody waits for, whatever they failed of.
-    beside: Mutex<Backoff>,
-    /// Whose turn it is to ask the broker: one at a time.
+    /// Backoff of renewals in the background. Kept apart from `backoff`, so that their failures
+    /// delay no caller.
+    background: Mutex<Backoff>,
+    /// Held during a request to the broker, so that concurrent callers cause one request.
     turn: Turn<()>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What is inside is whole after every statement: a panic elsewhere does not spoil it.
+    // Every statement leaves the value consistent, so a poisoned lock is safe to use.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Client {
-    /// Opens a task, and keeps credentials under it.
+    /// Opens a task whose credentials the returned value caches.
     ///
     /// # Errors
     /// See [`ClientError`].
@@ -137,15 +144,15 @@ impl Client {
         Ok(self.task(task.id))
     }
 
-    /// A task that is open already. Whether it is, is seen when a credential is asked for.
+    /// Attaches to an open task. A task that does not exist shows when a credential is requested.
     #[must_use]
     pub fn task(&self, id: String) -> Task {
         let shared = Arc::new(Shared {
             client: self.clone(),
             id,
             slots: Mutex::default(),
-            contact: Mutex::new(Contact::new(Moment::now())),
-            told: Mutex::default(),
+            contact: Mutex::new(Contact::new(MonotonicTime::now())),
+            last_message: Mutex::default(),
             heard: watch::channel(0).0,
             wanted: Notify::new(),
             stop: watch::channel(None).0,
@@ -159,14 +166,15 @@ impl Client {
 }
 
 impl Task {
-    /// The task, as the broker names it.
+    /// Returns the broker's id of the task.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.shared.id
     }
 
-    /// A credential under this grant: the one at hand while it is good, else another. Any number may ask at once: the broker is
-    /// asked once. After 20 seconds without a word of the broker, or as long as [`Client::fresh_for`] says, nothing is handed out.
+    /// Returns a credential of `grant`: the cached one while it is valid, else a new one.
+    /// Concurrent callers cause one request. After 20 seconds of silence of the broker, or the time
+    /// set with [`Client::fresh_for`], the task hands out no credential.
     ///
     /// # Errors
     /// See [`ClientError`].
@@ -180,25 +188,25 @@ impl Task {
             plan: plan.map(str::to_owned),
         };
         let slot = self.shared.slot(need.clone());
-        if let Some((held, worth @ (Worth::Good | Worth::Aging))) = slot.at_hand() {
+        if let Some((held, usability @ (Usability::Good | Usability::Aging))) = slot.at_hand() {
             self.shared.in_contact().await?;
-            // The wait may have brought the news of its end.
+            // While this call waited, a message may have ended the credential.
             let still = slot.at_hand();
             if still.is_some_and(|(still, _)| Arc::ptr_eq(&still, &held)) {
-                if worth == Worth::Aging {
+                if usability == Usability::Aging {
                     self.renew_beside(slot, need);
                 }
                 return Ok(held);
             }
         }
         let _turn = slot.turn.lock().await;
-        // Whoever had the turn before may have brought it.
+        // The previous holder of the turn may have renewed it.
         match slot.at_hand() {
-            Some((held, Worth::Good | Worth::Aging)) => Ok(held),
-            Some((held, Worth::Spent)) => match self.shared.renew(&slot, &need).await {
-                // An approval carries one lease at a time: this one, to its end.
+            Some((held, Usability::Good | Usability::Aging)) => Ok(held),
+            Some((held, Usability::Spent)) => match self.shared.renew(&slot, &need).await {
+                // An approval allows one lease at a time, so the old one is used to its end.
                 Err(ClientError::ApprovalPending(said)) if is_busy(&said) => {
-                    if held.ends > Moment::now() {
+                    if held.ends > MonotonicTime::now() {
                         return Ok(held);
                     }
                     self.shared.renew_after(&slot, &need).await
@@ -209,43 +217,46 @@ impl Task {
         }
     }
 
-    /// Asks for another while the one at hand is still handed out; it does not matter whether that works.
+    /// Requests the next credential in the background while the cached one is still handed out.
+    /// Failure is harmless.
     fn renew_beside(&self, slot: Arc<Slot>, need: Need) {
         let task = self.clone();
         tokio::spawn(async move {
             let Ok(_turn) = slot.turn.try_lock() else {
                 return;
             };
-            let waits = locked(&slot.beside).pause(Moment::now()).is_some();
+            let waits = locked(&slot.background)
+                .pause(MonotonicTime::now())
+                .is_some();
             let aging = slot
                 .at_hand()
-                .is_some_and(|(_, worth)| worth == Worth::Aging);
+                .is_some_and(|(_, usability)| usability == Usability::Aging);
             if aging && !waits {
-                // It is not an error yet: whoever asks once the old one is spent is told.
+                // Not reported: a caller learns of the error once the cached credential is spent.
                 match task.shared.renew(&slot, &need).await {
-                    Ok(_) => locked(&slot.beside).succeeded(),
+                    Ok(_) => locked(&slot.background).succeeded(),
                     Err(error) => {
                         let why = error.to_string();
-                        locked(&slot.beside).failed(Moment::now(), share(), &why);
+                        locked(&slot.background).failed(MonotonicTime::now(), share(), &why);
                     }
                 }
             }
         });
     }
 
-    /// What ended it, or credentials of it, once something has.
+    /// Returns the stream of stops. The value is `None` until the first.
     #[must_use]
     pub fn stops(&self) -> watch::Receiver<Option<Stop>> {
         self.shared.stop.subscribe()
     }
 
-    /// How long ago the broker was heard of about it.
+    /// Returns how long ago the broker's last message about the task arrived.
     #[must_use]
     pub fn silent_for(&self) -> Duration {
-        locked(&self.shared.contact).silent_for(Moment::now())
+        locked(&self.shared.contact).silent_for(MonotonicTime::now())
     }
 
-    /// What is at hand, by grant.
+    /// Lists the cached credentials with their grants.
     #[must_use]
     pub fn held(&self) -> Vec<(String, Arc<Held>)> {
         let slots = locked(&self.shared.slots);
@@ -256,30 +267,31 @@ impl Task {
         held.collect()
     }
 
-    /// Whether it is open, as far as the broker has said: waits until it has been heard of.
+    /// Returns true if the task is open. Waits for a message if the broker has been silent.
     ///
     /// # Errors
-    /// [`ClientError::Unavailable`] when it is not heard of.
+    /// [`ClientError::Unavailable`] when no message arrives in time.
     pub async fn is_open(&self) -> Result<bool, ClientError> {
         self.shared.in_contact().await?;
         Ok(!self.is_over())
     }
 
-    /// Whether the broker has said that it is closed, or unknown.
+    /// True once the broker reported the task as closed or unknown.
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.watcher.0.is_finished()
     }
 
-    /// Gives back what is at hand; the leases.
+    /// Releases all cached credentials and returns the ids of their leases.
     ///
     /// # Errors
-    /// See [`ClientError`]. What could not be given back is forgotten all the same, and ends with its time.
+    /// See [`ClientError`]. A credential that cannot be released leaves the cache all the same, and
+    /// its lease expires.
     pub async fn release(&self) -> Result<Vec<String>, ClientError> {
         let slots: Vec<_> = locked(&self.shared.slots).values().cloned().collect();
         let mut ids = Vec::new();
         for slot in slots {
-            // What is being asked for at this moment is given back as well.
+            // Waiting for the turn includes a credential that is being requested right now.
             let _turn = slot.turn.lock().await;
             let held = locked(&slot.held).take();
             ids.extend(held.map(|held| held.lease_id.clone()));
@@ -293,7 +305,7 @@ impl Task {
         released.map(|()| ids)
     }
 
-    /// Forgets what is at hand, and ends the task with every lease of it.
+    /// Empties the cache, and closes the task with all its leases at the broker.
     ///
     /// # Errors
     /// See [`ClientError`].
@@ -305,24 +317,25 @@ impl Task {
         Ok(())
     }
 
-    /// Hands nothing out any more: for a task that is being closed.
+    /// Hands out no credential any more, without a call to the broker. For a task that is being
+    /// closed.
     pub fn forget(&self) {
         self.shared.end();
     }
 }
 
 impl Slot {
-    fn at_hand(&self) -> Option<(Arc<Held>, Worth)> {
-        let (mut held, now) = (locked(&self.held), Moment::now());
+    fn at_hand(&self) -> Option<(Arc<Held>, Usability)> {
+        let (mut held, now) = (locked(&self.held), MonotonicTime::now());
         if held.as_ref()?.ends <= now {
             *held = None;
         }
         let held = held.as_ref()?;
-        Some((Arc::clone(held), held.worth(now)))
+        Some((Arc::clone(held), held.usability(now)))
     }
 }
 
-/// Whether the approval is good, and a lease of it is in the way.
+/// True if the approval is valid, and another lease under it is still alive.
 fn is_busy(said: &Said) -> bool {
     said.facts.contains_key("busy_lease_id")
 }
@@ -330,18 +343,18 @@ fn is_busy(said: &Said) -> bool {
 impl Shared {
     fn slot(&self, need: Need) -> Arc<Slot> {
         let mut slots = locked(&self.slots);
-        if slots.len() >= SLOTS {
-            // Those that nobody waits at, and that hold nothing.
+        if slots.len() >= SLOTS_BEFORE_SWEEP {
+            // Slots without waiting callers and without a credential can be made again at no cost.
             slots.retain(|_, slot| Arc::strong_count(slot) > 1 || slot.at_hand().is_some());
         }
         Arc::clone(slots.entry(need).or_default())
     }
 
-    /// Asks the broker; it is the caller's turn.
+    /// Requests a credential from the broker. The caller holds the slot's turn.
     async fn renew(&self, slot: &Slot, need: &Need) -> Result<Arc<Held>, ClientError> {
         {
             let backoff = locked(&slot.backoff);
-            if let Some(pause) = backoff.pause(Moment::now()) {
+            if let Some(pause) = backoff.pause(MonotonicTime::now()) {
                 let (why, pause) = (backoff.why(), pause.as_secs_f64().ceil());
                 let line = format!("{why}; next attempt in {pause:.0} s");
                 return Err(ClientError::Unavailable(line));
@@ -353,87 +366,90 @@ impl Shared {
             plan_id: need.plan.clone().unwrap_or_default(),
             ..Default::default()
         };
-        let asked = Moment::now();
+        let asked = MonotonicTime::now();
         let answer = self.client.clone().issue_credential(request).await;
         let issued = match answer {
             Ok(issued) => issued,
             Err(error) => {
                 if let ClientError::Unavailable(why) = &error {
-                    locked(&slot.backoff).failed(Moment::now(), share(), why);
+                    locked(&slot.backoff).failed(MonotonicTime::now(), share(), why);
                 }
                 return Err(error);
             }
         };
         locked(&slot.backoff).succeeded();
-        // It lives from the answer on; counted from the question it is never held for too long.
+        // The lifetime starts at the broker's answer. Counting from the request errs on the early
+        // side.
         let held = Held::new(issued, asked, share()).ok_or_else(|| {
-            ClientError::refused("the broker issued something without a credential or a lifetime")
+            ClientError::refused("the broker's answer has no credential or no lifetime")
         })?;
         let held = Arc::new(held);
         if !self.keep(slot, &held) {
             let request = v1::ReleaseLeaseRequest {
                 id: held.lease_id.clone(),
             };
-            // Where that fails, it ends with its time: nobody was given it.
+            // If this fails, the lease expires unused: no caller was given the credential.
             drop(self.client.clone().release_lease(request).await);
-            let line = format!("{} ended while a credential of it was issued", self.id);
+            let line = format!("task `{}` ended while its credential was issued", self.id);
             return Err(ClientError::refused(line));
         }
         self.hear();
         Ok(held)
     }
 
-    /// Keeps a credential, unless its lease has ended meanwhile. The lock on what was told is held until the credential is in
-    /// its place: a message that ends the lease finds it there.
+    /// Caches a credential unless its lease has ended meanwhile, and returns whether it did. The
+    /// lock of the last message is held until the credential is in its slot, so that a message that
+    /// ends the lease finds it there.
     fn keep(&self, slot: &Slot, lease: &Arc<Held>) -> bool {
-        let told = locked(&self.told);
-        let lives = !told.has_ended(lease);
+        let last = locked(&self.last_message);
+        let lives = !last.has_ended(lease);
         if lives {
             *locked(&slot.held) = Some(Arc::clone(lease));
         }
         lives
     }
 
-    /// The same, right after the end of the one before: the broker may take a moment to see that end.
+    /// Requests a credential right after the previous lease ended. The broker may see that end a
+    /// moment later, so a busy approval is retried for a short time.
     async fn renew_after(&self, slot: &Slot, need: &Need) -> Result<Arc<Held>, ClientError> {
-        let until = Moment::now().after(PATIENCE);
+        let until = MonotonicTime::now().after(CONTACT_WAIT);
         loop {
             match self.renew(slot, need).await {
                 Err(ClientError::ApprovalPending(said))
-                    if is_busy(&said) && Moment::now() < until =>
+                    if is_busy(&said) && MonotonicTime::now() < until =>
                 {
-                    tokio::time::sleep(BUSY).await;
+                    tokio::time::sleep(BUSY_RETRY_INTERVAL).await;
                 }
                 renewed => return renewed,
             }
         }
     }
 
-    /// Waits a little until the broker is heard of, where it has not been for a while.
+    /// Waits briefly for a message of the broker if the contact is no longer fresh.
     async fn in_contact(&self) -> Result<(), ClientError> {
         let mut heard = self.heard.subscribe();
         if self.is_fresh() {
             return Ok(());
         }
         self.wanted.notify_one();
-        let waited = tokio::time::timeout(PATIENCE, async {
+        let waited = tokio::time::timeout(CONTACT_WAIT, async {
             while !self.is_fresh() && heard.changed().await.is_ok() {}
         });
-        // Whether it came in time is seen below.
+        // The check below sees whether a message came in time.
         drop(waited.await);
         if self.is_fresh() {
             return Ok(());
         }
-        let complaint = locked(&self.contact).complaint(Moment::now());
+        let complaint = locked(&self.contact).complaint(MonotonicTime::now());
         Err(ClientError::Unavailable(complaint))
     }
 
     fn is_fresh(&self) -> bool {
-        locked(&self.contact).silent_for(Moment::now()) < self.client.fresh()
+        locked(&self.contact).silent_for(MonotonicTime::now()) < self.client.fresh()
     }
 
     pub(crate) fn hear(&self) {
-        locked(&self.contact).hear(Moment::now());
+        locked(&self.contact).hear(MonotonicTime::now());
         self.heard
             .send_modify(|count| *count = count.wrapping_add(1));
     }
@@ -442,32 +458,33 @@ impl Shared {
         locked(&self.contact).lose(why);
     }
 
-    /// Takes what the broker has told: drops each lease that the message knows and does not list.
-    pub(crate) fn told(&self, message: &v1::WatchTaskResponse) {
-        let mut told = locked(&self.told);
-        told.live = match contact::is_held(message) {
-            // The order is told at once, and each lease that it ends a moment later.
+    /// Applies a message: drops each cached lease that the message knows and does not list.
+    pub(crate) fn apply_message(&self, message: &v1::WatchTaskResponse) {
+        let mut last = locked(&self.last_message);
+        last.live = match contact::is_held(message) {
+            // The order arrives at once, and the end of each lease that it ends a moment later.
             true => BTreeSet::new(),
             false => message.live_lease_ids.iter().cloned().collect(),
         };
-        told.next_record = Some(message.next_record);
-        self.drop_ended(&told);
+        last.next_record = Some(message.next_record);
+        self.drop_ended(&last);
     }
 
-    /// Nothing is kept of it from now on.
+    /// Empties the cache and keeps it empty.
     pub(crate) fn end(&self) {
-        let mut told = locked(&self.told);
-        told.over = true;
-        self.drop_ended(&told);
-        drop(told);
+        let mut last = locked(&self.last_message);
+        last.over = true;
+        self.drop_ended(&last);
+        drop(last);
         self.heard
             .send_modify(|count| *count = count.wrapping_add(1));
     }
 
-    fn drop_ended(&self, told: &Told) {
+    /// Drops the cached leases that `last` says have ended.
+    fn drop_ended(&self, last: &LastMessage) {
         for slot in locked(&self.slots).values() {
             let mut held = locked(&slot.held);
-            if held.as_ref().is_some_and(|held| told.has_ended(held)) {
+            if held.as_ref().is_some_and(|held| last.has_ended(held)) {
                 *held = None;
             }
         }

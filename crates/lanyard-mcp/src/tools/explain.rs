@@ -1,4 +1,4 @@
-//! `explain`: what a finding means, and why a decision came out as it did.
+//! Tool `explain`: the meaning of a finding, and the reason of a decision.
 
 use lanyard_document::{Code, nearest};
 use lanyard_proto::v1;
@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::time;
 use crate::call::Call;
+use crate::redact;
 use crate::refused::{Failure, Reason, Refused};
 use crate::reply::Reply;
-use crate::shown;
 use crate::text::Text;
 use crate::tool::Tool;
 
@@ -20,19 +20,20 @@ pub(crate) struct Explain;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Input {
-    /// A decision (`D-…`, from the message of a denial), or the code or name of a finding of `lanyard charter lint` (such as LC108).
+    /// A decision (`D-…`, from the message of a denial), or the code or name of a finding of
+    /// `lanyard charter lint` (such as LC108).
     what: Text<100>,
-    /// The task that a decision was made about; without, those that were opened in this session.
+    /// Task of the decision. Without it, the tasks of this session are searched.
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     task_id: Option<TaskId>,
 }
 
-/// An explanation.
+/// An explanation of a finding or a decision.
 #[derive(Serialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(crate) enum Output {
-    /// Of a finding.
+    /// Explains a finding of `lanyard charter lint`.
     Finding {
         code: &'static str,
         name: &'static str,
@@ -40,7 +41,7 @@ pub(crate) enum Output {
         summary: &'static str,
         explanation: &'static str,
     },
-    /// Of a decision.
+    /// Explains a decision of the broker.
     Decision {
         #[schemars(with = "String")]
         decision_id: DecisionId,
@@ -48,9 +49,9 @@ pub(crate) enum Output {
         task_id: TaskId,
         #[serde(skip_serializing_if = "Option::is_none")]
         time: Option<String>,
-        /// `denied`, or `asked` where it was allowed.
+        /// `denied`, or `asked` if the request was allowed.
         event: String,
-        /// What was asked, what was decided, and why.
+        /// The request, the decision and its reason.
         text: String,
     },
 }
@@ -81,7 +82,7 @@ fn finding(what: &str) -> Result<Output, Refused> {
         let names = Code::ALL.iter().flat_map(|code| [code.id(), code.name()]);
         let hint = nearest(what, names);
         let hint = hint.map_or_else(String::new, |name| format!(": did you mean {name}?"));
-        let line = format!("there is no finding {}{hint}", shown::line(what));
+        let line = format!("there is no finding {}{hint}", redact::line(what));
         return Err(Refused::here(Reason::NotFound, line));
     };
     Ok(Output::Finding {
@@ -93,7 +94,7 @@ fn finding(what: &str) -> Result<Output, Refused> {
     })
 }
 
-/// From what happened to its task.
+/// Finds a decision in the timelines of the tasks.
 async fn decided(
     call: &Call<'_>,
     decision: DecisionId,
@@ -112,8 +113,8 @@ async fn decided(
                 decision_id: decision,
                 task_id: task,
                 time: time(event.time),
-                event: shown::line(&event.kind),
-                text: shown::line(&event.text),
+                event: redact::line(&event.kind),
+                text: redact::line(&event.text),
             });
         }
     }

@@ -1,4 +1,4 @@
-//! `list_charters`: what the agent may ask for.
+//! Tool `list_charters`: the charters and grants that the agent may ask for.
 
 use lanyard_proto::v1;
 use rmcp::model::ToolAnnotations;
@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use super::lines;
 use crate::call::Call;
+use crate::redact;
 use crate::refused::Failure;
 use crate::reply::Reply;
-use crate::shown;
 use crate::tool::Tool;
 
-/// How many charters are listed, and grants of each.
+/// Charters that are listed, and grants of each charter.
 ///
 /// # Limit
 /// - for: a list of charters
@@ -27,36 +27,36 @@ pub(crate) struct ListCharters;
 #[serde(deny_unknown_fields)]
 pub(crate) struct Input {}
 
-/// What you may ask for.
+/// The charters that name you.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct Output {
     charters: Vec<Charter>,
-    /// Whether there is more than is listed.
+    /// True if the list is incomplete.
     truncated: bool,
 }
 
 #[derive(Serialize, JsonSchema)]
 struct Charter {
-    /// What request_credential takes as `charter`.
+    /// Value for `charter` of request_credential.
     name: String,
-    /// What it is for: stay within it.
+    /// Purpose of the charter: stay within it.
     purpose: String,
-    /// Where tasks can run: what request_credential takes as `environment`.
+    /// Environments of the charter: values for `environment` of request_credential.
     environments: Vec<String>,
     grants: Vec<Grant>,
 }
 
 #[derive(Serialize, JsonSchema)]
 struct Grant {
-    /// What request_credential takes as `grant`.
+    /// Value for `grant` of request_credential.
     name: String,
-    /// `plan` reads; `apply` can change things, and may take a plan that people have approved.
+    /// `plan` reads; `apply` can change things, and may need a plan that people have approved.
     role: String,
     /// `token`, `aws` or `kubernetes`.
     kind: String,
-    /// Where the credential works.
+    /// Target where the credential works.
     target: String,
-    /// In which environments it can be asked for.
+    /// Environments in which the grant can be requested.
     environments: Vec<String>,
 }
 
@@ -91,8 +91,8 @@ fn listed(charters: Vec<v1::Charter>) -> Output {
 
 fn charter(charter: v1::Charter) -> Charter {
     Charter {
-        name: shown::line(&charter.name),
-        purpose: shown::line(&charter.purpose),
+        name: redact::line(&charter.name),
+        purpose: redact::line(&charter.purpose),
         environments: lines(&charter.environments),
         grants: charter
             .grant_details
@@ -105,10 +105,10 @@ fn charter(charter: v1::Charter) -> Charter {
 
 fn grant(grant: v1::Grant) -> Grant {
     Grant {
-        name: shown::line(&grant.name),
-        role: shown::line(&grant.role),
-        kind: shown::line(&grant.kind),
-        target: shown::line(&grant.target),
+        name: redact::line(&grant.name),
+        role: redact::line(&grant.role),
+        kind: redact::line(&grant.kind),
+        target: redact::line(&grant.target),
         environments: lines(&grant.environments),
     }
 }

@@ -1,4 +1,4 @@
-//! The tools: one file each.
+//! The tools of the server, one file each.
 
 mod explain;
 mod list_charters;
@@ -16,19 +16,19 @@ pub(crate) use task_status::TaskStatus;
 
 use prost_types::Timestamp;
 
-use crate::shown;
+use crate::redact;
 
-/// As RFC 3339 has it.
+/// Formats a time as RFC 3339.
 fn time(at: Option<Timestamp>) -> Option<String> {
     let at = jiff::Timestamp::from_second(at?.seconds).ok()?;
     Some(at.to_string())
 }
 
 fn lines(texts: &[String]) -> Vec<String> {
-    texts.iter().map(|text| shown::line(text)).collect()
+    texts.iter().map(|text| redact::line(text)).collect()
 }
 
-/// Nothing where there is nothing.
+/// Redacts a text. `None` if the text is empty.
 fn some(text: &str) -> Option<String> {
-    (!text.is_empty()).then(|| shown::line(text))
+    (!text.is_empty()).then(|| redact::line(text))
 }

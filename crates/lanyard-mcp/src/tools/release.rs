@@ -1,4 +1,4 @@
-//! `release`: ends a task, or gives its credentials back.
+//! Tool `release`: ends a task, or releases its credentials.
 
 use lanyard_vocabulary::id::{LeaseId, TaskId};
 use rmcp::model::ToolAnnotations;
@@ -15,10 +15,10 @@ pub(crate) struct Release;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Input {
-    /// The task.
+    /// The task to end or to release credentials of.
     #[schemars(with = "String")]
     task_id: TaskId,
-    /// What to give back.
+    /// Extent of the release.
     #[serde(default)]
     what: What,
 }
@@ -26,21 +26,21 @@ pub(crate) struct Input {
 #[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum What {
-    /// The task with all that it has: it is over.
+    /// The task with all its leases; the task ends.
     #[default]
     Task,
-    /// The credentials that this machine holds under it; the task stays open.
+    /// The credentials that this machine holds for the task; the task stays open.
     Credentials,
 }
 
-/// What was given back.
+/// The result of a release.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct Output {
     #[schemars(with = "String")]
     task_id: TaskId,
-    /// Whether the task is over.
+    /// True if the task has ended.
     closed: bool,
-    /// The leases that were given back one by one.
+    /// Leases that were released one by one.
     #[schemars(with = "Vec<String>")]
     released_leases: Vec<LeaseId>,
 }
@@ -71,6 +71,8 @@ async fn released(call: &Call<'_>, task: TaskId, what: What) -> Result<Output, R
         What::Credentials => call.broker.release(task).await?,
         What::Task => {
             call.broker.close_task(task).await?;
+            // Only after the broker has closed the task: one that could not be closed is tried
+            // again at the end of the session.
             call.session.forget(task).await;
             Vec::new()
         }

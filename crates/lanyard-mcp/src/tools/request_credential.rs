@@ -1,4 +1,4 @@
-//! `request_credential`: makes the local agent get a credential, and answers with what it is called.
+//! Tool `request_credential`: makes the local agent obtain a credential, and answers with a handle.
 
 use std::time::Duration;
 
@@ -9,9 +9,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::time;
-use crate::approval::{self, Asked};
+use crate::approval::{self, PromptOutcome};
 use crate::broker::Issued;
-use crate::call::{Call, Under};
+use crate::call::{Call, TaskArguments};
 use crate::credential::{Kind, Wanted};
 use crate::handle::{Usage, usage};
 use crate::refused::{Failure, Reason, Refused};
@@ -24,10 +24,11 @@ pub(crate) struct RequestCredential;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Input {
-    /// The grant, by its name in list_charters.
+    /// Name of the grant, from list_charters.
     #[schemars(with = "String")]
     grant: Name,
-    /// The task to ask under, from an earlier answer. Leave it out to open a task: then give charter, environment and reason.
+    /// Task of the request, from an earlier answer. Leave it out to open a task: then give charter,
+    /// environment and reason.
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     task_id: Option<TaskId>,
@@ -39,23 +40,24 @@ pub(crate) struct Input {
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     environment: Option<Name>,
-    /// To open a task: why, in a sentence. People read it, word for word.
+    /// To open a task: the reason, in a sentence. People read it, word for word.
     #[serde(default)]
     reason: Option<Sentence>,
-    /// To open a task: the ticket that it belongs to, where the charter asks for one.
+    /// To open a task: its ticket, if the charter requires one.
     #[serde(default)]
     ticket: Option<Sentence>,
-    /// The plan from submit_plan, for a grant that takes one.
+    /// Plan from submit_plan, for a grant that needs one.
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     plan_id: Option<PlanId>,
-    /// How long to wait for people's approval, in seconds; at most 300. Without it, a pending approval is answered at once.
+    /// Seconds to wait for people's approval, at most 300. Without it, a pending approval is
+    /// answered at once.
     #[serde(default)]
     #[schemars(range(max = 300))]
     wait_seconds: u16,
 }
 
-/// How long a call may wait for people.
+/// Longest wait for people in one call.
 ///
 /// # Limit
 /// - for: a call of a tool
@@ -64,13 +66,13 @@ pub(crate) struct Input {
 /// - test: `what_is_out_of_bounds_is_refused_with_what_would_do`
 const MAX_WAIT_SECONDS: u16 = 300;
 
-/// A handle: never the credential itself.
+/// A handle for the credential, never the credential itself.
 #[derive(Serialize, JsonSchema)]
 #[serde(tag = "status", rename_all = "snake_case")]
 pub(crate) enum Output {
-    /// The local agent has the credential.
+    /// The local agent holds the credential.
     Issued {
-        /// What to ask under from now on, and to release in the end.
+        /// Task for further requests, and for release in the end.
         #[schemars(with = "String")]
         task_id: TaskId,
         #[schemars(with = "String")]
@@ -78,12 +80,13 @@ pub(crate) enum Output {
         #[schemars(with = "String")]
         grant: Name,
         kind: Kind,
-        /// When this credential ends; the commands get another one by themselves while the task is open.
+        /// Expiry of this credential. The commands obtain another one by themselves while the task
+        /// is open.
         #[serde(skip_serializing_if = "Option::is_none")]
         expires: Option<String>,
         usage: Usage,
     },
-    /// People have to approve first.
+    /// People must approve first.
     ApprovalPending {
         #[schemars(with = "String")]
         task_id: TaskId,
@@ -93,12 +96,12 @@ pub(crate) enum Output {
         #[serde(skip_serializing_if = "Option::is_none")]
         #[schemars(with = "Option<String>")]
         plan_id: Option<PlanId>,
-        /// Where a person decides.
+        /// Page where a person decides.
         #[serde(skip_serializing_if = "Option::is_none")]
         url: Option<String>,
-        /// What is missing: to be shown to the user as it is.
+        /// The missing approval, as a sentence for the user.
         message: String,
-        /// What to do now.
+        /// Next step for you.
         next: String,
     },
 }
@@ -124,7 +127,7 @@ impl Tool for RequestCredential {
             return Err(Refused::input(why).into());
         }
         let wait = Duration::from_secs(input.wait_seconds.into());
-        let under = Under {
+        let under = TaskArguments {
             task_id: input.task_id,
             charter: input.charter,
             environment: input.environment,
@@ -152,9 +155,9 @@ async fn request(
         Err(refused) => return Err(refused),
     };
     let wait = match approval::ask(call, &pending, wanted.task).await {
-        Asked::Round(round) => return Ok(Reply::Ask(round)),
-        Asked::Opened(at_least) => wait.max(at_least),
-        Asked::Declined | Asked::Not => wait,
+        PromptOutcome::Round(round) => return Ok(Reply::Ask(round)),
+        PromptOutcome::Opened(at_least) => wait.max(at_least),
+        PromptOutcome::Declined | PromptOutcome::NotPossible => wait,
     };
     let asked = pending.about.approval.filter(|_| !wait.is_zero());
     let Some(approval) = asked else {

@@ -1,4 +1,4 @@
-//! `submit_plan`: says what an apply is going to do, before it does it.
+//! Tool `submit_plan`: declares what an apply will do, before it does it.
 
 use lanyard_charter::plan::MAX_BYTES_PER_PLAN;
 use lanyard_proto::v1;
@@ -9,13 +9,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::lines;
-use crate::call::{Call, Under};
+use crate::call::{Call, TaskArguments};
 use crate::refused::{Failure, Refused};
 use crate::reply::Reply;
 use crate::text::{Sentence, Text};
 use crate::tool::Tool;
 
-/// How many destructive actions a plan may name.
+/// Destructive actions that a plan may name.
 ///
 /// # Limit
 /// - for: a plan
@@ -29,10 +29,11 @@ pub(crate) struct SubmitPlan;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Input {
-    /// The grant of role `apply` that the plan is for.
+    /// Grant of role `apply` that the plan is for.
     #[schemars(with = "String")]
     grant: Name,
-    /// The task, from an earlier answer. Leave it out to open a task: then give charter, environment and reason.
+    /// Task of the plan, from an earlier answer. Leave it out to open a task: then give charter,
+    /// environment and reason.
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     task_id: Option<TaskId>,
@@ -44,20 +45,20 @@ pub(crate) struct Input {
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     environment: Option<Name>,
-    /// To open a task: why, in a sentence. People read it, word for word.
+    /// To open a task: the reason, in a sentence. People read it, word for word.
     #[serde(default)]
     reason: Option<Sentence>,
-    /// To open a task: the ticket that it belongs to, where the charter asks for one.
+    /// To open a task: its ticket, if the charter requires one.
     #[serde(default)]
     ticket: Option<Sentence>,
-    /// The plan, whole; people see it, and what is done has to be what it says. At most 4 MiB.
+    /// The complete plan. People see it, and the apply must do what it says. At most 4 MiB.
     content: Text<MAX_BYTES_PER_PLAN>,
-    /// In what form it is. Leave it out: the content is recognised.
+    /// Format of the content. Leave it out: the format is recognised.
     #[serde(default)]
     format: Option<Format>,
-    /// What it does, in a sentence. People read it, word for word.
+    /// Effect of the plan, in a sentence. People read it, word for word.
     summary: Sentence,
-    /// The destructive actions that it asks for by name, where the grant takes that.
+    /// Destructive actions to allow by name, if the grant requires that.
     #[serde(default)]
     #[schemars(length(max = 100))]
     destructive: Vec<Text<200>>,
@@ -66,7 +67,7 @@ pub(crate) struct Input {
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Format {
-    /// As `terraform show -json` prints it.
+    /// JSON as `terraform show -json` prints it.
     #[serde(alias = "terraform-json")]
     TerraformJson,
     /// Kubernetes manifests, as they are applied.
@@ -74,35 +75,35 @@ enum Format {
     /// A unified diff of manifests.
     #[serde(alias = "manifest-diff")]
     ManifestDiff,
-    /// Anything else.
+    /// Text of any other kind.
     Text,
 }
 
-/// A plan that was taken.
+/// A plan that the broker accepted.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct Output {
     #[schemars(with = "String")]
     plan_id: PlanId,
-    /// What to ask under from now on.
+    /// Task for further requests.
     #[schemars(with = "String")]
     task_id: TaskId,
-    /// The approval that it waits for; none where the charter asks for none.
+    /// Approval that the plan waits for; absent if the charter requires none.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     approval_id: Option<ApprovalId>,
-    /// In which form the broker read it.
+    /// Format in which the broker read the plan.
     format: &'static str,
     /// `low`, `medium` or `high`.
     risk: &'static str,
-    /// Why it is that risk, highest first.
+    /// Reasons for the risk, highest first.
     reasons: Vec<String>,
-    /// What approvers are told besides.
+    /// Further notes for the approvers.
     warnings: Vec<String>,
-    /// What the credential is narrowed to; empty where it is the whole grant.
+    /// Objects to which the credential is narrowed; empty if it covers the whole grant.
     reach: Vec<String>,
-    /// What the plan changes and the grant does not give: an apply would fail there.
+    /// Changes of the plan that the grant does not cover: an apply would fail there.
     not_covered: Vec<String>,
-    /// What to do now.
+    /// Next step for you.
     next: String,
 }
 
@@ -125,7 +126,7 @@ impl Tool for SubmitPlan {
             let why = format!("destructive has {MAX_ACTIONS} entries at the most");
             return Err(Refused::input(why).into());
         }
-        let under = Under {
+        let under = TaskArguments {
             task_id: input.task_id,
             charter: input.charter,
             environment: input.environment,
@@ -148,6 +149,7 @@ impl Tool for SubmitPlan {
         let submitted = call.broker.submit_plan(header, content).await;
         let plan = submitted.map_err(Failure::under(task))?;
         let output = taken(task, &input.grant, &plan).map_err(Failure::under(task))?;
+        // Lets `task_status` list the plans of a task without their ids.
         call.session.planned(task, output.plan_id).await;
         Ok(Reply::Done(output))
     }
@@ -186,7 +188,7 @@ const fn format(format: Option<&Format>) -> v1::PlanFormat {
     }
 }
 
-/// As charters and `lanyard plan submit` write it.
+/// Names a format as charters and `lanyard plan submit` do.
 const fn form(format: v1::PlanFormat) -> &'static str {
     match format {
         v1::PlanFormat::Unspecified => "unknown",
@@ -197,7 +199,7 @@ const fn form(format: v1::PlanFormat) -> &'static str {
     }
 }
 
-/// In a word.
+/// Names a risk in one word.
 pub(super) const fn risk(risk: v1::Risk) -> &'static str {
     match risk {
         v1::Risk::Unspecified => "unknown",

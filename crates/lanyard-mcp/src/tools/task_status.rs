@@ -1,4 +1,4 @@
-//! `task_status`: how it is with a task.
+//! Tool `task_status`: the state of a task.
 
 use lanyard_proto::v1;
 use lanyard_vocabulary::id::{ApprovalId, KillId, LeaseId, PlanId, TaskId};
@@ -10,12 +10,12 @@ use super::submit_plan::risk;
 use super::{some, time};
 use crate::broker::leases;
 use crate::call::Call;
+use crate::redact;
 use crate::refused::{Failure, Refused};
 use crate::reply::Reply;
-use crate::shown;
 use crate::tool::Tool;
 
-/// How many plans of a task are looked at.
+/// Plans of a task that are shown.
 const SHOWN_PLANS: usize = 10;
 
 pub(crate) struct TaskStatus;
@@ -23,16 +23,16 @@ pub(crate) struct TaskStatus;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Input {
-    /// The task.
+    /// The task to look at.
     #[schemars(with = "String")]
     task_id: TaskId,
-    /// A plan of it; without, those that were submitted in this session.
+    /// A plan of the task; without it, the plans submitted in this session.
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     plan_id: Option<PlanId>,
 }
 
-/// How it is with a task.
+/// The state of a task.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct Output {
     #[schemars(with = "String")]
@@ -42,15 +42,16 @@ pub(crate) struct Output {
     reason: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     ticket: Option<String>,
-    /// Whether credentials can be asked for under it. Not while `kill_orders` has one.
+    /// True if credentials can be requested in the task. False while `kill_orders` has one.
     open: bool,
-    /// When it ends by itself.
+    /// Time at which the task expires.
     #[serde(skip_serializing_if = "Option::is_none")]
     expires: Option<String>,
-    /// What nothing has ended yet.
+    /// Leases that are still alive.
     #[schemars(with = "Vec<String>")]
     live_leases: Vec<LeaseId>,
-    /// What stops it, or ended a lease of it. If there is one: stop the work, and tell the user.
+    /// Kill orders that stop the task, or ended a lease of it. If there is one: stop the work, and
+    /// tell the user.
     kill_orders: Vec<Order>,
     plans: Vec<Plan>,
 }
@@ -60,7 +61,7 @@ struct Order {
     #[schemars(with = "String")]
     kill_id: KillId,
     reason: String,
-    /// How much of it was lifted since: `nothing`, `plan` or `everything`.
+    /// Part of the order that was lifted since: `nothing`, `plan` or `everything`.
     lifted: String,
 }
 
@@ -82,7 +83,7 @@ struct Approval {
     state: State,
     people_needed: u32,
     people_agreed: usize,
-    /// Why somebody said no.
+    /// Reason why somebody denied the plan.
     #[serde(skip_serializing_if = "Option::is_none")]
     denied: Option<String>,
 }
@@ -90,11 +91,11 @@ struct Approval {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum State {
-    /// People are still to decide.
+    /// People have not decided yet.
     Pending,
-    /// Enough people said yes.
+    /// Enough people have approved.
     Approved,
-    /// Somebody said no: final.
+    /// Somebody denied it: final.
     Denied,
 }
 
@@ -126,13 +127,14 @@ async fn status(call: &Call<'_>, id: TaskId, plan: Option<PlanId>) -> Result<Out
     };
     let mut plans = Vec::new();
     for plan in known.into_iter().take(SHOWN_PLANS) {
+        // Each plan costs up to two calls to the broker, which the bound above limits.
         plans.push(planned(call, plan).await?);
     }
     Ok(Output {
         task_id: id,
-        charter: shown::line(&task.charter),
-        environment: shown::line(&task.environment),
-        reason: shown::line(&task.reason),
+        charter: redact::line(&task.charter),
+        environment: redact::line(&task.environment),
+        reason: redact::line(&task.reason),
         ticket: some(&task.ticket),
         open: !task.closed,
         expires: time(task.expire_time),
@@ -145,8 +147,8 @@ async fn status(call: &Call<'_>, id: TaskId, plan: Option<PlanId>) -> Result<Out
 fn order(order: &v1::KillOrder) -> Option<Order> {
     Some(Order {
         kill_id: order.id.parse().ok()?,
-        reason: shown::line(&order.reason),
-        lifted: shown::line(&order.lifted),
+        reason: redact::line(&order.reason),
+        lifted: redact::line(&order.lifted),
     })
 }
 
@@ -158,8 +160,8 @@ async fn planned(call: &Call<'_>, id: PlanId) -> Result<Plan, Refused> {
     };
     Ok(Plan {
         plan_id: id,
-        grant: shown::line(&plan.grant),
-        summary: shown::line(&plan.summary),
+        grant: redact::line(&plan.grant),
+        summary: redact::line(&plan.summary),
         risk: risk(plan.risk()),
         approval,
     })

@@ -1,6 +1,6 @@
 //! A client that writes the protocol's lines itself, and keeps all that was said.
 
-use lanyard_mcp::{AtTheEnd, Ending, Program, ServeError, Settings, serve};
+use lanyard_mcp::{Ending, Program, ServeError, Settings, TasksAtEnd, serve};
 use serde_json::{Map, Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream};
 use tokio::io::{ReadHalf, WriteHalf};
@@ -15,22 +15,23 @@ pub(crate) struct Client {
     write: WriteHalf<DuplexStream>,
     read: BufReader<ReadHalf<DuplexStream>>,
     server: JoinHandle<Result<Ending, ServeError>>,
-    /// In every direction.
+    /// The messages in both directions, in order.
     pub(crate) transcript: String,
-    /// What each request says of this client, where the revision asks for that.
+    /// The description of this client in each request, where the revision asks for one.
     about: Option<Value>,
     next: u64,
 }
 
 impl Client {
-    /// One of the last revision with `initialize`, with nothing special.
+    /// Starts a client of the last revision with `initialize`, without capabilities.
     pub(crate) async fn plain(fake: &Fake) -> Self {
         Self::of("2025-11-25", json!({}), fake).await.0
     }
 
-    /// One of this revision with these capabilities, and what the server said at the beginning.
+    /// Starts a client of this revision with these capabilities, and returns it with the server's
+    /// first answer.
     pub(crate) async fn of(version: &str, capabilities: Value, fake: &Fake) -> (Self, Value) {
-        let mut client = Self::silent(fake, AtTheEnd::Close);
+        let mut client = Self::silent(fake, TasksAtEnd::Close);
         let name = json!({"name": "test", "version": "1"});
         if version == MODERN {
             client.about = Some(json!({
@@ -50,12 +51,12 @@ impl Client {
         (client, begun)
     }
 
-    /// One that has said nothing yet.
-    pub(crate) fn silent(fake: &Fake, at_the_end: AtTheEnd) -> Self {
+    /// Starts a client that has sent nothing yet.
+    pub(crate) fn silent(fake: &Fake, tasks_at_end: TasksAtEnd) -> Self {
         let (own, its) = tokio::io::duplex(64 * 1024);
         let settings = Settings {
             program: Program::of(vec!["lanyard".to_owned()]),
-            at_the_end,
+            tasks_at_end,
         };
         let stop = std::future::pending();
         let server = tokio::spawn(serve(fake.clone(), settings, tokio::io::split(its), stop));
@@ -108,12 +109,12 @@ impl Client {
         heard
     }
 
-    /// What a tool answers.
+    /// Calls a tool and returns its result.
     pub(crate) async fn call(&mut self, tool: &str, arguments: Value) -> Value {
         self.again(tool, arguments, Map::new()).await
     }
 
-    /// What a tool answers with this besides its arguments.
+    /// Calls a tool with more parameters besides its arguments, and returns its result.
     pub(crate) async fn again(
         &mut self,
         tool: &str,
@@ -127,7 +128,7 @@ impl Client {
         heard["result"].take()
     }
 
-    /// What a tool answers, where it did what was asked.
+    /// Calls a tool that has to succeed, and returns its structured content.
     pub(crate) async fn done(&mut self, tool: &str, arguments: Value) -> Value {
         let mut result = self.call(tool, arguments).await;
         assert_eq!(result["isError"], json!(false), "{result}");
@@ -137,7 +138,7 @@ impl Client {
         result["structuredContent"].take()
     }
 
-    /// Why a tool did not do what was asked, and the line for people.
+    /// Calls a tool that has to fail, and returns the error and the line for people.
     pub(crate) async fn refused(&mut self, tool: &str, arguments: Value) -> (Value, String) {
         let mut result = self.call(tool, arguments).await;
         assert_eq!(result["isError"], json!(true), "{result}");
@@ -153,19 +154,19 @@ impl Client {
         self.done("request_credential", opening(grant)).await
     }
 
-    /// Closes its side; what the server did then.
+    /// Closes the client's side, and returns how the server ended.
     pub(crate) async fn leave(self) -> Result<Ending, ServeError> {
         drop((self.write, self.read));
         self.server.await.unwrap()
     }
 }
 
-/// What opens a task for a credential.
+/// Returns arguments that open a task for a credential.
 pub(crate) fn opening(grant: &str) -> Value {
     json!({"charter": "ticket-router", "environment": "production", "reason": "ticket 12", "grant": grant})
 }
 
-/// What opens a task for a plan.
+/// Returns arguments that open a task for a plan.
 pub(crate) fn plan() -> Value {
     let mut arguments = opening("move-tickets");
     let plan = json!({"content": "move ticket 7\n", "format": "text", "summary": "move ticket 7"});

@@ -1,6 +1,6 @@
-//! What a client leaves behind.
+//! The tasks and leases that a client leaves behind.
 
-use lanyard_mcp::AtTheEnd;
+use lanyard_mcp::TasksAtEnd;
 use serde_json::json;
 
 use crate::client::{Client, opening, plan};
@@ -37,7 +37,7 @@ async fn what_cannot_be_closed_is_named() {
 #[tokio::test]
 async fn tasks_are_kept_where_that_is_wanted() {
     let fake = Fake::start();
-    let mut client = Client::silent(&fake, AtTheEnd::Keep);
+    let mut client = Client::silent(&fake, TasksAtEnd::Keep);
     let hello = json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}});
     client.request("initialize", hello).await;
     client.first("read-tickets").await;

@@ -1,6 +1,6 @@
 //! Clients of every revision of the protocol, and clients of none.
 
-use lanyard_mcp::AtTheEnd;
+use lanyard_mcp::TasksAtEnd;
 use serde_json::{Value, json};
 
 use crate::client::{Client, MODERN, opening};
@@ -65,7 +65,8 @@ async fn each_tool_says_what_it_takes_and_what_it_gives() {
         assert_eq!(tool["inputSchema"]["additionalProperties"], false, "{name}");
         assert!(tool["outputSchema"]["anyOf"].is_array(), "{name}");
     }
-    // Validators of JavaScript know no sizes of integers, and warn; one tool has an argument of that name.
+    // Validators of JavaScript know no sizes of integers, and warn; one tool has an argument of
+    // that name.
     let all = listed.to_string();
     assert!(!all.contains("\"format\":\"uint") && all.contains("\"format\":{"));
     // No tool approves, kills or re-arms.
@@ -115,7 +116,7 @@ async fn lines_of_no_protocol_end_nothing() {
 #[tokio::test]
 async fn a_client_that_begins_with_something_else_is_told_and_not_served() {
     let fake = Fake::start();
-    let mut client = Client::silent(&fake, AtTheEnd::Close);
+    let mut client = Client::silent(&fake, TasksAtEnd::Close);
     let heard = client.request("tools/list", json!({})).await;
     assert!(heard.get("error").is_some(), "{heard}");
     client.leave().await.unwrap();

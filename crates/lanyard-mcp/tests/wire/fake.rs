@@ -1,10 +1,11 @@
-//! A local agent on a socket, with a broker behind it that is as strict as the real one, and as hostile as it is told to be.
+//! A local agent on a socket, with a broker behind it that is as strict as the real one, and as
+//! hostile as a test asks.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use lanyard_mcp::{Door, Way};
+use lanyard_mcp::{AgentConnection, AgentConnector};
 use lanyard_proto::agent::v1 as agent;
 use lanyard_proto::agent::v1::agent_service_server::{AgentService, AgentServiceServer};
 use lanyard_proto::v1::approval_service_server::ApprovalServiceServer;
@@ -30,16 +31,16 @@ pub(crate) const SESSION_TOKEN: &str = "IQoJb3JpZ2luX2VjEFcaCXVzLWVhc3QtMSJHMEUC
 
 pub(crate) const PAGE: &str = "https://lanyard.acme.example/approvals/";
 
-/// What it is told to be.
+/// The behaviour that a test asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Mood {
     #[default]
     Honest,
-    /// Has pages where people decide.
+    /// The broker has pages where people decide.
     Pages,
-    /// Says the secret in every place where a text can stand.
+    /// Every place where a text can stand holds the secret.
     Leaking,
-    /// Is not there.
+    /// The broker cannot be reached.
     Away,
 }
 
@@ -55,7 +56,7 @@ pub(crate) struct Kept {
     next: u128,
 }
 
-/// One on a socket of its own.
+/// A fake agent on a socket of its own.
 #[derive(Clone)]
 pub(crate) struct Fake {
     kept: Arc<Mutex<Kept>>,
@@ -103,7 +104,7 @@ impl Fake {
         task.ok_or_else(|| refusal(Code::NotFound, "there is no such task", "NOT_FOUND", &[]))
     }
 
-    /// What stops everything, if anything does.
+    /// Refuses where a kill order or the task's end stops the call.
     pub(crate) fn stopped(&self, task: &v1::Task) -> Result<(), Status> {
         if let Some(kill) = self.kept().killed {
             let line = format!("stopped by kill order {kill}: drill");
@@ -126,7 +127,7 @@ impl Fake {
         self.kept().mood == Mood::Leaking
     }
 
-    /// What it says in the place of an honest text.
+    /// Returns `honest`, or a text with the secrets where the fake is [`Mood::Leaking`].
     pub(crate) fn said(&self, honest: &str) -> String {
         if self.is_leaking() {
             format!("{honest} {TOKEN}\n{SECRET_KEY} \u{1b}[8m{SESSION_TOKEN}")
@@ -175,15 +176,15 @@ impl Kept {
 }
 
 #[tonic::async_trait]
-impl Door for Fake {
-    async fn open(&self) -> Result<Way, Status> {
+impl AgentConnector for Fake {
+    async fn connect(&self) -> Result<AgentConnection, Status> {
         if self.kept().mood == Mood::Away {
             let line = "the broker is not available: nobody listens";
             return Err(Status::unavailable(line));
         }
         let endpoint = Endpoint::try_from(format!("unix://{}", self.socket.display())).unwrap();
         let opened = endpoint.connect().await;
-        Ok(Way {
+        Ok(AgentConnection {
             channel: opened.map_err(|error| Status::unavailable(error.to_string()))?,
             context: Some(AsciiMetadataValue::from_static("work")),
         })
@@ -277,7 +278,7 @@ impl AgentService for Fake {
 }
 
 impl Fake {
-    /// Whether an apply may go on with this plan.
+    /// Refuses unless an apply may go on with this plan.
     fn judge(&self, plan: &str) -> Result<(), Status> {
         let kept = self.kept();
         let id: Option<PlanId> = plan.parse().ok();

@@ -1,4 +1,4 @@
-//! What the broker answers behind the local agent.
+//! The answers of the broker behind the local agent.
 
 use std::pin::Pin;
 

@@ -1,11 +1,12 @@
-//! What waits for people, with clients that can send them to a page and clients that cannot.
+//! Approvals that wait for people, with clients that can send them to a page and clients that
+//! cannot.
 
 use serde_json::{Map, Value, json};
 
 use crate::client::{Client, MODERN, plan};
 use crate::fake::{Fake, Mood, PAGE};
 
-/// One that can send people to pages.
+/// Starts a client that can send people to pages.
 fn able() -> Value {
     json!({"elicitation": {"form": {}, "url": {}}})
 }

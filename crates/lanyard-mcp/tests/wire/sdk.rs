@@ -1,6 +1,6 @@
 //! The SDK's own client on the other side.
 
-use lanyard_mcp::{AtTheEnd, Program, Settings, serve};
+use lanyard_mcp::{Program, Settings, TasksAtEnd, serve};
 use rmcp::model::{
     CallToolRequestParams, ClientCapabilities, ClientConfig, ElicitRequestParams, ElicitResult,
     ElicitationAction, ElicitationCapability, Implementation, JsonObject, ProtocolVersion,
@@ -69,7 +69,7 @@ async fn the_sdks_client_is_sent_to_the_page_in_both_eras() {
         let (own, its) = tokio::io::duplex(64 * 1024);
         let settings = Settings {
             program: Program::of(vec!["lanyard".to_owned()]),
-            at_the_end: AtTheEnd::Close,
+            tasks_at_end: TasksAtEnd::Close,
         };
         let stop = std::future::pending();
         let server = tokio::spawn(serve(fake.clone(), settings, tokio::io::split(its), stop));

@@ -1,4 +1,4 @@
-//! What a call shows of who makes it, as gRPC metadata.
+//! The gRPC metadata that authenticates the caller of one call.
 
 use std::sync::Arc;
 
@@ -13,8 +13,8 @@ use crate::identity::Identity;
 use crate::proof::{Aim, ProofKey};
 use crate::secret::Token;
 
-/// The longest token that goes with a call, which has to fit into the head of a request: a broker reads 32 KiB, with the proof
-/// and all other fields in it, and cannot say why where a head is longer.
+/// Longest token that goes with a call. It has to fit into the head of a request: a broker reads
+/// 32 KiB, with the proof and all other fields in it, and cannot say why where a head is longer.
 ///
 /// # Limit
 /// - for: a call of the broker
@@ -23,54 +23,55 @@ use crate::secret::Token;
 /// - test: `d12_a_token_that_no_request_can_carry_is_told_by_its_length`
 const MAX_CARRIED_TOKEN_BYTES: usize = 30 * 1024;
 
-/// What a call shows.
-pub(crate) enum Shown {
-    /// A token that is used up by it.
-    Once(Token),
-    /// A token, and a proof that its key is at hand.
+/// The credential that a call carries.
+pub(crate) enum Authentication {
+    /// A bearer token that is accepted once.
+    Bearer(Token),
+    /// A token, and the key that signs a proof of possession for each call.
     Bound { token: Token, key: Arc<ProofKey> },
-    /// Nothing: TLS did.
-    Nothing,
+    /// Nothing is added: the TLS client certificate authenticates.
+    Certificate,
 }
 
-/// Puts it on one call.
-pub(crate) struct Shows {
-    shown: Shown,
+/// Adds the authentication to the calls of one request.
+pub(crate) struct AuthMetadata {
+    authentication: Authentication,
     context: Arc<Context>,
 }
 
-impl Shows {
-    /// Gets ready for one call: renews the session where it ends soon.
+impl AuthMetadata {
+    /// Obtains the credential for one call, and renews a session that expires soon.
     pub(crate) async fn of(context: &Arc<Context>) -> Result<Self, ClientError> {
-        let shown = match &context.identity {
-            Identity::Key(_) => Shown::Once(Token::new(context.token()?)),
+        let authentication = match &context.identity {
+            Identity::Key(_) => Authentication::Bearer(Token::new(context.token()?)),
             Identity::TokenFile { .. } => {
                 let token = context.token()?;
-                let key = context.key(&mut *context.held.lock().await)?;
-                Shown::Bound {
+                let key = context.key(&mut *context.cache.lock().await)?;
+                Authentication::Bound {
                     token: Token::new(token),
                     key,
                 }
             }
             Identity::Login { .. } | Identity::Enrolled { .. } | Identity::Aws { .. } => {
                 let (token, key) = context.session().await?;
-                Shown::Bound { token, key }
+                Authentication::Bound { token, key }
             }
-            Identity::Certificate { .. } => Shown::Nothing,
+            Identity::Certificate { .. } => Authentication::Certificate,
         };
         Ok(Self {
-            shown,
+            authentication,
             context: Arc::clone(context),
         })
     }
 
-    /// The headers for one call, by the path of its method, which has no query: RFC 9449 section 4.2.
+    /// Returns the headers for the method at `path`. The path has no query, as RFC 9449 section 4.2
+    /// asks for the proof.
     pub(crate) fn headers(&self, path: &str) -> Result<HeaderMap, Status> {
         let mut headers = HeaderMap::new();
-        let (scheme, token) = match &self.shown {
-            Shown::Nothing => return Ok(headers),
-            Shown::Once(token) => ("Bearer", token),
-            Shown::Bound { token, key } => {
+        let (scheme, token) = match &self.authentication {
+            Authentication::Certificate => return Ok(headers),
+            Authentication::Bearer(token) => ("Bearer", token),
+            Authentication::Bound { token, key } => {
                 let url = format!("{}{path}", self.context.endpoint);
                 let aim = Aim {
                     method: "POST",
@@ -79,7 +80,9 @@ impl Shows {
                 let proof = key
                     .prove(&aim, Some(token))
                     .map_err(|error: ContextError| Status::internal(error.to_string()))?;
-                let proof = proof.parse().map_err(|_| Status::internal("no header"))?;
+                let proof = proof
+                    .parse()
+                    .map_err(|_| Status::internal("the proof is no valid header"))?;
                 headers.insert("dpop", proof);
                 ("DPoP", token)
             }
@@ -92,15 +95,16 @@ impl Shows {
             )));
         }
         let header = Token::new(format!("{scheme} {}", token.expose()));
-        let mut header = HeaderValue::from_str(header.expose())
-            .map_err(|_| Status::unauthenticated("the identity token holds what no header can"))?;
+        let mut header = HeaderValue::from_str(header.expose()).map_err(|_| {
+            Status::unauthenticated("the identity token holds characters that a header must not")
+        })?;
         header.set_sensitive(true);
         headers.insert(http::header::AUTHORIZATION, header);
         Ok(headers)
     }
 }
 
-impl Interceptor for Shows {
+impl Interceptor for AuthMetadata {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         let method = request.extensions().get::<GrpcMethod<'_>>();
         let method = method.ok_or_else(|| Status::internal("the call has no method"))?;

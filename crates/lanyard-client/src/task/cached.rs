@@ -1,4 +1,4 @@
-//! One credential at hand: how long it is handed out, and from when on another is asked for. The time is a value here.
+//! A cached credential: how long it is handed out, and when it is renewed. Callers pass the time.
 
 use std::time::Duration;
 
@@ -6,53 +6,58 @@ use lanyard_proto::v1;
 use lanyard_proto::v1::credential::Kind;
 use zeroize::Zeroize as _;
 
-use crate::moment::Moment;
+use crate::monotonic::MonotonicTime;
 
-/// Nothing is handed out that ends within this time, or within a tenth of its life.
-const LEAST: Duration = Duration::from_secs(10);
-/// The longest that is waited between two attempts that failed.
+/// A credential is no longer handed out in its last ten seconds, or in the last tenth of a short
+/// life: the caller needs time to use it.
+const UNUSED_BEFORE_END: Duration = Duration::from_secs(10);
+/// Longest pause after a failed attempt.
 ///
 /// # No limit
 /// The pause between two attempts grows up to this, and attempts never end.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// The shortest.
+/// Pause after the first failed attempt.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
 
-/// A credential, and its lease. The secret is wiped when this is dropped.
+/// A credential and its lease. Dropping the value wipes the secret.
 pub struct Held {
-    /// The lease that the credential belongs to, as kill orders and the journal name it.
+    /// Id of the lease, as kill orders and the journal name it.
     pub lease_id: String,
-    /// The secret. It is not to be kept: ask the task again.
+    /// The secret. Callers should not store the secret; [`crate::Task::credential`] returns the
+    /// current one.
     pub credential: v1::Credential,
-    /// The record of the journal that the lease began with.
+    /// The journal record that the lease began with.
     pub(crate) record: u64,
-    pub(crate) ends: Moment,
-    pub(crate) renew: Moment,
-    spent: Moment,
+    pub(crate) ends: MonotonicTime,
+    pub(crate) renew: MonotonicTime,
+    spent: MonotonicTime,
 }
 
-/// What can be done with a credential at a moment.
+/// The use that a cached credential is still good for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Worth {
-    /// It is handed out.
+pub(crate) enum Usability {
+    /// Handed out to callers.
     Good,
-    /// It is handed out, and another is asked for.
+    /// Handed out, while another is requested.
     Aging,
-    /// It is not handed out any more.
+    /// No longer handed out.
     Spent,
 }
 
 impl Held {
-    /// One that was issued a moment ago. `share` in 0..=1 moves the renewal, so that holders of many do not all come at once.
+    /// Caches a credential that was issued at `now`. `share` (0 to 1) spreads renewals, so that the
+    /// holders of many credentials do not all renew at once. `None` if the answer has no credential
+    /// or no lifetime.
     pub(crate) fn new(
         issued: v1::IssueCredentialResponse,
-        now: Moment,
+        now: MonotonicTime,
         share: f64,
     ) -> Option<Self> {
         let credential = issued.credential.filter(|it| it.kind.is_some())?;
         let life = Duration::try_from(issued.lifetime?).ok()?;
         let ends = now.after(life);
-        // Between seven and nine twelfths of its life.
+        // Renewal falls between 7/12 and 9/12 of the life: late enough to halve the load at most,
+        // early enough to retry for a quarter of the life.
         let renew = now.after(life.mul_f64((7.0 + 2.0 * share.clamp(0.0, 1.0)) / 12.0));
         Some(Self {
             lease_id: issued.lease_id,
@@ -60,30 +65,30 @@ impl Held {
             record: issued.record,
             ends,
             renew,
-            spent: ends.before(LEAST.min(life / 10)),
+            spent: ends.before(UNUSED_BEFORE_END.min(life / 10)),
         })
     }
 
-    pub(crate) fn worth(&self, now: Moment) -> Worth {
+    pub(crate) fn usability(&self, now: MonotonicTime) -> Usability {
         if now >= self.spent {
-            Worth::Spent
+            Usability::Spent
         } else if now >= self.renew {
-            Worth::Aging
+            Usability::Aging
         } else {
-            Worth::Good
+            Usability::Good
         }
     }
 
-    /// How long it is good for yet.
+    /// Returns the lifetime that is left.
     #[must_use]
     pub fn lifetime(&self) -> Duration {
-        self.ends.since(Moment::now())
+        self.ends.since(MonotonicTime::now())
     }
 
-    /// How long until another is asked for.
+    /// Returns the time until renewal begins.
     #[must_use]
     pub fn renewal(&self) -> Duration {
-        self.renew.since(Moment::now())
+        self.renew.since(MonotonicTime::now())
     }
 }
 
@@ -104,7 +109,7 @@ impl Drop for Held {
     }
 }
 
-// What is inside is a secret: this shows nothing of it (T49).
+// The credential is a secret, so `Debug` leaves it out (T49).
 impl std::fmt::Debug for Held {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Held")
@@ -113,31 +118,32 @@ impl std::fmt::Debug for Held {
     }
 }
 
-/// When to ask again after the broker did not answer.
+/// The pause after failed attempts, and the last error.
 #[derive(Debug, Default)]
 pub(crate) struct Backoff {
     failures: u32,
-    until: Option<Moment>,
+    until: Option<MonotonicTime>,
     why: String,
 }
 
 impl Backoff {
-    /// How long nothing is asked yet.
-    pub(crate) fn pause(&self, now: Moment) -> Option<Duration> {
+    /// Returns how long to wait before the next attempt. `None` if an attempt may start now.
+    pub(crate) fn pause(&self, now: MonotonicTime) -> Option<Duration> {
         let left = self.until?.since(now);
         (!left.is_zero()).then_some(left)
     }
 
-    /// What was said the last time.
+    /// Returns the error of the last attempt.
     pub(crate) fn why(&self) -> &str {
         &self.why
     }
 
-    pub(crate) fn failed(&mut self, now: Moment, share: f64, why: &str) {
+    pub(crate) fn failed(&mut self, now: MonotonicTime, share: f64, why: &str) {
         why.clone_into(&mut self.why);
         let doubled = SHORTEST_PAUSE.saturating_mul(1 << self.failures.min(10));
         let pause = doubled.min(LONGEST_PAUSE);
-        // Half of it for certain, and up to all of it.
+        // Half of the pause is certain, the other half random, so that many clients do not return
+        // together.
         let pause = pause.mul_f64(f64::midpoint(1.0, share.clamp(0.0, 1.0)));
         self.failures = self.failures.saturating_add(1);
         self.until = Some(now.after(pause));
@@ -167,28 +173,28 @@ mod tests {
     }
 
     fn held(seconds: i64, share: f64) -> Held {
-        Held::new(issued(seconds), Moment::at(0), share).unwrap()
+        Held::new(issued(seconds), MonotonicTime::at(0), share).unwrap()
     }
 
     #[test]
     fn it_is_renewed_in_good_time_and_never_handed_out_at_its_end() {
         let five_minutes = held(300, 0.0);
-        let worth = |held: &Held, secs: u64| held.worth(Moment::at(secs * 1000));
-        assert_eq!(worth(&five_minutes, 174), Worth::Good);
-        assert_eq!(worth(&five_minutes, 175), Worth::Aging);
-        assert_eq!(worth(&five_minutes, 289), Worth::Aging);
-        assert_eq!(worth(&five_minutes, 290), Worth::Spent);
-        assert_eq!(worth(&held(300, 1.0), 224), Worth::Good);
-        assert_eq!(worth(&held(300, 1.0), 225), Worth::Aging);
-        // A short one, too.
-        assert_eq!(worth(&held(10, 1.0), 8), Worth::Aging);
-        assert_eq!(worth(&held(10, 1.0), 9), Worth::Spent);
-        assert_eq!(worth(&held(0, 1.0), 0), Worth::Spent);
+        let usability = |held: &Held, secs: u64| held.usability(MonotonicTime::at(secs * 1000));
+        assert_eq!(usability(&five_minutes, 174), Usability::Good);
+        assert_eq!(usability(&five_minutes, 175), Usability::Aging);
+        assert_eq!(usability(&five_minutes, 289), Usability::Aging);
+        assert_eq!(usability(&five_minutes, 290), Usability::Spent);
+        assert_eq!(usability(&held(300, 1.0), 224), Usability::Good);
+        assert_eq!(usability(&held(300, 1.0), 225), Usability::Aging);
+        // The tenth of the life bounds a short one.
+        assert_eq!(usability(&held(10, 1.0), 8), Usability::Aging);
+        assert_eq!(usability(&held(10, 1.0), 9), Usability::Spent);
+        assert_eq!(usability(&held(0, 1.0), 0), Usability::Spent);
     }
 
     #[test]
     fn an_answer_without_a_credential_or_a_lifetime_is_none() {
-        let now = Moment::at(0);
+        let now = MonotonicTime::at(0);
         let without = v1::IssueCredentialResponse {
             credential: None,
             ..issued(1)
@@ -211,7 +217,7 @@ mod tests {
 
     #[test]
     fn pauses_grow_to_half_a_minute_and_end_with_an_answer() {
-        let now = Moment::at(0);
+        let now = MonotonicTime::at(0);
         let mut backoff = Backoff::default();
         assert_eq!(backoff.pause(now), None);
         let mut last = Duration::ZERO;
@@ -225,7 +231,7 @@ mod tests {
         backoff.failed(now, 0.0, "it does not answer");
         assert_eq!(backoff.why(), "it does not answer");
         assert_eq!(backoff.pause(now), Some(LONGEST_PAUSE / 2));
-        assert_eq!(backoff.pause(Moment::at(15_000)), None);
+        assert_eq!(backoff.pause(MonotonicTime::at(15_000)), None);
         backoff.succeeded();
         assert_eq!(backoff.pause(now), None);
     }

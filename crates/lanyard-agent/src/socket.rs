@@ -1,4 +1,4 @@
-//! Where the agent's socket is, in a folder of its user's alone.
+//! The path of the local agent's socket, in a folder that only its user can enter.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
@@ -6,18 +6,18 @@ use std::io;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-/// The variable that names the socket.
+/// Variable that names the socket.
 pub(crate) const SOCKET: &str = "LANYARD_AGENT";
 
-/// A folder for the socket, and what is beside it.
+/// The path of the socket, and the files beside it.
 #[derive(Debug, Clone)]
-pub struct Place {
+pub struct AgentSocket {
     socket: PathBuf,
-    /// Why it is not in the runtime folder, where that folder is not to be used.
+    /// Reason why the socket is not in the runtime folder.
     passed_over: Option<String>,
 }
 
-/// The longest path of a socket, in bytes: the kernel keeps 108, the last of which is zero.
+/// Longest path of a socket. The kernel keeps 108 bytes, including the final zero.
 ///
 /// # Limit
 /// - for: the local agent's socket
@@ -26,16 +26,16 @@ pub struct Place {
 /// - test: `e44_a_socket_path_that_is_too_long_is_named`
 const MAX_SOCKET_PATH_BYTES: usize = 107;
 
-impl Place {
-    /// That of whoever runs this: `LANYARD_AGENT` names the socket; else it is `agent.sock` in `LANYARD_STATE`, in `lanyard` of
-    /// `XDG_RUNTIME_DIR` where that folder is the user's own, or in `lanyard` of the user's state directory. Nothing where there is
-    /// no home either.
+impl AgentSocket {
+    /// Finds the socket of the current user: `LANYARD_AGENT` names it; otherwise it is `agent.sock`
+    /// in `LANYARD_STATE`, in `lanyard` of `XDG_RUNTIME_DIR` if that folder is the user's own, or
+    /// in `lanyard` of the user's state directory. `None` if no variable names a folder.
     #[must_use]
     pub fn of_user() -> Option<Self> {
         Self::by(|name| std::env::var_os(name), passed_over)
     }
 
-    /// As [`Place::of_user`], by these variables, and by what keeps a runtime folder from being used.
+    /// Like [`AgentSocket::of_user`], with given variables and a given check of the runtime folder.
     pub(crate) fn by(
         variable: impl Fn(&str) -> Option<OsString>,
         passed_over: impl Fn(&Path) -> Option<String>,
@@ -63,33 +63,34 @@ impl Place {
         Some(at(in_folder(state?.join("lanyard")), why))
     }
 
-    /// Why the socket is not in the folder that `XDG_RUNTIME_DIR` names, where that is so.
+    /// Returns why the socket is not in the folder that `XDG_RUNTIME_DIR` names, if it is not.
     #[must_use]
     pub fn passed_over(&self) -> Option<&str> {
         self.passed_over.as_deref()
     }
 
-    /// The path at which the local agent listens.
+    /// Returns the path at which the local agent listens.
     #[must_use]
     pub fn socket(&self) -> &Path {
         &self.socket
     }
 
-    /// Whether the socket is there, and this user's.
+    /// True if the socket exists and belongs to this user.
     pub(crate) fn is_own(&self) -> bool {
         let found = fs::symlink_metadata(&self.socket);
         found.is_ok_and(|found| found.uid() == rustix::process::geteuid().as_raw())
     }
 
-    /// A file beside it.
+    /// Returns the path of a file beside the socket.
     pub(crate) fn beside(&self, name: &str) -> PathBuf {
         self.socket.with_file_name(name)
     }
 
-    /// Makes the folder where there is none. One that somebody else owns or may enter is refused, not mended.
+    /// Makes the folder if missing. A folder that another user owns or can enter is refused, not
+    /// repaired, because its content may be planted.
     ///
     /// # Errors
-    /// Then, and as of the system.
+    /// The path is too long, the folder is not private, or the system's error.
     pub fn prepare(&self) -> io::Result<()> {
         let folder = self.socket.parent().unwrap_or(Path::new("."));
         let bytes = self.socket.as_os_str().len();
@@ -103,17 +104,17 @@ impl Place {
         lanyard_client::private_folder(folder)?;
         let found = fs::metadata(folder)?;
         let fault = if found.uid() != rustix::process::geteuid().as_raw() {
-            "belongs to somebody else"
+            "belongs to another user"
         } else if found.mode() & 0o077 != 0 {
             "can be entered by others: chmod 700 it"
         } else {
             return Ok(());
         };
-        let line = format!("{} {fault}", folder.display());
+        let line = format!("`{}` {fault}", folder.display());
         Err(io::Error::new(io::ErrorKind::PermissionDenied, line))
     }
 
-    /// Takes the lock that there is one of; nothing where somebody else has it.
+    /// Takes the lock that only one local agent holds. `None` if another one runs.
     pub(crate) fn lock(&self) -> io::Result<Option<File>> {
         let file = private(&self.beside("agent.lock"))?;
         match file.try_lock() {
@@ -123,13 +124,14 @@ impl Place {
         }
     }
 
-    /// Where the agent says what goes wrong when nobody looks.
+    /// Opens the log of a local agent that runs in the background.
     pub(crate) fn log(&self) -> io::Result<File> {
         private(&self.beside("agent.log"))
     }
 }
 
-/// Why nothing is put into a runtime folder: it is not there, another user's, or open to others; or what Lanyard has in it is.
+/// Returns why a runtime folder cannot be used: it is missing, another user's, or writable by
+/// others, or Lanyard's folder in it is another user's.
 fn passed_over(runtime: &Path) -> Option<String> {
     let own = rustix::process::geteuid().as_raw();
     let not_own = |path: &Path, found: &fs::Metadata| {
@@ -144,10 +146,7 @@ fn passed_over(runtime: &Path) -> Option<String> {
     let found = match fs::metadata(runtime) {
         Ok(found) => found,
         Err(error) => {
-            return Some(format!(
-                "`{}` cannot be looked at: {error}",
-                runtime.display()
-            ));
+            return Some(format!("cannot inspect `{}`: {error}", runtime.display()));
         }
     };
     let open = || {
@@ -161,7 +160,7 @@ fn passed_over(runtime: &Path) -> Option<String> {
     })
 }
 
-/// Removes a file, where there is one.
+/// Removes a file. A missing file is no error.
 pub(crate) fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -169,7 +168,7 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// A file that is its owner's alone, to be written at its end.
+/// Opens a private file for appending, and creates the file if missing. A symbolic link is refused.
 fn private(path: &Path) -> io::Result<File> {
     let nofollow = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or(0);
     OpenOptions::new()
@@ -191,7 +190,7 @@ mod tests {
         let of = |set: &[(&str, &str)]| {
             let find = |name: &str| set.iter().find(|(key, _)| *key == name);
             let variable = |name: &str| find(name).map(|(_, value)| OsString::from(value));
-            let place = Place::by(variable, |_| None);
+            let place = AgentSocket::by(variable, |_| None);
             place.map(|place| place.socket().display().to_string())
         };
         let (home, runtime) = (("HOME", "/home/a"), ("XDG_RUNTIME_DIR", "/run/user/1"));
@@ -209,7 +208,7 @@ mod tests {
     fn t51_a_folder_that_others_enter_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         let folder = directory.path().join("agent");
-        let place = Place {
+        let place = AgentSocket {
             socket: folder.join("agent.sock"),
             passed_over: None,
         };
@@ -235,7 +234,7 @@ mod tests {
                 "HOME" => Some(OsString::from("/home/a")),
                 _ => None,
             };
-            let place = Place::by(variable, passed_over).unwrap();
+            let place = AgentSocket::by(variable, passed_over).unwrap();
             (
                 place.socket().to_path_buf(),
                 place.passed_over().map(str::to_owned),
@@ -244,7 +243,7 @@ mod tests {
         let state = PathBuf::from("/home/a/.local/state/lanyard/agent.sock");
         let (socket, why) = place();
         assert_eq!(socket, state);
-        assert!(why.unwrap().contains("cannot be looked at"));
+        assert!(why.unwrap().contains("cannot inspect"));
         fs::create_dir(&runtime).unwrap();
         fs::set_permissions(&runtime, fs::Permissions::from_mode(0o700)).unwrap();
         assert_eq!(place(), (runtime.join("lanyard/agent.sock"), None));
@@ -256,7 +255,7 @@ mod tests {
         if !rustix::process::geteuid().is_root() {
             return;
         }
-        // As sudo leaves it, with the variable of whoever called it.
+        // sudo keeps the variable of the user who called it.
         std::os::unix::fs::chown(&runtime, Some(1000), None).unwrap();
         let (socket, why) = place();
         assert_eq!(socket, state);
@@ -266,7 +265,7 @@ mod tests {
             "{why}"
         );
         assert!(fs::read_dir(&runtime).unwrap().next().is_none());
-        // What an earlier version left in it locks nobody out.
+        // A folder that an earlier version left there must lock nobody out.
         std::os::unix::fs::chown(&runtime, Some(0), None).unwrap();
         fs::create_dir(runtime.join("lanyard")).unwrap();
         std::os::unix::fs::chown(runtime.join("lanyard"), Some(1000), None).unwrap();
@@ -281,7 +280,7 @@ mod tests {
             let name = "a".repeat(bytes - begin.len() - "//s".len());
             let socket = directory.path().join(name).join("s");
             assert_eq!(socket.as_os_str().len(), bytes);
-            let place = Place {
+            let place = AgentSocket {
                 socket,
                 passed_over: None,
             };
@@ -298,7 +297,7 @@ mod tests {
     #[test]
     fn there_is_one_lock() {
         let directory = tempfile::tempdir().unwrap();
-        let place = Place {
+        let place = AgentSocket {
             socket: directory.path().join("agent.sock"),
             passed_over: None,
         };

@@ -1,4 +1,5 @@
-//! Files that nobody but their owner reads: keys and tokens. Whatever is not such a file is refused, not mended (T51).
+//! Files that only their owner can read: keys and tokens. A file with other permissions is refused,
+//! not repaired, because its content may have leaked or been planted (T51).
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
@@ -9,7 +10,7 @@ use lanyard_secret_file::{Origin, SecretFileError};
 use rustix::fs::OFlags;
 use zeroize::Zeroizing;
 
-/// What a file that Lanyard wrote holds; nothing where there is none.
+/// Reads a file that Lanyard wrote. `None` if the file is missing.
 ///
 /// # Errors
 /// See [`SecretFileError`].
@@ -21,10 +22,11 @@ pub(crate) fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, SecretFile
     }
 }
 
-/// Makes it, unless there is one: of two at the same time, one wins, and nobody ever sees half of it.
+/// Creates the file unless one exists. Of two processes at the same time one wins, and no reader
+/// sees a partial file.
 ///
 /// # Errors
-/// As of the system.
+/// The system's error, but no error if the file exists already.
 pub(crate) fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let written = write_beside(path, bytes)?;
     let linked = fs::hard_link(&written, path);
@@ -35,18 +37,18 @@ pub(crate) fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
     }
 }
 
-/// Puts these bytes in its place, all at once.
+/// Replaces the file atomically.
 ///
 /// # Errors
-/// As of the system.
+/// The system's error.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     fs::rename(write_beside(path, bytes)?, path)
 }
 
-/// Deletes it, where there is one.
+/// Deletes the file. A missing file is no error.
 ///
 /// # Errors
-/// As of the system.
+/// The system's error.
 pub(crate) fn delete(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
@@ -54,17 +56,18 @@ pub(crate) fn delete(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Makes a folder that only its owner enters, with what is above it. Under `sudo`, variables often name the folders of whoever
-/// called it: nothing is made in those, since their owner would be locked out of it.
+/// Makes a folder with mode 0700, and its parents. Under `sudo`, environment variables often name
+/// the caller's folders; in those, the function makes nothing, since a folder of root would lock
+/// the caller out.
 ///
 /// # Errors
-/// Then, and as of the system.
+/// The system's error, or `PermissionDenied` for a folder of the user who called `sudo`.
 pub fn folder(path: &Path) -> io::Result<()> {
     let caller = std::env::var("SUDO_UID").ok();
     folder_as(path, caller.and_then(|uid| uid.parse().ok()))
 }
 
-/// As [`folder`], where the user of this number called `sudo`.
+/// Like [`folder`], for a process that the user `caller` started with `sudo`.
 fn folder_as(path: &Path, caller: Option<u32>) -> io::Result<()> {
     let own = rustix::process::geteuid().as_raw();
     let above = path.ancestors().find_map(|it| {
@@ -92,10 +95,10 @@ fn folder_as(path: &Path, caller: Option<u32>) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-/// Opens a file to lock, which is empty.
+/// Opens an empty file for locking, and creates the file if missing.
 ///
 /// # Errors
-/// As of the system.
+/// The system's error.
 pub(crate) fn lock_file(path: &Path) -> io::Result<File> {
     options()
         .create(true)
@@ -105,6 +108,7 @@ pub(crate) fn lock_file(path: &Path) -> io::Result<File> {
 }
 
 fn options() -> OpenOptions {
+    // NOFOLLOW: a symbolic link would choose another file. NONBLOCK: a planted pipe would hang.
     let mut options = File::options();
     let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or(0);
     options.mode(0o600).custom_flags(flags);
@@ -154,7 +158,7 @@ mod tests {
 
     #[test]
     fn e44_under_sudo_nothing_is_made_in_a_folder_of_whoever_called_it() {
-        // Root may hand a folder to another user.
+        // Only root may give a folder to another user.
         if !rustix::process::geteuid().is_root() {
             return;
         }
@@ -167,9 +171,9 @@ mod tests {
             "{error}"
         );
         assert!(!directory.path().join("state").exists());
-        // What is there already is left as it is.
+        // A folder that exists stays unchanged.
         folder_as(directory.path(), Some(1000)).unwrap();
-        // A container's root often has a home of another user.
+        // Without sudo: in containers, root often has another user's home.
         folder_as(&inner, None).unwrap();
     }
 

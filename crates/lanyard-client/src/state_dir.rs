@@ -1,4 +1,4 @@
-//! Where the keys and tokens of contexts are kept, and under which name.
+//! The state directory: where keys and tokens of contexts are stored, and under which name.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -6,67 +6,69 @@ use std::path::{Path, PathBuf};
 
 use crate::context_error::ContextError;
 use crate::digest::digest;
-use crate::private;
+use crate::secret_files;
 
-/// How many characters of the digest of a context's path are in its name.
-const TAIL: usize = 12;
+/// Characters of the digest of a context's path in the name of its files.
+const DIGEST_CHARACTERS: usize = 12;
 
-/// The place of one context: `LANYARD_STATE`, or `lanyard` in the user's state directory.
-pub(crate) struct State {
+/// The files of one context, in `LANYARD_STATE` or in `lanyard` in the user's state directory.
+pub(crate) struct StateDir {
     folder: PathBuf,
     name: String,
 }
 
-impl State {
-    /// The place of the context in this file.
+impl StateDir {
+    /// Finds the files of the context at `context`.
     pub(crate) fn of(context: &Path) -> Result<Self, ContextError> {
         let folder = folder().ok_or(ContextError::Homeless)?;
         Ok(Self::within(folder, context))
     }
 
     pub(crate) fn within(folder: PathBuf, context: &Path) -> Self {
-        // Two contexts of the same name in two folders are two. Links are not followed: where a ConfigMap is mounted, each
-        // update of it is another file behind the same name.
+        // The whole path is hashed, so contexts of the same name in two folders have separate
+        // files. Links are not resolved: each update of a mounted ConfigMap is another file behind
+        // the same link, and would change the key.
         let whole = std::path::absolute(context);
         let whole = whole.unwrap_or_else(|_| context.to_path_buf());
         let stem = context.file_stem().unwrap_or_default().to_string_lossy();
         let tail = digest(whole.as_os_str().as_encoded_bytes());
-        let tail = tail.get(..TAIL).unwrap_or(&tail);
+        let tail = tail.get(..DIGEST_CHARACTERS).unwrap_or(&tail);
         Self {
             folder,
             name: format!("{stem}-{tail}"),
         }
     }
 
-    /// The name, which is this context's alone.
+    /// Returns the name of this context's files, which no other context has.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    /// One of its files; the folder is made where there is none.
+    /// Returns the path of one of the files, and makes the folder if missing.
     pub(crate) fn file(&self, kind: &str) -> Result<PathBuf, ContextError> {
-        private::folder(&self.folder).map_err(|source| ContextError::Kept {
+        secret_files::folder(&self.folder).map_err(|source| ContextError::Storage {
             path: self.folder.clone(),
             source,
         })?;
         Ok(self.folder.join(format!("{}.{kind}", self.name)))
     }
 
-    /// Waits until no other process renews the session of this context; until the file is dropped none does.
+    /// Locks the session of this context against renewal by other processes, until the returned
+    /// file is dropped.
     pub(crate) async fn lock(&self) -> Result<File, ContextError> {
         let path = self.file("lock")?;
-        let kept = |source| ContextError::Kept {
+        let storage_error = |source| ContextError::Storage {
             path: path.clone(),
             source,
         };
-        let file = private::lock_file(&path).map_err(kept)?;
+        let file = secret_files::lock_file(&path).map_err(storage_error)?;
         let locked = tokio::task::spawn_blocking(move || file.lock().map(|()| file)).await;
         let locked = locked.map_err(|_| ContextError::System)?;
-        locked.map_err(kept)
+        locked.map_err(storage_error)
     }
 }
 
-/// The folder of the keys and tokens of whoever runs this; nothing where there is no home.
+/// Returns the state directory of the current user. `None` if no variable names one.
 #[must_use]
 pub fn folder() -> Option<PathBuf> {
     folder_by(|name| std::env::var_os(name))
@@ -107,8 +109,8 @@ mod tests {
 
     #[test]
     fn contexts_of_one_name_in_two_folders_are_two() {
-        let one = State::within("/s".into(), Path::new("/a/agent.json"));
-        let other = State::within("/s".into(), Path::new("/b/agent.json"));
+        let one = StateDir::within("/s".into(), Path::new("/a/agent.json"));
+        let other = StateDir::within("/s".into(), Path::new("/b/agent.json"));
         assert_ne!(one.name(), other.name());
         assert!(one.name().starts_with("agent-"), "{}", one.name());
     }

@@ -1,4 +1,4 @@
-//! One look at a broker, before anybody shows who they are.
+//! An unauthenticated probe of a broker: readiness, clock and certificate.
 
 use reqwest::header::DATE;
 use reqwest::tls::TlsInfo;
@@ -6,28 +6,30 @@ use reqwest::tls::TlsInfo;
 use crate::context::Context;
 use crate::http::{HttpError, Https};
 
-/// What a broker shows everybody.
+/// The answer of a broker to an unauthenticated probe.
 #[derive(Debug, Clone)]
-pub struct Glance {
-    /// What time it is there: the `Date` of its answer (RFC 9110 section 6.6.1), as it stands.
+pub struct Probe {
+    /// The broker's clock: the `Date` header of the answer, unparsed (RFC 9110 section 6.6.1).
     pub date: Option<String>,
-    /// Its certificate, in DER; none on loopback without TLS.
+    /// The broker's certificate in DER. `None` on loopback without TLS.
     pub certificate: Option<Vec<u8>>,
-    /// The HTTP status of its `/readyz`: 200 where it issues. Kills are taken whatever it says.
+    /// HTTP status of `/readyz`; 200 means that the broker issues. The broker accepts kills at any
+    /// status.
     pub ready: u16,
 }
 
 impl Context {
-    /// Asks the broker how it is. Its certificate has to be one that this context believes.
+    /// Probes the broker without showing an identity. TLS verifies the broker's certificate as for
+    /// any call.
     ///
     /// # Errors
     /// See [`HttpError`].
-    pub async fn glance(&self) -> Result<Glance, HttpError> {
+    pub async fn probe(&self) -> Result<Probe, HttpError> {
         let http = Https::broker(self.authority.as_deref())?;
         let answer = http.head(&format!("{}/readyz", self.endpoint)).await?;
         let date = answer.headers().get(DATE);
         let tls = answer.extensions().get::<TlsInfo>();
-        Ok(Glance {
+        Ok(Probe {
             date: date.and_then(|date| date.to_str().ok()).map(str::to_owned),
             certificate: tls.and_then(TlsInfo::peer_certificate).map(<[u8]>::to_vec),
             ready: answer.status().as_u16(),

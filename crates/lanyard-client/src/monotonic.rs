@@ -1,14 +1,14 @@
-//! Points in time that no wall clock moves: what a machine sleeps counts as well.
+//! A clock that no wall-clock change moves and that counts the time a machine sleeps.
 
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// Milliseconds since the boot.
+/// Time since boot, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Moment(u64);
+pub(crate) struct MonotonicTime(u64);
 
-impl Moment {
+impl MonotonicTime {
     pub(crate) fn now() -> Self {
         #[cfg(target_os = "linux")]
         let clock = ClockId::Boottime;
@@ -20,7 +20,7 @@ impl Moment {
         Self(seconds.saturating_mul(1000).saturating_add(millis))
     }
 
-    /// How long after an earlier one this is.
+    /// Returns the time since `earlier`, or zero if `earlier` is later.
     pub(crate) const fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }

@@ -1,10 +1,11 @@
-//! Texts from outside, as a model may read them: one line, bounded, without what acts on a screen, and without what looks like a key.
+//! Redaction of foreign texts for models: one bounded line, without control characters, and without
+//! anything that looks like a key.
 //!
-//! No answer of a broker is meant to hold a secret. If one does all the same, it ends here (T50, T53).
+//! No answer of a broker should contain a secret. If one does, it ends here (T50, T53).
 
 use lanyard_vocabulary::text::visible;
 
-/// How many characters of a text are shown.
+/// Longest text that is shown.
 ///
 /// # Limit
 /// - for: a text that a model reads
@@ -12,13 +13,13 @@ use lanyard_vocabulary::text::visible;
 /// - beyond: the text is cut, and ends with `…`
 /// - test: `nothing_acts_on_a_screen_and_nothing_goes_on_for_ever`
 const MAX_SHOWN_CHARACTERS: usize = 2000;
-/// From so many characters on a run of them can be a key.
-const SHORTEST_KEY: usize = 20;
-/// How many characters an id has.
-const ID: usize = 28;
+/// Shortest run of characters that may be a key.
+const KEY_CHARACTERS: usize = 20;
+/// Length of an id.
+const ID_CHARACTERS: usize = 28;
 const MASK: &str = "[hidden]";
 
-/// One line.
+/// Renders a text as one redacted line.
 pub(crate) fn line(text: &str) -> String {
     let cut = match text.char_indices().nth(MAX_SHOWN_CHARACTERS) {
         Some((end, _)) => text.get(..end).unwrap_or_default(),
@@ -46,14 +47,16 @@ fn in_key(c: char) -> bool {
     c.is_ascii_alphanumeric() || "+/_=.~-".contains(c)
 }
 
-/// The word, or what stands for it. In the path of an address an id may stand beside words: together they only look like a key.
+/// Returns the word, or a mask. Ids in the path of a URL are ignored, since an id beside other
+/// words only looks like a key.
 fn masked(word: &str) -> String {
     let Some(address) = word.strip_prefix("//") else {
         return if is_key(word) { MASK } else { word }.to_owned();
     };
     let (host, path) = address.split_once('/').unwrap_or((address, ""));
-    let is_id =
-        |piece: &str| piece.len() == ID && !piece.contains(|c: char| c.is_ascii_lowercase());
+    let is_id = |piece: &str| {
+        piece.len() == ID_CHARACTERS && !piece.contains(|c: char| c.is_ascii_lowercase())
+    };
     let pieces = path.split('/');
     let words: Vec<&str> = pieces.filter(|piece| !is_id(piece)).collect();
     if is_key(host) || is_key(&words.join("/")) {
@@ -62,10 +65,11 @@ fn masked(word: &str) -> String {
     word.to_owned()
 }
 
-/// Ids and digests have no small letters, or no capitals; keys in base 64 have all three kinds.
+/// True if a word may be a key. Keys in Base64 mix upper case, lower case and digits; ids lack
+/// lower case, and digests lack upper case.
 fn is_key(word: &str) -> bool {
     let has = |kind: fn(&char) -> bool| word.chars().any(|c| kind(&c));
-    word.len() >= SHORTEST_KEY
+    word.len() >= KEY_CHARACTERS
         && has(char::is_ascii_uppercase)
         && has(char::is_ascii_lowercase)
         && has(char::is_ascii_digit)
