@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: builds what would be published, and measures.
+//! `cargo xtask bench`: builds the program that measures, as a release is built, and runs it.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -8,10 +8,10 @@ use anyhow::Result;
 use crate::build;
 use crate::servers::Servers;
 
-/// How many histories the long run of the simulation plays.
+/// The number of histories that the long run of the simulation plays.
 const LONG: &str = "1000000";
 
-/// Everything, or what is named; `simulate [SEEDS]` is the long run of the simulation.
+/// Runs every measurement, or the named one; `simulate [SEEDS]` is the long run of the simulation.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     if let Some(("simulate", rest)) = arguments
         .split_first()
@@ -42,12 +42,12 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// `cargo xtask chaos [--minutes N]`: floods, and what everybody else notices of them.
+/// Runs `cargo xtask chaos [--minutes N]`: floods, and what all others notice of them.
 pub(crate) fn chaos(arguments: &[String]) -> Result<()> {
     build::succeed(Command::new(built()?).arg("chaos").args(arguments))
 }
 
-/// The measuring program, built as what is published is, with what it measures.
+/// Builds the measuring program and what it measures, with the profile of a release.
 fn built() -> Result<PathBuf> {
     let packages = ["lanyard-server", "lanyard-cli", "lanyard-bench"];
     Ok(build::published(&[], &packages)?.join("lanyard-bench"))

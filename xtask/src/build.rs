@@ -1,4 +1,4 @@
-//! What the other commands need built or installed first.
+//! Builds and installs what the other commands need first.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -6,9 +6,10 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-/// cargo, as whoever runs `cargo xtask` would call it. What the outer cargo tells xtask about its own package goes: ring's build
-/// script asks to be run again when `CARGO_PKG_NAME` or `CARGO_MANIFEST_DIR` changes, and with ring most of the workspace is
-/// built again, each time that `cargo build` and `cargo xtask` take turns.
+/// Returns the cargo that a person would call. What the outer cargo tells xtask about its own
+/// package is removed: ring's build script asks to be run again when `CARGO_PKG_NAME` or
+/// `CARGO_MANIFEST_DIR` changes, and with ring most of the workspace would be built again, each
+/// time that `cargo build` and `cargo xtask` take turns.
 pub(crate) fn cargo() -> Command {
     let mut cargo = Command::new(env!("CARGO"));
     for (name, _) in std::env::vars_os() {
@@ -20,7 +21,7 @@ pub(crate) fn cargo() -> Command {
     cargo
 }
 
-/// Builds `lanyardd` and `lanyard`, and lets cargo say how far it is.
+/// Builds `lanyardd` and `lanyard`, and lets cargo print its progress.
 pub(crate) fn binaries() -> Result<()> {
     let packages = [
         "build",
@@ -33,8 +34,9 @@ pub(crate) fn binaries() -> Result<()> {
     succeed(cargo().args(packages))
 }
 
-/// Builds `packages` with the profile `dist`, which everything published and everything measured is built with; the folder of the
-/// binaries. `wrapper` is a cargo subcommand that wraps `build`: with `["auditable"]` the binaries list what they are made of.
+/// Builds `packages` with the profile `dist`, which everything published and everything measured is
+/// built with, and returns the folder of the binaries. `wrapper` is a cargo subcommand that wraps
+/// `build`: with `["auditable"]` the binaries list what they are made of.
 pub(crate) fn published(wrapper: &[&str], packages: &[&str]) -> Result<PathBuf> {
     let mut cargo = cargo();
     cargo.args(wrapper);
@@ -46,7 +48,7 @@ pub(crate) fn published(wrapper: &[&str], packages: &[&str]) -> Result<PathBuf> 
     Ok(lanyard_rig::binaries()?.with_file_name("dist"))
 }
 
-/// Runs a command and wants success.
+/// Runs a command, and fails unless it succeeds.
 pub(crate) fn succeed(command: &mut Command) -> Result<()> {
     let name = command.get_program().to_string_lossy().into_owned();
     let status = command
@@ -59,7 +61,8 @@ pub(crate) fn succeed(command: &mut Command) -> Result<()> {
     }
 }
 
-/// Runs a command with this on its standard input and wants success; its standard output.
+/// Runs a command with `input` on its standard input, and returns its standard output; fails unless
+/// the command succeeds.
 pub(crate) fn feed(command: &mut Command, input: &str) -> Result<String> {
     let mut child = command
         .stdin(Stdio::piped())
@@ -81,7 +84,7 @@ pub(crate) fn feed(command: &mut Command, input: &str) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// Runs a command and wants success; its standard output.
+/// Runs a command, and returns its standard output; fails unless the command succeeds.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     feed(command, "")
 }

@@ -1,5 +1,6 @@
-//! `cargo xtask chart`: whether charts/lanyard is what it says. Lint, unit tests, what each scenario renders, what the daemon says
-//! of the rendered configuration, and every value of the schema tried wrong. `LANYARD_UPDATE=1` writes anew what is made.
+//! `cargo xtask chart`: checks that charts/lanyard does what it says. It runs lint and the unit
+//! tests, compares what each scenario renders, lets the daemon read the rendered configuration, and
+//! tries every value of the schema wrong. `LANYARD_UPDATE=1` writes the generated files anew.
 
 mod render;
 mod schema;
@@ -11,9 +12,9 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use lanyard_rig::HelmTools;
 
-/// The chart, in this repository.
+/// The chart's folder in this repository.
 const CHART: &str = "charts/lanyard";
-/// Files of the documentation, and the chart's copies, which a chart's archive needs.
+/// Files of the documentation, each with its copy in the chart, which a chart's archive needs.
 const COPIES: [[&str; 2]; 2] = [
     [
         "docs/prometheus/lanyard.rules.yaml",
@@ -25,19 +26,20 @@ const COPIES: [[&str; 2]; 2] = [
     ],
 ];
 
-/// The chart with what is needed to look at it.
+/// The chart, with the helm that renders it.
 struct Chart {
     tools: HelmTools,
     folder: PathBuf,
 }
 
-/// Looks at everything.
+/// Builds the binaries, and checks the chart.
 pub(crate) fn run() -> Result<()> {
     crate::build::binaries()?;
     check(lanyard_rig::helm()?)
 }
 
-/// The same after another command has built the binaries; says so where there is no Go to build helm with.
+/// Checks the chart after another command has built the binaries; the answer says so where there is
+/// no Go to build helm with.
 pub(crate) fn within_test() -> Result<String> {
     match lanyard_rig::helm() {
         Ok(tools) => {
@@ -68,13 +70,13 @@ fn check(tools: HelmTools) -> Result<()> {
     Ok(())
 }
 
-/// One file is a copy of the other.
+/// Fails unless the file `to` is a copy of `from`.
 fn copied([from, to]: [&str; 2]) -> Result<()> {
     let text = std::fs::read_to_string(from).with_context(|| from.to_owned())?;
     made(Path::new(to), &text)
 }
 
-/// A file is what it is made to be; with `LANYARD_UPDATE` it becomes so.
+/// Fails unless the file holds `text`; with `LANYARD_UPDATE` it is written.
 fn made(path: &Path, text: &str) -> Result<()> {
     if std::env::var_os("LANYARD_UPDATE").is_some() {
         if let Some(folder) = path.parent() {
@@ -99,10 +101,11 @@ fn made(path: &Path, text: &str) -> Result<()> {
 }
 
 impl Chart {
-    /// helm with these arguments: whether it succeeds, and all that it says.
+    /// Runs helm with these arguments, and returns whether it succeeded and all that it printed.
     fn helm(&self, arguments: &[&str]) -> Result<(bool, String, String)> {
         let mut command = Command::new(&self.tools.helm);
-        // Nothing of whoever runs this: no repositories, no plugins, no cluster.
+        // Nothing of the machine's own helm may change the result: no repositories, no plugins, no
+        // cluster.
         command.args(arguments).env("HELM_NO_PLUGINS", "1");
         command.env_remove("KUBECONFIG");
         let output = command.output().context("helm does not start")?;
@@ -114,7 +117,7 @@ impl Chart {
         ))
     }
 
-    /// What the chart renders with this file of values, and these `--set-json`.
+    /// Renders the chart with a file of values and these `--set-json`.
     fn rendered(&self, values: Option<&Path>, set: &[&str]) -> Result<(bool, String, String)> {
         let folder = self.folder.to_string_lossy();
         let mut arguments = vec!["template", "lanyard", &folder, "--namespace", "lanyard"];

@@ -1,5 +1,5 @@
-//! Citations of the threat model and of the security review: a line that code cites has to be on its page, and a test
-//! that a page names has to exist.
+//! Checks the citations of the threat model and of the security review: a line that code cites has
+//! to be on its page, and a test that a page names has to exist.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -51,11 +51,11 @@ pub(crate) fn faults(sources: &[PathBuf]) -> Result<Vec<String>> {
     Ok(faults)
 }
 
-/// One line of a page.
+/// A row of a page's table.
 struct Row {
-    /// `T12`, `S07`, `IAM3`.
+    /// The row's id, for instance `T12`, `S07` or `IAM3`.
     id: String,
-    /// What the row names in backticks.
+    /// The names that the row has in backticks: paths and tests.
     named: Vec<String>,
     is_held: bool,
 }
@@ -75,7 +75,7 @@ impl Row {
         })
     }
 
-    /// Paths and tests that do not exist, and a row without a test.
+    /// Lists the paths and tests that do not exist, and a row without a test.
     fn faults(&self, tests: &BTreeSet<String>) -> Vec<String> {
         let mut faults = Vec::new();
         let mut held_by = 0_usize;
@@ -106,14 +106,14 @@ impl Row {
     }
 }
 
-/// Three words or more with underscores between them.
+/// Tells a test's name by its form: three words or more with underscores between them.
 fn is_test_name(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
     name.bytes().all(plain)
         && (name.matches('_').count() >= 2 || name == "t01_tokens" || name == "t07_key_sets")
 }
 
-/// The name of the function that a line declares, in Rust or Python.
+/// Finds the name of the function that a line declares, in Rust or Python.
 fn function(line: &str) -> Option<&str> {
     let line = line.trim_start();
     let after = line
@@ -124,16 +124,16 @@ fn function(line: &str) -> Option<&str> {
     after.get(..end).filter(|name| !name.is_empty())
 }
 
-/// `t01_t03_…` and `s17_…` cite T1, T3 and S17.
+/// Reads the ids that a test's name cites: `t01_t03_…` cites T1 and T3, `s17_…` cites S17.
 fn ids_of_name(name: &str) -> Vec<String> {
     let name = name.strip_prefix("test_").unwrap_or(name);
-    // One word is a name of its own: `b64`.
+    // A name without an underscore cites nothing: `b64` is a function's name.
     let name = if name.contains('_') { name } else { "" };
     let words = name.split('_').map_while(|word| {
         let (letters, digits) = split(word)?;
         let known = match letters {
             "t" | "iam" => true,
-            // Two digits: `s3` is a service of AWS.
+            // These take two digits, because `s3` is a service of AWS.
             "s" | "a" | "b" => digits.len() == 2,
             _ => false,
         };
@@ -142,7 +142,7 @@ fn ids_of_name(name: &str) -> Vec<String> {
     words.collect()
 }
 
-/// The ids that stand in a line as words of their own.
+/// Finds the ids that stand in a line as words of their own.
 fn cited(line: &str) -> impl Iterator<Item = String> {
     let comment = line.find("//").or_else(|| line.find('#'));
     let comment = comment.and_then(|at| line.get(at..)).unwrap_or("");
@@ -158,7 +158,7 @@ fn cited(line: &str) -> impl Iterator<Item = String> {
     })
 }
 
-/// Letters, then digits, and nothing else.
+/// Splits a word into letters and the digits behind them, if it has nothing else.
 fn split(word: &str) -> Option<(&str, &str)> {
     let at = word.find(|letter: char| letter.is_ascii_digit())?;
     let (letters, digits) = word.split_at_checked(at)?;
@@ -168,7 +168,7 @@ fn split(word: &str) -> Option<(&str, &str)> {
     whole.then_some((letters, digits))
 }
 
-/// Without leading zeros, so that `t01_` and `T1` are one.
+/// Drops leading zeros, so that `t01_` and `T1` are the same id.
 fn canonical(letters: &str, digits: &str) -> String {
     let digits = digits.trim_start_matches('0');
     format!("{letters}{digits}")

@@ -9,18 +9,18 @@ use crate::{
     pods, servers, test, tidy,
 };
 
-/// One command.
+/// A command, with what its help says.
 struct Command {
     name: &'static str,
-    /// What may follow the name.
+    /// The arguments that may follow the name, as the help shows them.
     arguments: &'static str,
     what: &'static str,
-    /// How long the command takes, as [`TIMES`] defines it.
+    /// The time that the command takes, as [`TIMES`] defines it.
     takes: &'static str,
     run: fn(&[String]) -> Result<()>,
 }
 
-/// Commands that belong together.
+/// A group of the help.
 struct Group {
     heading: &'static str,
     commands: &'static [Command],
@@ -195,7 +195,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
             names.join(", ")
         );
     };
-    // Only directly behind the name: `servers` and `pods` run commands that have a help of their own.
+    // Only the first argument can ask for help: `servers` and `pods` run commands that have a help
+    // of their own.
     if rest.first().is_some_and(|first| is_help(first)) {
         print!("{}", command.help());
         return Ok(());

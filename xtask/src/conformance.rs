@@ -1,6 +1,7 @@
-//! The columns that the conformance suite left, side by side, as `docs/conformance.md` has them.
+//! `cargo xtask conformance`: puts the columns that the conformance suite left side by side, as
+//! `docs/conformance.md` has them.
 //!
-//! Every provider plays every case on one of its servers at the least.
+//! Every provider has to play every case on at least one of its servers.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -11,9 +12,9 @@ use serde_json::Value;
 use crate::build;
 use crate::servers::Servers;
 
-/// The providers that have to be there.
+/// The providers whose columns have to be there.
 const PROVIDERS: [&str; 5] = ["aws", "github", "kubernetes", "token", "vault"];
-/// The provider of the worked example, which nobody has.
+/// The provider of the worked example, which is not shipped.
 const EXAMPLE: &str = "hare";
 const PAGE: &str = "docs/conformance.md";
 const OPENING: &str = "# What each provider was shown to do
@@ -30,7 +31,7 @@ provider of your own is put through them.
 
 ";
 
-/// What became of every case on one server.
+/// The outcome of every case on one server.
 struct Column {
     provider: String,
     server: String,
@@ -43,7 +44,7 @@ struct Cell {
     reason: String,
 }
 
-/// `cargo xtask conformance`: the tests of the providers alone, and the table.
+/// Runs the tests of the providers alone, and prints the table.
 pub(crate) fn run() -> Result<()> {
     let directory = tempfile::tempdir()?;
     let servers = Servers::start(directory.path());
@@ -78,7 +79,7 @@ pub(crate) fn report(folder: &Path) -> Result<()> {
     }
     let written = std::fs::read_to_string(PAGE).unwrap_or_default();
     let there = headings(&table);
-    // A server that did not run leaves its column out, which has been said by then.
+    // A server that did not run leaves its column out, and the run has said so before.
     if there.is_subset(&headings(&written)) && there.len() < headings(&written).len() {
         println!("NOT COMPARED with {PAGE}: a server did not run");
     } else if page != written {
@@ -117,7 +118,7 @@ fn column(value: &Value) -> Option<Column> {
     })
 }
 
-/// A line for each case that a provider owes.
+/// Returns a line for each case that a provider has not played.
 fn lacking(columns: &[Column]) -> Vec<String> {
     let cases: BTreeSet<&str> = columns
         .iter()
@@ -175,7 +176,7 @@ fn shown<'a>(cell: &'a Cell, notes: &mut Vec<&'a str>) -> String {
     format!("{} ({})", cell.played, at + 1)
 }
 
-/// The columns' names, from the line that has them.
+/// Reads the names of the columns from the table's first line.
 fn headings(text: &str) -> BTreeSet<String> {
     let line = text.lines().find(|line| line.starts_with("| case |"));
     let names = line.unwrap_or_default().split('|');

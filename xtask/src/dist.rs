@@ -1,5 +1,6 @@
-//! `cargo xtask dist`: what a release publishes for this kind of machine, in `target/publish`: the binaries with what shells and
-//! `man` read, the list of what is in them, and digests.
+//! `cargo xtask dist`: makes what a release publishes for this kind of machine, in
+//! `target/publish`: the binaries with what shells and `man` read, the list of what is in them, and
+//! digests.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,11 +11,11 @@ use anyhow::{Context as _, Result, bail};
 use crate::build;
 
 const OUT: &str = "target/publish";
-/// Which package has which binary.
+/// The packages, each with its binary.
 const BINARIES: [(&str, &str); 2] = [("lanyard-server", "lanyardd"), ("lanyard-cli", "lanyard")];
 const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
 
-/// Builds, packs and lists it.
+/// Builds the binaries, packs them and lists what is in them.
 pub(crate) fn run() -> Result<()> {
     for tool in ["auditable", "cyclonedx"] {
         installed(tool)?;
@@ -29,7 +30,7 @@ pub(crate) fn run() -> Result<()> {
     }
     fill(&built, &folder)?;
     println!("dist: packing {name}.tar.gz");
-    // The same bytes from the same sources: order, owners and times are given.
+    // Order, owners and times are given, so that the same sources make the same bytes.
     let archive = format!("{name}.tar.gz");
     let mut tar = Command::new("tar");
     tar.args(["--sort=name", "--owner=0", "--group=0", "--numeric-owner"]);
@@ -81,7 +82,8 @@ fn fill(built: &Path, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Writes the list of every crate in a binary (CycloneDX) as a file of the release; its name.
+/// Writes the list of every crate in a binary (CycloneDX) as a file of the release, and returns the
+/// file's name.
 fn bill_of_materials(package: &str, binary: &str) -> Result<String> {
     let manifest = format!("crates/{package}/Cargo.toml");
     let name = format!("{binary}.cdx");
@@ -89,12 +91,14 @@ fn bill_of_materials(package: &str, binary: &str) -> Result<String> {
     cargo.args(["cyclonedx", "--quiet", "--format", "json"]);
     cargo.args(["--no-build-deps", "--manifest-path", &manifest]);
     cargo.args(["--override-filename", &name]);
-    // The time of the sources, and no random serial number: the same list from the same sources.
+    // The time is that of the sources and there is no random serial number, so that the same
+    // sources make the same list.
     build::succeed(cargo.env("SOURCE_DATE_EPOCH", committed()?))?;
     let name = format!("{name}.json");
     let root = std::env::current_dir()?;
     let published = root.join(OUT).join(&name);
-    // The tool writes one for each package of the workspace, with the folder of this machine in its references.
+    // The tool writes one list for each package of the workspace, with this machine's folder in its
+    // references.
     for folder in packages()? {
         let made = folder.join(&name);
         let text = fs::read_to_string(&made).with_context(|| made.display().to_string())?;
@@ -107,7 +111,7 @@ fn bill_of_materials(package: &str, binary: &str) -> Result<String> {
     Ok(name)
 }
 
-/// The folders of the workspace's packages.
+/// Returns the folders of the workspace's packages.
 fn packages() -> Result<Vec<PathBuf>> {
     let mut cargo = build::cargo();
     cargo.args(["metadata", "--no-deps", "--format-version", "1", "--locked"]);
@@ -127,14 +131,14 @@ fn packages() -> Result<Vec<PathBuf>> {
         .collect()
 }
 
-/// What rustc calls this kind of machine.
+/// Returns rustc's name for this kind of machine.
 fn host() -> Result<String> {
     let version = build::output(Command::new("rustc").arg("-vV"))?;
     let host = version.lines().find_map(|line| line.strip_prefix("host: "));
     Ok(host.context("rustc names no host")?.to_owned())
 }
 
-/// When the sources were committed, in seconds.
+/// Returns the time of the sources' commit, in Unix seconds.
 fn committed() -> Result<String> {
     let at = build::output(Command::new("git").args(["log", "-1", "--format=%ct"]))?;
     Ok(at.trim().to_owned())

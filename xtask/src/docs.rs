@@ -1,5 +1,5 @@
-//! `cargo xtask docs`: the pages as a site, in `target/site`. README.md is its first page. With `--api`, the reference of the
-//! crates instead.
+//! `cargo xtask docs`: builds the pages as a site, in `target/site`, with README.md as its first
+//! page. With `--api`, it builds the reference of the crates instead.
 
 mod api;
 
@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::build;
 use crate::links;
 
-/// The release of mdBook that the site is made with.
+/// The release of mdBook that builds the site.
 const MDBOOK: &str = "0.5.4";
 
 const BOOK: &str = r#"[book]
@@ -67,7 +67,7 @@ fn site() -> Result<()> {
     Ok(())
 }
 
-/// The pages, and what they show or lead to besides pages.
+/// Lists the pages, and the files that they show or link to.
 fn tracked() -> Result<Vec<PathBuf>> {
     let listed = Command::new("git")
         .args([
@@ -85,7 +85,7 @@ fn tracked() -> Result<Vec<PathBuf>> {
     Ok(listed.lines().map(PathBuf::from).collect())
 }
 
-/// The table of contents, with its links as they are seen from the project's top.
+/// Returns the table of contents with links that start at the project's root.
 fn from_the_top(summary: &str) -> String {
     summary
         .replace("](../", "](\u{0}")
@@ -94,7 +94,7 @@ fn from_the_top(summary: &str) -> String {
         .replace("](docs/\u{0}", "](")
 }
 
-/// mdBook, where this machine has the release that the site is made with.
+/// Finds mdBook, if this machine has the release that builds the site.
 fn mdbook() -> Result<PathBuf> {
     let install = format!("install it with `cargo install mdbook --locked --version {MDBOOK}`");
     let Ok(version) = Command::new("mdbook").arg("--version").output() else {

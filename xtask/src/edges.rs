@@ -1,5 +1,5 @@
-//! Which crate may depend on which: fails on an edge that is not on the list, on one of the list that no crate has, and on a
-//! page that shows others.
+//! Checks which crate depends on which: fails on an edge that is not on the list, on one of the
+//! list that no crate has, and on a page that shows others.
 
 mod drawing;
 mod page;
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 pub(crate) use page::Crate;
 
-/// The edges of the architecture. Dev-dependencies are not looked at: tests may reach further.
+/// The edges of the architecture. Dev-dependencies are left out: tests may reach further.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("lanyard-vocabulary", &[]),
     ("lanyard-document", &["lanyard-vocabulary"]),
@@ -138,7 +138,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
 
 const USAGE: &str = "usage: cargo xtask edges [--write]";
 
-/// Reads the workspace from cargo and compares; with `--write`, makes the page's picture and tables anew.
+/// Reads the workspace from cargo and compares its edges with the list; with `--write`, draws the
+/// page's picture and tables anew.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let is_written = match arguments.as_slice() {
@@ -162,7 +163,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Where the crates differ from the list.
+/// Lists the edges in which the crates differ from the list.
 fn faults(packages: &[Crate]) -> Vec<String> {
     let allowed: BTreeMap<_, _> = ALLOWED.iter().copied().collect();
     let mut faults = Vec::new();
@@ -184,7 +185,7 @@ fn faults(packages: &[Crate]) -> Vec<String> {
     faults
 }
 
-/// The crates of the workspace, as cargo has them.
+/// Reads the crates of the workspace from cargo.
 pub(crate) fn packages() -> Result<Vec<Crate>> {
     let output = crate::build::cargo()
         .args([

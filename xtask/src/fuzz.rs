@@ -1,7 +1,9 @@
-//! `cargo xtask fuzz [SECONDS [TARGET]]`: hostile charters, tokens, key sets and AWS proofs, found by coverage.
+//! `cargo xtask fuzz [SECONDS [TARGET]]`: finds hostile charters, tokens, key sets and AWS proofs
+//! by coverage.
 //!
-//! The same targets run under `cargo fuzz`. Here it is built by cargo alone, with the coverage that the fuzzer reads and without
-//! sanitizers, which need another compiler; the code under test has no unsafe.
+//! The same targets run under `cargo fuzz`. Here cargo alone builds them, with the coverage that
+//! the fuzzer reads and without sanitizers, which need another compiler; the code under test has no
+//! unsafe.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,18 +14,19 @@ use anyhow::{Context, Result};
 use crate::build::{cargo, succeed};
 
 const USAGE: &str = "usage: cargo xtask fuzz [SECONDS [charter|tokens|keys|aws]]";
-/// Where the targets are built, and what was found is kept.
+/// The folder where the targets are built and the findings are kept.
 const FOLDER: &str = "target/fuzz";
-/// What makes the compiler count the edges that a run takes.
+/// The flags that make the compiler count the edges that a run takes.
 const COVERAGE: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares --cfg fuzzing";
-/// A single input that takes longer than this, in seconds, is a finding: nothing may take more than linear time.
+/// The seconds after which a single input counts as a finding: nothing may take more than linear
+/// time.
 const SLOW: u32 = 2;
-/// The largest input: more than is ever read.
+/// The largest input in bytes, which is more than is ever read.
 const LARGEST: usize = 300_000;
 
-/// A target, and the folders of what it starts from.
+/// A target, with the folders of its first inputs.
 struct Target {
     name: &'static str,
     seeds: &'static [&'static str],
@@ -52,7 +55,7 @@ const TARGETS: &[Target] = &[
     },
 ];
 
-/// With the seconds on the command line, or for a minute; every target, or the one that is named.
+/// Fuzzes every target or the named one, for the given seconds or for a minute.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let seconds = arguments.first().map_or(Ok(60), |text| text.parse());
     let seconds = seconds.context(USAGE)?;
@@ -68,12 +71,12 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     }
 }
 
-/// Whether the fuzzer, which is C++, can be built here.
+/// Tells whether this machine can build the fuzzer, which is C++.
 pub(crate) fn can_be_built() -> bool {
     Command::new("c++").arg("--version").output().is_ok()
 }
 
-/// Fuzzes every target for so long.
+/// Fuzzes every target for `seconds`.
 pub(crate) fn all(seconds: u32) -> Result<()> {
     let built = build()?;
     TARGETS
@@ -81,7 +84,7 @@ pub(crate) fn all(seconds: u32) -> Result<()> {
         .try_for_each(|target| target.fuzz(&built, seconds))
 }
 
-/// Builds the targets; where they are then.
+/// Builds the targets, and returns their folder.
 fn build() -> Result<PathBuf> {
     let host = host()?;
     let mut build = cargo();
@@ -94,7 +97,7 @@ fn build() -> Result<PathBuf> {
             "--manifest-path",
             "fuzz/Cargo.toml",
         ])
-        // With a target, build scripts are built without the coverage.
+        // With a target named, cargo builds build scripts without the coverage.
         .args(["--target", &host])
         .env("CARGO_TARGET_DIR", FOLDER)
         .env("RUSTFLAGS", COVERAGE)

@@ -1,4 +1,4 @@
-//! `cargo xtask image`: the container image of the daemon and its command line.
+//! `cargo xtask image`: builds the container image of the daemon and its command line.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,35 +13,35 @@ use crate::build::{cargo, succeed};
 
 const USAGE: &str = "usage: cargo xtask image [--profile PROFILE] [--name NAME] [--version VERSION] [--source URL] [--context DIR | --archive FILE]";
 const BINARIES: [&str; 2] = ["lanyardd", "lanyard"];
-/// The authorities that the image believes, as Debian packages them.
+/// The file of authorities that the image trusts, as Debian packages them.
 const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
-/// The user that the image runs as where nobody names another.
+/// The image's passwd, with the user that it runs as where nobody names another.
 const PASSWD: &str = "lanyard:x:65532:65532::/:/sbin/nologin\n";
 const GROUP: &str = "lanyard:x:65532:\n";
-/// Where glibc looks names up: the runtime mounts both.
+/// The order in which glibc looks names up; the runtime mounts the files.
 const NAMES: &str = "passwd: files\ngroup: files\nhosts: files dns\n";
 
-/// What is built, and into what.
+/// The image to build, and its destination.
 struct Order {
     profile: String,
     name: String,
     version: String,
-    /// Where the sources are: a label.
+    /// The address of the sources, which becomes a label of the image.
     source: String,
     into: Into,
 }
 
-/// Where the image goes.
+/// The destination of the image.
 enum Into {
-    /// The store of buildah and podman.
+    /// Puts the image into the store of buildah and podman.
     Store,
-    /// An OCI archive.
+    /// Writes the image as an OCI archive.
     Archive(PathBuf),
-    /// Nowhere: the folder that any builder takes.
+    /// Builds no image, and leaves a folder that any builder takes.
     Context(PathBuf),
 }
 
-/// `cargo xtask image`.
+/// Runs `cargo xtask image` with its arguments.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let order = order(arguments)?;
     say(&format!("building the binaries, profile {}", order.profile));
@@ -131,20 +131,20 @@ fn order(arguments: &[String]) -> Result<Order> {
     Ok(order)
 }
 
-/// Builds the two programs; the folder with them.
+/// Builds the two programs, and returns their folder.
 fn binaries(profile: &str) -> Result<PathBuf> {
     let mut cargo = cargo();
     cargo.args(["build", "--locked", "--profile", profile]);
     cargo.args(["--package", "lanyard-server", "--package", "lanyard-cli"]);
     succeed(&mut cargo)?;
-    // This program is in `debug` of the same folder.
+    // This program itself is in `debug` of the same folder.
     let own = std::env::current_exe()?;
     let target = own.ancestors().nth(2).context("no target folder")?;
     let folder = if profile == "dev" { "debug" } else { profile };
     Ok(target.join(folder))
 }
 
-/// Puts into the folder what a builder needs; the bytes of what the image will hold.
+/// Puts into the folder what a builder needs, and returns the size of the image's files in bytes.
 pub(crate) fn collect(binaries: &Path, context: &Path) -> Result<u64> {
     fs::create_dir_all(context)?;
     fs::write(
@@ -155,7 +155,7 @@ pub(crate) fn collect(binaries: &Path, context: &Path) -> Result<u64> {
     let mut bytes = 0;
     for name in BINARIES {
         let to = place(&root, Path::new("/bin").join(name))?;
-        // Symbols are most of a program that is built to be debugged.
+        // Symbols are most of the size of a program that is built to be debugged.
         let mut strip = Command::new("strip");
         succeed(strip.arg("-o").arg(&to).arg(binaries.join(name)))?;
         bytes += closed(&to, 0o755)?;
@@ -189,12 +189,12 @@ pub(crate) fn collect(binaries: &Path, context: &Path) -> Result<u64> {
     Ok(bytes)
 }
 
-/// A path of the image, below the folder that becomes its root.
+/// Makes a path of the image below the folder that becomes its root.
 fn place(root: &Path, path: PathBuf) -> Result<PathBuf> {
     let to = root.join(path.strip_prefix("/")?);
     let folder = to.parent().context("no folder")?;
     fs::create_dir_all(folder)?;
-    // Whoever runs this may have a mask that keeps others out, and the image runs as anybody.
+    // A umask may keep others out of new folders, but the image runs as any user.
     for folder in folder
         .ancestors()
         .take_while(|above| above.starts_with(root))
@@ -204,13 +204,13 @@ fn place(root: &Path, path: PathBuf) -> Result<PathBuf> {
     Ok(to)
 }
 
-/// Gives a file its mode; its size.
+/// Gives a file its mode, and returns its size in bytes.
 fn closed(file: &Path, mode: u32) -> Result<u64> {
     fs::set_permissions(file, fs::Permissions::from_mode(mode))?;
     Ok(fs::metadata(file)?.len())
 }
 
-/// The shared libraries of a program, and the loader.
+/// Lists the shared libraries of a program, with the loader.
 fn libraries(program: &Path) -> Result<Vec<PathBuf>> {
     let output = Command::new("ldd")
         .arg(program)
@@ -224,7 +224,8 @@ fn libraries(program: &Path) -> Result<Vec<PathBuf>> {
         program.display()
     );
     let words = text.lines().filter_map(|line| {
-        // `libc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x…)`, or `/lib64/ld-linux-x86-64.so.2 (0x…)`.
+        // A line is `libc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x…)`, or
+        // `/lib64/ld-linux-x86-64.so.2 (0x…)`.
         let line = line.split_once("=>").map_or(line, |(_, path)| path);
         line.split_whitespace().next()
     });
@@ -234,7 +235,7 @@ fn libraries(program: &Path) -> Result<Vec<PathBuf>> {
         .collect())
 }
 
-/// The commit that is built, where there is one.
+/// Returns the id of the commit that is built, if there is one.
 fn revision() -> String {
     let output = Command::new("git")
         .args([

@@ -1,4 +1,5 @@
-//! `cargo xtask limits`: the bounds of the product, as their declarations state them, in docs/limits.md.
+//! `cargo xtask limits`: writes the bounds of the product, as their declarations state them, to
+//! docs/limits.md.
 //!
 //! A limit is a constant whose doc comment ends in a section of this form:
 //!
@@ -13,9 +14,10 @@
 //! const MAX_QUEUED_COMMANDS: usize = 65_536;
 //! ```
 //!
-//! The value is that of the constant, and the named test reaches the bound. Every number and every span of time whose name is that of
-//! a bound (`MAX_…`, `MOST_…`, `LONGEST_…`, `…_LIMIT`, `…_TIMEOUT`, `…_DEADLINE` and their like) has to be one, or to say in a
-//! section `# No limit` why it is none. The declarations are read from the source and not collected at run time: the
+//! The value is that of the constant, and the named test reaches the bound. Every number and every
+//! span of time whose name is that of a bound (`MAX_…`, `MOST_…`, `LONGEST_…`, `…_LIMIT`,
+//! `…_TIMEOUT`, `…_DEADLINE` and their like) has to be one, or to say in a section `# No limit` why
+//! it is none. The command reads the declarations from the sources rather than at run time: the
 //! crates that have limits share no crate that could hold a registry.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,7 +40,7 @@ The last column names the test that reaches the bound; where the bound is a wait
 ";
 /// The crates that are never shipped.
 const NOT_SHIPPED: [&str; 3] = ["lanyard-bench", "lanyard-rig", "lanyard-testkit"];
-/// What each crate's part of the page is headed with. A crate that is not here is headed with its name.
+/// The heading of each crate's part of the page. A crate that is not here is headed with its name.
 const HEADINGS: [(&str, &str); 24] = [
     ("lanyard-agent", "The local agent"),
     ("lanyard-aws-policy", "Policies for AWS"),
@@ -66,7 +68,7 @@ const HEADINGS: [(&str, &str); 24] = [
     ("lanyard-vocabulary", "Texts from outside"),
 ];
 
-/// Reads every declaration, and writes the page, or compares it.
+/// Reads every declaration, and writes the page or compares it.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let found = Found::read(Path::new("."))?;
     found.whole()?;
@@ -96,13 +98,13 @@ fn fresh(root: &Path, page: &str) -> Result<()> {
     Ok(())
 }
 
-/// What the sources declare.
+/// The declarations and tests of all sources.
 struct Found {
-    /// By crate, then in the order of the sources.
+    /// The limits by crate, in the order of the sources.
     limits: Vec<Declared>,
-    /// Constants that are named as limits and are not declared as such, and sections that lack a part.
+    /// Constants that are named as limits and not declared as such, and sections that lack a part.
     faults: Vec<String>,
-    /// Every test there is, by its function's name.
+    /// The names of all test functions.
     tests: BTreeSet<String>,
 }
 
@@ -214,7 +216,7 @@ fn folders(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(folders)
 }
 
-/// In the order of their names, so that the page is always the same.
+/// Collects the Rust files in the order of their names, so that the page is always the same.
 fn rust_files(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     let entries = std::fs::read_dir(folder).with_context(|| folder.display().to_string())?;
     let mut paths = Vec::new();
@@ -237,7 +239,7 @@ fn is_of_tests(file: &Path) -> bool {
     parts.any(|part| part == "tests" || part == "tests.rs")
 }
 
-/// The functions below an attribute that makes them tests.
+/// Collects the functions below an attribute that makes them tests.
 fn collect_tests(text: &str, tests: &mut BTreeSet<String>) {
     let mut is_test = false;
     for line in text.lines().map(str::trim) {

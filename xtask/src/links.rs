@@ -1,5 +1,5 @@
-//! Links of the pages: each leads to a file that is there, and to a heading that is on it. Every page under `docs/` is in
-//! the table of contents.
+//! Checks the links of the pages: each leads to a file that is there, and to a heading that is on
+//! it. Every page under `docs/` is in the table of contents.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
@@ -10,10 +10,10 @@ use pulldown_cmark::{Event, Parser, Tag, TagEnd};
 /// The table of contents of the site.
 pub(crate) const SUMMARY: &str = "docs/SUMMARY.md";
 
-/// Where pages are, besides those at the top.
+/// The folders of pages, besides the project's root.
 const FOLDERS: [&str; 3] = ["docs", "charts", "sdk"];
 
-/// What a page offers to links, and where its own lead.
+/// The headings of a page that links can lead to, and the page's own links.
 #[derive(Default)]
 struct Page {
     anchors: BTreeSet<String>,
@@ -25,7 +25,7 @@ struct Link {
     to: String,
 }
 
-/// Every Markdown page of the project.
+/// Lists every Markdown page of the project.
 ///
 /// # Errors
 /// When a folder cannot be read.
@@ -61,7 +61,7 @@ fn is_page(path: &Path) -> bool {
     path.extension().is_some_and(|its| its == "md")
 }
 
-/// Every link that leads nowhere, and every page that no reader of the site would find.
+/// Lists the links that lead nowhere, and the pages that no reader of the site would find.
 ///
 /// # Errors
 /// When a page cannot be read.
@@ -110,7 +110,7 @@ pub(crate) fn faults() -> Result<Vec<String>> {
     Ok(faults)
 }
 
-/// The path that a link of a page means.
+/// Resolves a link against the page that it is on.
 fn beside(page: &Path, link: &str) -> PathBuf {
     let mut path = page.parent().unwrap_or(Path::new("")).to_path_buf();
     for part in Path::new(link).components() {
@@ -174,7 +174,7 @@ impl Page {
     }
 }
 
-/// The anchor of a heading, as forges and mdBook make it.
+/// Makes the anchor of a heading as forges and mdBook do.
 fn slug(heading: &str) -> String {
     let kept = heading
         .trim()

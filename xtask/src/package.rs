@@ -1,4 +1,5 @@
-//! `cargo xtask package deb [--binaries DIR] [--out DIR]`: the Debian package, from the binaries that are published.
+//! `cargo xtask package deb [--binaries DIR] [--out DIR]`: packs the published binaries as a Debian
+//! package.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -9,7 +10,7 @@ use crate::build;
 
 const USAGE: &str = "usage: cargo xtask package deb [--binaries DIR] [--out DIR]";
 
-/// Builds the binaries, unless they are given, and the package.
+/// Builds the package, and the binaries unless they are given.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let (mut binaries, mut out) = (None, PathBuf::from("."));
     let mut words = arguments.iter().map(String::as_str);

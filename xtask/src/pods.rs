@@ -1,4 +1,4 @@
-//! What needs a cluster that runs pods: the image, two versions of it, and the tests on it.
+//! Runs what needs a cluster that runs pods: the image, two versions of it, and the tests on it.
 
 use std::path::Path;
 use std::process::Command;
@@ -19,10 +19,10 @@ const TESTS: [&str; 6] = [
     "--test",
     "pods",
 ];
-/// The image, and the same program as the version that follows.
+/// The versions of the image; the second is the same program under another number.
 const VERSIONS: [&str; 2] = ["1", "2"];
 
-/// Starts a cluster with the images on it, from binaries that are built.
+/// Starts a cluster that has the images, from binaries that are already built.
 #[expect(clippy::disallowed_methods, reason = "says how long a start took")]
 fn start(directory: &Path) -> Result<PodCluster> {
     let from = Instant::now();
@@ -36,7 +36,7 @@ fn start(directory: &Path) -> Result<PodCluster> {
         let name = format!("localhost/lanyardd:{version}");
         load(&cluster, &context, &name, &[("VERSION", version)])?;
     }
-    // An agent's pod: the command line, in a container that waits to be told what to do.
+    // An agent's pod runs the command line, in a container that waits for commands.
     std::fs::copy(cluster.pause(), context.join("root/bin/pause"))?;
     let file = "FROM scratch\nCOPY root/ /\nUSER 65532:65532\nENTRYPOINT [\"/bin/pause\"]\n";
     std::fs::write(context.join("Containerfile"), file)?;
@@ -51,7 +51,7 @@ fn start(directory: &Path) -> Result<PodCluster> {
     Ok(cluster)
 }
 
-/// Builds an image and gives it to the node.
+/// Builds an image and loads it onto the node.
 fn load(
     cluster: &PodCluster,
     context: &Path,
@@ -69,7 +69,8 @@ fn load(
     Ok(std::fs::remove_file(archive)?)
 }
 
-/// Runs the tests that need pods; a line that says so, or why they could not run.
+/// Runs the tests that need pods, and returns a line about them or the reason why they could not
+/// run.
 pub(crate) fn test() -> Result<String> {
     let what = "the image and the chart, on a cluster with pods";
     let directory = tempfile::tempdir()?;
@@ -83,7 +84,7 @@ pub(crate) fn test() -> Result<String> {
     Ok(format!("ran: {what}"))
 }
 
-/// `cargo xtask pods [COMMAND…]`: the tests, or another command, with the cluster up.
+/// Runs `cargo xtask pods [COMMAND…]`: the tests, or another command, with the cluster up.
 pub(crate) fn run(command: &[String]) -> Result<()> {
     build::binaries()?;
     let [program, arguments @ ..] = command else {

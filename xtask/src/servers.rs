@@ -1,4 +1,4 @@
-//! The real servers that the tests run against, once for a whole run.
+//! Starts the real servers that the tests run against, once for a whole run.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -6,14 +6,14 @@ use std::process::Command;
 use anyhow::Result;
 use lanyard_rig::{Kubernetes, Moto, PostgreSqlServer, Storage, Vault, VaultServer};
 
-/// What could be started, and why not.
+/// The servers that could be started, and for each other one the reason.
 pub(crate) struct Servers {
     directory: PathBuf,
     pub(crate) moto: Result<Moto>,
     pub(crate) kubernetes: Result<Kubernetes>,
-    /// Whether iam-simulate can be asked; it is no server.
+    /// The command of iam-simulate, which is not a server.
     pub(crate) simulator: Result<Vec<String>>,
-    /// Open Policy Agent; it is no server either.
+    /// The program of Open Policy Agent, which is not a server either.
     pub(crate) opa: Result<PathBuf>,
     pub(crate) vault: Result<VaultServer>,
     pub(crate) postgresql: Result<PostgreSqlServer>,
@@ -40,7 +40,7 @@ impl Servers {
         }
     }
 
-    /// What tells a child process where they are.
+    /// Returns the variables that tell a child process where the servers are.
     pub(crate) fn environment(&self) -> Vec<(&'static str, PathBuf)> {
         let mut environment = Vec::new();
         if let Ok(moto) = &self.moto {
@@ -68,7 +68,7 @@ impl Servers {
         environment
     }
 
-    /// What each is for, and why it is not there.
+    /// Returns a line on what each server is for, with the reason where it is missing.
     pub(crate) fn lines(&self) -> [(String, Option<&anyhow::Error>); 6] {
         let vault = match Vault::stand_in() {
             None => "Vault".to_owned(),
@@ -102,7 +102,7 @@ impl Servers {
         ]
     }
 
-    /// A line for each: what ran on it, or why nothing did.
+    /// Prints a line for each server: what ran on it, or why nothing did.
     pub(crate) fn report(&self) {
         for (what, error) in self.lines() {
             match error {
@@ -113,7 +113,7 @@ impl Servers {
     }
 }
 
-/// `cargo xtask servers COMMAND…`: runs a command with the servers up.
+/// Runs `cargo xtask servers COMMAND…`: a command, with the servers up.
 pub(crate) fn run(command: &[String]) -> Result<()> {
     let [program, arguments @ ..] = command else {
         anyhow::bail!("usage: cargo xtask servers COMMAND [ARGUMENT…]");

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: every test, and at the end what ran.
+//! `cargo xtask test`: runs every test, and says at the end what ran.
 
 use std::process::Command;
 
@@ -11,17 +11,17 @@ use crate::fuzz;
 use crate::pods;
 use crate::servers::Servers;
 
-/// For how long each fuzzer runs, in seconds.
+/// The seconds that each fuzzer runs.
 const FUZZED: u32 = 10;
 
-/// Tries every order in which threads can meet, under the feature that puts loom's locks in.
+/// Tries every order in which threads can meet, with the feature that puts loom's locks in.
 fn model(package: &str, what: &[&str]) -> Result<()> {
     let mut tests = build::cargo();
     tests.args(["test", "--locked", "--quiet", "--features", "model"]);
     build::succeed(tests.args(["--package", package]).args(what))
 }
 
-/// The rules of Prometheus, and what each of them fires on.
+/// Tests the rules of Prometheus, and what each of them fires on.
 fn rules() -> Result<()> {
     let [rules, tests] = ["lanyard.rules.yaml", "lanyard.rules.test.yaml"]
         .map(|name| format!("docs/prometheus/{name}"));
@@ -47,7 +47,8 @@ pub(crate) fn run() -> Result<()> {
     tests.env("LANYARD_CONFORMANCE", &columns);
     build::succeed(tests.envs(servers.environment()))?;
     let chart = chart::within_test()?;
-    // After the others, because a node takes a part of every processor for as long as it is there.
+    // The pods run after the others, because a node takes a part of every processor as long as it
+    // is there.
     let pods = pods::test()?;
     model("lanyard-engine", &["--test", "model"])?;
     model("lanyard-ledger", &["--lib"])?;

@@ -1,5 +1,5 @@
-//! The house rules that no compiler knows: file headers, the language of comments, citations and
-//! links that lead to a page, and the form of decisions.
+//! Checks the house rules that the compiler does not know: file headers, the language of comments,
+//! citations and links that lead to a page, and the form of decisions.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::{citations, decisions, language, links};
 
-/// Looks at every source of the workspace.
+/// Checks every source of the workspace.
 pub(crate) fn run() -> Result<()> {
     let mut files = Vec::new();
     for root in ["crates", "xtask", "tests", "fuzz", "sdk"] {

@@ -1,7 +1,9 @@
-//! Floods: a stranger and a chartered agent, each using everything it is allowed, against a daemon of its own; and what
-//! others, kills, memory and the journal notice of it. Each figure stands beside its bound.
+//! Measures the daemon under two floods: a stranger and a chartered agent, which each use
+//! everything they are allowed. It prints what other callers, kill orders, memory and the journal
+//! notice of them, each figure beside its bound.
 //!
-//! The floods run in processes of their own with the lowest priority: what is measured is the daemon, not the generators.
+//! The floods run in processes of their own with the lowest priority, so that the figures are the
+//! daemon's and not the generators'.
 
 mod agent;
 mod flood;
@@ -21,46 +23,46 @@ use lanyard_rig::Daemon;
 use quiet::{Quiet, at};
 use watched::{BROKER, Grown, Journal, Memory, Sampler, resident};
 
-/// How far memory may rise above what the idle daemon takes, in bytes.
+/// The most that the daemon's memory may rise above what it takes idle, in bytes.
 const MEMORY_BOUND_BYTES: u64 = 256 << 20;
-/// What one identity may add to the journal and its index in a minute, in bytes.
+/// The most that one identity may add to the journal and its index in a minute, in bytes.
 const JOURNAL_BOUND_BYTES: u64 = 100_000;
-/// How soon a kill order is durable.
+/// The longest that a kill order may take to be durable, at p99.
 const KILL_BOUND: Duration = Duration::from_millis(50);
-/// How much longer others may wait.
+/// The factor by which the p99 of other callers may rise under the floods.
 const OTHERS_BOUND: f64 = 2.0;
-/// How long the daemon is left alone before it counts as idle.
+/// The daemon counts as idle after being left alone for this long.
 const SETTLES: Duration = Duration::from_secs(5);
-/// How long after the floods the journal is read: what they left is ended by then.
+/// The journal is read this long after the floods, when the daemon has ended what they left.
 const SETTLES_AFTER: Duration = Duration::from_secs(8);
 
 const DEV_QUOTAS: &str = "quotas: {calls_at_once: 1000, records_per_minute: 1000000, records_per_minute_in_all: 1000000}\n";
 
-/// How it is run.
+/// The arguments of `chaos`.
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// How long the floods last, in minutes.
+    /// Minutes that the floods last
     #[arg(long, default_value_t = 2)]
     minutes: u64,
-    /// Seconds in place of the minutes, for a try.
+    /// Seconds that the floods last, in place of the minutes, to try the command out
     #[arg(long)]
     seconds: Option<u64>,
-    /// What the floods choose by.
+    /// Seed of the choices that the floods make
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Only one of the floods.
+    /// Runs only this one of the floods
     #[arg(long)]
     only: Option<Who>,
 }
 
-/// Who floods.
+/// The floods that can be run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Who {
     Stranger,
     Agent,
 }
 
-/// One of the floods, by itself.
+/// The arguments of the hidden command that runs one flood in a process of its own.
 #[derive(Args)]
 pub(crate) struct FloodArguments {
     who: Who,
@@ -74,7 +76,7 @@ pub(crate) struct FloodArguments {
     task: String,
 }
 
-/// One flood, to its end.
+/// Runs one flood to its end and prints how often each call was made, by its outcome.
 pub(crate) async fn flood(arguments: FloodArguments) -> Result<()> {
     rustls::crypto::ring::default_provider()
         .install_default()
@@ -97,7 +99,7 @@ pub(crate) async fn flood(arguments: FloodArguments) -> Result<()> {
     Ok(())
 }
 
-/// One line of the table.
+/// A line of the printed table.
 struct Figure {
     what: String,
     measured: String,
@@ -111,7 +113,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
     let directory = tempfile::tempdir()?;
     let directory = directory.path();
     write_charters(directory)?;
-    // Its people and contexts are those of `lanyardd dev`, its quotas are what they are by default.
+    // The people and contexts are those of `lanyardd dev`; the quotas are put back to the defaults,
+    // which are what is measured.
     let daemon = Daemon::start(directory)?.serve_again(|config| config.replace(DEV_QUOTAS, ""))?;
     let data = directory.join("data");
     let mut quiet =
@@ -175,13 +178,13 @@ fn write_charters(directory: &Path) -> Result<()> {
     Ok(())
 }
 
-/// How many records the journal has.
+/// Asks the daemon for the number of records in its journal.
 async fn size(viewer: &mut Client) -> Result<u64> {
     let status = viewer.get_status(v1::GetStatusRequest {}).await?;
     Ok(status.journal_size)
 }
 
-/// A flood in a process of its own, which ends with its owner.
+/// A flood in a process of its own, which is killed when this is dropped.
 struct Flooding(Child);
 
 impl Flooding {
@@ -213,7 +216,7 @@ impl Flooding {
 
 impl Drop for Flooding {
     fn drop(&mut self) {
-        // The flood may have ended before.
+        // The flood may have ended by itself.
         drop(self.0.kill());
         drop(self.0.wait());
     }
@@ -248,7 +251,8 @@ fn memory_figures(idle: u64, without: Memory, with: Memory, after: u64) -> Vec<F
     ]
 }
 
-/// What each of those who flood added to the journal in a minute, and its part of the index by its records.
+/// Builds the figures of what each flood added to the journal in a minute, with a share of the
+/// index in proportion to its records.
 fn journal_figures(before: &Grown, grown: &Grown, seconds: u64) -> Vec<Figure> {
     for ((who, kind), (count, bytes)) in &grown.kinds {
         if [agent::SUBJECT, agent::BELOW, BROKER].contains(&who.as_str())
@@ -263,7 +267,7 @@ fn journal_figures(before: &Grown, grown: &Grown, seconds: u64) -> Vec<Figure> {
     let all: u64 = grown.kinds.values().map(|(count, _)| count).sum();
     let index = grown.index.saturating_sub(before.index);
     println!("  the index grew by {index} bytes for {all} records");
-    // Quotas are counted by the minute, so that calls made at once count as calls made within one.
+    // Quotas count by the minute, so a shorter run is counted as a whole minute.
     let minutes = (seconds as f64 / 60.0).max(1.0);
     let of = |is: &dyn Fn(&str) -> bool| {
         let own = grown.kinds.iter().filter(|((who, _), _)| is(who));
@@ -338,7 +342,7 @@ fn waits_figures(without: &quiet::Waits, with: &quiet::Waits) -> Vec<Figure> {
     ]
 }
 
-/// Prints the table; whether every bound holds.
+/// Prints the table and returns whether every bound holds.
 fn show(figures: &[Figure]) -> bool {
     for Figure {
         what,

@@ -1,4 +1,4 @@
-//! `decide` itself, and finding the charter for it.
+//! Measures `decide` itself, and finding the charter for it.
 
 use std::hint::black_box;
 use std::time::Duration;

@@ -1,5 +1,6 @@
-//! What it costs a tool to get a credential that is at hand: the command beside the aws command line's own start, and the local
-//! agent's endpoint and socket with a hundred who ask at once.
+//! Measures what a tool pays for a credential that the local agent already holds: the command,
+//! beside the start of the `aws` command line itself, and the agent's endpoint and socket with a
+//! hundred callers at once.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -14,12 +15,13 @@ use tonic::transport::Endpoint;
 
 use crate::stopwatch;
 
-/// How many ask at once, and how often each.
+/// Callers that ask at the same time.
 const AT_ONCE: usize = 100;
+/// Requests that each caller makes.
 const EACH: usize = 200;
 const CHARTER: &str = include_str!("deliver.yaml");
 
-/// Everything that is measured against.
+/// The daemon, the AWS server and the agent that are measured, with the agent's open task.
 struct Stage {
     directory: tempfile::TempDir,
     _daemon: Daemon,
@@ -123,7 +125,7 @@ impl Stage {
             .ok(&["creds", "aws", "read-queue", "--task", &self.task])
     }
 
-    /// Gives the session back, and has the agent forget it.
+    /// Gives the session back and waits until the agent has forgotten it.
     fn release(&self) -> Result<()> {
         let kept = self.agent.json(&["agent", "status"])?;
         let lease = kept
@@ -152,7 +154,7 @@ impl Stage {
         let field = |name: &str| opened.get(name).and_then(Value::as_str).context("no field");
         let url = format!("{}/v1/aws/read-queue", field("url")?);
         let token = std::fs::read_to_string(field("token_file")?)?;
-        // Whether somebody was first does not matter.
+        // Another measurement may have installed the provider before.
         drop(rustls::crypto::ring::default_provider().install_default());
         at_once(|| {
             let (client, url, token) = (reqwest::Client::new(), url.clone(), token.clone());

@@ -1,4 +1,5 @@
-//! What issuing is held against: the same call over the same TLS, answered with bytes, and signed where asked.
+//! A bare server that issuing is compared with: it takes the same call over the same TLS, and
+//! answers with fixed bytes, signed where asked.
 
 use std::net::SocketAddr;
 use std::path::Path;

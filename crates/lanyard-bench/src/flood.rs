@@ -1,5 +1,5 @@
-//! One agent that asks for what it may not have, a thousand times a second: how soon its breaker stops it, and what the others
-//! notice, in one run.
+//! Measures one agent that asks for what it may not have, a thousand times a second: how soon its
+//! breaker stops it, and what other callers notice, in one run.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,13 +10,13 @@ use lanyard_rig::Daemon;
 
 use crate::stopwatch;
 
-/// Denials within ten minutes that stop an agent.
+/// Denials within ten minutes that trip the breaker.
 const TRIPS: u32 = 100;
-/// Requests a minute.
+/// Requests that the flood makes in a minute.
 const RATE: u32 = 50_000;
-/// How many connections they come by.
+/// Connections that the flood's requests are spread over.
 const FLOODS: u32 = 16;
-/// How many others ask, one request after the other with a rest in between.
+/// Other callers, which make one request after the other with [`REST`] in between.
 const OTHERS: usize = 4;
 const REST: Duration = Duration::from_millis(5);
 
@@ -90,7 +90,7 @@ fn ask(task: &str, grant: &str) -> v1::IssueCredentialRequest {
     }
 }
 
-/// How long the others waited for each answer, in order.
+/// Measures the wait of the other callers for each answer, and returns the waits sorted.
 async fn others(context: &Path, task: &str, seconds: u64) -> Result<Vec<Duration>> {
     let until = stopwatch() + Duration::from_secs(seconds);
     let mut callers = tokio::task::JoinSet::new();
@@ -116,7 +116,8 @@ async fn others(context: &Path, task: &str, seconds: u64) -> Result<Vec<Duration
     Ok(took)
 }
 
-/// Asks at the rate; how many were sent, and when the first was refused by a kill order.
+/// Asks at [`RATE`], and returns the number of requests and the time of the first refusal by a kill
+/// order.
 async fn floods(
     context: std::path::PathBuf,
     task: String,
@@ -134,7 +135,8 @@ async fn floods(
                 turns.tick().await;
                 let answer = client.issue_credential(ask(&task, "none-such")).await;
                 sent += 1;
-                // The grant does not exist: whatever is refused by something else is refused by the kill order.
+                // The grant of the first request does not exist, so only a request for a real grant
+                // can tell that the kill order refused it.
                 if stopped.is_none() {
                     let held = client.issue_credential(ask(&task, "read")).await;
                     let killed = matches!(held, Err(ClientError::Killed(_)));

@@ -1,4 +1,5 @@
-//! Issuing tokens through the real daemon, 64 calls in flight, beside the echo, in one run.
+//! Measures issuing tokens through the real daemon, with 64 calls in flight, beside the echo, in
+//! one run.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -19,12 +20,12 @@ struct Measured {
     most: Duration,
 }
 
-/// A child that ends with its owner.
+/// A child process that is killed when this is dropped.
 struct Ends(Child);
 
 impl Drop for Ends {
     fn drop(&mut self) {
-        // It may have ended before.
+        // The process may have ended by itself.
         drop(self.0.kill());
         drop(self.0.wait());
     }

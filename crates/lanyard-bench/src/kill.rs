@@ -1,4 +1,5 @@
-//! A kill of everything with many live leases; the start after it; what a lease takes of memory.
+//! Measures a kill of everything with many live leases, the start after it, and the memory that a
+//! lease takes.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -29,7 +30,7 @@ use tokio::sync::watch;
 
 use crate::stopwatch;
 
-/// How many leases a task has.
+/// Leases that each task has.
 const OF_A_TASK: usize = 1000;
 
 pub(crate) async fn run(leases: usize, keep: Option<PathBuf>) -> Result<()> {
@@ -95,19 +96,19 @@ pub(crate) async fn run(leases: usize, keep: Option<PathBuf>) -> Result<()> {
     drop(engine);
     ledger.close();
     drop(ledger);
-    // In a process of its own, as a start is.
+    // A real start happens in a new process, so this one does too.
     let mut again = std::process::Command::new(std::env::current_exe()?);
     let ended = again.arg("start").arg(&directory).status()?;
     anyhow::ensure!(ended.success(), "the start failed");
     Ok(())
 }
 
-/// How many fences are measured.
+/// Kill orders that are measured.
 const FENCES: usize = 200;
-/// How many mints are under way at once where the ledger is full.
+/// Mints under way at the same time while the ledger is full.
 const MINTING: usize = 512;
 
-/// How soon orders over one agent each are in effect and durable.
+/// Measures how soon orders over one agent each are in effect and durable.
 async fn fences(engine: &Arc<Engine>, while_what: &str) -> Result<()> {
     let mut took = Vec::with_capacity(FENCES);
     for n in 0..FENCES {
@@ -129,7 +130,7 @@ async fn fences(engine: &Arc<Engine>, while_what: &str) -> Result<()> {
     Ok(())
 }
 
-/// Mints without a pause, as many at once as a busy broker has.
+/// A load of mints without a pause, as many at once as a busy broker has.
 struct Load {
     stop: watch::Sender<bool>,
     minting: tokio::task::JoinSet<Result<u64>>,
@@ -179,7 +180,7 @@ impl Load {
     }
 }
 
-/// What it takes until the state is there.
+/// Measures the time until a start has rebuilt the state.
 pub(crate) fn start(directory: &Path) -> Result<()> {
     let clock = Arc::new(SystemClock::default());
     let began = stopwatch();
@@ -199,7 +200,7 @@ fn open(directory: &Path, clock: &Arc<SystemClock>) -> Result<Embedded> {
     Ok(Embedded::open(&directory.join("journal"), &settings, now)?.0)
 }
 
-/// What the state itself takes in memory.
+/// Measures the memory that the state itself takes, in bytes.
 fn state(clock: &SystemClock, leases: usize) -> Result<usize> {
     let (ids, at, second) = (Ids::seeded(2), clock.now(), Ttl::from_secs(1)?);
     let before = resident()?;
@@ -231,7 +232,7 @@ fn state(clock: &SystemClock, leases: usize) -> Result<usize> {
     Ok(taken)
 }
 
-/// Leases that were asked for and issued, a thousand a task, 256 commits in flight.
+/// Commits leases that were asked for and issued, a thousand a task, with 256 commits in flight.
 async fn fill(ledger: &Arc<Embedded>, clock: &Arc<SystemClock>, leases: usize) -> Result<()> {
     let (ids, now, second) = (Ids::seeded(1), clock.now(), Ttl::from_secs(1)?);
     let first = world::task(&ids, now);
@@ -316,7 +317,7 @@ fn intent(ids: &Ids, task: &Task, second: Ttl) -> Intent {
     }
 }
 
-/// The resident memory of this process, in bytes.
+/// Returns the resident memory of this process, in bytes.
 fn resident() -> Result<usize> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

@@ -1,4 +1,5 @@
-//! Measurements, as ratios within one run where there is something to compare with. Nothing here is a test.
+//! Measurements, printed as ratios within one run where there is something to compare with. None of
+//! them is a test.
 
 mod chaos;
 mod decide;
@@ -36,13 +37,13 @@ enum What {
     Deliver,
     /// Tokens issued a second by lanyardd, beside a bare echo.
     Issue {
-        /// How long each is measured, in seconds.
+        /// Seconds that each of them is measured
         #[arg(long, default_value_t = 8)]
         seconds: u64,
     },
     /// A flood by one agent: how soon its breaker trips, and what others notice.
     Flood {
-        /// How long, in seconds.
+        /// Seconds that the flood lasts
         #[arg(long, default_value_t = 10)]
         seconds: u64,
     },
@@ -51,29 +52,30 @@ enum What {
     Providers,
     /// Many Kubernetes leases killed at once, beside bare deletions; `cargo xtask bench sweep` starts the API server.
     Sweep {
-        /// How many live leases.
+        /// Number of live leases
         #[arg(default_value_t = 10_000)]
         leases: usize,
     },
-    /// Fences while nothing else happens and while the ledger is full of mints; a kill of everything, a start, and the memory of a lease.
+    /// Fences in an idle and in a full ledger, a kill of everything, a start, and the memory of a
+    /// lease.
     Kill {
-        /// How many live leases.
+        /// Number of live leases
         leases: usize,
-        /// Where the data is left; otherwise it is removed.
+        /// Leaves the data in this directory; otherwise it is removed
         #[arg(long)]
         keep: Option<PathBuf>,
     },
-    /// A start on what a kill left.
+    /// A start from the data that `kill --keep` left
     Start {
-        /// Where that is.
+        /// Directory that holds the data
         directory: PathBuf,
     },
     /// Floods by a stranger and by a chartered agent, and what others notice; `cargo xtask chaos` builds it.
     Chaos(chaos::Arguments),
-    /// One of the floods.
+    /// One flood, in a process of its own
     #[command(hide = true)]
     FloodOf(chaos::FloodArguments),
-    /// The echo itself.
+    /// The bare echo server
     #[command(hide = true)]
     Echo {
         #[arg(long)]
@@ -110,7 +112,7 @@ fn main() -> Result<()> {
     }
 }
 
-/// Now, for a span.
+/// Returns the current time, to measure a span with.
 #[expect(clippy::disallowed_methods, reason = "a measurement measures")]
 fn stopwatch() -> std::time::Instant {
     std::time::Instant::now()

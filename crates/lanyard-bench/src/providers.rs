@@ -1,5 +1,6 @@
-//! What the broker adds to a provider: mints and revocations through the daemon's gRPC, beside the same calls of the same
-//! provider's client alone, against one server, in one run and in turns.
+//! Measures what the broker adds to a provider: mints and revocations through the daemon's gRPC,
+//! beside the same calls of the same provider's client alone, against one server, in one run and in
+//! turns.
 
 mod against;
 
@@ -22,15 +23,16 @@ use crate::stopwatch;
 use against::Against;
 
 const CHARTER: &str = include_str!("providers.yaml");
-/// How often each side has its turn.
+/// Turns that each side has.
 const ROUNDS: u64 = 5;
-/// Mints of a turn: one after the other, for what a call takes, and then so many at once, for the rate. Both together, over
-/// all rounds, fit the list of denied sessions of an AWS role.
+/// Mints that a turn makes one after the other, for the time of one call. With those of
+/// [`TOGETHER`] they fit, over all rounds, into the list of denied sessions of an AWS role.
 const ALONE: usize = 15;
+/// Mints that a turn makes with [`AT_ONCE`] under way, for the rate.
 const TOGETHER: usize = 35;
 const AT_ONCE: usize = 8;
 
-/// What one side did over all rounds.
+/// The times of one side, over all rounds.
 #[derive(Default)]
 struct Side {
     calls: Vec<Duration>,
@@ -47,7 +49,7 @@ impl Side {
         (ROUNDS as usize * (ALONE + TOGETHER)) as f64 / self.revoking.as_secs_f64()
     }
 
-    /// What half of the calls took at the most.
+    /// Returns the median time of a call.
     fn call(&mut self) -> Duration {
         self.calls.sort_unstable();
         let half = self.calls.get(self.calls.len() / 2);
@@ -80,7 +82,7 @@ async fn measure(against: Against) -> Result<()> {
     let daemon = Daemon::start_with(path, &["--targets", &named], &against.environment)?;
     let (mut broker, mut bare) = (Side::default(), Side::default());
     for round in 0..ROUNDS {
-        // Whoever goes first in one round goes second in the next.
+        // The sides take turns in going first, so that neither gains from its place.
         if round % 2 == 0 {
             through(path, &mut broker).await?;
             alone(&against, round, &mut bare).await?;
@@ -97,7 +99,7 @@ async fn measure(against: Against) -> Result<()> {
 fn show(against: &Against, mut broker: Side, mut bare: Side) {
     println!("  {}", against.name);
     let rate = |what: &str, with: f64, without: f64| {
-        // A call of nobody has no time of its own to compare with.
+        // The broker signs tokens itself, so there is no server's time to compare with.
         let own = match against.kind {
             TargetKind::Token => String::new(),
             TargetKind::Aws | TargetKind::Kubernetes | TargetKind::Vault | TargetKind::GitHub => {
@@ -119,7 +121,8 @@ fn show(against: &Against, mut broker: Side, mut bare: Side) {
     );
 }
 
-/// A turn of the broker: a task of its own, and at last a kill of that, until the provider has taken every revocation.
+/// Takes a turn through the broker, with a task of its own that is killed at the end, until the
+/// provider has taken every revocation.
 async fn through(path: &Path, side: &mut Side) -> Result<()> {
     let mut agent = Client::connect(&path.join("contexts/agent.json")).await?;
     let open = v1::OpenTaskRequest {
@@ -167,7 +170,8 @@ async fn through(path: &Path, side: &mut Side) -> Result<()> {
     anyhow::bail!("the report ended before every revocation was taken")
 }
 
-/// A turn of the bare client: the provider's own calls, with nothing decided and nothing written down.
+/// Takes a turn of the bare client, which makes the provider's own calls, decides nothing and
+/// writes nothing down.
 async fn alone(against: &Against, round: u64, side: &mut Side) -> Result<()> {
     let ids = Ids::seeded(SystemClock::default().now().as_millis() ^ round);
     let mut minted = Vec::with_capacity(ALONE + TOGETHER);
@@ -197,7 +201,7 @@ async fn alone(against: &Against, round: u64, side: &mut Side) -> Result<()> {
         .filter(|(_, it)| it.is_err())
         .collect();
     ensure!(failed.is_empty(), "not revoked: {failed:?}");
-    // The broker finishes what it revoked as well, between its turns.
+    // The broker finishes its revocations between its turns, so the bare client does as well.
     against.provider.prove(&revocation.due).await;
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! Many Kubernetes leases killed at once on a real API server, beside the rate at which that server deletes objects for a
-//! bare client, in one run; and how soon a holder is refused.
+//! Measures a kill of many Kubernetes leases at once on a real API server, beside the rate at which
+//! that server deletes objects for a bare client, in one run; and how soon a holder is refused.
 
 use std::path::Path;
 use std::time::Duration;
@@ -15,9 +15,9 @@ use tokio::task::JoinSet;
 use crate::stopwatch;
 
 const MINTERS: usize = 16;
-/// As many deletions at once as the broker makes.
+/// Deletions at the same time, as many as the broker makes.
 const AT_ONCE: usize = 16;
-/// How many objects a lease has.
+/// Objects that each lease has.
 const OBJECTS: usize = 3;
 const HOME: &str = "sweep-leases";
 const TARGET: &str = "sweep-target";
@@ -70,7 +70,7 @@ pub(crate) async fn run(leases: usize) -> Result<()> {
     Ok(())
 }
 
-/// A token that can be used, of one of the leases.
+/// A usable token of one of the leases.
 struct Held {
     server: String,
     authority: String,
@@ -118,7 +118,8 @@ async fn minted(context: &Path, leases: usize) -> Result<Held> {
     held.context("nothing was minted")
 }
 
-/// Objects of the same kind, made and then deleted by the broker's own client without the broker.
+/// Measures the rate at which objects of the same kind, made by the broker's own client, are
+/// deleted without the broker.
 async fn bare_rate(kubeconfig: &Path, leases: usize) -> Result<f64> {
     let cluster = Cluster::connect(Some(kubeconfig), None).await?;
     let marks = Marks::default();
@@ -142,13 +143,15 @@ async fn bare_rate(kubeconfig: &Path, leases: usize) -> Result<f64> {
     Ok(leases as f64 / began.elapsed().as_secs_f64())
 }
 
-/// From the kill until the report says that everything is dead; on the way, how soon one holder was refused.
+/// Measures the time from the kill until the report says that everything is dead, and prints how
+/// soon one holder was refused.
 async fn swept(oncall: &mut Client, held: Held) -> Result<Duration> {
     let began = stopwatch();
     let order = oncall
         .engage_kill(v1::EngageKillRequest {
             scope: Some(v1::Scope {
-                // Not the target, whose shared Role would go in one write.
+                // An order over the target would remove its shared Role in one write, and measure
+                // no sweep.
                 kind: Some(v1::scope::Kind::Charter("bench".to_owned())),
             }),
             reason: "a measurement".to_owned(),

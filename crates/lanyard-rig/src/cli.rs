@@ -1,4 +1,4 @@
-//! The command line, run as a person or a script would.
+//! The `lanyard` command line, run as a person or a script would run it.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-/// `lanyard` under one context.
+/// The command line under one context.
 pub struct Cli {
     binary: PathBuf,
     place: Place,
@@ -15,27 +15,27 @@ pub struct Cli {
     keeps: bool,
 }
 
-/// Where it finds its context, and keeps what it keeps.
+/// The source of the context.
 enum Place {
-    /// The one in this file.
+    /// A context in a file.
     Context(PathBuf),
-    /// Whatever there is at the home of its user, who has no screen.
+    /// The home of a user without a screen.
     Home(PathBuf),
 }
 
-/// What a command came to.
+/// The result of a command.
 #[derive(Debug, Clone)]
 pub struct Answer {
-    /// The exit code.
+    /// Exit code, or -1 if a signal ended the process.
     pub code: i32,
-    /// Data.
+    /// Standard output, which holds data.
     pub stdout: String,
-    /// Everything else.
+    /// Standard error: everything else.
     pub stderr: String,
 }
 
 impl Answer {
-    /// What a program printed, without the ends of the last lines, and its exit code; -1 where a signal ended it.
+    /// Takes the output of a process, without trailing white space.
     #[must_use]
     pub fn of(output: &std::process::Output) -> Self {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
@@ -58,7 +58,8 @@ impl Cli {
         }
     }
 
-    /// The same, with credentials kept by a local agent, as a user has it. Without it, `creds` asks the broker every time.
+    /// Lets a local agent cache credentials, as for a user. Without it, `creds` asks the broker
+    /// every time.
     #[must_use]
     pub fn keeping(self) -> Self {
         Self {
@@ -67,13 +68,13 @@ impl Cli {
         }
     }
 
-    /// The program.
+    /// Returns the path of the program.
     #[must_use]
     pub fn program(&self) -> &Path {
         &self.binary
     }
 
-    /// The same with these variables.
+    /// Sets environment variables of the commands.
     #[must_use]
     pub fn with(self, environment: &[(&'static str, &str)]) -> Self {
         let environment = environment.iter();
@@ -85,10 +86,10 @@ impl Cli {
         }
     }
 
-    /// That of somebody whose home this is, and who names no context.
+    /// Makes the command line of a user with this home, who names no context.
     ///
     /// # Errors
-    /// When the binaries are not where this one is.
+    /// When the binaries are not built.
     pub fn at_home(home: &Path) -> Result<Self> {
         Ok(Self {
             binary: crate::binaries()?.join("lanyard"),
@@ -98,10 +99,10 @@ impl Cli {
         })
     }
 
-    /// For the commands that need no broker.
+    /// Makes a command line for commands that need no broker.
     ///
     /// # Errors
-    /// When the binaries are not where this one is.
+    /// When the binaries are not built.
     pub fn offline() -> Result<Self> {
         Ok(Self::new(
             crate::binaries()?.join("lanyard"),
@@ -109,19 +110,19 @@ impl Cli {
         ))
     }
 
-    /// Runs it, whatever comes of it.
+    /// Runs a command and returns its result, whatever the exit code.
     ///
     /// # Errors
-    /// When it does not start.
+    /// When the command does not start.
     pub fn run(&self, arguments: &[&str]) -> Result<Answer> {
         let output = self.command(arguments).output();
         Ok(Answer::of(&output.context("lanyard does not start")?))
     }
 
-    /// Runs it with this on its standard input, whatever comes of it.
+    /// Runs a command with `input` on standard input, and returns its result.
     ///
     /// # Errors
-    /// When it does not start.
+    /// When the command does not start.
     pub fn fed(&self, arguments: &[&str], input: &str) -> Result<Answer> {
         use std::io::Write as _;
         let mut command = self.command(arguments);
@@ -134,10 +135,10 @@ impl Cli {
         Ok(Answer::of(&child.wait_with_output()?))
     }
 
-    /// Starts it, to be read while it runs.
+    /// Starts a command whose output is read while it runs.
     ///
     /// # Errors
-    /// When it does not start.
+    /// When the command does not start.
     pub fn start(&self, arguments: &[&str]) -> Result<Running> {
         let mut child = self
             .command(arguments)
@@ -156,11 +157,12 @@ impl Cli {
         })
     }
 
-    /// The command, to be run in another way.
+    /// Returns the command for a caller that runs it in another way.
     #[must_use]
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.binary);
-        // The servers' own logins are around the tests, and are nobody's who runs `lanyard`.
+        // The test environment holds the administrator's credentials of the servers. No user of
+        // `lanyard` has those.
         for login in [
             "AWS_ACCESS_KEY_ID",
             "AWS_SECRET_ACCESS_KEY",
@@ -175,7 +177,7 @@ impl Cli {
                 command.arg("--context").arg(context);
             }
             Place::Home(home) => {
-                // A program that opens pages is in none of these folders.
+                // An empty PATH hides the programs that open a browser.
                 command.env_clear().env("HOME", home).env("PATH", "");
             }
         }
@@ -187,10 +189,10 @@ impl Cli {
         command
     }
 
-    /// Runs it and wants success; its stdout.
+    /// Runs a command that must succeed, and returns its standard output.
     ///
     /// # Errors
-    /// When it exits with anything but 0.
+    /// When the exit code is not 0.
     pub fn ok(&self, arguments: &[&str]) -> Result<String> {
         let answer = self.run(arguments)?;
         if answer.code != 0 {
@@ -204,10 +206,10 @@ impl Cli {
         Ok(answer.stdout)
     }
 
-    /// Runs it and wants this exit code; its stderr.
+    /// Runs a command that must exit with `code`, and returns its standard error.
     ///
     /// # Errors
-    /// When it exits with another.
+    /// When the exit code is another.
     pub fn fails(&self, code: i32, arguments: &[&str]) -> Result<String> {
         let answer = self.run(arguments)?;
         if answer.code != code {
@@ -221,10 +223,10 @@ impl Cli {
         Ok(answer.stderr)
     }
 
-    /// Runs it with `-o json` and wants success; the first document of its stdout.
+    /// Runs a command with `-o json` that must succeed, and returns the first document.
     ///
     /// # Errors
-    /// When it fails, or prints no JSON.
+    /// When the command fails, or prints no JSON.
     pub fn json(&self, arguments: &[&str]) -> Result<Value> {
         let arguments: Vec<&str> = ["-o", "json"].iter().chain(arguments).copied().collect();
         let text = self.ok(&arguments)?;
@@ -235,7 +237,7 @@ impl Cli {
     }
 }
 
-/// A command that runs.
+/// A command that is running.
 pub struct Running {
     child: Child,
     stderr: BufReader<ChildStderr>,
@@ -243,16 +245,17 @@ pub struct Running {
 }
 
 impl Running {
-    /// Its process.
+    /// Returns the process id.
     #[must_use]
     pub fn process(&self) -> u32 {
         self.child.id()
     }
 
-    /// Waits for a line on stderr that begins like this; the rest of it.
+    /// Waits for a line on standard error that starts with `beginning`, and returns the rest of the
+    /// line.
     ///
     /// # Errors
-    /// When it ends without one.
+    /// When the command ends without such a line.
     pub fn line(&mut self, beginning: &str) -> Result<String> {
         let mut line = String::new();
         while self.stderr.read_line(&mut line)? > 0 {
@@ -265,10 +268,10 @@ impl Running {
         bail!("it never said {beginning:?}: {}", self.said)
     }
 
-    /// Waits until it ends.
+    /// Waits until the command ends.
     ///
     /// # Errors
-    /// As of the system.
+    /// The system's error.
     pub fn end(mut self) -> Result<Answer> {
         self.stderr.read_to_string(&mut self.said)?;
         let mut stdout = String::new();
@@ -286,7 +289,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended before: then there is nothing to end.
+        // The process may have ended already, so errors are ignored.
         drop(self.child.kill());
         drop(self.child.wait());
     }

@@ -1,4 +1,4 @@
-//! One `lanyardd dev`, which ends with its owner.
+//! A `lanyardd dev` process, which ends when its value is dropped.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -16,14 +16,14 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use crate::{Answer, Cli};
 
-/// How long a daemon may take to listen, and how often it is asked: 20 seconds in all.
+/// Number of checks whether a daemon listens, and the pause between two: 20 seconds in total.
 const ASKED: u32 = 400;
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// The folder with `lanyardd` and `lanyard`: beside the running program, or one above it.
+/// Returns the folder with `lanyardd` and `lanyard`: that of the running program, or the one above.
 ///
 /// # Errors
-/// When they have not been built.
+/// When the binaries are not built.
 pub fn binaries() -> Result<PathBuf> {
     let own = std::env::current_exe()?;
     let found = own
@@ -36,16 +36,17 @@ pub fn binaries() -> Result<PathBuf> {
         .context("lanyardd is not built: run `cargo xtask test`, which builds it first")
 }
 
-/// A port that nobody listens on now.
+/// Finds a port on which no process listens.
 ///
 /// # Errors
-/// As of the system.
+/// The system's error, or no free port.
 pub fn free_port() -> Result<SocketAddr> {
-    // Below the range that outgoing connections are given theirs from, which would take one of these in between.
+    // Below the range of ephemeral ports, from which an outgoing connection could take a port
+    // meanwhile.
     const FIRST: u16 = 20_000;
     const MANY: u16 = 12_000;
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    // Test programs that run at the same time begin apart.
+    // Test programs that run at the same time start at different ports.
     let own = u16::try_from(std::process::id() % u32::from(MANY)).unwrap_or(0);
     for _ in 0..MANY {
         let next = NEXT
@@ -60,10 +61,10 @@ pub fn free_port() -> Result<SocketAddr> {
     bail!("there is no free port")
 }
 
-/// `lanyardd` with these arguments, until it ends.
+/// Runs `lanyardd` with these arguments until it ends.
 ///
 /// # Errors
-/// When it is not built or does not start.
+/// When `lanyardd` is not built or does not start.
 pub fn daemon_command(arguments: &[&str]) -> Result<Answer> {
     let output = Command::new(binaries()?.join("lanyardd"))
         .args(arguments)
@@ -73,7 +74,7 @@ pub fn daemon_command(arguments: &[&str]) -> Result<Answer> {
     Ok(Answer::of(&output))
 }
 
-/// A running daemon.
+/// A running daemon, and the addresses of its listeners.
 pub struct Daemon {
     child: Child,
     address: SocketAddr,
@@ -82,18 +83,18 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Starts one on this directory and waits until it listens.
+    /// Starts a daemon with this data directory, and waits until it listens.
     ///
     /// # Errors
-    /// When it does not come up; its log is in `lanyardd.log` in the directory.
+    /// When the daemon does not come up. Its log is `lanyardd.log` in the directory.
     pub fn start(directory: &Path) -> Result<Self> {
         Self::start_with(directory, &[], &[])
     }
 
-    /// As [`Daemon::start`], with further arguments and environment.
+    /// Like [`Daemon::start`], with further arguments and environment variables.
     ///
     /// # Errors
-    /// When it does not come up; its log is in `lanyardd.log` in the directory.
+    /// When the daemon does not come up. Its log is `lanyardd.log` in the directory.
     pub fn start_with(
         directory: &Path,
         arguments: &[&str],
@@ -102,10 +103,10 @@ impl Daemon {
         Self::start_under(&[], directory, arguments, environment)
     }
 
-    /// As [`Daemon::start_with`], as the last arguments of another program: a shell that sets limits, say.
+    /// Like [`Daemon::start_with`], started by another program, such as a shell that sets limits.
     ///
     /// # Errors
-    /// When it does not come up; its log is in `lanyardd.log` in the directory.
+    /// When the daemon does not come up. Its log is `lanyardd.log` in the directory.
     pub fn start_under(
         program: &[&str],
         directory: &Path,
@@ -132,10 +133,10 @@ impl Daemon {
         Self::up(command, directory, addresses)
     }
 
-    /// Stops it, and serves again on the same addresses with its configuration changed like this.
+    /// Stops the daemon, changes its configuration, and serves again on the same addresses.
     ///
     /// # Errors
-    /// When it does not come up; its log is in `lanyardd.log` in the directory.
+    /// When the daemon does not come up. Its log is `lanyardd.log` in the directory.
     pub fn serve_again(self, change: impl FnOnce(String) -> String) -> Result<Self> {
         let (directory, addresses) = (self.directory.clone(), (self.address, self.kill_address));
         let config = std::fs::read_to_string(directory.join("lanyardd.yaml"))?;
@@ -183,34 +184,34 @@ impl Daemon {
         bail!("lanyardd does not listen: {}", daemon.log());
     }
 
-    /// Where it listens.
+    /// Returns the address of the API.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Where its kill plane listens.
+    /// Returns the address of the kill plane.
     #[must_use]
     pub const fn kill_address(&self) -> SocketAddr {
         self.kill_address
     }
 
-    /// Its process id.
+    /// Returns the process id.
     #[must_use]
     pub fn process(&self) -> u32 {
         self.child.id()
     }
 
-    /// What it has logged.
+    /// Returns the content of the log.
     #[must_use]
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.directory.join("lanyardd.log")).unwrap_or_default()
     }
 
-    /// The command line of one of its people.
+    /// Returns the command line of one of the daemon's people.
     ///
     /// # Errors
-    /// When the binaries are not there.
+    /// When the binaries are not built.
     pub fn cli(&self, person: &str) -> Result<Cli> {
         let context = self
             .directory
@@ -219,10 +220,10 @@ impl Daemon {
         Ok(Cli::new(binaries()?.join("lanyard"), context))
     }
 
-    /// One HTTP/1.1 request, as plain as can be; the whole answer as text.
+    /// Sends one plain HTTP/1.1 request and returns the whole answer as text.
     ///
     /// # Errors
-    /// When nobody answers.
+    /// When no answer arrives.
     pub fn http(
         &self,
         method: &str,
@@ -233,18 +234,18 @@ impl Daemon {
         self.http_at(self.address, (method, path), headers, body)
     }
 
-    /// The same, on the kill plane.
+    /// Posts to `/v1/kill` of the kill plane.
     ///
     /// # Errors
-    /// When nobody answers.
+    /// When no answer arrives.
     pub fn kill_plane(&self, headers: &[(&str, &str)], body: &str) -> Result<String> {
         self.kill_plane_at("/v1/kill", headers, body)
     }
 
-    /// What else is posted to the kill plane.
+    /// Posts to another path of the kill plane.
     ///
     /// # Errors
-    /// When nobody answers.
+    /// When no answer arrives.
     pub fn kill_plane_at(
         &self,
         path: &str,
@@ -254,18 +255,18 @@ impl Daemon {
         self.http_at(self.kill_address, ("POST", path), headers, body)
     }
 
-    /// What is served at another of its addresses.
+    /// Sends a GET to another listener of the daemon.
     ///
     /// # Errors
-    /// When nobody answers.
+    /// When no answer arrives.
     pub fn http_on(&self, address: SocketAddr, path: &str) -> Result<String> {
         self.http_at(address, ("GET", path), &[], "")
     }
 
-    /// What is posted to another of its addresses.
+    /// Posts to another listener of the daemon.
     ///
     /// # Errors
-    /// When nobody answers.
+    /// When no answer arrives.
     pub fn post_on(&self, address: SocketAddr, path: &str, body: &str) -> Result<String> {
         self.http_at(address, ("POST", path), &[], body)
     }
@@ -288,7 +289,8 @@ impl Daemon {
             "{method} {path} HTTP/1.1\r\nhost: lanyard\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n{body}"
         )?;
         let mut answer = Vec::new();
-        // The server may close without the alert that TLS has for it: what came is what it said.
+        // The server may close without the close_notify alert of TLS. What has arrived is the
+        // answer.
         let read = stream.read_to_end(&mut answer);
         if answer.is_empty() {
             read?;
@@ -296,10 +298,10 @@ impl Daemon {
         Ok(String::from_utf8_lossy(&answer).into_owned())
     }
 
-    /// A connection over which this was sent and nothing else: a request that is not whole, say.
+    /// Opens a connection and sends only this text, such as an incomplete request.
     ///
     /// # Errors
-    /// When nobody listens.
+    /// When no process listens.
     pub fn half_asked(&self, text: &str) -> Result<StreamOwned<ClientConnection, TcpStream>> {
         let mut stream = self.connect(self.address)?;
         stream.write_all(text.as_bytes())?;
@@ -310,12 +312,12 @@ impl Daemon {
     fn connect(&self, address: SocketAddr) -> Result<StreamOwned<ClientConnection, TcpStream>> {
         let tcp = TcpStream::connect(address)?;
         tcp.set_read_timeout(Some(Duration::from_secs(10)))?;
-        // What is written in pieces does not wait for an acknowledgement.
+        // Small writes must not wait for acknowledgements.
         tcp.set_nodelay(true)?;
         Ok(StreamOwned::new(self.tls()?, tcp))
     }
 
-    /// A client that believes this daemon's own authority and nobody else.
+    /// Makes a TLS client that trusts this daemon's authority only.
     fn tls(&self) -> Result<ClientConnection> {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(
@@ -330,20 +332,20 @@ impl Daemon {
         Ok(ClientConnection::new(Arc::new(config), name)?)
     }
 
-    /// `kill -9`.
+    /// Kills the daemon with SIGKILL, as a crash would.
     ///
     /// # Errors
-    /// As of the system.
+    /// The system's error.
     pub fn crash(mut self) -> Result<()> {
         self.child.kill()?;
         self.child.wait()?;
         Ok(())
     }
 
-    /// SIGTERM, and waits for a clean end.
+    /// Sends SIGTERM and waits for a clean end.
     ///
     /// # Errors
-    /// When it ends with a failure.
+    /// When the daemon ends with a failure.
     pub fn stop(mut self) -> Result<()> {
         let id = i32::try_from(self.child.id())?;
         let id = rustix::process::Pid::from_raw(id).context("the daemon has no process id")?;
@@ -358,7 +360,7 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        // It may have ended before: then there is nothing to end.
+        // The process may have ended already, so errors are ignored.
         drop(self.child.kill());
         drop(self.child.wait());
     }

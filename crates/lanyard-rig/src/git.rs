@@ -1,4 +1,5 @@
-//! A git server over HTTPS that takes the broker's tokens as passwords, and asks the broker about each.
+//! A git server over HTTPS that accepts the broker's tokens as passwords, and asks the broker about
+//! each of them.
 
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -10,11 +11,11 @@ use anyhow::{Context as _, Result, bail, ensure};
 use crate::Daemon;
 
 const SERVER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/git/server.py");
-/// How often it is asked whether it listens, and how long between: ten seconds in all.
+/// Number of checks whether the server listens, and the pause between two: ten seconds in total.
 const ASKED: u32 = 100;
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// A running server with one repository, `app.git`, which ends with its owner.
+/// A running server with one repository, `app.git`. Dropping the value ends the server.
 pub struct Git {
     child: Child,
     url: String,
@@ -22,10 +23,11 @@ pub struct Git {
 }
 
 impl Git {
-    /// Starts it at this address with the certificate of a daemon in this directory, which answers it about tokens.
+    /// Starts the server at `address` with the certificate of the daemon in `directory`, which
+    /// judges the tokens.
     ///
     /// # Errors
-    /// When there is no git or no Python, or it does not come up.
+    /// When git or Python is missing, or the server does not come up.
     pub fn start(address: SocketAddr, directory: &Path, daemon: &Daemon) -> Result<Self> {
         let folder = directory.join("git");
         repository(&folder)?;
@@ -58,13 +60,13 @@ impl Git {
         bail!("the git server does not listen")
     }
 
-    /// Where it is.
+    /// Returns the base URL of the server.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// A line for each request that it has answered: method, path, user, status.
+    /// Returns one line per answered request: method, path, user, status.
     #[must_use]
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
@@ -73,13 +75,13 @@ impl Git {
 
 impl Drop for Git {
     fn drop(&mut self) {
-        // It may have ended before: then there is nothing to end.
+        // The process may have ended already, so errors are ignored.
         drop(self.child.kill());
         drop(self.child.wait());
     }
 }
 
-/// An empty one, which takes pushes, where there is none yet.
+/// Creates an empty repository that accepts pushes, unless it exists.
 fn repository(folder: &Path) -> Result<()> {
     let path = folder.join("app.git");
     if path.exists() {

@@ -1,6 +1,6 @@
-//! A stand-in of GitHub's REST API, on loopback, as its public documentation says it is; nobody has compared it with
-//! the real one. It is strict: what the documentation does not allow is refused, and some things too that the real one
-//! lets pass.
+//! A stand-in for GitHub's REST API on loopback, written from GitHub's public documentation and
+//! never compared with the real service. It refuses whatever the documentation does not allow, and
+//! also some requests that the real service accepts.
 //!
 //! | page of docs.github.com | what rests on it |
 //! |---|---|
@@ -18,7 +18,7 @@
 //! | Getting started with the REST API | User-Agent and Accept |
 //! | API Versions | 400 for another version |
 //!
-//! One thing is on no page: a token that was just made may be answered with 401 (issue 65 of octokit/auth-app.js).
+//! No page documents that a fresh token may be answered with 401 (issue 65 of octokit/auth-app.js).
 
 mod app;
 mod http;
@@ -39,61 +39,61 @@ use self::http::Request;
 use self::routes::Outcome;
 use self::state::{Repository, Reviews, State, date};
 
-/// A key of nobody, made for this.
+/// A key that was made for this stand-in and belongs to nobody.
 const APP_KEY: &str = include_str!("../github/app-key.pem");
 const APP_ID: &str = "12345";
 const CLIENT_ID: &str = "Iv23liStandInOfGitHub";
 const INSTALLATION: u64 = 42;
 const OWNER: &str = "acme";
 
-/// What goes wrong: from now on, or once.
+/// A fault of the stand-in, for one request or until it is cleared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
-    /// An access token is made, and the connection breaks.
+    /// The access token is made, and the connection breaks.
     LostAnswer,
-    /// An access token is made, and no answer comes.
+    /// The access token is made, and no answer comes.
     Silence,
-    /// 429 with a time to wait.
+    /// Status 429 with a waiting time.
     Throttled,
-    /// 403, the limit is used up for half an hour.
+    /// Status 403: the rate limit is used up for half an hour.
     LimitReached,
-    /// 403 with a message alone.
+    /// Status 403 with a message only.
     SecondaryLimit,
-    /// The limits and errors above are met by revocations alone.
+    /// The limits and errors above apply to revocations only.
     OnlyRevocations,
-    /// 502 for everything.
+    /// Status 502 for every request.
     Down,
-    /// 307 for everything, to another place.
+    /// Status 307 to another place for every request.
     Redirects,
-    /// 422 for whoever makes or ends a token, with the Authorization header in the message, and what [`GitHub::repeat`]
-    /// says.
+    /// Status 422 for requests that make or end a token. The message contains the Authorization
+    /// header and the text of [`GitHub::repeat`].
     EchoesToken,
     /// Access tokens live for two hours.
     LongerLife,
-    /// They may also write issues.
+    /// Access tokens may also write issues.
     WiderPermissions,
-    /// They reach every repository of the installation, and say so one by one.
+    /// Access tokens reach every repository of the installation, and list them one by one.
     WiderRepositories,
-    /// They reach every repository, and say `all`.
+    /// Access tokens reach every repository, and say `all`.
     EveryRepository,
-    /// An answer of eight megabytes.
+    /// An answer has eight megabytes.
     HugeAnswer,
-    /// Access tokens are not known for the first five seconds; once, for one request.
+    /// Access tokens are unknown for their first five seconds; once, for one request.
     NotReplicated,
-    /// A token that would end is answered with 502.
+    /// A request to end a token is answered with 502.
     RevocationsFail,
-    /// 204, and the token lives on.
+    /// A request to end a token is answered with 204, and the token stays alive.
     RevocationsIgnored,
 }
 
-/// One request that was made.
+/// A request that the stand-in received.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asked {
-    /// GET, say.
+    /// Method, such as `GET`.
     pub method: String,
-    /// The path and the query.
+    /// The path with its query.
     pub target: String,
-    /// The body.
+    /// The body as text.
     pub body: String,
 }
 
@@ -105,14 +105,14 @@ pub struct GitHub {
     folder: TempDir,
 }
 
-/// Whether a request waits for an answer that does not come.
+/// True while a request waits for an answer that never comes.
 type Silent = (Mutex<bool>, Condvar);
 
-/// What tells of a request that gets no answer.
+/// Signals a request that gets no answer.
 pub struct Silence(Arc<Silent>);
 
 impl Silence {
-    /// Waits for one.
+    /// Waits for such a request.
     pub fn wait(&self) {
         let mut silent = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
         while !*silent {
@@ -124,10 +124,10 @@ impl Silence {
 }
 
 impl GitHub {
-    /// Starts one, with the repositories `payments`, `ledger` and `website`.
+    /// Starts a stand-in with the repositories `payments`, `ledger` and `website`.
     ///
     /// # Errors
-    /// As of the system.
+    /// The system's error.
     pub fn start() -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
@@ -145,7 +145,7 @@ impl GitHub {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (served, told) = (Arc::clone(&served), Arc::clone(&told));
-                // A connection that breaks is the client's to notice.
+                // A broken connection is the client's problem.
                 std::thread::spawn(move || drop(serve(&stream, &served, &told)));
             }
         });
@@ -165,68 +165,69 @@ impl GitHub {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where its API is, without a slash at the end.
+    /// Returns the base URL of the API, without a trailing slash.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// The app's id.
+    /// Returns the id of the app.
     #[must_use]
     pub const fn app_id(&self) -> &'static str {
         APP_ID
     }
 
-    /// The app's client id.
+    /// Returns the client id of the app.
     #[must_use]
     pub const fn client_id(&self) -> &'static str {
         CLIENT_ID
     }
 
-    /// Whom the app is installed on.
+    /// Returns the organization on which the app is installed.
     #[must_use]
     pub const fn owner(&self) -> &'static str {
         OWNER
     }
 
-    /// The file with the app's private key, PEM as GitHub gives it, readable by its owner alone.
+    /// Returns the file with the app's private key: PEM as GitHub provides it, readable by its
+    /// owner only.
     #[must_use]
     pub fn private_key(&self) -> PathBuf {
         self.folder.path().join("app.pem")
     }
 
-    /// What it takes for now, in seconds since 1970.
+    /// Returns the stand-in's time in seconds since 1970.
     #[must_use]
     pub fn now(&self) -> u64 {
         self.state().now()
     }
 
-    /// Holds its clock at so many seconds since 1970.
+    /// Stops the clock at `seconds` since 1970.
     pub fn set_clock(&self, seconds: u64) {
         self.state().clock = Some(seconds);
     }
 
-    /// Has this go wrong until [`GitHub::mend`].
+    /// Activates a fault until [`GitHub::mend`].
     pub fn fail(&self, fault: Fault) {
         self.state().faults.insert(fault);
     }
 
-    /// Has this go wrong for the next request that it can befall.
+    /// Activates a fault for the next request that it applies to.
     pub fn fail_once(&self, fault: Fault) {
         self.state().once.insert(fault);
     }
 
-    /// What the message of [`Fault::EchoesToken`] holds besides.
+    /// Sets a further text in the message of [`Fault::EchoesToken`].
     pub fn repeat(&self, text: &str) {
         text.clone_into(&mut self.state().repeats);
     }
 
-    /// Has the next attempt to end this token go wrong, with 502.
+    /// Makes the next attempt to end this token fail with 502.
     pub fn keep_once(&self, token: &str) {
         self.state().kept.insert(token.to_owned());
     }
 
-    /// Nothing goes wrong any more.
+    /// Clears all active faults.
     pub fn mend(&self) {
         let mut state = self.state();
         state.faults.clear();
@@ -234,13 +235,13 @@ impl GitHub {
         state.kept.clear();
     }
 
-    /// What tells of a request that has met [`Fault::Silence`].
+    /// Returns the signal for requests that met [`Fault::Silence`].
     #[must_use]
     pub fn silence(&self) -> Silence {
         Silence(Arc::clone(&self.silent))
     }
 
-    /// Adds a repository to the installation; on its default branch, which is `main`, it has a file `README.md`.
+    /// Adds a repository to the installation. Its default branch `main` has a file `README.md`.
     pub fn add_repository(&self, name: &str) {
         let mut state = self.state();
         let repository = Repository {
@@ -251,15 +252,16 @@ impl GitHub {
         state.repositories.insert(name.to_owned(), repository);
     }
 
-    /// A ruleset demands so many approving reviews on the default branch; what it says of the app's right to pass it by,
-    /// where it says anything: `never`, `always`, `pull_requests_only` or `exempt`.
+    /// Adds a ruleset that requires `count` approving reviews on the default branch. `bypass` is
+    /// the app's right to bypass it: `never`, `always`, `pull_requests_only` or `exempt`; the
+    /// answer omits it if `None`.
     pub fn require_reviews(&self, repository: &str, count: u64, bypass: Option<&'static str>) {
         if let Some(found) = self.state().repositories.get_mut(repository) {
             found.reviews = Some(Reviews { count, bypass });
         }
     }
 
-    /// The installation was granted this, or nothing of it.
+    /// Grants a permission to the installation, or revokes it if `access` is `None`.
     pub fn grant(&self, permission: &str, access: Option<&str>) {
         let mut state = self.state();
         match access {
@@ -272,23 +274,23 @@ impl GitHub {
         }
     }
 
-    /// An owner suspends the installation, or lifts that.
+    /// Suspends the installation, or lifts the suspension.
     pub fn suspend(&self, suspended: bool) {
         self.state().suspended = suspended;
     }
 
-    /// An owner takes the app away, or installs it again.
+    /// Uninstalls the app, or installs it again.
     pub fn install(&self, installed: bool) {
         self.state().installed = installed;
     }
 
-    /// Every access token that was ever made, oldest first.
+    /// Returns every access token that was made, oldest first.
     #[must_use]
     pub fn tokens(&self) -> Vec<String> {
         self.state().minted.clone()
     }
 
-    /// How many of those are accepted.
+    /// Returns the number of accepted tokens.
     #[must_use]
     pub fn live(&self) -> usize {
         let state = self.state();
@@ -297,16 +299,16 @@ impl GitHub {
         live.count()
     }
 
-    /// What was asked so far, in order.
+    /// Returns the requests so far, in order.
     #[must_use]
     pub fn asked(&self) -> Vec<Asked> {
         self.state().asked.clone()
     }
 
-    /// Asks as an agent with this token would; the status, and the body where that is JSON.
+    /// Sends a request with this token, as an agent would, and returns status and JSON body.
     ///
     /// # Errors
-    /// Where there is no answer.
+    /// When no answer arrives.
     pub fn call(
         &self,
         request: (&str, &str),
@@ -330,7 +332,7 @@ fn serve(mut stream: &TcpStream, state: &Mutex<State>, silent: &Silent) -> Resul
         Outcome::Silence => {
             *silent.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
             silent.1.notify_all();
-            // Until the client gives up.
+            // Keep the connection open until the client gives up.
             stream.read_to_end(&mut Vec::new())?;
             Ok(())
         }

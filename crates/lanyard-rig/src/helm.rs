@@ -1,31 +1,32 @@
-//! Helm, and the unit tests of its charts, built from their modules.
+//! Helm and the unit tests of its charts, built from their Go modules.
 
 use std::path::PathBuf;
 
 use anyhow::Result;
 
-/// The version of helm that is built.
+/// Version of helm to build.
 const VERSION: &str = "v3.21.4";
 
-/// The programs.
+/// Paths of the programs.
 #[derive(Debug, Clone)]
 pub struct HelmTools {
-    /// `helm`.
+    /// Path of the `helm` program.
     pub helm: PathBuf,
-    /// `helm-unittest`, which runs by itself as well.
+    /// Path of `helm-unittest`, which also runs on its own.
     pub unittest: PathBuf,
 }
 
-/// Helm and helm-unittest.
+/// Builds helm and helm-unittest.
 ///
 /// # Errors
-/// When there is no Go, or one of them cannot be built.
+/// When Go is missing, or a program cannot be built.
 pub fn helm() -> Result<HelmTools> {
     let programs = [
         "helm.sh/helm/v3/cmd/helm",
         "github.com/helm-unittest/helm-unittest/cmd/helm-unittest",
     ];
-    // As its makefile does: without the last two helm takes every chart for one of Kubernetes 1.20.
+    // Like helm's makefile. Without the last two flags, helm assumes Kubernetes 1.20 for every
+    // chart.
     let of = "-X helm.sh/helm/v3";
     let stamp = format!(
         "-s -w {of}/internal/version.version={VERSION} {of}/pkg/chartutil.k8sVersionMajor=1 \

@@ -1,4 +1,4 @@
-//! Clients of HTTP/2 that are not ours: h2spec, and one that means harm.
+//! HTTP/2 clients of other authors: h2spec, and a hostile one.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _};
@@ -9,7 +9,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-/// The version of h2spec that is built.
+/// Version of h2spec to build.
 const VERSION: &str = "v2.2.1";
 const FILES: [&str; 4] = [
     "h2spec/main.go",
@@ -17,36 +17,36 @@ const FILES: [&str; 4] = [
     "abuse/frames.go",
     "abuse/slow.go",
 ];
-/// Where the harm comes from: another address of this machine than everybody else's.
+/// Address of the hostile client, so that limits per address do not hit other clients.
 const FROM: &str = "127.0.0.2";
 
-/// Both, built.
+/// Folder of the built clients.
 pub struct Http2(PathBuf);
 
-/// What came of one case of h2spec.
+/// The result of one case of h2spec.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Case {
-    /// Its section and number.
+    /// Section and number of the case.
     pub name: String,
-    /// What it is about.
+    /// Subject of the case.
     pub about: String,
     /// `passed`, `failed` or `skipped`.
     pub said: String,
 }
 
 impl Http2 {
-    /// Builds them, once for a machine.
+    /// Builds the clients once per machine.
     ///
     /// # Errors
-    /// When there is no Go, or they cannot be built.
+    /// When Go is missing, or a client cannot be built.
     pub fn build() -> Result<Self> {
         Ok(Self(crate::go::build("http2", VERSION, &FILES, "-s -w")?))
     }
 
-    /// All cases of h2spec over TLS, the strict ones as well, with requests for this path.
+    /// Runs all cases of h2spec over TLS, including the strict ones, with requests for `path`.
     ///
     /// # Errors
-    /// When it does not run to its end.
+    /// When h2spec does not run to its end.
     pub fn h2spec(&self, address: SocketAddr, path: &str) -> Result<Vec<Case>> {
         let output = Command::new(self.0.join("h2spec"))
             .arg(address.ip().to_string())
@@ -69,10 +69,10 @@ impl Http2 {
         Ok(said.lines().filter_map(case).collect())
     }
 
-    /// Begins to misuse connections in one way, and returns when the first are under way.
+    /// Starts to misuse connections in one way, and returns when the first connections are open.
     ///
     /// # Errors
-    /// When it does not start.
+    /// When the client does not start.
     pub fn abuse(
         &self,
         kind: &str,
@@ -94,42 +94,42 @@ impl Http2 {
     }
 }
 
-/// A hostile client at work, which ends with its owner.
+/// A running hostile client. Dropping the value ends it.
 pub struct Abuse {
     child: Child,
     said: BufReader<ChildStdout>,
 }
 
-/// What it saw.
+/// Observations of the hostile client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
     /// Connections that were made.
     pub made: u64,
-    /// Those that were not taken.
+    /// Connections that were refused.
     pub refused: u64,
-    /// Those that the daemon ended.
+    /// Connections that the daemon closed.
     pub ended: u64,
-    /// Those that it had not ended after a minute and a half.
+    /// Connections that the daemon had not closed after 90 seconds.
     pub kept: u64,
-    /// The reasons of GOAWAY.
+    /// Number of GOAWAY frames by reason.
     pub reasons: BTreeMap<String, u64>,
-    /// The statuses of answers.
+    /// Number of answers by status.
     pub statuses: BTreeMap<String, u64>,
 }
 
 impl Abuse {
-    /// Whether it is still at it.
+    /// Returns true while the client runs.
     ///
     /// # Errors
-    /// As of the system.
+    /// The system's error.
     pub fn lasts(&mut self) -> Result<bool> {
         Ok(self.child.try_wait()?.is_none())
     }
 
-    /// Waits for its end.
+    /// Waits for the end and returns the observations.
     ///
     /// # Errors
-    /// When it does not say what it saw.
+    /// When the client does not report them.
     pub fn end(mut self) -> Result<Seen> {
         let mut said = String::new();
         self.said.read_to_string(&mut said)?;
@@ -154,7 +154,7 @@ impl Abuse {
 
 impl Drop for Abuse {
     fn drop(&mut self) {
-        // It may have ended before: then there is nothing to end.
+        // The process may have ended already, so errors are ignored.
         drop(self.child.kill());
         drop(self.child.wait());
     }

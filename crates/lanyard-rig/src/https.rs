@@ -1,4 +1,5 @@
-//! A folder served over TLS with the certificate of a development daemon: an issuer's discovery documents, say.
+//! A folder served over TLS with the certificate of a development daemon, such as the discovery
+//! documents of an issuer.
 
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
@@ -19,21 +20,21 @@ context.load_cert_chain(certificate, key)
 server.socket = context.wrap_socket(server.socket, server_side=True)
 server.serve_forever()
 ";
-/// How often it is asked whether it listens, and how long between: ten seconds in all.
+/// Number of checks whether the server listens, and the pause between two: ten seconds in total.
 const ASKED: u32 = 200;
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// A server, which ends with its owner.
+/// A running server. Dropping the value ends it.
 pub struct Https {
     child: Child,
     address: SocketAddr,
 }
 
 impl Https {
-    /// Serves a folder with the certificate that is in a development daemon's directory.
+    /// Serves a folder with the certificate in a development daemon's directory.
     ///
     /// # Errors
-    /// When there is no Python, or it does not come up.
+    /// When Python is missing, or the server does not come up.
     pub fn start(folder: &Path, daemon: &Path) -> Result<Self> {
         let address = free_port()?;
         let child = Command::new("python3")
@@ -56,7 +57,7 @@ impl Https {
         bail!("the server does not listen")
     }
 
-    /// Where it is, without a slash at the end.
+    /// Returns the base URL, without a trailing slash.
     #[must_use]
     pub fn url(&self) -> String {
         format!("https://{}", self.address)
@@ -65,7 +66,7 @@ impl Https {
 
 impl Drop for Https {
     fn drop(&mut self) {
-        // It may have ended before: then there is nothing to end.
+        // The process may have ended already, so errors are ignored.
         drop(self.child.kill());
         drop(self.child.wait());
     }

@@ -5,52 +5,52 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-/// An image that is not built yet.
+/// An image to build.
 #[derive(Debug, Clone, Copy)]
 pub struct Image<'a> {
-    /// The folder with the `Containerfile` and what the file copies.
+    /// The folder with the `Containerfile` and the files that it copies.
     pub context: &'a Path,
-    /// The name of the image, with its tag.
+    /// Name of the image, with its tag.
     pub name: &'a str,
-    /// Values for the file's `ARG` lines.
+    /// Values for the `ARG` lines of the file.
     pub arguments: &'a [(&'a str, &'a str)],
 }
 
 impl Image<'_> {
-    /// Builds the image into the store of whoever runs this, where podman finds it as well.
+    /// Builds the image into the current user's image store, where podman finds it too.
     ///
     /// # Errors
-    /// When buildah is not installed, or refuses.
+    /// When buildah is missing, or fails.
     pub fn store(&self) -> Result<()> {
         self.build(&mut Command::new("buildah"))
     }
 
-    /// Builds the image into an OCI archive. Nothing else is left, and no store of images is touched.
+    /// Builds the image into an OCI archive, without touching any image store.
     ///
     /// # Errors
-    /// When buildah is not installed, or refuses.
+    /// When buildah is missing, or fails.
     pub fn archive(&self, file: &Path) -> Result<()> {
         let folder = file.parent().context("an archive needs a folder")?;
-        // Beside the archive, because the store is as large, and a machine's /tmp may be in its memory.
+        // The temporary store lies beside the archive: it is as large, and /tmp may be in memory.
         let store = tempfile::tempdir_in(folder)?;
         let buildah = || {
             let mut buildah = Command::new("buildah");
             buildah.arg("--root").arg(store.path().join("root"));
             buildah.arg("--runroot").arg(store.path().join("run"));
-            // Works on every file system, also on one that is an overlay itself.
+            // vfs works on every file system, including an overlay.
             buildah.args(["--storage-driver", "vfs"]);
             buildah
         };
         self.build(&mut buildah())?;
         let to = format!("oci-archive:{}:{}", file.display(), self.name);
-        // Whoever takes the archive somewhere else compresses it on the way.
+        // Whoever transfers the archive compresses it then.
         let push = ["push", "--quiet", "--disable-compression", self.name, &to];
         succeed(buildah().args(push))
     }
 
     fn build(&self, buildah: &mut Command) -> Result<()> {
         buildah.args(["build", "--quiet", "--format", "oci", "--tag", self.name]);
-        // The same files are the same layer.
+        // A fixed timestamp makes the layers of equal files equal.
         buildah.args(["--timestamp", "0"]);
         for (name, value) in self.arguments {
             buildah.arg("--build-arg").arg(format!("{name}={value}"));

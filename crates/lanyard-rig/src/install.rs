@@ -1,15 +1,15 @@
-//! What a machine lacks is fetched and built once; meanwhile a line says what is under way, and for how long already.
+//! Fetching and building what a machine lacks, once, with progress messages.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-/// The longest silence.
+/// Longest time without a progress message.
 const LINE_INTERVAL: Duration = Duration::from_secs(8);
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Runs a command that takes its time, wants success, and says on stderr what it is for.
+/// Runs a long command that must succeed, and reports on standard error what it is for.
 ///
 /// # Errors
 /// When the command does not start, or fails.

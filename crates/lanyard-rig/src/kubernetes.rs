@@ -1,5 +1,5 @@
-//! A Kubernetes API server with its etcd, built from their Go modules. There is no controller manager: nothing
-//! collects garbage, and what is deleted was deleted by the broker.
+//! A Kubernetes API server with etcd, built from their Go modules. No controller manager runs:
+//! nothing collects garbage, so whatever is deleted was deleted by the broker.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -17,23 +17,23 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use crate::{Answer, free_port};
 
-/// The release that the module is of.
+/// Release of the module.
 const VERSION: &str = "v1.36.3";
-/// How often it is asked whether it is ready, and how long between: a minute in all.
+/// Number of readiness checks, and the pause between two: a minute in total.
 const ASKED: u32 = 600;
 const PAUSE: Duration = Duration::from_millis(100);
-/// The static users: an administrator, and the broker, whose rights are in `broker.yaml` alone.
+/// Static users: an administrator, and the broker, whose rights come from `broker.yaml` only.
 const USERS: &str = "admin-token,admin,admin,system:masters\nbroker-token,lanyardd,lanyardd\n";
 const BROKER: &str = include_str!("../../../docs/kubernetes/namespaces.yaml");
 const BROKER_CLUSTER: &str = include_str!("../../../docs/kubernetes/cluster.yaml");
 
-/// A running API server, which ends with its owner.
+/// A running API server. Dropping the value ends it.
 pub struct Kubernetes {
     children: Vec<Child>,
     access: Cluster,
 }
 
-/// Access to an API server that runs.
+/// Access to a running API server.
 #[derive(Debug, Clone)]
 pub struct Cluster {
     directory: PathBuf,
@@ -41,10 +41,10 @@ pub struct Cluster {
 }
 
 impl Kubernetes {
-    /// Builds it where that was not done, and starts it with its files in this directory.
+    /// Builds the programs if necessary, and starts the server with its files in `directory`.
     ///
     /// # Errors
-    /// When there is no Go, or it does not come up; the logs are in the directory.
+    /// When Go is missing, or the server does not come up. The logs are in the directory.
     pub fn start(directory: &Path) -> Result<Self> {
         let binaries = build()?;
         let (client, peer, server) = (free_port()?, free_port()?, free_port()?);
@@ -96,24 +96,24 @@ impl Kubernetes {
         Ok(running)
     }
 
-    /// Access to it.
+    /// Returns access to the server.
     #[must_use]
     pub const fn cluster(&self) -> &Cluster {
         &self.access
     }
 
-    /// Stops the API server where it stands: connections to it hang.
+    /// Stops the API server with SIGSTOP: connections to it hang.
     ///
     /// # Errors
-    /// As of the system.
+    /// The system's error.
     pub fn freeze(&self) -> Result<()> {
         self.signal(rustix::process::Signal::STOP)
     }
 
-    /// Lets it go on.
+    /// Continues the API server after [`Kubernetes::freeze`].
     ///
     /// # Errors
-    /// As of the system.
+    /// The system's error.
     pub fn thaw(&self) -> Result<()> {
         self.signal(rustix::process::Signal::CONT)
     }
@@ -148,7 +148,7 @@ impl Kubernetes {
 impl Drop for Kubernetes {
     fn drop(&mut self) {
         for child in self.children.iter_mut().rev() {
-            // It may have ended before: then there is nothing to end.
+            // The process may have ended already, so errors are ignored.
             drop(child.kill());
             drop(child.wait());
         }
@@ -156,7 +156,7 @@ impl Drop for Kubernetes {
 }
 
 impl Cluster {
-    /// The one that the test command started, where it did.
+    /// Returns the server that the test command started, if it did.
     #[must_use]
     pub fn shared() -> Option<Self> {
         let directory = PathBuf::from(std::env::var_os("LANYARD_KUBERNETES")?);
@@ -164,7 +164,7 @@ impl Cluster {
         Some(Self { directory, kubectl })
     }
 
-    /// What makes [`Cluster::shared`] find this one in a child process.
+    /// Returns the variables by which [`Cluster::shared`] finds this server in a child process.
     #[must_use]
     pub fn environment(&self) -> [(&'static str, PathBuf); 2] {
         [
@@ -173,16 +173,17 @@ impl Cluster {
         ]
     }
 
-    /// The kubeconfig of `admin`, or of `broker`.
+    /// Returns the kubeconfig of `admin` or `broker`.
     #[must_use]
     pub fn kubeconfig(&self, user: &str) -> PathBuf {
         self.directory.join(format!("{user}.kubeconfig"))
     }
 
-    /// Its URL, its certificate in PEM, and the public key of its service accounts' tokens in PEM.
+    /// Returns the URL, the certificate in PEM, and the public key of service-account tokens in
+    /// PEM.
     ///
     /// # Errors
-    /// When they cannot be read.
+    /// When a file cannot be read.
     pub fn issuer(&self) -> Result<[String; 3]> {
         let config = std::fs::read_to_string(self.kubeconfig("admin"))?;
         let url = config.split_once("server: \"").context("no server")?.1;
@@ -195,10 +196,10 @@ impl Cluster {
         ])
     }
 
-    /// A connection to it, for HTTP/1.1.
+    /// Opens a connection for HTTP/1.1.
     ///
     /// # Errors
-    /// When it is not reached.
+    /// When the server cannot be reached.
     pub fn connect(&self) -> Result<StreamOwned<ClientConnection, TcpStream>> {
         let mut roots = RootCertStore::empty();
         let authority = self.directory.join("certificates/apiserver.crt");
@@ -219,10 +220,10 @@ impl Cluster {
         Ok(StreamOwned::new(tls, tcp))
     }
 
-    /// What it says to a GET with this token: the code.
+    /// Sends a GET with this token and returns the status code.
     ///
     /// # Errors
-    /// When there is no answer.
+    /// When no answer arrives.
     pub fn get(&self, token: &str, path: &str) -> Result<u16> {
         let mut stream = self.connect()?;
         write!(
@@ -230,7 +231,8 @@ impl Cluster {
             "GET {path} HTTP/1.1\r\nhost: it\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\r\n"
         )?;
         let mut answer = Vec::new();
-        // The server may close without the alert that TLS has for it: what came is what it said.
+        // The server may close without the close_notify alert of TLS. What has arrived is the
+        // answer.
         let read = stream.read_to_end(&mut answer);
         if answer.is_empty() {
             read?;
@@ -240,10 +242,10 @@ impl Cluster {
         Ok(code.parse()?)
     }
 
-    /// Writes a kubeconfig with nothing but this token into a folder.
+    /// Writes a kubeconfig with a token into a folder.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// When the file cannot be written.
     pub fn kubeconfig_of(
         folder: &Path,
         (server, certificate_authority): (&str, &str),
@@ -263,11 +265,11 @@ impl Cluster {
         Ok(file)
     }
 
-    /// Writes the administrator's kubeconfig into a folder, with the token of this ExecCredential in place of the
-    /// administrator's.
+    /// Writes the administrator's kubeconfig into a folder, with the token of an ExecCredential
+    /// instead of the administrator's.
     ///
     /// # Errors
-    /// When it is no such credential, or cannot be written.
+    /// When the credential has no token, or the file cannot be written.
     pub fn kubeconfig_with(&self, folder: &Path, credential: &str) -> Result<PathBuf> {
         let credential: serde_json::Value = serde_json::from_str(credential)?;
         let token = credential.pointer("/status/token");
@@ -283,24 +285,24 @@ impl Cluster {
         Ok(file)
     }
 
-    /// kubectl itself.
+    /// Returns the path of kubectl.
     #[must_use]
     pub fn program(&self) -> &Path {
         &self.kubectl
     }
 
-    /// kubectl as one of the two users, whatever comes of it.
+    /// Runs kubectl as one of the two users and returns its result.
     ///
     /// # Errors
-    /// When it does not start.
+    /// When kubectl does not start.
     pub fn kubectl(&self, user: &str, arguments: &[&str]) -> Result<Answer> {
         self.kubectl_with(&self.kubeconfig(user), arguments)
     }
 
-    /// kubectl with any kubeconfig.
+    /// Runs kubectl with any kubeconfig and returns its result.
     ///
     /// # Errors
-    /// When it does not start.
+    /// When kubectl does not start.
     pub fn kubectl_with(&self, kubeconfig: &Path, arguments: &[&str]) -> Result<Answer> {
         let output = Command::new(&self.kubectl)
             .arg("--kubeconfig")
@@ -315,7 +317,7 @@ impl Cluster {
     /// Applies manifests as the administrator.
     ///
     /// # Errors
-    /// When the API server refuses one.
+    /// When the API server refuses a manifest.
     pub fn apply(&self, manifests: &str) -> Result<()> {
         let mut child = Command::new(&self.kubectl)
             .arg("--kubeconfig")
@@ -337,11 +339,11 @@ impl Cluster {
         }
     }
 
-    /// Two fresh namespaces, with the rights that the broker needs in them: its own for leases, and one that
+    /// Creates two namespaces with the rights that the broker needs: one for leases, and one that
     /// charters name.
     ///
     /// # Errors
-    /// When the API server refuses.
+    /// When the API server refuses a manifest.
     pub fn namespaces(&self, home: &str, target: &str) -> Result<()> {
         self.apply(&BROKER.replace("HOME", home).replace("TARGET", target))
     }
@@ -359,10 +361,10 @@ fn spawn(command: &mut Command, log: &Path) -> Result<Child> {
         .with_context(|| format!("{name} does not start"))
 }
 
-/// The key that signs service-account tokens, ES256, and its public half: PKCS #8 and RFC 5480, in PEM.
+/// Makes the ES256 key for service-account tokens and its public key: PKCS #8 and RFC 5480, in PEM.
 pub(crate) fn keys() -> Result<[String; 2]> {
     use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
-    /// SubjectPublicKeyInfo of a point on P-256, up to the point.
+    /// The SubjectPublicKeyInfo of a P-256 point, up to the point.
     const PUBLIC: &[u8] = &[
         0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08,
         0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
@@ -386,7 +388,7 @@ pub(crate) fn keys() -> Result<[String; 2]> {
     ])
 }
 
-/// A kubeconfig of one of the static users.
+/// Renders the kubeconfig of a static user.
 pub(crate) fn kubeconfig(directory: &Path, server: SocketAddr, user: &str) -> String {
     let authority = directory.join("certificates/apiserver.crt");
     let authority = authority.display();
@@ -398,12 +400,12 @@ pub(crate) fn kubeconfig(directory: &Path, server: SocketAddr, user: &str) -> St
     )
 }
 
-/// The folder with kube-apiserver, etcd and kubectl.
+/// Builds kube-apiserver, etcd and kubectl, and returns their folder.
 pub(crate) fn build() -> Result<PathBuf> {
     build_of(&["kube-apiserver/main.go", "kubectl/main.go", "etcd/main.go"])
 }
 
-/// The folder with these programs of the module.
+/// Builds these programs of the module, and returns their folder.
 pub(crate) fn build_of(programs: &[&str]) -> Result<PathBuf> {
     let stamp = format!("-s -w -X k8s.io/component-base/version.gitVersion={VERSION}");
     crate::go::build("kubernetes", VERSION, programs, &stamp)

@@ -1,4 +1,5 @@
-//! What the demo and the tests run against: a daemon with its command line, and servers of others.
+//! The environment of demo and tests: a daemon with its command line, and servers of other
+//! projects.
 
 mod cli;
 mod daemon;
@@ -51,7 +52,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 
-/// Where what was installed or built is kept between runs: `LANYARD_CACHE` or `~/.cache/lanyard`.
+/// Returns the folder for installed and built programs: `LANYARD_CACHE` or `~/.cache/lanyard`.
 pub(crate) fn cache() -> Result<PathBuf> {
     let named = std::env::var_os("LANYARD_CACHE").map(PathBuf::from);
     let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache/lanyard"));

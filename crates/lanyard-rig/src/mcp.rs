@@ -1,4 +1,4 @@
-//! A model's side of the Model Context Protocol: the official Python SDK, in a process of its own.
+//! The model's side of the Model Context Protocol: the official Python SDK in its own process.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
@@ -10,21 +10,21 @@ use serde_json::{Value, json};
 use crate::{Cli, python};
 
 const CLIENT: &str = include_str!("../mcp/client.py");
-/// Everything that is said goes through here, in both directions.
+/// Records both directions of the conversation.
 const TAP: &str = r#"tee "$LOG.in" | "$@" 2> "$LOG.err" | tee "$LOG.out""#;
 
-/// A release of the SDK, and how it begins.
+/// A release of the SDK and its handshake.
 #[derive(Debug, Clone, Copy)]
 pub struct Sdk {
-    /// The package, and what it needs of an age with it.
+    /// The package, with dependencies of a matching age.
     pub package: &'static str,
-    /// `legacy` for `initialize`, `auto` for whatever is newest.
+    /// `legacy` begins with `initialize`, `auto` with the newest handshake.
     pub mode: &'static str,
-    /// The revision that comes of it with a server that knows all.
+    /// Protocol version that is negotiated with a server of all versions.
     pub protocol: &'static str,
 }
 
-/// The oldest that still runs, the newest as it asks old servers, and the newest.
+/// The oldest release that still runs, the newest with the old handshake, and the newest.
 pub const SDKS: [Sdk; 3] = [
     Sdk {
         package: "mcp==1.6.0 pydantic==2.10.6",
@@ -43,7 +43,7 @@ pub const SDKS: [Sdk; 3] = [
     },
 ];
 
-/// A client with its server; both end with their owner.
+/// A client with its server. Dropping the value ends both.
 pub struct Mcp {
     child: Child,
     commands: Option<ChildStdin>,
@@ -52,10 +52,10 @@ pub struct Mcp {
 }
 
 impl Mcp {
-    /// Starts the client, which starts `lanyard mcp`; what was said is kept in files of this directory.
+    /// Starts the client, which starts `lanyard mcp`. The conversation is recorded in `directory`.
     ///
     /// # Errors
-    /// When the SDK cannot be had, or the two do not find together.
+    /// When the SDK cannot be installed, or the handshake fails.
     pub fn start(directory: &Path, sdk: Sdk, cli: &Cli, flags: &[&str]) -> Result<Self> {
         let script = directory.join("mcp-client.py");
         std::fs::write(&script, CLIENT)?;
@@ -92,20 +92,20 @@ impl Mcp {
         Ok(client)
     }
 
-    /// What a tool answers; nobody is sent to a page.
+    /// Calls a tool. A request to open a page fails the call.
     ///
     /// # Errors
-    /// When there is no answer.
+    /// When no answer arrives.
     pub fn call(&mut self, tool: &str, arguments: &Value) -> Result<Value> {
         self.call_with(tool, arguments, |page| {
             bail!("nobody asked for {page}");
         })
     }
 
-    /// What a tool answers, where somebody says whether to open a page: `accept`, `decline` or `cancel`.
+    /// Calls a tool. `open` decides about a page: `accept`, `decline` or `cancel`.
     ///
     /// # Errors
-    /// When there is no answer.
+    /// When no answer arrives.
     pub fn call_with(
         &mut self,
         tool: &str,
@@ -124,10 +124,10 @@ impl Mcp {
         }
     }
 
-    /// Lets the client leave; all that was said, and what the server said besides.
+    /// Disconnects the client and returns the conversation and the server's log.
     ///
     /// # Errors
-    /// When something fails in the end.
+    /// When the client ends with a failure.
     pub fn leave(mut self) -> Result<String> {
         drop(self.commands.take());
         let ended = self.child.wait()?;
@@ -161,7 +161,7 @@ impl Mcp {
 
 impl Drop for Mcp {
     fn drop(&mut self) {
-        // It may have ended before: then there is nothing to end.
+        // The process may have ended already, so errors are ignored.
         drop(self.child.kill());
         drop(self.child.wait());
     }

@@ -1,6 +1,6 @@
-//! The wire protocol of STS and IAM, by moto with authorization on. It checks signatures and, by action and resource,
-//! what identity policies allow and deny; it knows no session policies, no conditions and no expiry: what those mean
-//! is not proved by it.
+//! STS and IAM by moto with authorization enabled. moto checks signatures, and identity policies by
+//! action and resource. moto ignores session policies, conditions and expiry, so tests against it
+//! prove nothing about those.
 
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -13,11 +13,11 @@ use serde_json::Value;
 
 use crate::{Answer, free_port, python};
 
-/// What is installed.
+/// Python packages to install.
 const MOTO: &str = "moto[server]==5.2.5";
 const AWS_CLI: &str = "awscli==1.46.2";
 const ACCOUNT: &str = include_str!("../aws/account.py");
-/// The policies that the documentation tells operators to set up.
+/// The policies that the documentation tells operators to create.
 const DOCUMENTS: [(&str, &str); 4] = [
     (
         "lease-role-trust",
@@ -36,17 +36,17 @@ const DOCUMENTS: [(&str, &str); 4] = [
         include_str!("../../../docs/aws/revoker-policy.json"),
     ),
 ];
-/// How often it is asked whether it listens, and how long between: a minute in all.
+/// Number of checks whether moto listens, and the pause between two: a minute in total.
 const ASKED: u32 = 600;
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// A running moto, which ends with its owner.
+/// A running moto. Dropping the value ends it.
 pub struct Moto {
     child: Child,
     access: Aws,
 }
 
-/// Access to a moto that runs, as its administrator.
+/// Access to a running moto as its administrator.
 #[derive(Debug, Clone)]
 pub struct Aws {
     url: String,
@@ -57,23 +57,24 @@ pub struct Aws {
 /// Two lease roles, and the broker's two principals.
 #[derive(Debug, Clone)]
 pub struct Account {
-    /// The plan role's ARN.
+    /// ARN of the plan role.
     pub plan_role: String,
-    /// The apply role's ARN.
+    /// ARN of the apply role.
     pub apply_role: String,
-    /// The credentials file that has the two profiles.
+    /// Credentials file with both profiles.
     pub credentials: PathBuf,
-    /// The profile that mints.
+    /// Profile of the principal that mints.
     pub minter: String,
-    /// The profile that revokes.
+    /// Profile of the principal that revokes.
     pub revoker: String,
 }
 
 impl Moto {
-    /// Installs it where it is missing, starts it, and waits until it listens. Its log goes to this file.
+    /// Installs moto if necessary, starts it, and waits until it listens. `log` receives its
+    /// output.
     ///
     /// # Errors
-    /// When there is no Python, or it does not come up.
+    /// When Python is missing, or moto does not come up.
     pub fn start(log: &Path) -> Result<Self> {
         let python = python(MOTO)?;
         let address = free_port()?;
@@ -113,7 +114,7 @@ impl Moto {
         bail!("moto does not listen")
     }
 
-    /// Access to it.
+    /// Returns access to moto.
     #[must_use]
     pub const fn aws(&self) -> &Aws {
         &self.access
@@ -122,14 +123,14 @@ impl Moto {
 
 impl Drop for Moto {
     fn drop(&mut self) {
-        // It may have ended before: then there is nothing to end.
+        // The process may have ended already, so errors are ignored.
         drop(self.child.kill());
         drop(self.child.wait());
     }
 }
 
 impl Aws {
-    /// The one that the test command started, where it did.
+    /// Returns the moto that the test command started, if it did.
     #[must_use]
     pub fn shared() -> Option<Self> {
         Some(Self {
@@ -139,7 +140,8 @@ impl Aws {
         })
     }
 
-    /// What makes [`Aws::shared`] find this one in a child process, and the SDKs nothing else.
+    /// Returns the variables by which [`Aws::shared`] finds this moto in a child process, and by
+    /// which SDKs find no other credentials.
     #[must_use]
     pub fn environment(&self) -> [(&'static str, PathBuf); 4] {
         [
@@ -150,17 +152,17 @@ impl Aws {
         ]
     }
 
-    /// Its endpoint, for every service.
+    /// Returns the endpoint of every service.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Fresh roles and principals; their credentials go into the file that the environment names, or else into one
-    /// of this directory.
+    /// Creates roles and principals. Their credentials are appended to the file that the
+    /// environment names, or else to one in `directory`.
     ///
     /// # Errors
-    /// When moto refuses.
+    /// When moto refuses a call.
     pub fn account(&self, name: &str, directory: &Path) -> Result<Account> {
         use std::fmt::Write as _;
         use std::io::Write as _;
@@ -191,10 +193,10 @@ impl Aws {
         })
     }
 
-    /// The aws command line as the administrator.
+    /// Runs the AWS command line as the administrator.
     ///
     /// # Errors
-    /// When it cannot be installed or does not start.
+    /// When the AWS command line cannot be installed or does not start.
     pub fn admin(&self, arguments: &[&str]) -> Result<Answer> {
         let output = self
             .command()?
@@ -205,18 +207,18 @@ impl Aws {
         Ok(Answer::of(&output))
     }
 
-    /// The aws command line.
+    /// Returns the path of the AWS command line.
     ///
     /// # Errors
-    /// When it cannot be installed.
+    /// When the AWS command line cannot be installed.
     pub fn program(&self) -> Result<PathBuf> {
         Ok(python(AWS_CLI)?.with_file_name("aws"))
     }
 
-    /// The aws command line with what a `credential_process` prints, as an agent has it.
+    /// Runs the AWS command line with a `credential_process`, as an agent would.
     ///
     /// # Errors
-    /// When it cannot be installed or does not start.
+    /// When the AWS command line cannot be installed or does not start.
     pub fn through(&self, process: &str, directory: &Path, arguments: &[&str]) -> Result<Answer> {
         let config = directory.join("aws-config");
         std::fs::write(
@@ -231,7 +233,7 @@ impl Aws {
         Ok(Answer::of(&output))
     }
 
-    /// The aws command line, which finds no credentials of anybody.
+    /// Makes an AWS command that finds no credentials of the surrounding environment.
     fn command(&self) -> Result<Command> {
         let mut command = Command::new(self.program()?);
         for name in [

@@ -1,4 +1,4 @@
-//! Packages from the npm registry, each in a cached folder of its own.
+//! Packages of the npm registry, each in its own cached folder.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use crate::cache;
 
-/// The folder that this package, `name@version`, is installed in; made on the first use.
+/// Installs a package, `name@version`, on first use and returns its folder.
 pub(crate) fn installed(package: &str) -> Result<PathBuf> {
     let name: String = package
         .chars()

@@ -1,4 +1,4 @@
-//! An OpenID Provider for people: oidc-provider, in a process of its own, and the browser of whoever logs in there.
+//! An OpenID Provider for people: oidc-provider in its own process, and a browser for logging in.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
@@ -13,11 +13,11 @@ const PACKAGE: &str = "oidc-provider@9.13.3";
 const PROVIDER: &str = include_str!("../oidc/provider.mjs");
 const BROWSER: &str = include_str!("../oidc/browser.mjs");
 
-/// How long an ID token is good for, in seconds, where nothing else is said.
+/// Default lifetime of an ID token in seconds.
 const ID_TOKEN_SECONDS: u32 = 300;
 
-/// A provider, which ends with its owner. Its people are alice and bob of support-leads, and oncall of oncall; its public
-/// client is `lanyard-cli`; classes of login are `pwd` and `phr`.
+/// A running provider. Dropping the value ends it. Its people are alice and bob of support-leads,
+/// and oncall of oncall; its public client is `lanyard-cli`; its login classes are `pwd` and `phr`.
 pub struct Oidc {
     child: Child,
     commands: ChildStdin,
@@ -27,18 +27,20 @@ pub struct Oidc {
 }
 
 impl Oidc {
-    /// Starts one with the certificate that is in a development daemon's directory.
+    /// Starts a provider with the certificate in a development daemon's directory.
     ///
     /// # Errors
-    /// When there is no Node, or it does not come up; its log is in `oidc.log` in the directory.
+    /// When Node is missing, or the provider does not come up. Its log is `oidc.log` in the
+    /// directory.
     pub fn start(directory: &Path) -> Result<Self> {
         Self::start_with(directory, ID_TOKEN_SECONDS)
     }
 
-    /// As [`Oidc::start`], with ID tokens that are good for so many seconds.
+    /// Like [`Oidc::start`], with another lifetime of ID tokens.
     ///
     /// # Errors
-    /// When there is no Node, or it does not come up; its log is in `oidc.log` in the directory.
+    /// When Node is missing, or the provider does not come up. Its log is `oidc.log` in the
+    /// directory.
     pub fn start_with(directory: &Path, id_token_seconds: u32) -> Result<Self> {
         let folder = npm::installed(PACKAGE)?;
         let script = directory.join("oidc-provider.mjs");
@@ -71,30 +73,30 @@ impl Oidc {
         Ok(provider)
     }
 
-    /// Its issuer, byte for byte.
+    /// Returns the issuer, byte for byte.
     #[must_use]
     pub fn issuer(&self) -> &str {
         &self.issuer
     }
 
-    /// Signs with a new key from now on, and publishes the old ones still.
+    /// Signs with a new key from now on. The old keys stay published.
     ///
     /// # Errors
-    /// When it has ended.
+    /// When the provider has ended.
     pub fn rotate(&mut self) -> Result<()> {
         self.command("rotate")
     }
 
-    /// Publishes the newest key alone.
+    /// Publishes only the newest key from now on.
     ///
     /// # Errors
-    /// When it has ended.
+    /// When the provider has ended.
     pub fn retire(&mut self) -> Result<()> {
         self.command("retire")
     }
 
-    /// Opens a page as this person's browser, which has no cookies yet, and logs in where it is asked to; the last page. When
-    /// this returns, a redirect to a listener on this machine has been delivered.
+    /// Opens a page in a fresh browser of `person`, logs in when asked, and returns the last page.
+    /// A redirect to a listener on this machine has been delivered by then.
     ///
     /// # Errors
     /// When a page answers with an error.
@@ -112,7 +114,7 @@ impl Oidc {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    /// Enters the code that a device shows, as this person.
+    /// Enters the code that a device shows, as `person`.
     ///
     /// # Errors
     /// When a page answers with an error.
@@ -141,7 +143,7 @@ impl Oidc {
 
 impl Drop for Oidc {
     fn drop(&mut self) {
-        // It may have ended before: then there is nothing to end.
+        // The process may have ended already, so errors are ignored.
         drop(self.child.kill());
         drop(self.child.wait());
     }

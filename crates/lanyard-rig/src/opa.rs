@@ -1,16 +1,16 @@
-//! Open Policy Agent's own command line: what a policy says, by the engine that its authors wrote it for.
+//! Open Policy Agent's command line: the engine that authors of policies know.
 
 use std::path::PathBuf;
 
 use anyhow::Result;
 
-/// The version that is built.
+/// Version of opa to build.
 const VERSION: &str = "v1.22.2";
 
-/// The `opa` binary.
+/// Builds `opa` and returns its path.
 ///
 /// # Errors
-/// When there is no Go, or it cannot be built.
+/// When Go is missing, or opa cannot be built.
 pub fn opa() -> Result<PathBuf> {
     let folder = crate::go::build("opa", VERSION, &["main.go"], "-s -w")?;
     Ok(folder.join("opa"))

@@ -1,9 +1,10 @@
-//! A Kubernetes cluster of one node that runs pods: the API server of [`crate::Kubernetes`] with the controllers, the scheduler,
-//! a kubelet on containerd, kube-proxy and CoreDNS.
+//! A one-node Kubernetes cluster that runs pods: the API server of [`crate::Kubernetes`] with
+//! controllers, scheduler, kubelet on containerd, kube-proxy and CoreDNS.
 //!
-//! The node is in namespaces of its own (`node/node.sh`), and a keeper (`node/keep.sh`) ends it when its owner ends, however that
-//! happens. Pods and Services are reached from within these namespaces alone: [`Pods::command`] goes there. NetworkPolicies are
-//! accepted and not enforced, and there is no load balancer.
+//! The node runs in its own namespaces (`node/node.sh`). A keeper (`node/keep.sh`) ends the node
+//! when its owner ends, in whatever way. Pods and Services can only be reached from inside these
+//! namespaces: [`Pods::command`] enters them. NetworkPolicies are accepted but not enforced, and
+//! there is no load balancer.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -20,12 +21,12 @@ use tempfile::TempDir;
 use crate::kubernetes::{build, build_of, keys, kubeconfig};
 use crate::{Answer, Image};
 
-/// How long a start may take: some 12 s on an idle machine.
+/// Time for a start. An idle machine needs about 12 s.
 const START_TIMEOUT: Duration = Duration::from_secs(600);
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
-/// The node's address, in its own network.
+/// Address of the node in its own network.
 const API: &str = "10.77.0.1:6443";
-/// The static users, with their groups.
+/// Static users with their groups.
 const USERS: &str = "admin-token,admin,admin,system:masters\n\
     node-token,system:node:node,node,system:nodes\n\
     controllers-token,system:kube-controller-manager,controllers\n\
@@ -40,9 +41,9 @@ const COMPONENTS: [&str; 6] = [
     "kubelet/main.go",
     "pause/main.go",
 ];
-/// Volumes that claims of the class `local` are bound to, each once.
+/// Number of volumes for claims of the class `local`; each volume is bound once.
 const VOLUMES: usize = 16;
-/// What has to be installed, and the Debian package that has it.
+/// Required programs, and the Debian packages that contain them.
 const PARTS: [(&str, &str); 11] = [
     ("/usr/lib/cni/bridge", "containernetworking-plugins"),
     ("buildah", "buildah"),
@@ -56,17 +57,17 @@ const PARTS: [(&str, &str); 11] = [
     ("setpriv", "util-linux"),
     ("unshare", "util-linux"),
 ];
-/// Where [`Pods::shared`] finds it.
+/// Variables by which [`Pods::shared`] finds the cluster.
 const SHARED: [&str; 2] = ["LANYARD_PODS", "LANYARD_PODS_KUBECTL"];
 
-/// A running cluster, which ends with its owner.
+/// A running cluster. Dropping the value ends it.
 pub struct PodCluster {
     keeper: Child,
     access: Pods,
     pause: PathBuf,
 }
 
-/// Access to a cluster that runs.
+/// Access to a running cluster.
 #[derive(Debug, Clone)]
 pub struct Pods {
     directory: PathBuf,
@@ -74,10 +75,10 @@ pub struct Pods {
 }
 
 impl PodCluster {
-    /// Builds the parts where that was not done, and starts the node with its files in this directory.
+    /// Builds the programs if necessary, and starts the node with its files in `directory`.
     ///
     /// # Errors
-    /// When a part is not installed, or the node does not get ready; the logs are in the directory.
+    /// When a program is missing, or the node does not get ready. The logs are in the directory.
     pub fn start(directory: &Path) -> Result<Self> {
         check_machine()?;
         let (server, components) = (build()?, build_of(&COMPONENTS)?);
@@ -97,11 +98,12 @@ impl PodCluster {
             .args(["--mount", "--propagation", "private", "bash"])
             .arg(keeper)
             .args([&directory, &server, &components])
-            // The keeper ends when the other end of this is closed, which the kernel does for a process that is killed.
+            // The keeper ends when this pipe is closed. The kernel closes it even for an owner that
+            // is killed.
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(std::fs::File::create(directory.join("logs/keeper.log"))?)
-            // What a terminal sends to the owner is none of the keeper's: it has to clean up.
+            // Signals of the owner's terminal must not reach the keeper, which has to clean up.
             .process_group(0)
             .spawn()
             .context("unshare does not start")?;
@@ -119,13 +121,13 @@ impl PodCluster {
         Ok(cluster)
     }
 
-    /// Access to it.
+    /// Returns access to the cluster.
     #[must_use]
     pub const fn pods(&self) -> &Pods {
         &self.access
     }
 
-    /// A program that waits until it is told to end, linked to nothing.
+    /// Returns the path of a static program that waits for a signal.
     #[must_use]
     pub fn pause(&self) -> &Path {
         &self.pause
@@ -163,13 +165,13 @@ impl PodCluster {
 impl Drop for PodCluster {
     fn drop(&mut self) {
         drop(self.keeper.stdin.take());
-        // Until it has removed what the node left.
+        // The keeper needs time to remove the node's leftovers.
         drop(self.keeper.wait());
     }
 }
 
 impl Pods {
-    /// The cluster that the test command started, where it did.
+    /// Returns the cluster that the test command started, if it did.
     #[must_use]
     pub fn shared() -> Option<Self> {
         let [directory, kubectl] = SHARED.map(std::env::var_os);
@@ -179,7 +181,7 @@ impl Pods {
         })
     }
 
-    /// What makes [`Pods::shared`] find this one in a child process.
+    /// Returns the variables by which [`Pods::shared`] finds this cluster in a child process.
     #[must_use]
     pub fn environment(&self) -> [(&'static str, PathBuf); 2] {
         let [directory, kubectl] = SHARED;
@@ -189,7 +191,7 @@ impl Pods {
         ]
     }
 
-    /// The first process of the node, as this process sees it.
+    /// Returns the node's first process id, as this process sees it.
     ///
     /// # Errors
     /// When the node does not run.
@@ -198,21 +200,23 @@ impl Pods {
         process.trim().parse().context("the node has no process")
     }
 
-    /// The administrator's kubeconfig; its server is reached from within the node alone.
+    /// Returns the administrator's kubeconfig. Its server is only reachable from inside the node.
     #[must_use]
     pub fn kubeconfig(&self) -> PathBuf {
         self.directory.join("admin.kubeconfig")
     }
 
-    /// A fresh folder that is written from within the node as well, where all else is read-only.
+    /// Makes a folder that is also writable from inside the node, where everything else is
+    /// read-only.
     ///
     /// # Errors
-    /// As of the system.
+    /// The system's error.
     pub fn folder(&self) -> Result<TempDir> {
         Ok(tempfile::tempdir_in(&self.directory)?)
     }
 
-    /// A program in the node's namespaces, where Services have their names and pods their addresses.
+    /// Makes a command that runs in the node's namespaces, where Service names and pod addresses
+    /// resolve.
     ///
     /// # Errors
     /// When the node does not run.
@@ -227,13 +231,13 @@ impl Pods {
         Ok(command)
     }
 
-    /// Does this on the node's network: what connects there reaches Services by their addresses, and pods.
+    /// Runs `work` on the node's network, from which Services and pods are reachable by address.
     ///
     /// # Errors
-    /// When the node does not run, and as of the work.
+    /// When the node does not run; also the error of `work`.
     pub fn on_network<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
         let network = std::fs::File::open(format!("/proc/{}/ns/net", self.node()?))?;
-        // A network belongs to a thread, and this one ends with its work.
+        // A network namespace belongs to a thread, so the work gets a thread of its own.
         std::thread::scope(|scope| {
             let thread = scope.spawn(|| {
                 move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network))?;
@@ -245,19 +249,19 @@ impl Pods {
         })
     }
 
-    /// kubectl as the administrator, whatever comes of it.
+    /// Runs kubectl as the administrator and returns its result.
     ///
     /// # Errors
-    /// When it does not start.
+    /// When kubectl does not start.
     pub fn kubectl(&self, arguments: &[&str]) -> Result<Answer> {
         let output = self.command(&self.kubectl)?.args(arguments).output();
         Ok(Answer::of(&output.context("kubectl does not start")?))
     }
 
-    /// kubectl as the administrator, and wants success; its standard output.
+    /// Runs kubectl as the administrator, which must succeed, and returns standard output.
     ///
     /// # Errors
-    /// When it fails.
+    /// When kubectl fails.
     pub fn ok(&self, arguments: &[&str]) -> Result<String> {
         let answer = self.kubectl(arguments)?;
         ensure!(
@@ -270,7 +274,7 @@ impl Pods {
         Ok(answer.stdout)
     }
 
-    /// Applies manifests, whatever comes of it.
+    /// Applies manifests and returns kubectl's result.
     ///
     /// # Errors
     /// When kubectl does not start.
@@ -288,17 +292,17 @@ impl Pods {
         Ok(Answer::of(&child.wait_with_output()?))
     }
 
-    /// Applies manifests.
+    /// Applies manifests, which must succeed.
     ///
     /// # Errors
-    /// When the API server refuses one.
+    /// When the API server refuses a manifest.
     pub fn apply(&self, manifests: &str) -> Result<()> {
         let answer = self.try_apply(manifests)?;
         ensure!(answer.code == 0, "kubectl apply: {}", answer.stderr);
         Ok(())
     }
 
-    /// Gives the node the images of an OCI archive.
+    /// Imports the images of an OCI archive into the node.
     ///
     /// # Errors
     /// When containerd refuses the archive.
@@ -320,7 +324,7 @@ impl Pods {
         Ok(())
     }
 
-    /// The image of the process that every pod has besides its own.
+    /// Builds the image of the pause process that every pod contains.
     fn pause_image(&self, pause: &Path) -> Result<PathBuf> {
         let context = self.folder()?;
         std::fs::copy(pause, context.path().join("pause"))?;
@@ -337,7 +341,7 @@ impl Pods {
     }
 }
 
-/// Says what of the machine is missing, before minutes go into building.
+/// Reports missing requirements of the machine before minutes are spent on building.
 fn check_machine() -> Result<()> {
     ensure!(
         rustix::process::geteuid().is_root(),
@@ -360,7 +364,7 @@ fn check_machine() -> Result<()> {
     Ok(())
 }
 
-/// The default storage class, which makes no volumes, and the volumes that it gives.
+/// Renders the default storage class, which provisions nothing, and its volumes.
 fn volumes(directory: &Path) -> Result<String> {
     let mut manifests = String::from(
         "apiVersion: storage.k8s.io/v1\nkind: StorageClass\nmetadata:\n  name: local\n  \

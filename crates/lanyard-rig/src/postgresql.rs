@@ -1,4 +1,4 @@
-//! A PostgreSQL server of Debian's package, for the passwords that another server makes in it.
+//! A PostgreSQL server of Debian's package, for the users that Vault creates in it.
 
 use std::net::SocketAddr;
 use std::os::unix::fs::{PermissionsExt as _, chown};
@@ -11,37 +11,38 @@ use anyhow::{Context, Result, bail};
 
 use crate::{Answer, free_port};
 
-/// How often it is asked whether it is ready, and how long between: half a minute in all.
+/// Number of readiness checks, and the pause between two: half a minute in total.
 const ASKED: u32 = 300;
 const PAUSE: Duration = Duration::from_millis(100);
-/// Who may do everything, by which password.
+/// Name and password of the superuser.
 const OWNER: &str = "owner";
 const PASSWORD: &str = "rig";
-/// Where [`PostgreSql::shared`] finds it.
+/// Variable by which [`PostgreSql::shared`] finds the server.
 const SHARED: &str = "LANYARD_POSTGRESQL";
 
-/// A running server, which ends with its owner.
+/// A running server. Dropping the value ends it.
 pub struct PostgreSqlServer {
     child: Child,
     access: PostgreSql,
     _directory: tempfile::TempDir,
 }
 
-/// Access to a server that runs.
+/// Access to a running server.
 #[derive(Debug, Clone)]
 pub struct PostgreSql {
     address: SocketAddr,
 }
 
 impl PostgreSqlServer {
-    /// Starts it on a database of its own.
+    /// Starts the server with a fresh database.
     ///
     /// # Errors
-    /// When it is not installed, or does not come up.
+    /// When PostgreSQL is not installed, or does not come up.
     pub fn start() -> Result<Self> {
         let initdb = program("initdb")?;
         let postgres = program("postgres")?;
-        // It refuses to run as root, and nobody else may look into what root made.
+        // postgres refuses to run as root, and another user must be able to read the folder that
+        // root makes.
         let user = unprivileged()?;
         let directory = tempfile::tempdir()?;
         std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755))?;
@@ -86,7 +87,7 @@ impl PostgreSqlServer {
         Ok(server)
     }
 
-    /// Access to it.
+    /// Returns access to the server.
     #[must_use]
     pub const fn postgresql(&self) -> &PostgreSql {
         &self.access
@@ -108,14 +109,14 @@ impl PostgreSqlServer {
 
 impl Drop for PostgreSqlServer {
     fn drop(&mut self) {
-        // It may have ended before: then there is nothing to end.
+        // The process may have ended already, so errors are ignored.
         drop(self.child.kill());
         drop(self.child.wait());
     }
 }
 
 impl PostgreSql {
-    /// The one that the test command started, where it did.
+    /// Returns the server that the test command started, if it did.
     #[must_use]
     pub fn shared() -> Option<Self> {
         let address = std::env::var(SHARED).ok()?;
@@ -124,13 +125,13 @@ impl PostgreSql {
         })
     }
 
-    /// What makes [`PostgreSql::shared`] find this one in a child process.
+    /// Returns the variable by which [`PostgreSql::shared`] finds this server in a child process.
     #[must_use]
     pub fn environment(&self) -> (&'static str, PathBuf) {
         (SHARED, PathBuf::from(self.address.to_string()))
     }
 
-    /// Where another server reaches it, with places for a name and a password.
+    /// Returns the connection URL with placeholders for user and password.
     #[must_use]
     pub fn url(&self) -> String {
         format!(
@@ -139,13 +140,13 @@ impl PostgreSql {
         )
     }
 
-    /// Who may do everything, and the password.
+    /// Returns name and password of the superuser.
     #[must_use]
     pub const fn owner() -> [&'static str; 2] {
         [OWNER, PASSWORD]
     }
 
-    /// What comes of a statement as this user.
+    /// Runs a statement as `user` and returns psql's result.
     ///
     /// # Errors
     /// When psql does not start.
@@ -163,7 +164,7 @@ impl PostgreSql {
     }
 }
 
-/// A program of the server: the package of a release keeps them in a folder of its own.
+/// Finds a program of the server. Debian keeps the programs of each release in a separate folder.
 fn program(name: &str) -> Result<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let releases = std::fs::read_dir("/usr/lib/postgresql")
@@ -179,7 +180,7 @@ fn program(name: &str) -> Result<PathBuf> {
         .with_context(|| format!("{name} is not installed: apt-get install postgresql"))
 }
 
-/// Whom to run it as, where this process is root's.
+/// Returns user and group for the server if this process is root's.
 fn unprivileged() -> Result<Option<(u32, u32)>> {
     if !rustix::process::geteuid().is_root() {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! A Python with given packages, in a cached environment of its own.
+//! Python environments with given packages, cached per set of packages.
 
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -9,24 +9,24 @@ use anyhow::{Context, Result};
 
 use crate::cache;
 
-/// What agents' programs use: the AWS command line and SDK, and the client of Kubernetes.
+/// Packages that agents' programs use: AWS command line, AWS SDK, and Kubernetes client.
 const TOOLS: &str = "awscli==1.46.2 boto3==1.44.5 kubernetes==37.0.1";
 
-/// The folder with `python`, `aws` and the libraries that agents' programs use.
+/// Returns the folder with `python`, `aws` and the libraries of agents' programs.
 ///
 /// # Errors
-/// As [`python`].
+/// See [`python`].
 pub fn python_tools() -> Result<PathBuf> {
     let python = python(TOOLS)?;
     let folder = python.parent().context("the environment has no folder")?;
     Ok(folder.to_path_buf())
 }
 
-/// The environment with this package from PyPI, or with these that have spaces between them; made on the first use, under
-/// `LANYARD_CACHE` or `~/.cache/lanyard`.
+/// Returns the Python of an environment with this PyPI package, or several separated by spaces. The
+/// environment is made on first use, under `LANYARD_CACHE` or `~/.cache/lanyard`.
 ///
 /// # Errors
-/// When there is no Python, or the package cannot be installed.
+/// When Python is missing, or a package cannot be installed.
 pub fn python(package: &str) -> Result<PathBuf> {
     let folder: String = package
         .chars()
@@ -36,10 +36,11 @@ pub fn python(package: &str) -> Result<PathBuf> {
     environment(&folder, &packages)
 }
 
-/// The environment with what these files of requirements say; another one when they say something else.
+/// Returns the Python of an environment for these requirement files. Changed files get a new
+/// environment.
 ///
 /// # Errors
-/// When there is no Python, a file cannot be read, or something cannot be installed.
+/// When Python is missing, a file cannot be read, or a package cannot be installed.
 pub fn python_with(requirements: &[&Path]) -> Result<PathBuf> {
     let mut said = DefaultHasher::new();
     let mut install = Vec::new();
@@ -56,7 +57,7 @@ fn environment(folder: &str, install: &[&str]) -> Result<PathBuf> {
     let environment = cache()?.join(folder);
     let python = environment.join("bin/python");
     std::fs::create_dir_all(cache()?)?;
-    // Tests ask at the same time, in several processes.
+    // Tests in several processes may ask at the same time.
     let lock = File::create(environment.with_extension("lock"))?;
     lock.lock()?;
     if !environment.join("complete").exists() {

@@ -1,4 +1,4 @@
-//! What was really sent: a relay before a server, which keeps the requests.
+//! A relay in front of a server that records the requests.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -6,17 +6,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 
-/// A relay. It ends with the process.
+/// A running relay, which ends with the process.
 pub struct Recorder {
     address: SocketAddr,
     bodies: Arc<Mutex<Vec<String>>>,
 }
 
 impl Recorder {
-    /// Relays to the server of this URL, which is one of `http`.
+    /// Relays to the server at the `http` URL `upstream`.
     ///
     /// # Errors
-    /// As of the system.
+    /// The system's error.
     pub fn start(upstream: &str) -> Result<Self> {
         let upstream: SocketAddr = upstream
             .strip_prefix("http://")
@@ -29,20 +29,20 @@ impl Recorder {
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let kept = Arc::clone(&kept);
-                // A connection that breaks is the client's to notice.
+                // A broken connection is the client's problem.
                 std::thread::spawn(move || drop(relay(&client, upstream, &kept)));
             }
         });
         Ok(Self { address, bodies })
     }
 
-    /// Where it listens.
+    /// Returns the base URL of the relay.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// The fields of every form that was sent for this action, in order: the query protocol of AWS.
+    /// Returns the fields of every recorded form for an action of AWS's query protocol, in order.
     #[must_use]
     pub fn forms(&self, action: &str) -> Vec<Vec<(String, String)>> {
         let bodies = self.bodies.lock().unwrap_or_else(PoisonError::into_inner);
@@ -96,7 +96,7 @@ fn fields(form: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-/// application/x-www-form-urlencoded
+/// Decodes a text of application/x-www-form-urlencoded.
 fn decoded(text: &str) -> String {
     let (mut bytes, mut rest) = (Vec::new(), text.bytes());
     while let Some(byte) = rest.next() {

@@ -1,4 +1,4 @@
-//! What AWS would say, by iam-simulate: another evaluator of IAM policies, in a process of its own.
+//! Verdicts of iam-simulate, an independent evaluator of IAM policies, in its own process.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -8,16 +8,17 @@ use serde_json::Value;
 
 use crate::npm;
 
-/// What is installed from the npm registry. Its licence is the AGPL: it is run by tests and shipped with nothing.
+/// Package of the npm registry. Its licence is the AGPL: tests run it, and nothing ships with it.
 const PACKAGE: &str = "@cloud-copilot/iam-simulate@0.1.173";
 const SCRIPT: &str = include_str!("../aws/simulate.mjs");
 
-/// The verdict for each case, in order: `Allowed`, `ImplicitlyDenied` or `ExplicitlyDenied`. A case has the fields
-/// `role` (an ARN), `session`, `action`, `resource`, `at` and `issued` (times), `policy` (of the session),
-/// `rolePolicies` (a list) and `context` (more condition keys); where the resource has a policy, `resourcePolicy`.
+/// Returns the verdict for each case, in order: `Allowed`, `ImplicitlyDenied` or
+/// `ExplicitlyDenied`. A case has the fields `role` (an ARN), `session`, `action`, `resource`, `at`
+/// and `issued` (times), `policy` (of the session), `rolePolicies` (a list) and `context` (further
+/// condition keys), and `resourcePolicy` if the resource has one.
 ///
 /// # Errors
-/// When there is no Node, or it cannot be installed or run.
+/// When Node is missing, or iam-simulate cannot be installed or run.
 pub fn simulate(cases: &[Value]) -> Result<Vec<String>> {
     let folder = npm::installed(PACKAGE)?;
     let script = folder.join("simulate.mjs");

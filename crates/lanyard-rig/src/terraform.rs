@@ -1,4 +1,5 @@
-//! Terraform with a provider in a mirror; OpenTofu, built from its module, where this machine has no Terraform.
+//! Terraform with a provider mirror. If the machine has no Terraform, OpenTofu is built from its Go
+//! module.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -6,27 +7,28 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-/// The version of OpenTofu that is built.
+/// Version of OpenTofu to build.
 const OPENTOFU: &str = "v1.12.6";
-/// The version of the provider that is built.
+/// Version of the kubectl provider.
 const PROVIDER: &str = "1.19.0";
 
-/// What a configuration names to get the provider of the mirror, which applies Kubernetes manifests (`kubectl_manifest`).
+/// Source address of the provider in the mirror, which applies Kubernetes manifests
+/// (`kubectl_manifest`).
 pub const KUBECTL_PROVIDER: &str = "lanyard.example/gavinbunney/kubectl";
 
-/// Terraform, and where it finds the provider.
+/// Terraform, and its provider configuration.
 #[derive(Debug, Clone)]
 pub struct Terraform {
-    /// A folder for `PATH`, which holds `terraform` alone.
+    /// Folder for `PATH`, which only contains `terraform`.
     pub folder: PathBuf,
-    /// What `.terraformrc` says, so that nothing is fetched.
+    /// Content for `.terraformrc`, so that nothing is downloaded.
     pub configuration: String,
 }
 
-/// Puts Terraform, or OpenTofu, and the provider into this directory.
+/// Puts Terraform or OpenTofu and the provider into `directory`.
 ///
 /// # Errors
-/// When there is neither a Terraform nor a Go to build OpenTofu with, or the provider cannot be built.
+/// When there is neither Terraform nor Go, or the provider cannot be built.
 pub fn terraform(directory: &Path) -> Result<Terraform> {
     let folder = directory.join("terraform-bin");
     fs::create_dir_all(&folder)?;

@@ -1,6 +1,6 @@
-//! A Vault server, built from its Go module and cut down to what the tests use, or any `vault` or `bao` that
-//! `LANYARD_VAULT_PROGRAM` names. Vault is under the Business Source License: it runs as a process of its own in
-//! tests, nothing of Lanyard's is linked with it, and it ships with nothing.
+//! A Vault server, built from its Go module and reduced to what tests use, or any `vault` or `bao`
+//! that `LANYARD_VAULT_PROGRAM` names. Vault is under the Business Source License: tests run it as
+//! a separate process, nothing of Lanyard is linked with it, and it does not ship.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -13,69 +13,70 @@ use serde_json::{Value, json};
 
 use crate::{Answer, PostgreSql, free_port};
 
-/// The release that the module is of.
+/// Release of the module.
 const VERSION: &str = "v1.21.4";
-/// How often it is asked whether it is ready, and how long between: half a minute in all.
+/// Number of readiness checks, and the pause between two: half a minute in total.
 const ASKED: u32 = 600;
 const PAUSE: Duration = Duration::from_millis(50);
-/// How long an answer may take.
+/// Time for an answer of the server.
 const ANSWER: Duration = Duration::from_secs(60);
-/// The folder of what [`Vault::shared`] finds, and the program that it runs.
+/// Variables with the folder and program of the server that [`Vault::shared`] finds.
 const SHARED: &str = "LANYARD_VAULT";
 const SHARED_PROGRAM: &str = "LANYARD_VAULT_BUILT";
-/// Any `vault` or `bao`, in place of the one that is built.
+/// Variable with a `vault` or `bao` that replaces the built one.
 const PROGRAM: &str = "LANYARD_VAULT_PROGRAM";
-/// What the documentation tells operators to write.
+/// Policies and roles that the documentation tells operators to create.
 const BROKER: &str = include_str!("../../../docs/vault/broker.hcl");
 const PARENT: &str = include_str!("../../../docs/vault/parent.hcl");
 const PARENT_ROLE: &str = include_str!("../../../docs/vault/parent-role.json");
 const LEASE_ROLE: &str = include_str!("../../../docs/vault/lease-role.json");
 
-/// Where a server keeps what it knows.
+/// Storage of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Storage {
-    /// In its memory: a restart forgets everything.
+    /// Memory: a restart loses everything.
     Memory,
-    /// In files.
+    /// Files in the data folder.
     File,
-    /// In the integrated storage, a cluster of one.
+    /// Integrated storage, as a cluster of one.
     Raft,
 }
 
-/// A running server, which ends with its owner.
+/// A running server. Dropping the value ends it.
 pub struct VaultServer {
     child: Child,
     access: Vault,
 }
 
-/// What a broker is told of a server that was set up for it.
+/// Credentials and roles of a broker on a server.
 #[derive(Debug, Clone)]
 pub struct AppRole {
-    /// The role that it logs in by.
+    /// Id of the AppRole with which the broker logs in.
     pub role_id: String,
-    /// The secret of that role.
+    /// Secret of the AppRole.
     pub secret_id: String,
-    /// The token role of leases.
+    /// Token role of leases.
     pub token_role: String,
-    /// The token role of their parents.
+    /// Token role of the leases' parents.
     pub parent_role: String,
 }
 
-/// Access to a server that runs.
+/// Access to a running server.
 #[derive(Debug, Clone)]
 pub struct Vault {
     directory: PathBuf,
     program: PathBuf,
     address: SocketAddr,
-    /// Before every path; with a slash at its end where it is not empty.
+    /// Prefix of every path, with a trailing slash unless empty.
     namespace: String,
 }
 
 impl VaultServer {
-    /// Builds it where that was not done, starts it with its files in this directory, initialises and unseals it.
+    /// Builds the program if necessary, starts the server with its files in `directory`, and
+    /// initialises and unseals it.
     ///
     /// # Errors
-    /// When there is no Go, or it does not come up; the log is in the directory.
+    /// When Go is missing, or the server does not come up. The log is in the directory.
     pub fn start(directory: &Path, storage: Storage) -> Result<Self> {
         let (program, address) = (program()?, free_port()?);
         std::fs::create_dir_all(directory.join("data"))?;
@@ -104,16 +105,16 @@ impl VaultServer {
         Ok(server)
     }
 
-    /// Access to it.
+    /// Returns access to the server.
     #[must_use]
     pub const fn vault(&self) -> &Vault {
         &self.access
     }
 
-    /// Ends it as a crash would, starts it again on the same storage, and unseals it.
+    /// Kills the server, starts it again on the same storage, and unseals it.
     ///
     /// # Errors
-    /// When it does not come up.
+    /// When the server does not come up.
     pub fn restart(&mut self) -> Result<()> {
         self.child.kill()?;
         self.child.wait()?;
@@ -122,10 +123,10 @@ impl VaultServer {
         self.unseal()
     }
 
-    /// Unseals it, and waits until it serves.
+    /// Unseals the server and waits until it serves.
     ///
     /// # Errors
-    /// When it does not.
+    /// When the server stays sealed.
     pub fn unseal(&mut self) -> Result<()> {
         self.access.unseal()?;
         self.wait(&[200])
@@ -152,14 +153,14 @@ impl VaultServer {
 
 impl Drop for VaultServer {
     fn drop(&mut self) {
-        // It may have ended before: then there is nothing to end.
+        // The process may have ended already, so errors are ignored.
         drop(self.child.kill());
         drop(self.child.wait());
     }
 }
 
 impl Vault {
-    /// The one that the test command started, where it did.
+    /// Returns the server that the test command started, if it did.
     #[must_use]
     pub fn shared() -> Option<Self> {
         let directory = PathBuf::from(std::env::var_os(SHARED)?);
@@ -173,7 +174,7 @@ impl Vault {
         })
     }
 
-    /// What makes [`Vault::shared`] find this one in a child process.
+    /// Returns the variables by which [`Vault::shared`] finds this server in a child process.
     #[must_use]
     pub fn environment(&self) -> [(&'static str, PathBuf); 2] {
         [
@@ -182,19 +183,19 @@ impl Vault {
         ]
     }
 
-    /// Its URL.
+    /// Returns the base URL.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// What it is, for a report: the program that stands in, or nothing where it was built here.
+    /// Returns the program that replaces the built one, for reports.
     #[must_use]
     pub fn stand_in() -> Option<PathBuf> {
         std::env::var_os(PROGRAM).map(PathBuf::from)
     }
 
-    /// The first token, which may do everything.
+    /// Returns the root token.
     ///
     /// # Errors
     /// When the server was not initialised here.
@@ -202,18 +203,18 @@ impl Vault {
         self.key("/root_token")
     }
 
-    /// Seals it: it answers nothing more until it is unsealed.
+    /// Seals the server: it answers nothing until it is unsealed.
     ///
     /// # Errors
-    /// When it refuses.
+    /// When the server refuses.
     pub fn seal(&self) -> Result<()> {
         self.admin("PUT", "sys/seal", None).map(drop)
     }
 
-    /// Hands in the key.
+    /// Sends the unseal key.
     ///
     /// # Errors
-    /// When it refuses.
+    /// When the server refuses.
     pub fn unseal(&self) -> Result<()> {
         let key = json!({"key": self.key("/keys/0")?});
         let (code, _) = self.call("PUT", "sys/unseal", None, Some(&key))?;
@@ -224,10 +225,10 @@ impl Vault {
         }
     }
 
-    /// A call with the first token; what it gives.
+    /// Makes a call with the root token and returns the answer.
     ///
     /// # Errors
-    /// When it is not done.
+    /// When the server does not return success.
     pub fn admin(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value> {
         let (code, answer) = self.call(method, path, Some(&self.root()?), body)?;
         if (200..300).contains(&code) {
@@ -237,10 +238,10 @@ impl Vault {
         }
     }
 
-    /// A call with any token; the code, and the answer where it is JSON.
+    /// Makes a call with any token and returns status and JSON answer.
     ///
     /// # Errors
-    /// When there is no answer.
+    /// When no answer arrives.
     pub fn call(
         &self,
         method: &str,
@@ -253,7 +254,7 @@ impl Vault {
         let (token, length) = (token.unwrap_or_default(), body.len());
         let mut stream = TcpStream::connect_timeout(&self.address, ANSWER)?;
         stream.set_read_timeout(Some(ANSWER))?;
-        // HTTP/1.0 is answered without chunks, up to the end of the connection.
+        // HTTP/1.0 answers have no chunks and end with the connection.
         write!(
             stream,
             "{method} /v1/{}{path} HTTP/1.0\r\nHost: {}\r\n{token}Content-Length: {length}\r\n\r\n{body}",
@@ -266,10 +267,10 @@ impl Vault {
         Ok((code, serde_json::from_str(body).unwrap_or(Value::Null)))
     }
 
-    /// The command line, with this environment and nothing else but its address and a home.
+    /// Runs the command line with this environment, the address and a home, and nothing else.
     ///
     /// # Errors
-    /// When it does not start.
+    /// When the command line does not start.
     pub fn cli(&self, environment: &[(&str, &str)], arguments: &[&str]) -> Result<Answer> {
         let output = Command::new(&self.program)
             .args(arguments)
@@ -285,10 +286,10 @@ impl Vault {
         Ok(Answer::of(&output))
     }
 
-    /// Sets everything up for a broker as the documentation says, under names of its own.
+    /// Sets the server up for a broker as the documentation says, under names of its own.
     ///
     /// # Errors
-    /// When the server refuses.
+    /// When the server refuses a call.
     pub fn broker(&self, name: &str) -> Result<AppRole> {
         let own = |text: &str| {
             let text = text.replace("lanyard-lease", &format!("lanyard-lease-{name}"));
@@ -320,7 +321,7 @@ impl Vault {
         })
     }
 
-    /// Writes a policy.
+    /// Writes an ACL policy.
     ///
     /// # Errors
     /// When the server refuses.
@@ -330,7 +331,7 @@ impl Vault {
             .map(drop)
     }
 
-    /// A namespace of its own, with what every test finds; nothing on a server that has no namespaces.
+    /// Creates a namespace with the common test set-up. `None` on a server without namespaces.
     ///
     /// # Errors
     /// When the server refuses.
@@ -346,8 +347,8 @@ impl Vault {
         Ok(Some(within))
     }
 
-    /// Mounts an engine of dynamic secrets on a PostgreSQL, with roles whose users live for `seconds` unless they are
-    /// ended.
+    /// Mounts a database engine for a PostgreSQL server, whose users live for `seconds` unless
+    /// revoked.
     ///
     /// # Errors
     /// When the server refuses.
@@ -383,7 +384,7 @@ impl Vault {
             .map(drop)
     }
 
-    /// What every test finds: AppRole logins, and `kv/data/payments` in a store of keys and values.
+    /// Creates the common test set-up: AppRole logins, and `kv/data/payments` in a key-value store.
     fn furnish(&self) -> Result<()> {
         self.admin(
             "POST",
@@ -393,7 +394,7 @@ impl Vault {
         let kv = json!({"type": "kv", "options": {"version": "2"}});
         self.admin("POST", "sys/mounts/kv", Some(&kv))?;
         let stored = json!({"data": {"region": "eu-central-1"}});
-        // The store takes writes when it has been set up, a moment later.
+        // A new key-value store needs a moment before it accepts writes.
         for _ in 0..ASKED {
             let root = self.root()?;
             let (code, _) = self.call("POST", "kv/data/payments", Some(&root), Some(&stored))?;
@@ -405,7 +406,7 @@ impl Vault {
         bail!("the store of keys and values does not get ready")
     }
 
-    /// The program, server and command line in one.
+    /// Returns the program, which is both server and command line.
     #[must_use]
     pub fn program(&self) -> &Path {
         &self.program
@@ -457,7 +458,7 @@ fn configuration(directory: &Path, storage: Storage, address: SocketAddr) -> Res
         "api_addr": format!("http://{address}"),
         "cluster_addr": format!("https://{cluster}"),
         "disable_mlock": true,
-        // So that a test can break what is stored.
+        // Lets a test damage the stored data.
         "raw_storage_endpoint": true,
     }))
 }

@@ -162,7 +162,8 @@ fn what_a_token_is_asked_for_is_checked_member_by_member() {
     assert_eq!(github.call(elsewhere, &app(&github), None).unwrap().0, 404);
 }
 
-/// As the real one: that is what makes it worth a test that both are sent.
+/// The fake treats left-out fields as GitHub does, as all of them, so a test has to show that both
+/// are sent.
 #[test]
 fn what_is_left_out_is_everything() {
     let github = github();

@@ -1,38 +1,38 @@
-//! A clock that moves when it is told to.
+//! A clock that moves only when a test moves it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use lanyard_core::time::Timestamp;
 
-/// Shared by reference; every reader sees the last time that was set.
+/// A manual clock, shared by reference. Every reader sees the last time that was set.
 #[derive(Debug)]
 pub struct ManualClock(AtomicU64);
 
 impl ManualClock {
-    /// 2027-01-15T08:00:00Z, where the samples of this crate begin.
+    /// 2027-01-15T08:00:00Z, the start of the samples in this crate.
     pub const START: Timestamp = Timestamp::from_secs(1_800_000_000);
 
-    /// A clock that stands at this time.
+    /// Makes a clock that shows `now`.
     #[must_use]
     pub const fn at(now: Timestamp) -> Self {
         Self(AtomicU64::new(now.as_millis()))
     }
 
-    /// The time.
+    /// Returns the current time.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         Timestamp::from_millis(self.0.load(Ordering::SeqCst))
     }
 
-    /// Moves on, and says what time it is then.
+    /// Moves the clock forward and returns the new time.
     pub fn advance(&self, by: Duration) -> Timestamp {
         let millis = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
         let before = self.0.fetch_add(millis, Ordering::SeqCst);
         Timestamp::from_millis(before.saturating_add(millis))
     }
 
-    /// Jumps, backwards too (T62).
+    /// Sets the clock, possibly backwards (T62).
     pub fn set(&self, now: Timestamp) {
         self.0.store(now.as_millis(), Ordering::SeqCst);
     }

@@ -1,5 +1,5 @@
-//! A provider that keeps what it gave, and fails when it is told to. It is never kinder than a real one: a mint
-//! that it does not answer may have created the credential all the same.
+//! A provider in memory that fails on request. It is never kinder than a real one: an unanswered
+//! mint may have created the credential.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::Future;
@@ -22,62 +22,62 @@ use parking_lot::Mutex;
 
 use crate::clock::ManualClock;
 
-/// What becomes of the next mint.
+/// The fault of one mint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MintFault {
-    /// It works.
+    /// The mint succeeds without a fault.
     None,
-    /// Refused; nothing was created.
+    /// The provider refuses; no credential exists.
     Refuse,
-    /// No answer, and nothing was created.
+    /// The answer is lost, and no credential exists.
     LostBefore,
-    /// No answer, and the credential exists (T55).
+    /// The answer is lost, and the credential exists (T55).
     LostAfter,
-    /// The answer never comes, and the credential exists.
+    /// The answer never arrives, and the credential exists.
     Hang,
-    /// The credential lives longer than asked (T79).
+    /// The credential lives longer than requested (T79).
     Longer,
 }
 
-/// What becomes of revocations.
+/// The fault of revocations.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum RevokeFault {
-    /// They work.
+    /// Revocations succeed without a fault.
     #[default]
     None,
-    /// None is answered, ever.
+    /// No revocation is ever answered.
     Hang,
-    /// Each fails in a way that may pass.
+    /// Every revocation fails with a retryable error.
     Lost,
-    /// Every other lease's is refused (T67).
+    /// Every second lease's revocation is refused (T67).
     HalfRefused,
-    /// None is done yet, for a reason of each lease's own.
+    /// No revocation is done yet, for a reason of each lease's own.
     Stuck,
-    /// Those of the lowest ids hang, as many as a call comes to in its time: sixteen.
+    /// Revocations of the lowest ids hang, and fill the sixteen places of a call.
     Crowded,
 }
 
-/// What shows that a revoked credential is dead.
+/// The way in which the fake proves that a revoked credential is dead.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Check {
-    /// The revocation itself.
+    /// The revocation itself is the proof.
     #[default]
     Revocation,
-    /// Nothing: it is presumed once the bound has passed.
+    /// There is no proof: death is presumed after the bound.
     Bound,
-    /// A check of its own.
+    /// A separate check proves it.
     Own,
-    /// A check of its own, which is never answered.
+    /// A separate check never answers.
     Hangs,
 }
 
-/// How many leases a call comes to while some of them hang.
+/// Leases that one call handles at the same time.
 const AT_ONCE: usize = 16;
 
-/// Runs in the middle of the next mint, once the credential exists.
+/// A future that runs in the middle of the next mint, when the credential exists.
 pub type Interruption = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// The provider.
+/// A provider in memory, controlled by a test.
 pub struct FakeProvider {
     clock: Arc<ManualClock>,
     live: Mutex<BTreeMap<LeaseId, Timestamp>>,
@@ -101,7 +101,7 @@ pub struct FakeProvider {
 }
 
 impl FakeProvider {
-    /// A provider that lives by this clock.
+    /// Makes a provider that uses `clock`.
     #[must_use]
     pub fn new(clock: Arc<ManualClock>) -> Self {
         Self {
@@ -127,7 +127,7 @@ impl FakeProvider {
         }
     }
 
-    /// Every credential that works now: what was not revoked, up to its expiry.
+    /// Returns the credentials that work now: not revoked and not expired.
     #[must_use]
     pub fn live(&self) -> BTreeSet<LeaseId> {
         let now = self.clock.now();
@@ -139,80 +139,82 @@ impl FakeProvider {
             .collect()
     }
 
-    /// Every mint that was asked for, in order.
+    /// Returns all leases for which a mint was requested, in order.
     #[must_use]
     pub fn minted(&self) -> Vec<LeaseId> {
         self.minted.lock().clone()
     }
 
-    /// What becomes of the next mint that has no fault yet.
+    /// Queues a fault for the next mint.
     pub fn next_mint(&self, fault: MintFault) {
         self.mints.lock().push_back(fault);
     }
 
-    /// Runs this in the middle of the next mint.
+    /// Runs a future in the middle of the next mint.
     pub fn interrupt(&self, interruption: Interruption) {
         *self.interruption.lock() = Some(interruption);
     }
 
-    /// Runs this when the next mint is asked for, before the credential exists.
+    /// Runs a future when the next mint is requested, before the credential exists.
     pub fn delay(&self, delay: Interruption) {
         *self.delay.lock() = Some(delay);
     }
 
-    /// From now on a mint that was given up may be carried out so much later.
+    /// Declares that an abandoned mint may be carried out this much later.
     pub fn carry_out_late(&self, late: Duration) {
         *self.late_requests.lock() = late;
     }
 
-    /// From now on what ends within so long, and nobody killed, needs no revocation.
+    /// Declares that credentials which expire within this time need no revocation, unless a kill
+    /// asks for it.
     pub fn end_by_itself(&self, within: Duration) {
         *self.ends_itself.lock() = Some(within);
     }
 
-    /// From now on nothing but a revocation is sure to end what it gives.
+    /// Declares that only a revocation ends a credential.
     pub fn give_without_end(&self) {
         *self.endless.lock() = true;
     }
 
-    /// From now on lives are counted from its own clock, as real targets count those that are asked for as spans.
+    /// Counts lifetimes from the provider's own clock, as real targets do for lifetimes given as
+    /// spans.
     pub fn count_by_its_own_clock(&self) {
         *self.own_clock.lock() = true;
     }
 
-    /// Runs this when it is next asked to make ready what credentials share.
+    /// Runs a future when shared objects are next prepared.
     pub fn prepare_by(&self, preparation: Interruption) {
         *self.preparation.lock() = Some(preparation);
     }
 
-    /// How often revocations were asked for.
+    /// Returns how often revocations were requested.
     #[must_use]
     pub fn revocations_asked(&self) -> usize {
         *self.asked.lock()
     }
 
-    /// Up to when everything had to die, by the last revocation.
+    /// Returns the cut of the last revocation: everything before it had to die.
     #[must_use]
     pub fn last_cut(&self) -> Option<Timestamp> {
         *self.cut.lock()
     }
 
-    /// What shows that a credential is dead, from now on.
+    /// Sets how revoked credentials are proved dead.
     pub fn check(&self, check: Check) {
         *self.check.lock() = check;
     }
 
-    /// From now on no list of credentials is answered.
+    /// Makes `list` hang from now on.
     pub fn hang_when_looked_through(&self) {
         *self.looks_hang.lock() = true;
     }
 
-    /// From now on it answers nothing when it is told to remember the journal.
+    /// Makes `remember` hang from now on.
     pub fn hang_when_told_to_remember(&self) {
         *self.witness_hangs.lock() = true;
     }
 
-    /// How many checks, lists and witnesses were asked for that nothing answers.
+    /// Returns the number of calls of `prove`, `list` and `remember` that hang.
     #[must_use]
     pub fn hanging(&self) -> usize {
         *self.hanging.lock()
@@ -223,7 +225,7 @@ impl FakeProvider {
         std::future::pending::<()>().await;
     }
 
-    /// What becomes of revocations from now on.
+    /// Sets the fault of revocations.
     pub fn revocations(&self, fault: RevokeFault) {
         *self.revocations.lock() = fault;
     }

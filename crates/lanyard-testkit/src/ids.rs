@@ -4,23 +4,23 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use lanyard_core::id::{ApprovalId, DecisionId, KillId, LeaseId, PlanId, RearmId, TaskId};
 
-/// A source of ids: never twice the same one from one source.
+/// A source of unique ids.
 #[derive(Debug)]
 pub struct Ids(AtomicU64);
 
 impl Ids {
-    /// The source of this seed.
+    /// Makes the source of a seed.
     #[must_use]
     pub const fn seeded(seed: u64) -> Self {
         Self(AtomicU64::new(seed))
     }
 
-    /// 128 bits that look random.
+    /// Returns 128 pseudo-random bits.
     pub fn bits(&self) -> u128 {
         (u128::from(self.word()) << 64) | u128::from(self.word())
     }
 
-    /// 64 bits that look random: SplitMix64, whose state is a counter.
+    /// Returns 64 pseudo-random bits: SplitMix64, whose state is a counter.
     pub fn word(&self) -> u64 {
         const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
         let state = self.0.fetch_add(STEP, Ordering::Relaxed).wrapping_add(STEP);
@@ -29,37 +29,37 @@ impl Ids {
         mixed ^ (mixed >> 31)
     }
 
-    /// A lease's id.
+    /// Returns a new lease id.
     pub fn lease(&self) -> LeaseId {
         LeaseId::from_bits(self.bits())
     }
 
-    /// A task's id.
+    /// Returns a new task id.
     pub fn task(&self) -> TaskId {
         TaskId::from_bits(self.bits())
     }
 
-    /// A plan's id.
+    /// Returns a new plan id.
     pub fn plan(&self) -> PlanId {
         PlanId::from_bits(self.bits())
     }
 
-    /// An approval's id.
+    /// Returns a new approval id.
     pub fn approval(&self) -> ApprovalId {
         ApprovalId::from_bits(self.bits())
     }
 
-    /// A kill order's id.
+    /// Returns a new kill order id.
     pub fn kill(&self) -> KillId {
         KillId::from_bits(self.bits())
     }
 
-    /// A re-arm's id.
+    /// Returns a new re-arm id.
     pub fn rearm(&self) -> RearmId {
         RearmId::from_bits(self.bits())
     }
 
-    /// A decision's id.
+    /// Returns a new decision id.
     pub fn decision(&self) -> DecisionId {
         DecisionId::from_bits(self.bits())
     }

@@ -1,4 +1,4 @@
-//! A judge that cannot read: what it is given has no form, and its risk is high.
+//! A judge that cannot parse plans: every plan has no form and a high risk.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use lanyard_core::plan::{Judgement, Plan, PlanFormat, Reading, Unjudged};
 use lanyard_core::provider::Rehearsed;
 use lanyard_core::task::Task;
 
-/// Reads nothing and holds nothing against it.
+/// A judge that reads nothing and denies nothing.
 #[derive(Debug, Clone, Copy)]
 pub struct CannotRead;
 

@@ -1,4 +1,5 @@
-//! A ledger in memory whose process can die: what was durable then is what the next one finds.
+//! A ledger in memory whose process can die: the next one starts with the records that were
+//! durable.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,10 +14,10 @@ use parking_lot::RwLock;
 
 use crate::clock::ManualClock;
 
-/// What stamps records.
+/// Clock that stamps the records.
 pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// Every commit is durable at once, until the process dies.
+/// A ledger whose commits are durable at once, until its process dies.
 pub struct MemoryLedger {
     now: Now,
     inner: RwLock<Inner>,
@@ -30,19 +31,19 @@ struct Inner {
 }
 
 impl MemoryLedger {
-    /// The ledger of a process that finds these records.
+    /// Makes the ledger of a process that finds these records.
     ///
     /// # Panics
-    /// When a record is not one of ours.
+    /// When a record is not one of this version.
     #[must_use]
     pub fn replay(clock: Arc<ManualClock>, records: Vec<Vec<u8>>) -> Self {
         Self::replay_by(Arc::new(move || clock.now()), records)
     }
 
-    /// The same, with records stamped by this from now on.
+    /// Like [`MemoryLedger::replay`], with another clock for new records.
     ///
     /// # Panics
-    /// When a record is not one of ours.
+    /// When a record is not one of this version.
     #[must_use]
     pub fn replay_by(now: Now, records: Vec<Vec<u8>>) -> Self {
         let mut state = State::default();
@@ -60,12 +61,12 @@ impl MemoryLedger {
         }
     }
 
-    /// From now on nothing becomes durable.
+    /// Kills the process: no commit becomes durable any more.
     pub fn die(&self) {
         self.inner.write().dead = true;
     }
 
-    /// What is durable.
+    /// Returns the durable records.
     #[must_use]
     pub fn records(&self) -> Vec<Vec<u8>> {
         self.inner.read().records.clone()

@@ -1,5 +1,5 @@
-//! A machine whose clocks are set by a test. The time since the boot is the truth; the wall clock is what people and
-//! daemons make of it.
+//! A machine whose clocks a test sets. The time since boot is the truth, and the wall clock may
+//! differ from it.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
@@ -8,13 +8,13 @@ use lanyard_core::time::Timestamp;
 
 use crate::clock::ManualClock;
 
-/// Shared by reference.
+/// The clocks of one machine, shared by reference.
 #[derive(Debug)]
 pub struct Machine {
     truth: AtomicU64,
     booted: AtomicU64,
     boots: AtomicU64,
-    /// The wall clock minus the truth, in milliseconds.
+    /// Difference between wall clock and truth, in milliseconds.
     off: AtomicI64,
 }
 
@@ -31,30 +31,30 @@ impl Default for Machine {
 }
 
 impl Machine {
-    /// What time it really is.
+    /// Returns the true time.
     #[must_use]
     pub fn truth(&self) -> Timestamp {
         Timestamp::from_millis(self.truth.load(Ordering::SeqCst))
     }
 
-    /// How far the wall clock is ahead of the truth, in milliseconds.
+    /// Returns how far the wall clock is ahead of the truth, in milliseconds.
     #[must_use]
     pub fn off(&self) -> i64 {
         self.off.load(Ordering::SeqCst)
     }
 
-    /// Time passes, for all clocks alike.
+    /// Lets time pass on all clocks.
     pub fn pass(&self, span: Duration) {
         let millis = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
         self.truth.fetch_add(millis, Ordering::SeqCst);
     }
 
-    /// The wall clock is set so far ahead of the truth, or behind it.
+    /// Sets the wall clock `millis` ahead of the truth, or behind if negative.
     pub fn set_off(&self, millis: i64) {
         self.off.store(millis, Ordering::SeqCst);
     }
 
-    /// The machine was down for this long, and its wall clock is kept meanwhile.
+    /// Reboots after a downtime. The wall clock goes on meanwhile.
     pub fn reboot(&self, down: Duration) {
         self.pass(down);
         self.booted
@@ -62,21 +62,21 @@ impl Machine {
         self.boots.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// The wall clock, in milliseconds.
+    /// Returns the wall clock in milliseconds.
     #[must_use]
     pub fn wall(&self) -> u64 {
         let truth = self.truth.load(Ordering::SeqCst);
         truth.saturating_add_signed(self.off())
     }
 
-    /// The time since the boot, in milliseconds.
+    /// Returns the milliseconds since boot.
     #[must_use]
     pub fn since_boot(&self) -> u64 {
         let truth = self.truth.load(Ordering::SeqCst);
         truth - self.booted.load(Ordering::SeqCst)
     }
 
-    /// Which boot it is.
+    /// Returns the id of the current boot.
     #[must_use]
     pub fn boot_id(&self) -> String {
         self.boots.load(Ordering::SeqCst).to_string()

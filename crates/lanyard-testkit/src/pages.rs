@@ -1,21 +1,21 @@
-//! The blocks of code of the documentation, so that what a page shows is held to what this version reads.
+//! Code blocks of the documentation, so that tests check what a page shows against this version.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// A block of code of a page.
+/// A code block of a page.
 pub struct Block {
-    /// The file's name.
+    /// File name of the page.
     pub page: String,
-    /// Where the block begins.
+    /// Line at which the block begins.
     pub line: usize,
-    /// The word behind the fence; none of an indented block.
+    /// The word after the fence. `None` for an indented block.
     pub language: Option<String>,
-    /// What is in it.
+    /// Content of the block.
     pub text: String,
 }
 
-/// The folder of the pages.
+/// Returns the folder of the documentation.
 #[must_use]
 pub fn docs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs")
@@ -37,7 +37,7 @@ fn pages_of(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Every block of code of every page, fenced or indented.
+/// Returns every code block of every page, fenced or indented.
 #[must_use]
 pub fn blocks() -> Vec<Block> {
     let mut files = vec![docs().join("../README.md")];
@@ -92,7 +92,7 @@ pub fn blocks() -> Vec<Block> {
     all
 }
 
-/// The parts of a map in block style, by the names at its left.
+/// Splits a YAML map in block style by its top-level keys.
 #[must_use]
 pub fn parts(text: &str) -> Option<BTreeMap<String, String>> {
     let mut parts: BTreeMap<String, String> = BTreeMap::new();

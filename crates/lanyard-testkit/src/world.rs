@@ -1,5 +1,5 @@
-//! One sample world: two environments, a target of each kind, a charter over all of them, a task
-//! under it, and a request for each kind of credential. Tests change the fields that they are about.
+//! A sample world: two environments, a target of each kind, a charter over all of them, a task, and
+//! a request for each kind of credential. Tests change the fields that matter to them.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use lanyard_core::time::{Skew, Timestamp};
 
 use crate::ids::Ids;
 
-/// A charter that this world holds together: the grants of [`rights`], by the names of [`grant`].
+/// A charter for this world, with the grants of [`rights`] under the names of [`grant`].
 pub const CHARTER: &str = r#"apiVersion: lanyard.dev/v1
 kind: Charter
 metadata:
@@ -100,19 +100,19 @@ spec:
     mints: {count: 30, per: 1h}
 "#;
 
-/// How long a sample lease lives.
+/// Lifetime of a sample lease.
 pub const TTL: Duration = Duration::from_secs(600);
 
-/// A name known to be good.
+/// Parses a name that is known to be valid.
 ///
 /// # Panics
-/// When it is not one.
+/// When the name is invalid.
 #[must_use]
 pub fn name(text: &str) -> Name {
     text.parse().expect("a name")
 }
 
-/// What a daemon that serves [`CHARTER`] declares.
+/// Returns the environments and targets of a daemon that serves [`CHARTER`].
 #[must_use]
 pub fn world() -> World {
     World {
@@ -136,7 +136,7 @@ pub fn world() -> World {
     }
 }
 
-/// The target of this kind.
+/// Returns the target of a kind.
 #[must_use]
 pub fn target(kind: TargetKind) -> Name {
     name(match kind {
@@ -148,7 +148,7 @@ pub fn target(kind: TargetKind) -> Name {
     })
 }
 
-/// The plan grant on the target of this kind.
+/// Returns the plan grant on the target of a kind.
 #[must_use]
 pub fn grant(kind: TargetKind) -> Name {
     name(match kind {
@@ -160,7 +160,7 @@ pub fn grant(kind: TargetKind) -> Name {
     })
 }
 
-/// The agent that [`CHARTER`] names.
+/// Returns the agent that [`CHARTER`] names.
 #[must_use]
 pub fn agent() -> Identity {
     Identity {
@@ -169,7 +169,7 @@ pub fn agent() -> Identity {
     }
 }
 
-/// A task of [`agent`] in staging, open for two hours.
+/// Makes a task of [`agent`] in staging, open for two hours.
 #[must_use]
 pub fn task(ids: &Ids, now: Timestamp) -> Task {
     Task {
@@ -190,7 +190,7 @@ pub fn task(ids: &Ids, now: Timestamp) -> Task {
     }
 }
 
-/// A plan of the task in this format, of which nothing is known yet.
+/// Makes a plan of the task that is not judged yet.
 #[must_use]
 pub fn plan(task: &Task, format: PlanFormat) -> Plan {
     Plan {
@@ -217,7 +217,7 @@ pub fn plan(task: &Task, format: PlanFormat) -> Plan {
     }
 }
 
-/// What an engine that decided [`task`]'s request for [`grant`] under this lease would ask.
+/// Makes the mint request of an engine that has allowed [`grant`] for the task.
 #[must_use]
 pub fn request(kind: TargetKind, lease: LeaseId, task: &Task, now: Timestamp) -> MintRequest {
     MintRequest {
@@ -244,7 +244,7 @@ pub fn request(kind: TargetKind, lease: LeaseId, task: &Task, now: Timestamp) ->
     }
 }
 
-/// What [`grant`] allows.
+/// Returns the rights of [`grant`].
 #[must_use]
 pub fn rights(kind: TargetKind) -> Rights {
     match kind {
@@ -292,7 +292,7 @@ pub fn rights(kind: TargetKind) -> Rights {
     }
 }
 
-/// What [`CHARTER`] prohibits.
+/// Returns the prohibitions of [`CHARTER`].
 #[must_use]
 pub fn prohibited() -> Vec<Prohibition> {
     vec![

@@ -1,4 +1,5 @@
-//! What the chart renders for each scenario, and what the daemon and the command line say of what is in it.
+//! Checks what the chart renders for each scenario, with the daemon and the command line as readers
+//! of the files in it.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -7,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::{Chart, made};
 
-/// Values that the schema takes and the templates refuse, and what they say.
+/// Values that the schema takes and the templates refuse, with the message of the refusal.
 const REFUSED: &[(&[&str], &str)] = &[
     (
         &[r#"config={"data_dir":"/data"}"#],
@@ -54,7 +55,8 @@ const REFUSED: &[(&[&str], &str)] = &[
     ),
 ];
 
-/// What the broker may do, as those read it who set it up by hand; the scenario `production` has all of it.
+/// The files that give the broker its rights where somebody sets it up by hand; the scenario
+/// `production` has all of them.
 const RIGHTS: [&str; 4] = [
     "docs/kubernetes/cluster.yaml",
     "docs/kubernetes/namespaces.yaml",
@@ -62,7 +64,7 @@ const RIGHTS: [&str; 4] = [
     "docs/kubernetes/charter-webhook.yaml",
 ];
 
-/// The chart gives the same rights as the documented files, line by line.
+/// Compares, line by line, the rights that the chart gives with those of the documented files.
 fn gives_rights(text: &str) -> Result<()> {
     for file in RIGHTS {
         let documented = std::fs::read_to_string(file).with_context(|| file.to_owned())?;
@@ -120,7 +122,8 @@ fn scenarios(chart: &Chart) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// The text without what is drawn anew at each rendering (keys, certificates, tokens) and without the dashboard, which is a copy.
+/// Masks in the text what each rendering draws anew (keys, certificates, tokens), and leaves out
+/// the dashboard, which is a copy.
 fn masked(text: &str) -> String {
     let mut masked = String::new();
     let (mut in_pem, mut in_dashboard) = (false, false);
@@ -154,12 +157,12 @@ fn masked(text: &str) -> String {
     masked
 }
 
-/// The daemon takes the configuration, and lint takes the charters.
+/// Checks that the daemon takes the configuration and that lint takes the charters.
 fn believed(text: &str) -> Result<()> {
     let directory = tempfile::tempdir()?;
     let config = block(text, "lanyardd.yaml").context("no lanyardd.yaml is rendered")?;
     let file = directory.path().join("lanyardd.yaml");
-    // What the pod finds under /run and /var is here beneath the folder.
+    // The pod's /run and /var are folders of the temporary directory here.
     let here = directory.path().to_string_lossy().into_owned();
     let config = config
         .replace("/run/lanyard/", &format!("{here}/"))
@@ -176,7 +179,8 @@ fn believed(text: &str) -> Result<()> {
             std::fs::write(charters.join(&name), charter)?;
         }
     }
-    // A file in the place of its data directory keeps the daemon from going on once it has read the configuration.
+    // A file in the place of its data directory keeps the daemon from going on once it has read the
+    // configuration.
     std::fs::create_dir(directory.path().join("var"))?;
     std::fs::write(directory.path().join("var/data"), "")?;
     let binaries = lanyard_rig::binaries()?;
@@ -207,7 +211,7 @@ fn believed(text: &str) -> Result<()> {
     Ok(())
 }
 
-/// The text of a block scalar: `key: |` and what is indented beneath it.
+/// Finds the text of a block scalar: the lines that are indented beneath `key: |`.
 fn block(text: &str, key: &str) -> Option<String> {
     let head = format!("{key}: |");
     let mut lines = text.lines().skip_while(|line| line.trim() != head);

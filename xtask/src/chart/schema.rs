@@ -1,16 +1,17 @@
-//! Every value of the schema, tried wrong: helm has to refuse each, and to name its path.
+//! Tries every value of the schema wrong: helm has to refuse each and name its path.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Map, Value, json};
 
 use super::Chart;
 
-/// A value that is wrong, and what helm's message has to hold.
+/// A wrong value, with what helm's message has to hold.
 struct Wrong {
     path: Vec<String>,
     value: Value,
     says: String,
-    /// Wrong by what is missing, which another value in the same place would bring.
+    /// Only something missing makes this value wrong, and another value in the same place would
+    /// bring it.
     is_alone: bool,
 }
 
@@ -21,7 +22,8 @@ pub(super) fn check(chart: &Chart) -> Result<()> {
     ensure!(wrong.len() > 200, "the schema has {} leaves", wrong.len());
     let count = wrong.len();
     let directory = tempfile::tempdir()?;
-    // helm names every fault of a file at once, so as many go into one as have nothing to do with each other.
+    // helm names every fault of a file at once, so a file takes as many faults as do not touch each
+    // other.
     while !wrong.is_empty() {
         let mut values = Value::Object(Map::new());
         let mut tried = Vec::new();
@@ -49,13 +51,13 @@ pub(super) fn check(chart: &Chart) -> Result<()> {
         }
     }
     println!("chart: {count} wrong values are refused by their paths");
-    // One by itself, so that none is refused for another's sake.
+    // A single fault by itself shows that no value is refused because of another.
     let (ok, _, why) = chart.rendered(None, &["image.tagg=\"1\""])?;
     ensure!(!ok && why.contains("'tagg' not allowed"), "{why}");
     Ok(())
 }
 
-/// What can be wrong about this part of the schema.
+/// Collects the wrong values of this part of the schema.
 fn collect(schema: &Value, path: &mut Vec<String>, wrong: &mut Vec<Wrong>) {
     let at = format!("'/{}'", path.join("/"));
     let mut add = |value: Value, says: String| {
@@ -127,7 +129,8 @@ fn collect(schema: &Value, path: &mut Vec<String>, wrong: &mut Vec<Wrong>) {
     }
 }
 
-/// Puts a value at its path, where nothing else is at or beneath it; whether it was put there.
+/// Sets a value at its path unless something else is at or beneath the path; returns whether it was
+/// set.
 fn set(root: &mut Value, path: &[String], value: &Value) -> bool {
     let Some((first, rest)) = path.split_first() else {
         let (Value::Object(all), Value::Object(more)) = (root, value) else {
@@ -174,7 +177,7 @@ fn set(root: &mut Value, path: &[String], value: &Value) -> bool {
     put
 }
 
-/// The schema, for whoever describes the values.
+/// Reads the schema, for what describes the values.
 pub(super) fn read(chart: &Chart) -> Result<Value> {
     let file = chart.folder.join("values.schema.json");
     let text = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;

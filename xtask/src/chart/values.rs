@@ -1,5 +1,5 @@
-//! The comments in values.yaml, each above what it is about: the descriptions in values.schema.json and the table in README.md are
-//! made from them.
+//! Reads the comments in values.yaml, each above the value that it is about: the descriptions in
+//! values.schema.json and the table in README.md are made from them.
 
 use std::collections::BTreeMap;
 
@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 
 use super::{Chart, made, schema};
 
-/// Between these lines README.md has the table.
+/// The lines of README.md that enclose the table.
 const TABLE: [&str; 2] = [
     "<!-- values: cargo xtask chart -->\n",
     "<!-- end of values -->\n",
 ];
 
-/// One line of values.yaml with a key.
+/// A line of values.yaml that has a key.
 struct Entry {
     path: Vec<String>,
     default: String,
@@ -22,7 +22,7 @@ struct Entry {
 }
 
 impl Entry {
-    /// Where the schema has it.
+    /// Returns the path of the entry in the schema, as a JSON pointer.
     fn pointer(&self) -> String {
         let parts = self.path.iter().map(|name| format!("/properties/{name}"));
         parts.collect()
@@ -67,7 +67,7 @@ pub(super) fn check(chart: &Chart) -> Result<()> {
     )
 }
 
-/// The same with the members of every object in order, whatever order serde_json keeps.
+/// Orders the members of every object, since serde_json may keep any order.
 fn sorted(value: &Value) -> Value {
     match value {
         Value::Object(members) => {
@@ -82,11 +82,11 @@ fn sorted(value: &Value) -> Value {
     }
 }
 
-/// Every property of the schema that the chart has a default of stands in values.yaml.
+/// Checks that values.yaml has every property of the schema for which the chart has a default.
 fn described(schema: &Value, path: &mut Vec<String>, entries: &[Entry]) -> Result<()> {
     let properties = schema.get("properties").and_then(Value::as_object);
     for (name, property) in properties.into_iter().flatten() {
-        // Helm's own, for charts of charts.
+        // helm itself defines `global`, for charts of charts.
         if path.is_empty() && name == "global" {
             continue;
         }
@@ -96,7 +96,7 @@ fn described(schema: &Value, path: &mut Vec<String>, entries: &[Entry]) -> Resul
             let path = path.join(".");
             format!("values.yaml has no `{path}`, which is in the schema")
         })?;
-        // What stands on one line is one value.
+        // A value that stands on one line has no parts of its own.
         if entry.default.is_empty() {
             described(property, path, entries)?;
         }
@@ -105,7 +105,7 @@ fn described(schema: &Value, path: &mut Vec<String>, entries: &[Entry]) -> Resul
     Ok(())
 }
 
-/// The keys of values.yaml down to those whose values stand on their line or are free.
+/// Reads the keys of values.yaml, down to those whose value stands on their line or is free.
 fn entries(text: &str) -> Vec<Entry> {
     let mut entries: Vec<Entry> = Vec::new();
     let mut stack: Vec<(usize, String)> = Vec::new();
@@ -134,7 +134,7 @@ fn entries(text: &str) -> Vec<Entry> {
             comment: std::mem::take(&mut comment),
         });
     }
-    // Beneath a value that is free there are no values of the chart's.
+    // Beneath a free value the chart has no values of its own.
     let free: Vec<Vec<String>> = entries
         .iter()
         .filter(|entry| entry.default.is_empty() && !entry.comment.is_empty())

@@ -1,4 +1,4 @@
-//! What the story needs of an AWS account, which moto plays.
+//! The AWS account of the story, which moto plays.
 
 use std::path::{Path, PathBuf};
 
@@ -26,10 +26,11 @@ pub(super) const GRANTS: &str = "
         destructive: [sqs:PurgeQueue]
 ";
 
-/// What the agent does with its plan credential.
+/// The call that the agent makes with its plan credential.
 pub(super) const READ: &[&str] = &["sqs", "get-queue-url", "--queue-name", "orders"];
 
-/// The target of the daemon's configuration, and the file with the broker's own two principals.
+/// Returns the target of the daemon's configuration, and the file with the broker's own two
+/// principals.
 pub(super) fn target(aws: &Aws, directory: &Path) -> Result<(String, PathBuf)> {
     let account = aws.account("shop", directory)?;
     let made = aws.admin(&["sqs", "create-queue", "--queue-name", "orders"])?;
@@ -48,7 +49,7 @@ pub(super) fn target(aws: &Aws, directory: &Path) -> Result<(String, PathBuf)> {
     Ok((target, account.credentials))
 }
 
-/// The aws command line with this as its credential process.
+/// Runs the `aws` command line with `process` as its credential process.
 pub(super) fn works(aws: &Aws, directory: &Path, process: &str) -> Result<()> {
     let answer = aws.through(process, directory, READ)?;
     if answer.code != 0 {
@@ -59,7 +60,7 @@ pub(super) fn works(aws: &Aws, directory: &Path, process: &str) -> Result<()> {
     Ok(())
 }
 
-/// The same, which has to be refused.
+/// Runs the `aws` command line as [`works`] does, and fails unless the call is refused.
 pub(super) fn refused(
     aws: &Aws,
     directory: &Path,

@@ -1,4 +1,4 @@
-//! What the story needs of a cluster.
+//! The cluster of the story.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -36,7 +36,7 @@ spec:
     spec: {containers: [{name: worker, image: worker.example/worker}]}
 ";
 
-/// The target of the daemon's configuration.
+/// Returns the target of the daemon's configuration.
 pub(super) fn target(cluster: &Cluster) -> Result<String> {
     cluster.namespaces("lanyard-leases", "shop")?;
     cluster.apply(WORKERS)?;
@@ -47,7 +47,7 @@ pub(super) fn target(cluster: &Cluster) -> Result<String> {
     ))
 }
 
-/// A kubeconfig whose user is whatever this command prints: what an agent's tools are given.
+/// Writes a kubeconfig, as an agent's tools are given one: its user is whatever the command prints.
 pub(super) fn kubeconfig(
     cluster: &Cluster,
     directory: &Path,
@@ -67,7 +67,7 @@ pub(super) fn kubeconfig(
     Ok(file)
 }
 
-/// kubectl with that; what it printed.
+/// Runs kubectl with the kubeconfig, and returns what it printed.
 pub(super) fn works(cluster: &Cluster, kubeconfig: &Path, arguments: &[&str]) -> Result<String> {
     let answer = cluster.kubectl_with(kubeconfig, arguments)?;
     if answer.code != 0 {
@@ -80,7 +80,7 @@ pub(super) fn works(cluster: &Cluster, kubeconfig: &Path, arguments: &[&str]) ->
     Ok(answer.stdout)
 }
 
-/// kubectl with that, which the API server has to refuse.
+/// Runs kubectl with the kubeconfig, and fails unless the API server refuses.
 pub(super) fn refused(cluster: &Cluster, kubeconfig: &Path, arguments: &[&str]) -> Result<()> {
     let answer = cluster.kubectl_with(kubeconfig, arguments)?;
     let words = ["orbidden", "Unauthorized", "must be logged in"];
@@ -98,7 +98,7 @@ pub(super) fn refused(cluster: &Cluster, kubeconfig: &Path, arguments: &[&str]) 
     Ok(())
 }
 
-/// A secret in a file that nobody else reads, and the command that prints it.
+/// Writes a secret to a file that only the owner may read, and returns the file's path.
 pub(super) fn kept(directory: &Path, name: &str, secret: &str) -> Result<PathBuf> {
     let file = directory.join(name);
     std::fs::write(&file, "")?;

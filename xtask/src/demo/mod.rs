@@ -1,5 +1,6 @@
-//! `cargo xtask demo [--servers]`: the whole story through the command line, on a daemon of its own, whose tokens need nothing
-//! else; with `--servers` also on the real servers that this machine can have.
+//! `cargo xtask demo [--servers]`: plays the whole story through the command line on a daemon of
+//! its own. The story's tokens need no server; with `--servers` it also plays on the real servers
+//! that this machine can have.
 
 mod aws;
 mod kubernetes;
@@ -16,7 +17,7 @@ use crate::build;
 
 const CHARTER: &str = include_str!("shop-operator.yaml");
 
-/// The story as far as it has been told.
+/// The steps that the story has told so far.
 struct Story {
     steps: usize,
     left_out: Vec<String>,
@@ -32,7 +33,7 @@ impl Story {
     }
 }
 
-/// The real servers; what this machine cannot have is left out of the story.
+/// The real servers; the story leaves out those that this machine cannot have.
 struct Servers {
     moto: Result<Moto>,
     kubernetes: Result<Kubernetes>,
@@ -67,7 +68,7 @@ impl Servers {
     }
 }
 
-/// Where it plays.
+/// The daemon, the people, the targets and the task of the story.
 struct Stage<'a> {
     directory: &'a Path,
     daemon: Daemon,
@@ -79,7 +80,7 @@ struct Stage<'a> {
     task: String,
 }
 
-/// What the agent holds when everything is stopped.
+/// The credentials that the agent holds when everything is stopped.
 struct Held {
     token: String,
     kubeconfig: Option<PathBuf>,
@@ -87,7 +88,7 @@ struct Held {
     vault: Option<String>,
 }
 
-/// Plays it.
+/// Plays the story, and fails at the first step that does not happen.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let with_servers = match arguments {
         [] => false,
@@ -130,7 +131,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// The daemon, its charter, the task.
+/// Starts the daemon, loads its charter and opens the task.
 fn open<'a>(
     story: &mut Story,
     directory: &'a Path,
@@ -195,8 +196,9 @@ fn open<'a>(
     })
 }
 
-/// What the aws tools run for a credential. Not under `lanyard exec`, which gives it back at the end: moto takes the refusal of one
-/// session for one of the whole role.
+/// Returns the command that the aws tools run for a credential. It does not run under `lanyard
+/// exec`, which gives the credential back at the end: moto takes the refusal of one session for one
+/// of the whole role.
 fn credential_process(stage: &Stage<'_>, grant: &str) -> Result<String> {
     let program = lanyard_rig::binaries()?.join("lanyard");
     let context = stage.directory.join("contexts/agent.json");
@@ -207,7 +209,8 @@ fn credential_process(stage: &Stage<'_>, grant: &str) -> Result<String> {
     ))
 }
 
-/// A command of the agent's with the credential of a grant, as `lanyard exec` runs it; its stdout.
+/// Runs a command of the agent with the credential of a grant, as `lanyard exec` runs it, and
+/// returns its stdout.
 fn under_exec(stage: &Stage<'_>, grant: &str, command: &[&str]) -> Result<String> {
     let agent = stage.daemon.cli("agent")?.keeping();
     let exec = [
@@ -223,7 +226,7 @@ fn under_exec(stage: &Stage<'_>, grant: &str, command: &[&str]) -> Result<String
     Ok(printed)
 }
 
-/// The same, where the target refuses it.
+/// Runs a command as [`under_exec`] does, and fails unless the target refuses it.
 fn refused_under_exec(stage: &Stage<'_>, grant: &str, command: &[&str]) -> Result<()> {
     match under_exec(stage, grant, command) {
         Ok(printed) => bail!("it was allowed: {printed}"),
@@ -235,7 +238,7 @@ fn refused_under_exec(stage: &Stage<'_>, grant: &str, command: &[&str]) -> Resul
     }
 }
 
-/// Plan credentials on every target, and used.
+/// Mints plan credentials on every target, and uses them.
 fn plan(story: &mut Story, stage: &Stage<'_>) -> Result<Held> {
     let (agent, task) = (&stage.agent, stage.task.as_str());
     let token = agent.ok(&["creds", "token", "--task", task, "read-tickets"]);
@@ -298,7 +301,7 @@ fn refused(cli: &Cli, code: i32, arguments: &[&str], expected: &str) -> Result<(
     Ok(())
 }
 
-/// An apply, which waits for two people to approve the very plan that it came with.
+/// Plays an apply, which waits for two people to approve the very plan that it came with.
 fn apply(story: &mut Story, stage: &Stage<'_>) -> Result<()> {
     let (agent, task) = (&stage.agent, stage.task.as_str());
     let (tool, grant) = match stage.cluster {
@@ -347,7 +350,7 @@ fn apply(story: &mut Story, stage: &Stage<'_>) -> Result<()> {
     story.step("it is issued only once", twice)
 }
 
-/// What the charter prohibits, and what it does not grant.
+/// Asks for what the charter prohibits and for what it does not grant.
 fn prohibited(story: &mut Story, stage: &Stage<'_>) -> Result<()> {
     let (agent, task) = (&stage.agent, stage.task.as_str());
     let unknown = ["request", "--task", task, "delete-tickets"];
@@ -373,7 +376,7 @@ fn prohibited(story: &mut Story, stage: &Stage<'_>) -> Result<()> {
     story.step("what it prohibits is denied, with the line", denied)
 }
 
-/// Everything is stopped; every credential is tried again.
+/// Stops everything, and tries every credential again.
 fn kill(story: &mut Story, stage: &Stage<'_>, held: &Held) -> Result<()> {
     if let (Some(cluster), Some(config)) = (stage.cluster, &held.kubeconfig) {
         let read = kubernetes::works(cluster, config, &["get", "deployments", "-n", "shop"]);
@@ -391,7 +394,8 @@ fn kill(story: &mut Story, stage: &Stage<'_>, held: &Held) -> Result<()> {
         .oncall
         .run(&["kill", "--all", "--reason", "drill", "--yes"])?;
     println!("{}\n{}", report.stderr, report.stdout);
-    // Nothing proves an STS session dead: it is acknowledged, and said to be no more than that.
+    // Nothing proves an STS session dead: the report has to say that it is acknowledged, and no
+    // more.
     let expected = if stage.aws.is_some() { 8 } else { 0 };
     let stopped = if report.code == expected {
         Ok(())
@@ -422,7 +426,7 @@ fn rearm(story: &mut Story, stage: &Stage<'_>) -> Result<()> {
     let stopped = refused(agent, 6, &request, "stopped by kill order");
     story.step("nothing new is issued", stopped)?;
     let order = oncall.ok(&["-o", "name", "kill", "list"])?;
-    // AWS sessions are acknowledged and no more than that for minutes: both people say that they know.
+    // AWS sessions stay acknowledged, without a proof, for minutes: both people say that they know.
     let despite = "--despite-unconfirmed";
     let proposal = oncall.ok(&["rearm", &order, "--reason", "the drill is over", despite])?;
     let why = ["--reason", "AWS shows nothing more for minutes"];

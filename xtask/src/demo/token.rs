@@ -1,4 +1,4 @@
-//! What the story does with a token of Lanyard's own.
+//! The part of the story with a token of Lanyard's own.
 
 use std::process::Command;
 
@@ -8,9 +8,9 @@ use lanyard_rig::{Cli, Daemon};
 use super::Story;
 use crate::build;
 
-/// What verifies a token besides us, installed from PyPI.
+/// A library besides our own that verifies the token, installed from PyPI.
 const PYJWT: &str = "pyjwt[crypto]==2.10.1";
-/// Verifies the token on stdin's second line against the key set on its first.
+/// A program that verifies the token on stdin's second line against the key set on its first.
 const VERIFY: &str = "
 import json, jwt, sys
 keys, token, audience = (sys.stdin.readline().strip() for _ in range(3))
@@ -20,7 +20,7 @@ claims = jwt.decode(token, key.key, algorithms=['EdDSA'], audience=audience)
 print(claims['sub'], claims['scope'])
 ";
 
-/// Introspection, as a resource server asks it.
+/// Introspects the token, as a resource server does.
 pub(super) fn active(daemon: &Daemon, oncall: &Cli, token: &str, expected: bool) -> Result<()> {
     let bearer = format!("Bearer {}", oncall.ok(&["identity"])?);
     let form = "application/x-www-form-urlencoded";
@@ -38,7 +38,7 @@ pub(super) fn active(daemon: &Daemon, oncall: &Cli, token: &str, expected: bool)
     }
 }
 
-/// The token verified by another library, from the key set alone.
+/// Verifies the token with another library, from the key set alone.
 pub(super) fn outside(story: &mut Story, daemon: &Daemon, token: &str) -> Result<()> {
     let python = match lanyard_rig::python(PYJWT) {
         Ok(python) => python,

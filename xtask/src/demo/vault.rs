@@ -1,4 +1,4 @@
-//! What the story needs of a Vault.
+//! The Vault of the story.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -14,10 +14,10 @@ pub(super) const GRANTS: &str = "
       vault: {target: vault, policies: [payments-shop]}
 ";
 const POLICY: &str = "path \"kv/data/payments\" { capabilities = [\"read\"] }\n";
-/// What is read with it.
+/// The path of the secret that the agent reads.
 pub(super) const CONFIG: &str = "kv/data/payments";
 
-/// The target of the daemon's configuration.
+/// Returns the target of the daemon's configuration.
 pub(super) fn target(vault: &Vault, directory: &Path) -> Result<String> {
     vault.policy("payments-shop", POLICY)?;
     let role = vault.broker("demo")?;
@@ -35,7 +35,7 @@ pub(super) fn target(vault: &Vault, directory: &Path) -> Result<String> {
     ))
 }
 
-/// A read with a token, as it has to end.
+/// Reads with a token, and fails unless the answer has the expected status.
 pub(super) fn reads(vault: &Vault, token: &str, expected: u16) -> Result<()> {
     let (code, _) = vault.call("GET", CONFIG, Some(token), None)?;
     if code != expected {

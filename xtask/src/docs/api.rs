@@ -1,6 +1,8 @@
-//! `cargo xtask docs --api`: rustdoc of every crate without a warning, and a front page that says where to start.
+//! `cargo xtask docs --api`: builds rustdoc of every crate without a warning, and a front page that
+//! says where to start.
 //!
-//! rustdoc makes no page above the crates of a workspace, so that `cargo doc` ends at whichever comes first.
+//! rustdoc makes no page above the crates of a workspace, so that `cargo doc` ends at whichever
+//! comes first.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -11,7 +13,7 @@ use serde_json::Value;
 use crate::build;
 use crate::edges::{self, Crate};
 
-/// Where somebody starts who wants to do something, and the page of rustdoc for that.
+/// The tasks of the front page, each with the page of rustdoc where a reader starts.
 const STARTS: [(&str, &str, &str); 5] = [
     (
         "Write an agent in Rust",
@@ -44,7 +46,7 @@ const STYLE: &str = "body { font: 16px/1.5 system-ui, sans-serif; max-width: 62e
 td { padding: .2em 1.2em .2em 0; vertical-align: top; } code { white-space: nowrap; }
 @media (prefers-color-scheme: dark) { body { background: #16191d; color: #dde3ea; } a { color: #8cb8ff; } }";
 
-/// Builds the reference.
+/// Builds the reference, and fails on a warning.
 pub(super) fn run() -> Result<()> {
     let mut doc = build::cargo();
     doc.args(["doc", "--workspace", "--no-deps", "--locked", "--quiet"]);
@@ -68,7 +70,7 @@ pub(super) fn run() -> Result<()> {
     Ok(())
 }
 
-/// Where cargo builds.
+/// Returns the folder that cargo builds in.
 fn target() -> Result<PathBuf> {
     let mut metadata = build::cargo();
     metadata.args([
@@ -116,7 +118,7 @@ fn front(crates: &[Crate], folder: &Path) -> String {
     text
 }
 
-/// The crate's own page, whose folder is named after the library or the program.
+/// Finds the crate's own page, whose folder is named after the library or the program.
 fn page_of(package: &str, folder: &Path) -> Option<String> {
     let program = match package {
         "lanyard-cli" => "lanyard",

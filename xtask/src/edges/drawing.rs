@@ -1,25 +1,26 @@
 //! Draws a graph of layers as SVG: a box for each node, below whatever depends on it.
 //!
-//! The file knows no crate. The method is the usual one for layered graphs: an edge that passes a layer has a bend there, each
-//! layer is ordered by where its neighbours are, and boxes are moved apart where they overlap.
+//! The file knows no crate. The method is the usual one for layered graphs: an edge that passes a
+//! layer has a bend there, each layer is ordered by where its neighbours are, and boxes are moved
+//! apart where they overlap.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-/// How wide a letter of the font is, in units of the drawing.
+/// The width of a letter of the font, in units of the drawing.
 const LETTER_WIDTH: f64 = 7.3;
 const LINE_HEIGHT: f64 = 16.0;
 const PADDING: f64 = 9.0;
-/// Between two boxes of a layer.
+/// The space between two boxes of a layer.
 const BOX_GAP: f64 = 22.0;
-/// How wide the way of an edge is that passes a layer.
+/// The width that an edge takes where it passes a layer.
 const BEND_WIDTH: f64 = 2.0;
 const LAYER_GAP: f64 = 58.0;
 const MARGIN: f64 = 18.0;
-/// More passes change nothing in a graph of this size.
+/// The number of ordering passes; more of them change nothing in a graph of this size.
 const PASSES: usize = 40;
 
-/// One box.
+/// A box, before it has a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Node {
     pub(super) lines: Vec<String>,
@@ -30,7 +31,7 @@ pub(super) struct Node {
 /// A box, or a bend of an edge, with its place.
 struct Placed {
     layer: usize,
-    /// The middle.
+    /// The middle of the box, in units of the drawing.
     x: f64,
     width: f64,
     lines: Vec<String>,
@@ -38,13 +39,14 @@ struct Placed {
 
 struct Drawing {
     placed: BTreeMap<String, Placed>,
-    /// From a box, over bends, to the box that it points to.
+    /// The keys of each edge, from a box over its bends to the box that it points to.
     edges: Vec<Vec<String>>,
 }
 
-/// The layer of each node: 0 for those that point to nothing, and one above the highest that it points to otherwise.
+/// Finds the layer of each node: 0 for those that point to nothing, and otherwise one above the
+/// highest node that they point to.
 ///
-/// The graph has no circle; cargo refuses one.
+/// The graph has no circle, because cargo refuses one.
 pub(super) fn layers(below: &BTreeMap<String, BTreeSet<String>>) -> BTreeMap<String, usize> {
     let mut layers: BTreeMap<String, usize> = below.keys().map(|key| (key.clone(), 0)).collect();
     for _ in 0..below.len() {
@@ -60,7 +62,7 @@ pub(super) fn layers(below: &BTreeMap<String, BTreeSet<String>>) -> BTreeMap<Str
     layers
 }
 
-/// The graph as an SVG file.
+/// Draws the graph as an SVG file.
 pub(super) fn svg(nodes: &BTreeMap<String, Node>, title: &str) -> String {
     let mut drawing = Drawing::new(nodes);
     for pass in 0..PASSES {
@@ -130,7 +132,8 @@ impl Drawing {
         placed.filter_map(move |(key, placed)| (placed.layer == layer).then_some(key))
     }
 
-    /// One pass over all layers: each node goes to the middle of its neighbours in the layer above, or below.
+    /// Passes once over all layers, and moves each node to the middle of its neighbours in the
+    /// layer above, or below.
     fn order(&mut self, downwards: bool) {
         let top = self.top();
         let layers: Vec<usize> = if downwards {
@@ -166,7 +169,8 @@ impl Drawing {
         (!places.is_empty()).then(|| places.iter().sum::<f64>() / count)
     }
 
-    /// Puts nodes of one layer where they want to be, in that order, and moves them as far as they overlap.
+    /// Puts the nodes of one layer where they want to be, in that order, and moves those that
+    /// overlap apart.
     fn set_apart(&mut self, mut wanted: Vec<(String, f64)>) {
         wanted.sort_by(|(one, x), (other, y)| x.total_cmp(y).then_with(|| one.cmp(other)));
         let (mut from, mut moved) = (f64::NEG_INFINITY, 0.0);
@@ -178,7 +182,7 @@ impl Drawing {
             moved += place - x;
             places.push(place);
         }
-        // What was moved to the right is shared by all, so that no layer drifts.
+        // All nodes share the move to the right, so that no layer drifts.
         let shift = moved / (wanted.len().max(1) as f64);
         for ((key, _), place) in wanted.iter().zip(places) {
             if let Some(placed) = self.placed.get_mut(key) {
@@ -187,7 +191,7 @@ impl Drawing {
         }
     }
 
-    /// The top and the height of each layer, from the highest layer down.
+    /// Returns the top and the height of each layer, from the highest layer down.
     fn heights(&self) -> BTreeMap<usize, (f64, f64)> {
         let mut y = MARGIN;
         let mut heights = BTreeMap::new();
@@ -259,7 +263,8 @@ impl Drawing {
             let x = placed.x - left;
             if let Some((before, y)) = from {
                 let half = (y + top) / 2.0;
-                // Curves that leave and arrive upright: two lines that cross are told apart.
+                // The curves leave and arrive upright, so that two lines that cross can be told
+                // apart.
                 write!(
                     line,
                     " C{before:.0} {half:.0} {x:.0} {half:.0} {x:.0} {top:.0}"

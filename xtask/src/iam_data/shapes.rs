@@ -1,5 +1,5 @@
-//! What the shapes of requests and answers show of an operation: by the names of their fields, what AWS marks as sensitive,
-//! and what the documentation of a field says of a link.
+//! Reads from the shapes of requests and answers what an operation handles: by the names of their
+//! fields, by what AWS marks as sensitive, and by what the documentation of a field says of a link.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::fields::{Field, Holds};
 
-/// Models whose operations are actions of a service of another name.
+/// Models whose operations are actions of a service with another name.
 const OTHER_NAMES: &[(&str, &str)] = &[
     ("cloudcontrol", "cloudformation"),
     ("iot-data", "iot"),
@@ -23,26 +23,29 @@ const OTHER_NAMES: &[(&str, &str)] = &[
     ("partnercentral-selling", "partnercentral"),
     ("resourcegroupstaggingapi", "tag"),
 ];
-/// Structures nest, and some hold themselves by way of others; what is deeper than this was seen before.
+/// The depth at which a walk stops. Structures nest, and some hold themselves by way of others, so
+/// whatever is deeper was seen before.
 const MAX_DEPTH: usize = 10;
-/// How often one structure is walked on one side of an operation: the names around a field count, and repeat.
+/// The number of times that one structure is walked on one side of an operation. It is more than
+/// one because the names around a field count as well.
 const MAX_WALKS: usize = 8;
-/// What an operation shows, each by the field in which it does.
+/// The facts that the shapes show of an operation, each with the field that shows it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Facts {
-    /// The answer holds what opens something: a key, a token, a password, a login.
+    /// The field of the answer that gives access: a key, a token, a password, a login.
     pub(super) credential: Option<String>,
-    /// The same, where the request does not hold it already.
+    /// The field of the answer that gives access and that the request does not already hold.
     pub(super) issued: Option<String>,
-    /// The answer holds what mostly has secrets in it: an environment, user data, a signed link.
+    /// The field of the answer that mostly has secrets in it: an environment, user data, a signed
+    /// link.
     pub(super) secret: Option<String>,
-    /// The request holds a policy that says who may.
+    /// The field of the request that holds a policy about who may do what.
     pub(super) policy: Option<String>,
-    /// The request names a role that something will run with.
+    /// The field of the request that names a role for something to run with.
     pub(super) role: Option<String>,
 }
 
-/// By service and operation, in lower case.
+/// The facts by service and operation, in lower case.
 pub(super) struct Models(BTreeMap<(String, String), Facts>);
 
 impl Models {
@@ -99,7 +102,7 @@ impl Models {
                 walked: BTreeMap::new(),
             };
             let facts = walk.facts(described);
-            // API Gateway's actions are the methods of HTTP.
+            // API Gateway names its actions after the methods of HTTP.
             let method = described
                 .get("http")
                 .and_then(|it| it.get("method")?.as_str());
@@ -115,7 +118,7 @@ impl Models {
 }
 
 impl Facts {
-    /// Keeps the first field of each.
+    /// Takes over each fact of `other` that is not known yet.
     fn with(&mut self, other: &Self) {
         let first = |one: &mut Option<String>, two: &Option<String>| {
             if one.is_none() {
@@ -135,7 +138,7 @@ struct Walk<'a> {
     model: &'a Value,
     cleared: &'a BTreeSet<String>,
     fields: Vec<Field>,
-    /// How often a structure was walked on one side of an operation.
+    /// The number of walks of each structure on one side of an operation.
     walked: BTreeMap<String, usize>,
 }
 
@@ -271,7 +274,7 @@ struct Step<'a> {
     sensitive: bool,
 }
 
-/// An ARN of the reference with `*` for what is left open.
+/// Puts `*` into an ARN of the reference where it leaves a part open.
 pub(super) fn opened(arn: &str) -> String {
     let mut parts = arn.split("${");
     let mut opened = parts.next().unwrap_or_default().to_owned();
@@ -293,7 +296,7 @@ fn sorted(folder: &Path) -> Result<BTreeSet<String>> {
         .collect()
 }
 
-/// RFC 1952, for files with a name at most besides.
+/// Unpacks gzip (RFC 1952), for files whose header has at most a name.
 fn gunzip(bytes: &[u8]) -> Result<Vec<u8>> {
     const HAS_NAME: u8 = 8;
     let (head, rest) = bytes.split_at_checked(10).context("not a gzip file")?;

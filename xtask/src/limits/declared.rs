@@ -1,4 +1,4 @@
-//! One declaration: the constant, and what its doc comment says of it.
+//! Reads a declaration: the constant, and what its doc comment says of it.
 
 use std::collections::BTreeMap;
 
@@ -10,11 +10,11 @@ use super::value::{Value, Values};
 /// A limit as its source states it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Declared {
-    /// The crate.
+    /// The crate that declares the limit.
     pub(super) within: String,
-    /// The constant.
+    /// The name of the constant.
     pub(super) name: String,
-    /// What is counted, in a sentence.
+    /// A sentence on what is counted.
     counts: String,
     value: Value,
     unit: String,
@@ -24,23 +24,23 @@ pub(super) struct Declared {
     pub(super) tests: Vec<String>,
 }
 
-/// A constant of the source.
+/// A constant of the source, with its doc comment.
 pub(super) struct Constant {
     pub(super) name: String,
     pub(super) value: syn::Expr,
-    /// Whether the type is a number or a span of time.
+    /// The type is a number or a span of time.
     measures: bool,
     docs: Vec<String>,
 }
 
-/// What the names of bounds begin with, as whole words.
+/// The beginnings of the names of bounds, as whole words.
 const BEGINNINGS: [&str; 7] = [
     "MAX", "MOST", "LONGEST", "LARGEST", "OLDEST", "FURTHEST", "STALEST",
 ];
-/// What the names of bounds end in.
+/// The endings of the names of bounds, as whole words.
 const ENDINGS: [&str; 4] = ["LIMIT", "DEADLINE", "TIMEOUT", "AT_MOST"];
 
-/// Whether a constant is called what a bound is called: the name of a bound says that it is one.
+/// Tells whether a constant has the name of a bound, which makes it one.
 fn is_named_as_a_bound(name: &str) -> bool {
     let begins = |with: &&str| {
         let rest = name.strip_prefix(*with);
@@ -53,7 +53,7 @@ fn is_named_as_a_bound(name: &str) -> bool {
     BEGINNINGS.iter().any(begins) || ENDINGS.iter().any(ends)
 }
 
-/// Numbers and spans of time: what a bound can be of.
+/// Tells whether a type is a number or a span of time, which a bound can have.
 fn measures(of: &syn::Type) -> bool {
     let syn::Type::Path(path) = of else {
         return false;
@@ -70,7 +70,7 @@ fn measures(of: &syn::Type) -> bool {
     })
 }
 
-/// The constants of a file, those of its tests excepted.
+/// Lists the constants of a file, except those of its tests.
 ///
 /// # Errors
 /// The file is not Rust.
@@ -116,7 +116,7 @@ impl<'ast> Visit<'ast> for All {
     }
 }
 
-/// `#[cfg(test)]`, and what else is not always there.
+/// Recognizes `#[cfg(test)]` and other conditions, under which an item may be absent.
 fn is_cfg(attribute: &syn::Attribute) -> bool {
     attribute.path().is_ident("cfg")
 }
@@ -138,7 +138,7 @@ fn doc(attribute: &syn::Attribute) -> Option<String> {
 }
 
 impl Constant {
-    /// The limit that it is, if it is one.
+    /// Reads the limit that the constant declares, if it does.
     ///
     /// # Errors
     /// What the declaration lacks.
@@ -191,7 +191,7 @@ impl Constant {
     }
 }
 
-/// The list below the heading; a line that is no entry goes on with the one before it.
+/// Reads the list below the heading; a line that is no entry continues the one before it.
 fn parts_of(lines: &[String]) -> BTreeMap<String, String> {
     let mut parts: BTreeMap<String, String> = BTreeMap::new();
     let mut last = None;
@@ -214,7 +214,7 @@ fn parts_of(lines: &[String]) -> BTreeMap<String, String> {
 }
 
 impl Declared {
-    /// The line of the page.
+    /// Writes the limit's line of the page.
     pub(super) fn row(&self) -> String {
         let tests: Vec<_> = self.tests.iter().map(|test| format!("`{test}`")).collect();
         let cells = [

@@ -1,20 +1,20 @@
-//! The value of a constant, from the expression in its source.
+//! Computes the value of a constant from the expression in its source.
 
 use std::collections::BTreeMap;
 
 /// The expressions of constants by name, nearest first: those of the file, then those of the crate.
 pub(super) type Values<'a> = [&'a BTreeMap<String, Vec<syn::Expr>>];
 
-/// What a limit is.
+/// The value of a limit, with its dimension.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Value {
-    /// A count of the limit's unit.
+    /// A number of the limit's unit.
     Count(u128),
-    /// A time, in milliseconds.
+    /// A span of time in milliseconds.
     Time(u128),
 }
 
-/// Constants refer to each other this deep at the most.
+/// The depth to which constants may refer to each other.
 const DEEPEST: u32 = 8;
 
 impl Value {
@@ -25,7 +25,8 @@ impl Value {
             .ok_or_else(|| "has a value that this command cannot evaluate".to_owned())
     }
 
-    /// With its unit: sizes in the largest of KiB, MiB and GiB, times in the largest of ms, s, min, h and days that is whole.
+    /// Formats the value with its unit: sizes in the largest of KiB, MiB and GiB, times in the
+    /// largest of ms, s, min, h and days that gives a whole number.
     pub(super) fn shown(self, unit: &str) -> String {
         match self {
             Self::Count(count) if unit == "bytes" || unit.starts_with("bytes ") => {
@@ -53,7 +54,7 @@ impl Value {
                         (1, "ms"),
                     ],
                 );
-                // One day is better said in hours.
+                // One day reads better as 24 h.
                 if (count, short) == (1, "days") {
                     return "24 h".to_owned();
                 }
@@ -107,7 +108,8 @@ fn evaluated(value: &syn::Expr, known: &Values<'_>, deeper: u32) -> Option<Value
         syn::Expr::Path(path) => {
             let name = path.path.segments.last()?.ident.to_string();
             let found = known.iter().find_map(|values| values.get(&name))?;
-            // Two constants of one name in a crate: which of them is meant is not known here.
+            // A crate may have two constants of one name, and the source does not say here which
+            // one is meant.
             match found.as_slice() {
                 [one] => evaluated(one, known, deeper),
                 _ => None,
@@ -140,7 +142,7 @@ fn calculated(left: u128, operator: syn::BinOp, right: u128) -> Option<u128> {
     }
 }
 
-/// `Duration::from_secs(…)` and its like.
+/// Evaluates a call of `Duration::from_secs` and its like.
 fn called(call: &syn::ExprCall, known: &Values<'_>, deeper: u32) -> Option<Value> {
     let syn::Expr::Path(path) = call.func.as_ref() else {
         return None;

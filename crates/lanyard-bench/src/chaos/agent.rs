@@ -1,4 +1,4 @@
-//! The chartered agent that uses everything it is allowed.
+//! The flood of a chartered agent, which uses everything it is allowed.
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -23,26 +23,27 @@ use tonic::Request;
 use super::flood::{Caller, Choices, Flood, http};
 use super::stranger::exchange;
 
-/// Who it is.
+/// The subject of the flooding agent.
 pub(super) const SUBJECT: &str = "agent:flood";
-/// Whom it opens tasks for.
+/// The subject that the agent opens tasks for.
 pub(super) const BELOW: &str = "agent:below";
 const FROM: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 3);
-/// Workers that call whatever comes, each over a connection of its own.
+/// Workers that make any of the calls, each over a connection of its own.
 const CALLERS: usize = 32;
-/// Workers that submit plans.
+/// Workers that submit plans one after the other.
 const PLANNERS: usize = 4;
-/// Streams that are opened for plans and left, each over a part of a plan.
+/// Streams that send a part of a plan and are then left open.
 const LEFT_OPEN: usize = 32;
-/// Watches that are tried: more than one agent may have.
+/// Watches that are tried, which are more than one agent may have.
 const WATCHERS: usize = 300;
 const WATCHES_PER_CONNECTION: usize = 100;
-/// Open tasks, at the most, that it works with.
+/// The most tasks that the agent keeps open.
 const TASKS: usize = 64;
-/// The largest plan, and what people can be shown of one.
+/// Sizes of the submitted plans in bytes, up to the most that people can be shown and the largest
+/// that the daemon takes.
 const PLAN_BYTES: [usize; 4] = [1 << 10, 500 << 10, 1_900 << 10, (4 << 20) - (1 << 10)];
 
-/// The tasks, leases and plans that the agent holds.
+/// The open tasks, leases, plans and actions that the workers share.
 #[derive(Default)]
 struct Held {
     tasks: Vec<String>,
@@ -59,7 +60,7 @@ struct Agent {
     held: Arc<Mutex<Held>>,
 }
 
-/// Floods for so long.
+/// Floods the daemon for `seconds`.
 pub(super) async fn flood(directory: &Path, seconds: u64, seed: u64) -> Result<Flood> {
     let agent = Agent {
         directory: directory.to_path_buf(),
@@ -103,12 +104,13 @@ pub(super) async fn flood(directory: &Path, seconds: u64, seed: u64) -> Result<F
     Ok(agent.flood)
 }
 
-/// As long as a text may be, of what takes the most bytes in a record.
+/// Returns a text of so many characters, each of which takes the most bytes in a record (JSON
+/// escapes it).
 fn longest(characters: usize) -> String {
     "\u{1}".repeat(characters)
 }
 
-/// Terraform's plan of about so many bytes: a change after the other, each with a value that is sensitive.
+/// Returns a Terraform plan of about `bytes` bytes: changes in a row, each with a sensitive value.
 fn terraform(bytes: usize, salt: usize) -> Vec<u8> {
     let change = |number: usize| {
         let name = format!("q{salt}-{number}-{}", "n".repeat(200));
@@ -172,7 +174,7 @@ impl Agent {
     async fn close(&self, caller: &Caller) -> Result<()> {
         let id = {
             let mut held = self.held.lock();
-            // The first two stay: plans are submitted under them.
+            // The first two tasks stay, because plans are submitted under them.
             if held.tasks.len() <= TASKS {
                 return Ok(());
             }
@@ -329,7 +331,7 @@ impl Agent {
                     let ask = caller.request(v1::ReadPlanRequest { id })?;
                     let answer = PlanServiceClient::new(channel).read_plan(ask).await;
                     if let Some(answer) = self.flood.count("read a plan's bytes", answer) {
-                        // A reader that takes its time holds them in memory.
+                        // A slow reader keeps the daemon holding these bytes in memory.
                         tokio::time::timeout(Duration::from_secs(5), self.flood.end())
                             .await
                             .ok();
@@ -427,7 +429,7 @@ impl Agent {
         Ok(())
     }
 
-    /// All of a plan but its end, and then nothing.
+    /// Sends all of a plan but its end, and keeps the stream open until the flood ends.
     async fn leaves_plans_open(self, caller: &Caller) -> Result<()> {
         while self.flood.goes_on() {
             let header = v1::PlanHeader {
@@ -459,7 +461,7 @@ impl Agent {
         Ok(())
     }
 
-    /// Watches a task and reads nothing, or what comes.
+    /// Watches a task until the watch or the flood ends.
     async fn watches(self, caller: &Caller) -> Result<()> {
         while self.flood.goes_on() {
             let id = self.held.lock().tasks.first().cloned().unwrap_or_default();

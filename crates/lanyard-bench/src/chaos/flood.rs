@@ -1,4 +1,5 @@
-//! A flood: many workers that call as fast as they are answered, each along a seeded sequence of what it may do.
+//! The parts of a flood: many workers that call as fast as they are answered, each along a seeded
+//! sequence of calls.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -18,13 +19,13 @@ use tonic::{Request, Status};
 
 use crate::stopwatch;
 
-/// How often a connection is tried, and how long after the last try.
+/// A connection is tried once and then this often again, with [`CONNECT_PAUSE`] in between.
 const CONNECT_TRIES: u32 = 20;
 const CONNECT_PAUSE: Duration = Duration::from_millis(200);
-/// How long one call may take.
+/// Deadline of one call.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// Where the daemon under test keeps everything, and whose calls these are.
+/// A connection to the daemon under test, and the context whose subject calls over it.
 #[derive(Clone)]
 pub(super) struct Caller {
     context: Arc<Context>,
@@ -32,10 +33,11 @@ pub(super) struct Caller {
 }
 
 impl Caller {
-    /// A connection from this address, of a context of `lanyardd dev` with its subject replaced.
+    /// Connects from the address `from`, with a context of `lanyardd dev` whose subject is
+    /// replaced.
     pub(super) async fn connect(directory: &Path, subject: &str, from: Ipv4Addr) -> Result<Self> {
         let context = Arc::new(context(directory, subject)?);
-        // A daemon that is flooded may not shake hands in time.
+        // A flooded daemon may not complete the handshake in time.
         let mut again = CONNECT_TRIES;
         loop {
             match channel(directory, context.endpoint(), from).await {
@@ -47,7 +49,7 @@ impl Caller {
         }
     }
 
-    /// This connection, used as another subject.
+    /// Uses this connection as another subject.
     pub(super) fn as_subject(&self, directory: &Path, subject: &str) -> Result<Self> {
         Ok(Self {
             context: Arc::new(context(directory, subject)?),
@@ -63,12 +65,12 @@ impl Caller {
         Ok(self.context.token()?)
     }
 
-    /// A request that proves who calls.
+    /// Returns a request that proves who calls.
     pub(super) fn request<T>(&self, message: T) -> Result<Request<T>> {
         self.shown(message, &self.token()?)
     }
 
-    /// A request that shows this token.
+    /// Returns a request that shows `token`.
     pub(super) fn shown<T>(&self, message: T, token: &str) -> Result<Request<T>> {
         let mut request = Request::new(message);
         request.set_timeout(DEADLINE);
@@ -78,20 +80,20 @@ impl Caller {
     }
 }
 
-/// The context of this subject.
+/// Reads the context of `subject`, and writes it first where it does not exist.
 pub(super) fn context(directory: &Path, subject: &str) -> Result<Context> {
     let path = directory
         .join("contexts")
         .join(format!("{}.json", subject.replace(':', "-")));
     if !path.exists() {
         let agent = std::fs::read_to_string(directory.join("contexts/agent.json"))?;
-        // Several processes may write it at the same time: each writes the same.
+        // Several processes may write the file at the same time: each writes the same bytes.
         std::fs::write(&path, agent.replace("agent:router", subject))?;
     }
     Ok(Context::load(&path)?)
 }
 
-/// A connection to the daemon from this address.
+/// Opens a connection to the daemon from the address `from`.
 pub(super) async fn channel(directory: &Path, endpoint: &str, from: Ipv4Addr) -> Result<Channel> {
     let authority = std::fs::read(directory.join("dev-ca.pem"))?;
     let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(authority));
@@ -101,10 +103,10 @@ pub(super) async fn channel(directory: &Path, endpoint: &str, from: Ipv4Addr) ->
     Ok(endpoint.connect().await?)
 }
 
-/// What one worker goes by.
+/// The end of a flood and the counts of its calls, shared by its workers.
 #[derive(Clone)]
 pub(super) struct Flood {
-    /// How often each thing was done, by what came of it.
+    /// The number of calls, by call and outcome.
     counts: Arc<Mutex<BTreeMap<(&'static str, String), u64>>>,
     until: Instant,
 }
@@ -121,12 +123,12 @@ impl Flood {
         stopwatch() < self.until
     }
 
-    /// Waits for the end.
+    /// Waits until the flood ends.
     pub(super) async fn end(&self) {
         tokio::time::sleep_until(self.until.into()).await;
     }
 
-    /// Counts what came of a call.
+    /// Counts the outcome of a call, and returns its answer where there is one.
     pub(super) fn count<T>(&self, what: &'static str, answer: Result<T, Status>) -> Option<T> {
         let (came, answer) = match answer {
             Ok(answer) => ("taken".to_owned(), Some(answer)),
@@ -140,7 +142,7 @@ impl Flood {
         *self.counts.lock().entry((what, came)).or_default() += 1;
     }
 
-    /// Says what was done.
+    /// Prints the counts of all calls.
     pub(super) fn show(&self, who: &str) {
         let counts = self.counts.lock();
         let all: u64 = counts.values().sum();
@@ -155,7 +157,7 @@ impl Flood {
     }
 }
 
-/// A seeded sequence of choices.
+/// A seeded sequence of choices, so that a run can be repeated.
 pub(super) struct Choices(Ids);
 
 impl Choices {
@@ -163,19 +165,19 @@ impl Choices {
         Self(Ids::seeded(seed))
     }
 
-    /// One of the first so many numbers.
+    /// Chooses a number below `many`.
     pub(super) fn of(&self, many: usize) -> usize {
         let many = u128::try_from(many.max(1)).unwrap_or(1);
         usize::try_from(self.0.bits() % many).unwrap_or(0)
     }
 
-    /// One of these.
+    /// Chooses an element of `of`.
     pub(super) fn pick<T: Clone>(&self, of: &[T]) -> Option<T> {
         of.get(self.of(of.len())).cloned()
     }
 }
 
-/// A client for calls over plain HTTP, from this address.
+/// Returns a client for plain HTTP calls from the address `from`.
 pub(super) fn http(directory: &Path, from: Ipv4Addr) -> Result<reqwest::Client> {
     let authority = std::fs::read(directory.join("dev-ca.pem"))?;
     let authority = reqwest::Certificate::from_pem(&authority)?;
@@ -187,7 +189,7 @@ pub(super) fn http(directory: &Path, from: Ipv4Addr) -> Result<reqwest::Client> 
         .context("no HTTP client")
 }
 
-/// A proof that a key is held, which is made for it, for one POST to this address (RFC 9449).
+/// Makes a key and a proof with it (RFC 9449) for one POST to `url`.
 pub(super) fn dpop(url: &str) -> Result<String> {
     let random = ring::rand::SystemRandom::new();
     let made = ring::signature::Ed25519KeyPair::generate_pkcs8(&random);

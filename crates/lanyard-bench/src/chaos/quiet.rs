@@ -1,4 +1,5 @@
-//! Those who are not to notice a flood: agents that are given credentials, a person who kills, a person who reads a plan.
+//! The callers that must not notice a flood: agents that ask for credentials, a person who kills
+//! and a person who reads a plan.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -14,35 +15,35 @@ use tokio::task::JoinSet;
 use super::flood::Caller;
 use crate::stopwatch;
 
-/// Agents that ask for credentials: each has its own quota of records, so it takes many to ask often. None of them is to ask more
-/// than a dozen times a minute.
+/// Agents that ask for credentials. Each has a quota of records of its own and asks at most a dozen
+/// times a minute, so asking often takes many of them.
 const IDENTITIES: usize = 720;
-/// Workers that ask in their names, one request after the other with a rest in between.
+/// Workers that ask as these agents, one request after the other with [`REST`] in between.
 const CALLERS: usize = 4;
 const REST: Duration = Duration::from_millis(25);
-/// How often a kill order is given.
+/// The time between two kill orders.
 const KILL_INTERVAL: Duration = Duration::from_millis(200);
-/// How often a plan is read.
+/// The time between two reads of the plan.
 const READ_INTERVAL: Duration = Duration::from_secs(1);
-/// Tasks with a lease that orders are given over.
+/// Tasks with a lease, opened so that kill orders can name them.
 const TO_BE_KILLED: usize = 48;
-/// The plan that is read, in bytes: nearly the most that people can be shown.
+/// The size of the plan that is read, in bytes: nearly the most that people can be shown.
 const PLAN_BYTES: usize = 1_900 << 10;
 const HERE: std::net::Ipv4Addr = std::net::Ipv4Addr::LOCALHOST;
 
-/// An agent with its task.
+/// An agent with its open task.
 struct Other {
     caller: Caller,
     task: String,
 }
 
-/// A task and a lease of it, for a kill order.
+/// A task and one of its leases, for a kill order to name.
 struct Spare {
     task: String,
     lease: String,
 }
 
-/// Everybody, ready.
+/// The callers with their open tasks, leases and plan.
 pub(super) struct Quiet {
     others: Vec<Vec<Other>>,
     spares: Vec<Spare>,
@@ -52,7 +53,7 @@ pub(super) struct Quiet {
     killed: usize,
 }
 
-/// How long those who are not to notice waited, in order.
+/// The sorted waits of each kind of caller, and the number of calls that failed.
 #[derive(Debug, Default)]
 pub(super) struct Waits {
     pub(super) others: Vec<Duration>,
@@ -63,7 +64,7 @@ pub(super) struct Waits {
     pub(super) unread: u64,
 }
 
-/// What so many of a hundred waited at the most.
+/// Returns the percentile `part` of sorted waits.
 pub(super) fn at(waits: &[Duration], part: usize) -> Duration {
     let waited = waits.get(waits.len() * part / 100);
     waited.copied().unwrap_or_default()
@@ -91,7 +92,7 @@ fn ask(task: &str) -> v1::IssueCredentialRequest {
 }
 
 impl Quiet {
-    /// Opens their tasks; `kill_plane` is where kill orders go.
+    /// Connects the callers and opens their tasks; kill orders go to the address `kill_plane`.
     pub(super) async fn prepare(directory: &Path, kill_plane: &str) -> Result<Self> {
         let mut others = Vec::new();
         for worker in 0..CALLERS {
@@ -127,13 +128,13 @@ impl Quiet {
         })
     }
 
-    /// A task that is somebody's.
+    /// Returns the id of a task that the flooding strangers do not own.
     pub(super) fn task(&self) -> Result<String> {
         let other = self.others.first().and_then(|own| own.first());
         Ok(other.context("nobody is there")?.task.clone())
     }
 
-    /// Asks, kills and reads for so long.
+    /// Asks, kills and reads for `seconds`, and returns the waits.
     pub(super) async fn measure(&mut self, seconds: u64) -> Result<Waits> {
         let until = stopwatch() + Duration::from_secs(seconds);
         let mut workers = JoinSet::new();
@@ -168,7 +169,7 @@ impl Quiet {
         Ok(waits)
     }
 
-    /// Orders over a lease, a task, and an agent, in turns.
+    /// Returns orders over a lease, a task and an agent, in turns.
     fn orders(&mut self) -> Vec<v1::Scope> {
         use v1::scope::Kind;
         let spares = std::mem::take(&mut self.spares);
@@ -195,7 +196,7 @@ impl Quiet {
     }
 }
 
-/// The plan that is read: it waits for an approval.
+/// Submits the plan that is read, which waits for an approval, and returns its id.
 async fn submit(caller: &Caller) -> Result<String> {
     let header = v1::PlanHeader {
         task_id: open(caller).await?,
@@ -218,7 +219,7 @@ async fn submit(caller: &Caller) -> Result<String> {
     Ok(submitted.into_inner().plan.context("no plan")?.id)
 }
 
-/// The context of the person on call, with the kill plane as the broker's address.
+/// Writes the on-call person's context with the kill plane as the broker's address.
 fn at_kill_plane(directory: &Path, kill_plane: &str) -> Result<PathBuf> {
     let oncall = std::fs::read_to_string(directory.join("contexts/oncall.json"))?;
     let mut oncall: serde_json::Value = serde_json::from_str(&oncall)?;

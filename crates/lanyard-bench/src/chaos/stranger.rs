@@ -1,4 +1,5 @@
-//! Strangers: identities that verify and that no charter and no role names, and callers without any.
+//! The flood of strangers: callers whose identity verifies but is named by no charter and no role,
+//! and callers without any identity.
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -22,26 +23,28 @@ use tonic_prost::ProstCodec;
 
 use super::flood::{Caller, Choices, Flood, channel, dpop, http};
 
-/// Where they come from: several addresses, since one may have half of what all may.
+/// The strangers call from several addresses, because one address may use only half of what all
+/// may.
 const FROM: [Ipv4Addr; 3] = [
     Ipv4Addr::new(127, 0, 0, 10),
     Ipv4Addr::new(127, 0, 0, 11),
     Ipv4Addr::new(127, 0, 0, 12),
 ];
-/// Workers that call whatever comes, each over a connection of its own.
+/// Workers that make any of the calls, each over a connection of its own.
 const CALLERS: usize = 32;
-/// Workers that call over HTTP.
+/// Workers that make plain HTTP calls.
 const BROWSERS: usize = 8;
-/// Connections that hold bodies, and how many each.
+/// Connections that hold request bodies open.
 const BODY_CONNECTIONS: usize = 40;
+/// Bodies that each of these connections holds open.
 const BODIES: usize = 120;
-/// What one body has, in bytes: nearly all that a message may.
+/// The size of one body in bytes: nearly all that a message may have.
 const BODY_BYTES: usize = 60 << 10;
-/// How long a body is held.
+/// A body is held open for this long.
 const BODY_HELD: Duration = Duration::from_secs(40);
-/// Connections that do nothing.
+/// Connections that are opened and make no request.
 const IDLE: usize = 600;
-/// How many identities they have: each has next to no room of its own.
+/// Identities that the strangers have: so many that each has next to no quota of its own.
 const IDENTITIES: usize = 500;
 
 #[derive(Clone)]
@@ -49,11 +52,11 @@ struct Stranger {
     directory: PathBuf,
     endpoint: String,
     flood: Flood,
-    /// A task of somebody else's.
+    /// A task that the strangers do not own.
     task: String,
 }
 
-/// Floods for so long; `task` is somebody else's.
+/// Floods the daemon for `seconds`; `task` is a task of another agent.
 pub(super) async fn flood(directory: &Path, seconds: u64, seed: u64, task: &str) -> Result<Flood> {
     let context = super::flood::context(directory, "stranger:0")?;
     let stranger = Stranger {
@@ -88,7 +91,7 @@ pub(super) async fn flood(directory: &Path, seconds: u64, seed: u64, task: &str)
     Ok(stranger.flood)
 }
 
-/// A token of the right form whose signature is somebody else's.
+/// Returns `token` in its right form with another token's signature.
 fn forged(token: &str) -> String {
     let mut forged = token.to_owned();
     let last = if forged.ends_with('A') { 'Q' } else { 'A' };
@@ -113,7 +116,7 @@ impl Stranger {
                 caller = caller.as_subject(&self.directory, &any(choices))?;
             }
             if self.call(&caller, choices).await.is_err() {
-                // The connection was ended.
+                // The daemon has ended the connection.
                 match Caller::connect(&self.directory, &any(choices), from).await {
                     Ok(again) => caller = again,
                     Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
@@ -228,7 +231,7 @@ impl Stranger {
         Ok(())
     }
 
-    /// The largest plan, of a task that is not its own.
+    /// Submits the largest plan, for a task that the stranger does not own.
     async fn submits(&self, caller: &Caller) -> Result<()> {
         let header = v1::PlanHeader {
             task_id: self.task.clone(),
@@ -248,7 +251,8 @@ impl Stranger {
         self.counted("submit a plan", answer)
     }
 
-    /// Messages that are whole, in bodies that do not end: whoever looks at the identity waits for the end.
+    /// Sends whole messages in bodies that do not end, so that the daemon waits for the end before
+    /// it looks at the identity.
     async fn holds_bodies(self, from: Ipv4Addr) -> Result<()> {
         while self.flood.goes_on() {
             let Ok(channel) = channel(&self.directory, &self.endpoint, from).await else {
@@ -304,7 +308,7 @@ impl Stranger {
                 "NotConnected"
             };
             self.flood.add("hold a connection", came.to_owned());
-            // The daemon ends it after 20 s without a request.
+            // The daemon ends the connection after 20 s without a request.
             tokio::time::timeout(Duration::from_secs(19), self.flood.end())
                 .await
                 .ok();
@@ -374,7 +378,7 @@ impl Stranger {
     }
 }
 
-/// A token exchange (RFC 8693) for a session that is bound to a key.
+/// Builds a token exchange (RFC 8693) for a session that is bound to a key.
 pub(super) fn exchange(
     client: &reqwest::Client,
     url: &str,

@@ -1,4 +1,5 @@
-//! What a process takes: memory, from `/proc`, and the bytes that its journal grows by, record by record.
+//! Measures what a process takes: its memory, from `/proc`, and the bytes that its journal grows
+//! by, record by record.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -13,19 +14,19 @@ use anyhow::{Context, Result};
 use lanyard_journal::Cursor;
 use serde_json::Value;
 
-/// How often memory is looked at.
+/// The time between two looks at memory.
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The most memory that was seen, in bytes.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Memory {
-    /// Memory of the daemon.
+    /// The memory of the daemon's own process.
     pub(super) daemon: u64,
-    /// Memory of the processes that the daemon started to judge plans, together.
+    /// The sum over the processes that the daemon started to judge plans.
     pub(super) judges: u64,
 }
 
-/// Looks at the memory of a process and its children until it is told to stop.
+/// A thread that looks at the memory of a process and its children until [`end`](Self::end).
 pub(super) struct Sampler {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<Memory>,
@@ -54,7 +55,7 @@ impl Sampler {
     }
 }
 
-/// The resident memory of a process, in bytes.
+/// Returns the resident memory of a process, in bytes.
 pub(super) fn resident(process: u32) -> Result<u64> {
     let status = fs::read_to_string(format!("/proc/{process}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -62,13 +63,13 @@ pub(super) fn resident(process: u32) -> Result<u64> {
     Ok(kilobytes.context("no VmRSS")?.parse::<u64>()? * 1024)
 }
 
-/// The resident memory of all children of a process together.
+/// Returns the resident memory of all children of a process together, in bytes.
 fn children(parent: u32) -> u64 {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let processes = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     let is_child = |process: &u32| {
         let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-        // The name in parentheses may hold anything; the parent is the second field behind it.
+        // The name in parentheses may hold any character; the parent is the second field behind it.
         let behind = stat.rsplit_once(')').map_or("", |(_, behind)| behind);
         behind.split_whitespace().nth(1) == Some(&parent.to_string())
     };
@@ -76,26 +77,26 @@ fn children(parent: u32) -> u64 {
     children.filter_map(|process| resident(process).ok()).sum()
 }
 
-/// The journal and its index, as far as they have grown.
+/// The growth of the journal, and the size of its index.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Grown {
-    /// Records, by who caused them and their kind.
+    /// The number of records and their bytes, by who caused them and by their kind.
     pub(super) kinds: BTreeMap<(String, String), (u64, u64)>,
-    /// Bytes of the index, on disk.
+    /// The size of the index on disk, in bytes.
     pub(super) index: u64,
 }
 
-/// Reads the journal of a data directory as it grows.
+/// A reader that follows the journal of a data directory as it grows.
 pub(super) struct Journal {
     directory: PathBuf,
     cursor: Cursor,
-    /// Who has the task, and who has the lease, by their ids.
+    /// The owners of the tasks and leases, by the ids of these.
     owners: HashMap<String, String>,
 }
 
 /// Bytes that frame a record in a batch of one.
 const FRAME_BYTES: u64 = 60;
-/// Whose records follow from nobody's request.
+/// The owner of records that follow from nobody's request.
 pub(super) const BROKER: &str = "broker";
 
 impl Journal {
@@ -107,7 +108,8 @@ impl Journal {
         }
     }
 
-    /// What was appended since this was asked for the last time, of the first `size` records.
+    /// Reads the records that were appended since the last call, up to the first `size` of the
+    /// journal.
     pub(super) fn grown(&mut self, size: u64) -> Result<Grown> {
         let mut grown = Grown::default();
         let owners = &mut self.owners;
@@ -128,7 +130,8 @@ impl Journal {
     }
 }
 
-/// Whose record it is: of the identity that it names, or that has the task or the lease that it is about.
+/// Finds the owner of a record: the identity that it names, or the owner of the task or lease that
+/// it is about.
 fn owner(owners: &mut HashMap<String, String>, command: &Value) -> String {
     let text = |path: &str| command.pointer(path).and_then(Value::as_str);
     let kind = text("/type").unwrap_or_default();
@@ -169,7 +172,7 @@ fn owner(owners: &mut HashMap<String, String>, command: &Value) -> String {
     who
 }
 
-/// The bytes of a folder's files, on disk.
+/// Returns the bytes that a folder's files take on disk.
 fn taken(folder: &Path) -> u64 {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries

@@ -1,5 +1,5 @@
-//! The servers that are measured against. Each side has its own account, namespace or installation on the same server, so
-//! that neither reads what the other wrote.
+//! The servers that both sides are measured on. Each side has its own account, namespace or
+//! installation on the same server, so that neither reads what the other wrote.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt as _;
@@ -23,22 +23,23 @@ use lanyard_provider_vault::api::Endpoint;
 use lanyard_provider_vault::{Login, Server, VaultProvider, VaultTarget};
 use lanyard_testkit::world;
 
-/// One server: what the daemon is told of it, and the provider of the bare client.
+/// A server: the daemon's configuration for it, and the provider of the bare client.
 pub(super) struct Against {
     pub(super) name: &'static str,
     pub(super) kind: TargetKind,
-    /// The rest of the charter's grant.
+    /// The charter's grant, as far as it depends on the provider.
     pub(super) grant: String,
-    /// The daemon's targets.
+    /// The entry of the daemon's targets file.
     pub(super) target: String,
     pub(super) environment: Vec<(&'static str, PathBuf)>,
     pub(super) provider: Box<dyn Provider>,
     pub(super) rights: Rights,
-    /// What lasts as long as the measurement.
+    /// Files that the provider reads as long as the measurement lasts.
     _directory: Option<tempfile::TempDir>,
 }
 
-/// Every provider, or why it is not measured. One more is one more line here, and a function like those below.
+/// Returns every provider, or why it is not measured. Another provider is one more line here, and a
+/// function like those below.
 pub(super) async fn all() -> Result<Vec<Result<Against, &'static str>>> {
     Ok(vec![
         Ok(token()?),
@@ -58,7 +59,7 @@ pub(super) async fn all() -> Result<Vec<Result<Against, &'static str>>> {
     ])
 }
 
-/// There is no server: the bare client signs in this process.
+/// Sets up the token provider, which has no server: the bare client signs in this process.
 fn token() -> Result<Against> {
     let directory = tempfile::tempdir()?;
     let keyring = Keyring::load_or_create(directory.path(), SystemClock::default().now())?;
@@ -178,7 +179,7 @@ fn on_vault(vault: &lanyard_rig::Vault) -> Result<Against> {
 
 fn on_github() -> Result<Against> {
     let directory = tempfile::tempdir()?;
-    // It ends with the process.
+    // The server ends with the process.
     let github = Box::leak(Box::new(lanyard_rig::GitHub::start()?));
     let keys = directory.path().join("sealing.keys");
     std::fs::write(

@@ -1,4 +1,4 @@
-//! Who asks: the app by its JSON web token, or an installation by its access token.
+//! Authentication of requests: the app by its JSON web token, an installation by its access token.
 
 use anyhow::{Context as _, Result};
 use base64::Engine as _;
@@ -11,12 +11,12 @@ use super::http::{Request, Response};
 use super::state::{State, Token};
 use super::{APP_ID, CLIENT_ID, Fault};
 
-/// How far ahead `exp` may be, in seconds, and what is granted to a clock that runs fast.
+/// Longest distance of `exp` in seconds.
 const MOST_AHEAD: u64 = 600;
-/// How long a new token may be unknown to a part of GitHub where [`Fault::NotReplicated`] is set, in seconds.
+/// Seconds during which a new token may be unknown if [`Fault::NotReplicated`] is set.
 const REPLICATION: u64 = 5;
 
-/// The public half of a PEM key in PKCS#1.
+/// Extracts the public key of a PEM key in PKCS#1.
 pub(crate) fn public_key(pem: &str) -> Result<Vec<u8>> {
     let text: String = pem.lines().filter(|line| !line.starts_with("--")).collect();
     let key = KeyPair::from_der(&STANDARD.decode(text)?);
@@ -38,7 +38,7 @@ fn bearer(request: &Request) -> Result<&str, Response> {
     given.ok_or_else(|| unauthorized("Requires authentication"))
 }
 
-/// «Generating a JSON Web Token (JWT) for a GitHub App».
+/// Checks the app's token: page «Generating a JSON Web Token (JWT) for a GitHub App».
 pub(crate) fn app(state: &State, request: &Request) -> Result<(), Response> {
     let undecodable = || unauthorized("A JSON web token could not be decoded");
     let jwt = bearer(request)?;
@@ -79,7 +79,8 @@ pub(crate) fn app(state: &State, request: &Request) -> Result<(), Response> {
     }
 }
 
-/// «Authenticating as a GitHub App installation»; a token that was revoked or has expired is nobody's.
+/// Finds the access token: page «Authenticating as a GitHub App installation». A revoked or expired
+/// token is unknown.
 pub(crate) fn installation<'a>(
     state: &'a State,
     request: &Request,

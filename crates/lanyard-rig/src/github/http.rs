@@ -1,4 +1,4 @@
-//! HTTP/1.1 as far as the stand-in of GitHub needs it: one request a connection, bodies of a named size.
+//! A minimal HTTP/1.1 server: one request per connection, bodies with a content length.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -7,25 +7,25 @@ use std::net::{SocketAddr, TcpStream};
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
-/// The longest line of a head, and the most of those.
+/// Longest line of a head in bytes, and the number of header lines.
 const LINE: u64 = 16 * 1024;
 const LINES: usize = 100;
-/// The longest body that is read at all, in bytes.
+/// Largest body that is read, in bytes.
 const READ: u64 = 4 * 1024 * 1024;
 
-/// What was asked.
+/// A request after parsing.
 #[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) method: String,
-    /// The path, decoded, in its segments.
+    /// Path segments after percent-decoding.
     pub(crate) path: Vec<String>,
     pub(crate) target: String,
-    /// By name in lower case.
+    /// Headers by lower-case name.
     pub(crate) headers: BTreeMap<String, String>,
     pub(crate) body: Vec<u8>,
 }
 
-/// What is answered.
+/// A response to write.
 #[derive(Debug)]
 pub(crate) struct Response {
     pub(crate) status: u16,
@@ -50,7 +50,7 @@ impl Response {
         }
     }
 
-    /// In the form of the page «Troubleshooting the REST API».
+    /// Makes an error in the form of the page «Troubleshooting the REST API».
     pub(crate) fn message(status: u16, message: &str) -> Self {
         let body = serde_json::json!({
             "message": message,
@@ -66,7 +66,7 @@ impl Response {
     }
 }
 
-/// One request of a connection.
+/// Reads one request from the connection.
 pub(crate) fn read(stream: &TcpStream) -> Result<Request> {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
@@ -112,14 +112,15 @@ pub(crate) fn write(mut stream: &TcpStream, response: &Response) -> Result<()> {
     if response.status != 204 {
         head.push_str(&format!("content-length: {}\r\n", response.body.len()));
     }
-    // On every answer of the API: «Troubleshooting the REST API» asks for it.
+    // GitHub sends this header with every answer; the page «Troubleshooting the REST API» asks for
+    // it.
     head.push_str("x-github-request-id: 0A1B:2C3D:4E5F\r\nconnection: close\r\n\r\n");
     stream.write_all(head.as_bytes())?;
     stream.write_all(&response.body)?;
     Ok(())
 }
 
-/// Asks as an agent would; the status and the body, where that is JSON.
+/// Sends a request as an agent would, and returns status and JSON body.
 pub(crate) fn call(
     address: SocketAddr,
     (method, path): (&str, &str),

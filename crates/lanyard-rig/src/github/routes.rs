@@ -1,4 +1,4 @@
-//! The endpoints of the stand-in of GitHub, one function each.
+//! The endpoints of the stand-in, one function each.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,19 +12,19 @@ use super::http::{Request, Response};
 use super::state::{LIFE, Permissions, State, Token, instant, rank};
 use super::{APP_ID, Fault, INSTALLATION, OWNER};
 
-/// The most repositories that a token can be asked for: «REST API endpoints for GitHub Apps».
+/// Repositories that a token may name: page «REST API endpoints for GitHub Apps».
 const MOST_REPOSITORIES: usize = 500;
-/// The largest body, in bytes.
+/// Largest accepted body in bytes.
 const LARGEST: usize = 1024 * 1024;
-/// The version that GitHub Enterprise Server has too: «API Versions».
+/// The API version that GitHub Enterprise Server also has: page «API Versions».
 const VERSION: &str = "2022-11-28";
 
-/// What comes of one request.
+/// The outcome of a request.
 pub(crate) enum Outcome {
     Answer(Response),
-    /// It was done, and the connection breaks.
+    /// The request was carried out, and the connection breaks.
     Broken,
-    /// It was done, and nobody is told.
+    /// The request was carried out, and no answer comes.
     Silence,
 }
 
@@ -45,8 +45,9 @@ pub(crate) fn answer(state: &mut State, request: &Request) -> Outcome {
     }
 }
 
-/// «Getting started with the REST API» and «API Versions». Stricter than the real one but where agents ask: that takes
-/// the oldest version where none is named, and JSON where nothing is accepted.
+/// Checks the headers: pages «Getting started with the REST API» and «API Versions». On the
+/// broker's endpoints this is stricter than GitHub, which defaults to the oldest version and to
+/// JSON.
 fn headers(request: &Request) -> Result<(), Response> {
     const OF_THE_BROKER: [&str; 4] = ["app", "installation", "orgs", "users"];
     let first = request.path.first().map_or("", String::as_str);
@@ -72,7 +73,7 @@ fn headers(request: &Request) -> Result<(), Response> {
     Ok(())
 }
 
-/// «Rate limits for the REST API».
+/// Applies the rate limits and faults: page «Rate limits for the REST API».
 fn limited(state: &mut State, request: &Request) -> Result<(), Response> {
     let ends_a_token = request.method == "DELETE";
     if state.has(Fault::OnlyRevocations) && !ends_a_token {
@@ -187,7 +188,7 @@ fn suspended(state: &mut State, request: &Request, id: &str) -> Result<Response,
     Ok(Response::empty(204))
 }
 
-/// The members of the body, each of them known to the endpoint.
+/// Parses the body and refuses members that the endpoint does not know.
 fn members(request: &Request) -> Result<Map<String, Value>, Response> {
     const KNOWN: [&str; 3] = ["repositories", "repository_ids", "permissions"];
     if request.body.is_empty() {
@@ -204,7 +205,8 @@ fn members(request: &Request) -> Result<Map<String, Value>, Response> {
     }
 }
 
-/// Without the member, all that the installation has: that is what makes it dangerous to leave out.
+/// Reads the requested repositories. If the member is missing, the token reaches all repositories
+/// of the installation.
 fn asked_repositories(
     state: &State,
     members: &Map<String, Value>,
@@ -225,7 +227,7 @@ fn asked_repositories(
         }
         names.insert(name.to_owned());
     }
-    // An empty list is as good as none.
+    // An empty list counts as a missing one.
     Ok((!names.is_empty()).then_some(names))
 }
 
@@ -250,10 +252,10 @@ fn asked_permissions(
     Ok((!permissions.is_empty()).then_some(permissions))
 }
 
-/// Of both forms in turn, as long as GitHub has both: opaque, and with a JWT inside.
+/// Makes a token, alternating between GitHub's two formats: opaque, and with a JWT inside.
 fn fresh(count: usize) -> String {
     let mut bytes = [0_u8; 300];
-    // A stand-in that cannot draw gives a token that nobody can tell from another: its test fails.
+    // Without randomness the tokens are equal, and the test that needs distinct ones fails.
     SystemRandom::new().fill(&mut bytes).ok();
     let text = URL_SAFE_NO_PAD.encode(bytes).replace('-', "x");
     let cut = |from: usize, to: usize| text.get(from..to).unwrap_or_default();
@@ -269,7 +271,7 @@ fn fresh(count: usize) -> String {
     }
 }
 
-/// «Create an installation access token for an app».
+/// Endpoint «Create an installation access token for an app».
 fn access_token(state: &mut State, request: &Request, id: &str) -> Result<Outcome, Response> {
     app::app(state, request)?;
     if id != INSTALLATION.to_string() || !state.installed {
@@ -333,7 +335,7 @@ fn access_token(state: &mut State, request: &Request, id: &str) -> Result<Outcom
     Ok(Outcome::Answer(Response::json(201, &body)))
 }
 
-/// «Revoke an installation access token».
+/// Endpoint «Revoke an installation access token».
 fn revoked(state: &mut State, request: &Request) -> Result<Response, Response> {
     let (text, _) = app::installation(state, request)?;
     if state.kept.remove(&text) || state.has(Fault::RevocationsFail) {
@@ -345,7 +347,7 @@ fn revoked(state: &mut State, request: &Request) -> Result<Response, Response> {
     Ok(Response::empty(204))
 }
 
-/// «List repositories accessible to the app installation»: needs no permission.
+/// Endpoint «List repositories accessible to the app installation», which needs no permission.
 fn accessible(state: &State, request: &Request) -> Result<Response, Response> {
     let (_, token) = app::installation(state, request)?;
     let first = token.repositories.iter().next();
@@ -361,7 +363,8 @@ fn accessible(state: &State, request: &Request) -> Result<Response, Response> {
     Ok(Response::json(200, &body))
 }
 
-/// «Permissions required for GitHub Apps». A repository that the token is not for does not exist for it.
+/// Checks a permission: page «Permissions required for GitHub Apps». A repository outside the
+/// token's reach does not exist for it.
 fn allowed(
     state: &State,
     request: &Request,
@@ -381,7 +384,8 @@ fn allowed(
     Ok(())
 }
 
-/// «Get rules for a branch»: those of rulesets, and never the older branch protection.
+/// Endpoint «Get rules for a branch»: lists rules of rulesets, and never the older branch
+/// protection.
 fn branch_rules(state: &State, name: &str, branch: &str) -> Response {
     let found = state.repositories.get(name).filter(|_| branch == "main");
     let mut rules = vec![json!({
@@ -405,7 +409,7 @@ fn branch_rules(state: &State, name: &str, branch: &str) -> Response {
     Response::json(200, &Value::Array(rules))
 }
 
-/// «Get a repository ruleset».
+/// Endpoint «Get a repository ruleset».
 fn ruleset(state: &State, name: &str, id: &str) -> Result<Response, Response> {
     let found = state.repositories.get(name);
     let reviews = found.and_then(|found| found.reviews.as_ref());
@@ -417,7 +421,7 @@ fn ruleset(state: &State, name: &str, id: &str) -> Result<Response, Response> {
     Ok(Response::json(200, &body))
 }
 
-/// «Get repository content».
+/// Endpoint «Get repository content».
 fn content(state: &State, name: &str, file: &str) -> Result<Response, Response> {
     let found = state
         .repositories
@@ -428,7 +432,8 @@ fn content(state: &State, name: &str, file: &str) -> Result<Response, Response> 
     Ok(Response::json(200, &body))
 }
 
-/// «Create or update file contents»: also what a push to the default branch would meet.
+/// Endpoint «Create or update file contents». A push to the default branch would meet the same
+/// rules.
 fn write(
     state: &mut State,
     request: &Request,
@@ -458,7 +463,7 @@ fn demands(reviews: Option<&super::state::Reviews>) -> bool {
     reviews.is_some_and(|reviews| reviews.count > 0 && stays(reviews.bypass))
 }
 
-/// «Create a pull request».
+/// Endpoint «Create a pull request».
 fn open_pull(state: &mut State, name: &str) -> Result<Response, Response> {
     let repository = state.repositories.get_mut(name).ok_or_else(not_found)?;
     repository.pulls.push(false);
@@ -469,7 +474,7 @@ fn open_pull(state: &mut State, name: &str) -> Result<Response, Response> {
     ))
 }
 
-/// «Merge a pull request»: `contents: write` is enough, unless a rule demands a review.
+/// Endpoint «Merge a pull request»: `contents: write` suffices unless a rule requires a review.
 fn merge(state: &mut State, name: &str, number: &str) -> Result<Response, Response> {
     let repository = state.repositories.get_mut(name).ok_or_else(not_found)?;
     let at = number

@@ -1,4 +1,4 @@
-//! What the stand-in of GitHub holds, and what it says of that.
+//! State of the stand-in, and its JSON forms.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -9,7 +9,8 @@ use super::{Asked, Fault, INSTALLATION, OWNER};
 
 pub(crate) type Permissions = BTreeMap<String, String>;
 
-/// The life of an access token, in seconds: «Generating an installation access token for a GitHub App».
+/// Lifetime of an access token in seconds: page «Generating an installation access token for a
+/// GitHub App».
 pub(crate) const LIFE: u64 = 3600;
 
 #[derive(Debug)]
@@ -20,7 +21,7 @@ pub(crate) struct Token {
     pub(crate) repositories: BTreeSet<String>,
 }
 
-/// A ruleset that demands approving reviews on the default branch.
+/// A ruleset that requires approving reviews on the default branch.
 #[derive(Debug, Clone)]
 pub(crate) struct Reviews {
     pub(crate) count: u64,
@@ -31,27 +32,27 @@ pub(crate) struct Reviews {
 pub(crate) struct Repository {
     pub(crate) id: u64,
     pub(crate) reviews: Option<Reviews>,
-    /// By path.
+    /// File contents by path.
     pub(crate) files: BTreeMap<String, String>,
-    /// Whether each was merged; the first is number 1.
+    /// True for each merged pull request; the first has number 1.
     pub(crate) pulls: Vec<bool>,
 }
 
 pub(crate) struct State {
     pub(crate) public_key: Vec<u8>,
-    /// Seconds since 1970 where a test holds the clock.
+    /// Seconds since 1970, if a test has stopped the clock.
     pub(crate) clock: Option<u64>,
     pub(crate) installed: bool,
     pub(crate) suspended: bool,
-    /// What the app was granted on the account.
+    /// Permissions of the app on the account.
     pub(crate) granted: Permissions,
-    /// Those of the installation.
+    /// Repositories of the installation.
     pub(crate) repositories: BTreeMap<String, Repository>,
     pub(crate) tokens: BTreeMap<String, Token>,
     pub(crate) minted: Vec<String>,
     pub(crate) faults: BTreeSet<Fault>,
     pub(crate) once: BTreeSet<Fault>,
-    /// Tokens whose end fails once.
+    /// Tokens whose revocation fails once.
     pub(crate) kept: BTreeSet<String>,
     pub(crate) repeats: String,
     pub(crate) asked: Vec<Asked>,
@@ -93,17 +94,17 @@ impl State {
         self.clock.unwrap_or_else(real)
     }
 
-    /// Whether this goes wrong from now on.
+    /// True if the fault is active.
     pub(crate) fn has(&self, fault: Fault) -> bool {
         self.faults.contains(&fault)
     }
 
-    /// Whether this goes wrong for the request at hand.
+    /// True if the fault applies to the current request. Clears a fault that applies once.
     pub(crate) fn meets(&mut self, fault: Fault) -> bool {
         self.once.remove(&fault) || self.has(fault)
     }
 
-    /// The schema «installation» of «REST API endpoints for GitHub Apps».
+    /// Renders the schema «installation» of the page «REST API endpoints for GitHub Apps».
     pub(crate) fn installation(&self) -> Value {
         let since = "2026-01-01T00:00:00Z";
         json!({
@@ -120,7 +121,7 @@ impl State {
         })
     }
 
-    /// The schema «repository», as far as it says anything here.
+    /// Renders the used part of the schema «repository».
     pub(crate) fn repository(&self, name: &str) -> Value {
         let id = self.repositories.get(name).map_or(0, |found| found.id);
         json!({
@@ -134,7 +135,7 @@ impl State {
     }
 }
 
-/// The rank of an access: what is not known is above everything.
+/// Ranks an access level. An unknown level ranks above all others.
 pub(crate) fn rank(access: &str) -> u8 {
     match access {
         "read" => 1,
@@ -144,7 +145,7 @@ pub(crate) fn rank(access: &str) -> u8 {
     }
 }
 
-/// Year, month, day, and the day of the week from Thursday, of a day since 1970 (proleptic Gregorian).
+/// Converts days since 1970 to year, month and day (proleptic Gregorian calendar).
 fn civil(day: u64) -> (u64, u64, u64) {
     let shifted = day + 719_468;
     let era = shifted / 146_097;
@@ -163,13 +164,13 @@ fn clock(seconds: u64) -> String {
     format!("{hour:02}:{minute:02}:{second:02}")
 }
 
-/// RFC 3339.
+/// Formats a time as RFC 3339.
 pub(crate) fn instant(seconds: u64) -> String {
     let (year, month, day) = civil(seconds / 86_400);
     format!("{year:04}-{month:02}-{day:02}T{}Z", clock(seconds))
 }
 
-/// The form of the `Date` header (RFC 9110, section 5.6.7).
+/// Formats a time as in the `Date` header (RFC 9110, section 5.6.7).
 pub(crate) fn date(seconds: u64) -> String {
     const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
     const MONTHS: [&str; 12] = [

@@ -1,57 +1,58 @@
-//! What stands between a broker and a server, and answers in the server's place: load balancers, gateways and proxies, as far
-//! as plain HTTP/1.1 with one request a connection goes.
+//! Proxies between a broker and a server that answer in place of the server: load balancers,
+//! gateways and the like. They speak plain HTTP/1.1 with one request per connection.
 
 use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// An answer that nobody behind the proxy gave.
+/// An answer of the proxy itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Answer {
-    /// `404 Not Found`.
+    /// Status line, such as `404 Not Found`.
     pub status: &'static str,
-    /// `text/html`.
+    /// Media type, such as `text/html`.
     pub media: &'static str,
-    /// The body.
+    /// Body of the answer.
     pub body: &'static str,
 }
 
-/// What becomes of a request on the way.
+/// A fault that befalls a request on its way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// Nothing reaches the server, and nothing is answered, until the proxy is told something else.
+    /// The proxy neither forwards nor answers the request until it is given another fault.
     Hang,
-    /// The connection is closed, and nothing reaches the server.
+    /// The proxy closes the connection and forwards nothing.
     Reset,
-    /// The server does it, and the connection is closed in place of the answer.
+    /// The server handles the request, and the proxy closes the connection instead of answering.
     LostAnswer,
-    /// The server does it, and half of the answer comes back.
+    /// The server handles the request, and the proxy returns half of the answer.
     HalfAnswer,
-    /// This is answered, and nothing reaches the server.
+    /// The proxy answers by itself and forwards nothing.
     Answer(Answer),
 }
 
-/// Which requests a fault befalls: an empty text stands for any.
+/// The requests that a fault befalls. An empty field matches any request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rule {
-    /// `DELETE`.
+    /// Method, such as `DELETE`.
     pub method: &'static str,
-    /// A part of the path.
+    /// Part of the path.
     pub path: &'static str,
-    /// A part of the body.
+    /// Part of the body.
     pub body: &'static str,
 }
 
-/// HTML of a gateway.
+/// The error page of a gateway.
 const HTML: (&str, &str) = ("text/html", "<html><body>no</body></html>");
-/// JSON that says nothing.
+/// A JSON object without content.
 const EMPTY: (&str, &str) = ("application/json", "{}");
-/// How an answer of the server's own is taken for that of something else.
+/// Statuses with which a foreign body could be taken for an answer of the server.
 const STATUSES: [&str; 3] = ["200 OK", "404 Not Found", "500 Internal Server Error"];
 
 impl Fault {
-    /// Every fault but a hang: connections that break, the ways in which this API throttles, and 200, 404 and 500 with HTML,
-    /// `{}` and these other objects of the API, each a media type and a body.
+    /// Lists every fault but a hang: broken connections, the throttling answers of the API, and the
+    /// statuses 200, 404 and 500 with HTML, `{}` and the given objects of the API (media type and
+    /// body).
     #[must_use]
     pub fn all(throttles: &[Answer], others: &[(&'static str, &'static str)]) -> Vec<Self> {
         let mut all = vec![Self::Reset, Self::LostAnswer, Self::HalfAnswer];
@@ -71,10 +72,10 @@ impl Fault {
 }
 
 impl Rule {
-    /// Every request.
+    /// Matches every request of any kind.
     pub const EVERYTHING: Self = Self::method("");
 
-    /// The requests of one method.
+    /// Matches the requests of one method.
     #[must_use]
     pub const fn method(method: &'static str) -> Self {
         Self {
@@ -84,13 +85,13 @@ impl Rule {
         }
     }
 
-    /// Those of them whose path has this part.
+    /// Restricts the rule to paths that contain `path`.
     #[must_use]
     pub const fn at(self, path: &'static str) -> Self {
         Self { path, ..self }
     }
 
-    /// Those of them whose body has this part.
+    /// Restricts the rule to bodies that contain `body`.
     #[must_use]
     pub const fn saying(self, body: &'static str) -> Self {
         Self { body, ..self }
@@ -103,18 +104,18 @@ impl Rule {
     }
 }
 
-/// A connection to a server.
+/// A byte stream to a server.
 pub trait Stream: Read + Write {}
 
 impl<S: Read + Write> Stream for S {}
 
-/// How the server is reached.
+/// Opens a connection to the server.
 type Connect = Arc<dyn Fn() -> std::io::Result<Box<dyn Stream>> + Send + Sync>;
 
-/// What goes wrong, and with which requests.
+/// The active fault and its rule.
 type Set = Option<(Fault, Rule)>;
 
-/// A proxy before one server.
+/// A proxy in front of one server.
 #[derive(Clone)]
 pub struct Between {
     address: SocketAddr,
@@ -124,12 +125,12 @@ pub struct Between {
 #[derive(Default)]
 struct State {
     set: Set,
-    /// How many requests are under way, those that hang among them.
+    /// Requests in progress, including those that hang.
     under_way: usize,
     hanging: Vec<TcpStream>,
 }
 
-/// One request as it is passed on: the last one of its connection.
+/// A request as it is forwarded, with `connection: close`.
 struct Request {
     method: String,
     path: String,
@@ -137,19 +138,19 @@ struct Request {
 }
 
 impl Between {
-    /// Stands before a server of this address, and lets everything through.
+    /// Starts a proxy for the server at `server`, without a fault.
     ///
     /// # Panics
-    /// Where it cannot listen.
+    /// When the proxy cannot listen.
     #[must_use]
     pub fn start(server: SocketAddr) -> Self {
         Self::before(move || Ok(Box::new(TcpStream::connect(server)?)))
     }
 
-    /// Stands before the server that is reached so: over TLS, say.
+    /// Starts a proxy for a server that `connect` reaches, over TLS for instance.
     ///
     /// # Panics
-    /// Where it cannot listen.
+    /// When the proxy cannot listen.
     #[must_use]
     pub fn before(
         connect: impl Fn() -> std::io::Result<Box<dyn Stream>> + Send + Sync + 'static,
@@ -165,7 +166,7 @@ impl Between {
                 let (here, connect) = (here.clone(), Arc::clone(&connect));
                 here.state().under_way += 1;
                 std::thread::spawn(move || {
-                    // A connection that breaks is what this is for.
+                    // Broken connections are the purpose of this proxy, so errors are ignored.
                     drop(here.serve(&client, &connect));
                     here.state().under_way -= 1;
                 });
@@ -178,18 +179,18 @@ impl Between {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where it listens.
+    /// Returns the address of the proxy.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// From now on this goes wrong with these requests.
+    /// Makes the matching requests fail from now on.
     pub fn fail(&self, fault: Fault, rule: Rule) {
         self.set(Some((fault, rule)));
     }
 
-    /// From now on everything goes through.
+    /// Forwards all requests from now on.
     pub fn clear(&self) {
         self.set(None);
     }
@@ -198,12 +199,13 @@ impl Between {
         let mut state = self.state();
         state.set = set;
         for hanging in state.hanging.drain(..) {
-            // One whose client went away is closed already.
+            // A connection whose client has gone is closed already.
             drop(hanging.shutdown(Shutdown::Both));
         }
     }
 
-    /// Whether something hangs, and nothing else is under way: there is nothing to wait for but somebody's patience.
+    /// True if at least one request hangs and none makes progress, so that only a timeout can end
+    /// the wait.
     #[must_use]
     pub fn only_hangs(&self) -> bool {
         let state = self.state();
@@ -244,12 +246,12 @@ impl Between {
         client.shutdown(Shutdown::Both)
     }
 
-    /// Until the client goes away, or the fault does.
+    /// Holds the request until the client gives up or the fault changes.
     fn hang(&self, client: &TcpStream, set: Set) -> std::io::Result<()> {
         let (held, at) = (client.try_clone()?, client.peer_addr()?);
         {
             let mut state = self.state();
-            // It may have been told something else meanwhile.
+            // The fault may have changed since it was read.
             if state.set != set {
                 return client.shutdown(Shutdown::Both);
             }
@@ -306,7 +308,7 @@ fn forward(server: &mut dyn Stream, request: &[u8]) -> std::io::Result<Vec<u8>> 
     server.write_all(request)?;
     server.flush()?;
     let mut answer = Vec::new();
-    // A server may close without the alert that TLS has for it: what came is what it said.
+    // Some servers close TLS without a close_notify alert. What has arrived is the answer.
     let read = server.read_to_end(&mut answer);
     if answer.is_empty() {
         read?;

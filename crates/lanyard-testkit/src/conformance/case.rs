@@ -1,21 +1,23 @@
-//! The cases by name, and what became of one.
+//! The conformance cases, and the outcome of one.
 
 use std::fmt;
 
-/// What is played. Lines of the threat model are named with them.
+/// A case of the conformance suite. Threat ids name the threats that a case covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Case {
-    /// What is asked for is given, under the handle that was prepared, and shows no secret (T49).
+    /// A mint returns a credential under the prepared handle, and Debug output shows no secret
+    /// (T49).
     Mint,
-    /// A fresh credential works.
+    /// A fresh credential works at the server.
     Use,
-    /// A credential works until its end, and not past its worst expiry, with the broker gone.
+    /// A credential works until it expires, and not beyond its worst expiry, even if the broker is
+    /// gone.
     Expire,
-    /// A revoked credential does nothing, and its neighbour lives on.
+    /// A revoked credential stops working, and another one keeps working.
     Revoke,
     /// A revocation can be repeated.
     RevokeTwice,
-    /// What never came to be is revoked all the same.
+    /// A lease that was never minted can be revoked.
     RevokeUnknown,
     /// The server makes the credential and never answers (T55).
     TimeoutAfterMint,
@@ -23,7 +25,7 @@ pub enum Case {
     LostAnswer,
     /// The server asks to slow down (T46).
     Throttle,
-    /// One revocation of two fails (T67).
+    /// A revocation of two leases fails for one of them (T67).
     PartialFailure,
     /// The credential lives longer than asked (T79).
     LongerExpiry,
@@ -31,18 +33,18 @@ pub enum Case {
     WiderScope,
     /// The server's error repeats a secret (T50).
     EchoedSecret,
-    /// What is there is listed, and can be revoked as it was listed.
+    /// Live credentials are listed, and can be revoked with what the list returns.
     Sweep,
-    /// A live credential is not called dead, nor a dead one live.
+    /// The probe calls no live credential dead, and no dead one live.
     Probe,
-    /// A kill of the whole target: what was asked for before is dead, what is minted after lives.
+    /// A kill of a whole target ends earlier credentials, and credentials minted afterwards work.
     KillOfAScope,
-    /// What an earlier process minted is revoked by the handle in the ledger alone (T54).
+    /// A new process revokes with the handle from the ledger alone (T54).
     Restart,
 }
 
 impl Case {
-    /// In the order of the table.
+    /// All cases, in the order of the table.
     pub const ALL: [Self; 17] = [
         Self::Mint,
         Self::Use,
@@ -63,7 +65,7 @@ impl Case {
         Self::Restart,
     ];
 
-    /// As the table writes it.
+    /// Returns the name of the case in the table.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -87,7 +89,8 @@ impl Case {
         }
     }
 
-    /// Whether a server has to fail for it: only then can a provider that calls nobody say [`Played::Never`].
+    /// True if the case needs a faulty server. Only for such a case may a provider that calls no
+    /// server answer [`Played::Never`].
     pub(super) const fn needs_a_fault(self) -> bool {
         match self {
             Self::TimeoutAfterMint
@@ -117,15 +120,16 @@ impl fmt::Display for Case {
     }
 }
 
-/// What became of a case on one server.
+/// The outcome of a case on one server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Played {
-    /// It holds, seen at the server.
+    /// The case holds, as seen at the server.
     Passed,
-    /// The provider did its part; that it means what it should rests on this.
+    /// The provider did its part. That the server enforces it rests on this other evidence.
     RestsOn(&'static str),
-    /// This server cannot play it, for this reason; another one of the provider has to.
+    /// The case cannot be played on this server, for this reason. Another server of the provider
+    /// must.
     NotHere(&'static str),
-    /// No server of this provider could do that: minting and revoking call nobody, for this reason.
+    /// No server of the provider could fail in this way, since minting and revoking call no server.
     Never(&'static str),
 }

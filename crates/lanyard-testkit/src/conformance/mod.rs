@@ -1,4 +1,4 @@
-//! What every provider does, on its fake and on its real server, case by case.
+//! Conformance suite: cases that every provider must pass, on its fake and on its real server.
 //!
 //! | module | what it has |
 //! |---|---|
@@ -8,8 +8,8 @@
 //! | [`between`] | what answers in the place of a server |
 //! | [`refuser`] | a server that refuses everything and repeats a secret |
 //!
-//! A real server cannot be told to lie, so some cases are played on the fake of a provider alone; each is played on one
-//! of its servers at the least, which [`whole`] holds a fake to.
+//! A real server cannot be made to lie, so some cases only run on the provider's fake. Every case
+//! runs on at least one server, which [`whole`] ensures for a fake.
 
 pub mod between;
 pub mod case;
@@ -25,18 +25,18 @@ pub use subject::{Fault, Given, Subject, Verdict};
 use stage::Stage;
 use table::Column;
 
-/// Plays every case, and takes down what became of it where `LANYARD_CONFORMANCE` says.
+/// Runs every case and records the outcomes in the folder `LANYARD_CONFORMANCE`.
 ///
 /// # Panics
-/// With the sentence that does not hold; and where the column cannot be written.
+/// With the sentence that does not hold, or when the outcomes cannot be recorded.
 pub async fn all(subject: &dyn Subject, seed: u64) {
     column(subject, seed).await.record();
 }
 
-/// As [`all`], and nothing is left out: for the fake, which can be told to do anything that a server might.
+/// Like [`all`], but no case may be skipped. For a fake, which can simulate every fault.
 ///
 /// # Panics
-/// As [`all`]; and with the cases that were not played.
+/// See [`all`]; also when a case was skipped.
 pub async fn whole(subject: &dyn Subject, seed: u64) {
     let column = column(subject, seed).await;
     column.record();

@@ -1,23 +1,23 @@
-//! A server that refuses everything and repeats a secret, for what only a real client on a real connection can show:
-//! that no text of an answer gets through (T50).
+//! A server that refuses every request and repeats a secret. Only a real client on a real
+//! connection can show that no text of an answer reaches errors or logs (T50).
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 
-/// The secret. Letters and digits alone, so that it also passes where only those do.
+/// The secret, of letters and digits only, so that filters for other characters let it pass.
 pub const CANARY: &str = "canary0SecretThatNobodyMayRepeat";
 
-/// Answers every request of HTTP/1.1 with this status line and body, until the process ends.
+/// Answers every HTTP/1.1 request with this status line and body, until the process ends.
 ///
 /// # Panics
-/// Where it cannot listen.
+/// When the server cannot listen.
 #[must_use]
 pub fn start(status: &'static str, content_type: &'static str, body: String) -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
     let address = listener.local_addr().expect("an address");
     std::thread::spawn(move || {
         for client in listener.incoming().flatten() {
-            // A client that goes away is none of its business.
+            // Clients that disconnect are no fault of this server.
             drop(answer(&client, (status, content_type), &body));
         }
     });

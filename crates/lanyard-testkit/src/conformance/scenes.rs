@@ -1,4 +1,4 @@
-//! The cases themselves. Each ends well, or with what the subject said in place of playing it.
+//! The cases. Each returns `Ok` when it holds, or the outcome that the subject gave instead.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ pub(super) async fn play(stage: &Stage<'_>) -> Result<(), Played> {
     Ok(())
 }
 
-/// T49
+/// T49: no secret is shown, and no two leases share a credential.
 async fn mint(stage: &Stage<'_>) {
     let request = stage.request();
     let (first, second) = (
@@ -117,7 +117,7 @@ async fn revoke_twice(stage: &Stage<'_>) {
         stage.revoke(std::slice::from_ref(&lease.reference)).await;
         stage.is_dead(&lease).await;
     }
-    // With nothing due, what stands is upheld.
+    // A revocation without due leases must uphold the earlier ones.
     stage.revoke(&[]).await;
     stage.is_dead(&lease).await;
 }
@@ -128,7 +128,7 @@ async fn revoke_unknown(stage: &Stage<'_>) -> Result<(), Played> {
     let prepared = stage.prepared(&request).await;
     let never = reference(&request, &prepared);
     let outcome = stage.revoke_by(stage.provider(), &[never], None).await;
-    // One whose mint was not answered looks just like this.
+    // A lease whose mint was not answered looks exactly like this one.
     if stage.given(stage.subject.reaches_unanswered()) {
         stage.taken(&outcome);
     } else {
@@ -140,7 +140,7 @@ async fn revoke_unknown(stage: &Stage<'_>) -> Result<(), Played> {
     Ok(())
 }
 
-/// T55: the caller gives up, as the engine does, and revokes by what it prepared.
+/// T55: the caller gives up, as the engine does, and revokes with the prepared handle.
 async fn timeout_after_mint(stage: &Stage<'_>) -> Result<(), Played> {
     let request = stage.request();
     let prepared = stage.prepared(&request).await;
@@ -159,7 +159,7 @@ async fn timeout_after_mint(stage: &Stage<'_>) -> Result<(), Played> {
         .await
 }
 
-/// T55
+/// T55: the answer of a mint is lost.
 async fn lost_answer(stage: &Stage<'_>) -> Result<(), Played> {
     let request = stage.request();
     let prepared = stage.prepared(&request).await;
@@ -175,7 +175,7 @@ async fn lost_answer(stage: &Stage<'_>) -> Result<(), Played> {
         .await
 }
 
-/// T46
+/// T46: throttled calls are retryable, and have done nothing.
 async fn throttle(stage: &Stage<'_>) -> Result<(), Played> {
     let request = stage.request();
     let prepared = stage.prepared(&request).await;
@@ -202,7 +202,7 @@ async fn throttle(stage: &Stage<'_>) -> Result<(), Played> {
     Ok(())
 }
 
-/// T67
+/// T67: one failed revocation does not hold up another.
 async fn partial_failure(stage: &Stage<'_>) -> Result<(), Played> {
     let one = stage.mint().await;
     let other = stage.mint_of(stage.subject.fit_apart(stage.sample())).await;
@@ -231,7 +231,8 @@ async fn partial_failure(stage: &Stage<'_>) -> Result<(), Played> {
     Ok(())
 }
 
-/// T79: refused by the provider, or told as it is, which the engine refuses; and dead by what was prepared.
+/// T79: the provider refuses the longer life or reports it, and the engine refuses it. The
+/// credential can be revoked with the prepared handle.
 async fn longer_expiry(stage: &Stage<'_>) -> Result<(), Played> {
     let request = stage.request();
     let prepared = stage.prepared(&request).await;
@@ -248,7 +249,7 @@ async fn longer_expiry(stage: &Stage<'_>) -> Result<(), Played> {
     Ok(())
 }
 
-/// T79
+/// T79: the provider refuses wider rights.
 async fn wider_scope(stage: &Stage<'_>) -> Result<(), Played> {
     let request = stage.request();
     let prepared = stage.prepared(&request).await;
@@ -261,7 +262,8 @@ async fn wider_scope(stage: &Stage<'_>) -> Result<(), Played> {
     Ok(())
 }
 
-/// What was refused at the mint is dead once it is revoked. A provider whose handle is not enough has ended it itself.
+/// Checks that a refused credential is dead after its revocation. A provider whose handle is not
+/// sufficient has ended the credential itself.
 async fn ended(stage: &Stage<'_>, lease: LeaseRef) {
     let outcome = stage.revoke_by(stage.provider(), &[lease], None).await;
     if stage.subject.reaches_unanswered().is_ok() {
@@ -273,7 +275,7 @@ async fn ended(stage: &Stage<'_>, lease: LeaseRef) {
         .await;
 }
 
-/// T50
+/// T50: errors repeat no text of the server.
 async fn echoed_secret(stage: &Stage<'_>) -> Result<(), Played> {
     let request = stage.request();
     let prepared = stage.prepared(&request).await;
@@ -308,7 +310,7 @@ async fn sweep(stage: &Stage<'_>) {
         stage.holds(found.is_empty(), "it finds nothing");
         return;
     }
-    // The ledger knows nothing of them: what the list says is all there is.
+    // The ledger is assumed lost: the list is the only source.
     for lease in [&one, &other] {
         let listed = found.iter().find(|found| found.lease == lease.reference.id);
         let listed = stage.ok(listed.ok_or("missing"), "what works is listed");
@@ -357,7 +359,7 @@ async fn kill_of_a_scope(stage: &Stage<'_>) -> Result<(), Played> {
     stage
         .works(credential, "what is minted after a kill lives")
         .await;
-    // The engine repeats an order until everything under it is over.
+    // The engine repeats an order until every lease under it has ended.
     let again = stage.revoke_by(stage.provider(), &due, Some(order)).await;
     stage.taken(&again);
     stage
@@ -371,10 +373,10 @@ async fn kill_of_a_scope(stage: &Stage<'_>) -> Result<(), Played> {
     Ok(())
 }
 
-/// T54
+/// T54: a new process revokes what the previous one minted.
 async fn restart(stage: &Stage<'_>) {
     let (one, other) = (stage.mint().await, stage.mint().await);
-    // As it went through the ledger: text, and nothing else of the process that minted.
+    // Only text survives a restart, so the handle takes the way through the ledger.
     let due: Vec<LeaseRef> = [&one, &other]
         .map(|lease| LeaseRef {
             handle: Handle(lease.reference.handle.0.to_string().into()),

@@ -1,4 +1,5 @@
-//! One case on one subject: it mints and revokes as the engine does, and says which sentence does not hold.
+//! The stage of a case: mints and revokes like the engine, and names the sentence that does not
+//! hold.
 
 use std::time::Duration;
 
@@ -15,33 +16,33 @@ use super::{Case, Given, Played, Subject, Verdict};
 use crate::ids::Ids;
 use crate::world;
 
-/// The case, its ids, and what it has come to so far.
+/// A case in progress, with its ids and findings.
 pub(super) struct Stage<'a> {
     pub(super) subject: &'a dyn Subject,
     pub(super) case: Case,
     ids: Ids,
-    /// What the outcome rests on, once something could not be seen.
+    /// The evidence on which the outcome rests, if the server could not show something.
     rested: Mutex<Option<&'static str>>,
-    /// What was revoked, as the ledger keeps it for a provider that has to be told again.
+    /// Revoked leases, which the ledger keeps for providers that must receive them again.
     standing: Mutex<Vec<LeaseRef>>,
-    /// What was minted.
+    /// Leases that were minted.
     minted: Mutex<Vec<LeaseRef>>,
 }
 
-/// What was minted.
+/// A lease with its credential.
 pub(super) struct Lease {
     pub(super) reference: LeaseRef,
     pub(super) minted: Minted,
 }
 
-/// What came of a revocation: an outcome for each lease that was due, and the latest cut.
+/// The result of a revocation: an outcome for each due lease, and the latest cut.
 pub(super) struct Outcome {
     pub(super) leases: Vec<(LeaseId, Result<Revoked, ProviderError>)>,
     pub(super) cut: Option<Timestamp>,
 }
 
 impl Outcome {
-    /// What came of one of them.
+    /// Returns the outcome for one lease.
     pub(super) fn of(&self, lease: LeaseId) -> Option<&Result<Revoked, ProviderError>> {
         let mut leases = self.leases.iter();
         leases
@@ -67,7 +68,7 @@ impl<'a> Stage<'a> {
         self.subject.provider()
     }
 
-    /// Stops the test where a sentence does not hold.
+    /// Fails the test if the sentence does not hold.
     pub(super) fn holds(&self, holds: bool, sentence: &str) {
         let (provider, server) = (
             self.provider().capabilities().provider,
@@ -80,7 +81,7 @@ impl<'a> Stage<'a> {
         );
     }
 
-    /// The value, or the sentence that says that there is one.
+    /// Returns the value, or fails the test with the sentence.
     pub(super) fn ok<T, E: std::fmt::Debug>(&self, result: Result<T, E>, sentence: &str) -> T {
         match result {
             Ok(value) => Some(value),
@@ -92,7 +93,7 @@ impl<'a> Stage<'a> {
         .expect("it holds")
     }
 
-    /// The outcome rests on this.
+    /// Records the evidence on which the outcome rests.
     pub(super) fn rests_on(&self, what: &'static str) {
         self.rested.lock().get_or_insert(what);
     }
@@ -101,7 +102,7 @@ impl<'a> Stage<'a> {
         *self.rested.lock()
     }
 
-    /// What a subject said in place of playing.
+    /// Checks the outcome that a subject gave instead of playing the case.
     pub(super) fn not_played(&self, played: Played) -> Played {
         match played {
             Played::NotHere(_) => {}
@@ -113,7 +114,8 @@ impl<'a> Stage<'a> {
         played
     }
 
-    /// Something that the subject gives, or what holds in its place, on which the outcome then rests.
+    /// Returns true if the subject has an ability. Otherwise the outcome rests on the given
+    /// evidence.
     pub(super) fn given(&self, given: Given) -> bool {
         match given {
             Ok(()) => true,
@@ -124,7 +126,7 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// The sample request under a lease of its own, before it is fitted.
+    /// Makes the sample request for a new lease, not yet fitted to the server.
     pub(super) fn sample(&self) -> MintRequest {
         let now = self.subject.now();
         let task = world::task(&self.ids, now);
@@ -171,7 +173,7 @@ impl<'a> Stage<'a> {
         Lease { reference, minted }
     }
 
-    /// Whether it does something, where the server can tell.
+    /// Uses a credential. `None` if the server cannot tell.
     async fn used(&self, credential: &Credential) -> Option<bool> {
         match self.subject.used(credential).await {
             Verdict::Accepted => Some(true),
@@ -193,7 +195,8 @@ impl<'a> Stage<'a> {
         self.holds(used != Some(true), sentence);
     }
 
-    /// A lease that was revoked: its credential does nothing, and nothing says that it lives.
+    /// Checks that a revoked lease is dead: the credential is refused, and neither probe nor list
+    /// calls it live.
     pub(super) async fn is_dead(&self, lease: &Lease) {
         let credential = &lease.minted.credential;
         self.is_refused(credential, "a revoked credential does nothing")
@@ -207,7 +210,7 @@ impl<'a> Stage<'a> {
         self.holds(!listed, "what was revoked is not listed");
     }
 
-    /// Whether it shows in the provider's list, handle and all.
+    /// True if the provider lists the lease with its handle.
     pub(super) async fn is_listed(&self, lease: &LeaseRef) -> bool {
         let found = self.provider().list().await;
         let found = self.ok(found, "the server can be asked what it has");
@@ -217,13 +220,14 @@ impl<'a> Stage<'a> {
             .any(|found| found.lease == lease.id && same(&found.handle))
     }
 
-    /// What the server made when it misbehaved, as whoever caught its answer would have it.
+    /// Returns the credential that the server made while misbehaving, as an eavesdropper would have
+    /// it.
     pub(super) fn made(&self) -> Credential {
         let made = self.subject.last_made();
         self.ok(made.ok_or("nothing"), "the server made a credential")
     }
 
-    /// Revokes by another value of the provider, or by the subject's own.
+    /// Revokes with the given provider, which may be a restarted one.
     pub(super) async fn revoke_by(
         &self,
         provider: &dyn Provider,
@@ -268,7 +272,8 @@ impl<'a> Stage<'a> {
         if provider.capabilities().proves {
             let minted = self.minted.lock().clone();
             let is_minted = |id| minted.iter().any(|lease| lease.id == id);
-            // That something will never come to be can take its time to be known.
+            // Proof that a mint will never complete may take time, so a retryable error is accepted
+            // for leases that were not minted.
             let all = proved.iter().all(|(id, outcome)| match outcome {
                 Ok(revoked) => *revoked == Revoked::ProvedDead,
                 Err(error) => error.is_retryable() && !is_minted(*id),
@@ -285,12 +290,12 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Revokes them, and the server takes all of it.
+    /// Revokes leases and expects the server to acknowledge all of them.
     pub(super) async fn revoke(&self, due: &[LeaseRef]) {
         self.taken(&self.revoke_by(self.provider(), due, None).await);
     }
 
-    /// Revokes what the case left: a real server is shared with others.
+    /// Revokes the leftovers of the case, because a real server is shared with other tests.
     pub(super) async fn clear(&self) {
         let mut left = self.minted.lock().clone();
         let revoked = self.standing.lock().clone();
@@ -305,8 +310,8 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Revokes a lease whose credential the server made, and of which the broker has only what it prepared. Where that
-    /// cannot be enough, nobody says that it was.
+    /// Revokes a lease whose mint was not answered, with the prepared handle alone. If that cannot
+    /// suffice, the provider must not acknowledge it.
     pub(super) async fn revoke_unanswered(
         &self,
         lease: LeaseRef,
@@ -328,7 +333,7 @@ impl<'a> Stage<'a> {
     }
 }
 
-/// What the ledger has of a request before its answer.
+/// Returns what the ledger knows of a request before its answer.
 pub(super) fn reference(request: &MintRequest, prepared: &Prepared) -> LeaseRef {
     LeaseRef {
         id: request.lease,
@@ -340,7 +345,7 @@ pub(super) fn reference(request: &MintRequest, prepared: &Prepared) -> LeaseRef 
     }
 }
 
-/// Everything of a credential that is secret.
+/// Lists the secret parts of a credential.
 pub(super) fn secrets(credential: &Credential) -> Vec<&Secret<String>> {
     match credential {
         Credential::Token { jwt } => vec![jwt],

@@ -1,5 +1,5 @@
-//! A provider and the server behind it, as the suite meets them. One is written for each server that a provider is
-//! tried on.
+//! The interface between the suite and a provider with its server. There is one implementation per
+//! server.
 
 use std::time::Duration;
 
@@ -13,120 +13,125 @@ use lanyard_core::time::Timestamp;
 use super::Played;
 use crate::world;
 
-/// What the server said to a credential.
+/// The server's reaction to a credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// It did what was granted.
+    /// The server performed the granted action.
     Accepted,
-    /// It refused.
+    /// The server refused the credential.
     Refused,
-    /// This server cannot tell: it enforces less than the real one. What the outcome then rests on: a page, or another
-    /// test.
+    /// The server cannot tell, because it enforces less than the real one. Holds the evidence on
+    /// which the outcome rests: a page or another test.
     Unknown(&'static str),
 }
 
-/// What the server does wrong, once. Faults other than [`Fault::Unrevoked`] are of the next call that they can befall.
+/// A fault of the server, which occurs once. Faults other than [`Fault::Unrevoked`] concern the
+/// next call that they apply to.
 #[derive(Debug, Clone, Copy)]
 pub enum Fault<'a> {
-    /// The next credential is made, and the call is never answered. [`Subject::silent`] then resolves.
+    /// The server makes the next credential and never answers. [`Subject::silent`] then completes.
     Silence,
-    /// The next credential is made, and the connection breaks before the answer.
+    /// The server makes the next credential, and the connection breaks before the answer.
     LostAnswer,
-    /// The next call, whichever it is, is refused because there were too many.
+    /// The server refuses the next call, of any kind, because of its rate limit.
     Throttle,
-    /// The next credential ends an hour later than was asked for, and the answer says so.
+    /// The next credential expires an hour later than requested, and the answer says so.
     Longer,
-    /// The next credential allows more than was asked for, and the answer says so, or the credential shows it.
+    /// The next credential allows more than requested, and the answer or the credential says so.
     Wider,
-    /// The call that gives the next credential, or else the next revocation, is refused. Every text of the error
-    /// holds [`CANARY`](super::refuser::CANARY): nothing is made, nothing is revoked.
+    /// The server refuses the next mint, or else the next revocation, without effect. Every text of
+    /// the error contains [`CANARY`](super::refuser::CANARY).
     Echo,
-    /// The next revocation of this lease fails in a way that may pass; nothing of it is done.
+    /// The next revocation of the lease fails with a retryable error and has no effect.
     Unrevoked {
-        /// The lease.
+        /// The lease whose revocation fails.
         lease: LeaseId,
-        /// What it holds, for a server that knows its credentials by themselves.
+        /// Credential of the lease, for a server that knows credentials only.
         credential: &'a Credential,
     },
 }
 
-/// Whether something is given; where it is not, what holds in its place.
+/// `Ok` if the subject has an ability; otherwise the evidence that takes its place.
 pub type Given = Result<(), &'static str>;
 
-/// A provider and the server behind it, as an agent would use that.
+/// A provider with its server, seen as an agent would use it.
 #[async_trait]
 pub trait Subject: Send + Sync {
-    /// The provider.
+    /// Returns the provider under test.
     fn provider(&self) -> &dyn Provider;
 
-    /// Another one over the same server, as a daemon that starts again has it: of the first, nothing but what the
-    /// daemon's configuration names.
+    /// Makes another provider for the same server, as a restarted daemon would: nothing but
+    /// configuration survives.
     async fn restarted(&self) -> Box<dyn Provider>;
 
-    /// What the server is, for the table: `fake`, or its name.
+    /// Returns the server's name for the table, such as `fake`.
     fn server(&self) -> &'static str;
 
-    /// Which sample request it takes.
+    /// Returns the kind of the sample request.
     fn kind(&self) -> TargetKind;
 
-    /// Now, by the clock of the server.
+    /// Returns the server's current time.
     fn now(&self) -> Timestamp;
 
-    /// Has the server's clock reach a moment: a fake's is moved, and a real server is asked until then, where that is
-    /// soon.
+    /// Waits until the server's clock shows `until`: a fake's clock is moved, a real server is
+    /// awaited if that is soon.
     ///
     /// # Errors
-    /// [`Played::NotHere`] where that would take too long.
+    /// [`Played::NotHere`] when the wait would be too long.
     async fn pass(&self, until: Timestamp) -> Result<(), Played>;
 
-    /// The shortest life that the server gives a credential.
+    /// Returns the shortest lifetime that the server gives a credential.
     fn shortest(&self) -> Duration {
         world::TTL
     }
 
-    /// Fits the sample request to what exists on the server.
+    /// Adapts the sample request to the objects that exist on the server.
     fn fit(&self, request: MintRequest) -> MintRequest {
         request
     }
 
-    /// As [`Subject::fit`], and such that its revocation is another call than that of one that was only fitted: where
-    /// one call revokes several.
+    /// Like [`Subject::fit`], for a lease whose revocation is a separate call, if one call revokes
+    /// several leases.
     fn fit_apart(&self, request: MintRequest) -> MintRequest {
         self.fit(request)
     }
 
-    /// The broker's own books have fenced these leases, as they have whenever a revocation is asked for. Only a server
-    /// that reads those books has to do anything.
+    /// Tells the server that the broker's ledger has fenced these leases, which precedes every
+    /// revocation. Only a server that reads the ledger needs to act.
     fn fenced(&self, _leases: &[LeaseRef]) {}
 
-    /// Uses a credential for something that was granted.
+    /// Uses a credential for a granted action.
     async fn used(&self, credential: &Credential) -> Verdict;
 
-    /// Has the server do this wrong, once.
+    /// Makes the server misbehave once.
     ///
     /// # Errors
-    /// [`Played::NotHere`] where this server cannot be told to; [`Played::Never`] where the provider calls nobody who
-    /// could.
+    /// [`Played::NotHere`] when this server cannot be made to; [`Played::Never`] when the provider
+    /// calls no server.
     async fn fault(&self, fault: Fault<'_>) -> Result<(), Played>;
 
-    /// Resolves when a call has met [`Fault::Silence`]: what it asks for is made, and no answer comes.
+    /// Completes when a call has met [`Fault::Silence`]: the server has done its work, and no
+    /// answer will come.
     async fn silent(&self) {
         std::future::pending().await
     }
 
-    /// The last credential that the server made, whoever got it; for a server that does [`Fault`]s.
+    /// Returns the last credential that the server made, whoever received it. For servers with
+    /// faults.
     fn last_made(&self) -> Option<Credential> {
         None
     }
 
-    /// Whether what works shows in [`Provider::list`]; otherwise what ends a credential that nobody knows of.
+    /// `Ok` if [`Provider::list`] shows live credentials; otherwise, what ends an unknown
+    /// credential.
     fn lists(&self) -> Given;
 
-    /// Whether [`Provider::probe`] tells dead from live; otherwise what a revocation is believed for.
+    /// `Ok` if [`Provider::probe`] tells dead from live; otherwise, the reason to believe a
+    /// revocation.
     fn probes(&self) -> Given;
 
-    /// Whether the handle that is made before the mint is enough to revoke by; otherwise what ends a credential whose
-    /// answer never came.
+    /// `Ok` if the prepared handle suffices for a revocation; otherwise, what ends a credential
+    /// whose mint was not answered.
     fn reaches_unanswered(&self) -> Given {
         Ok(())
     }

@@ -1,7 +1,7 @@
-//! What became of all cases: a column for each server.
+//! The outcomes of all cases, one column per server.
 //!
-//! Test programs run on their own. Each leaves its column in the folder that `LANYARD_CONFORMANCE` names, and the test
-//! command puts them side by side; without a folder, a column is printed.
+//! Test programs run separately. Each writes its column to the folder `LANYARD_CONFORMANCE`, and
+//! `cargo xtask test` joins them; without the variable, a column is printed.
 
 use std::fmt;
 use std::path::Path;
@@ -10,19 +10,19 @@ use serde_json::json;
 
 use super::{Case, Played, Subject};
 
-/// What became of the cases on one server.
+/// The outcomes of all cases on one server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
-    /// The provider's name.
+    /// Name of the provider.
     pub provider: &'static str,
-    /// What its server is.
+    /// Name of the server.
     pub server: &'static str,
-    /// Every case, in order.
+    /// Outcomes in the order of the cases.
     pub cells: Vec<(Case, Played)>,
 }
 
 impl Column {
-    /// An empty one.
+    /// Makes an empty column for a subject.
     pub(super) fn of(subject: &dyn Subject) -> Self {
         Self {
             provider: subject.provider().capabilities().provider,
@@ -31,7 +31,7 @@ impl Column {
         }
     }
 
-    /// What another server of the provider has to play.
+    /// Lists the cases that another server of the provider must play.
     #[must_use]
     pub fn left_out(&self) -> Vec<Case> {
         let cells = self.cells.iter();
@@ -39,7 +39,7 @@ impl Column {
         left.map(|(case, _)| *case).collect()
     }
 
-    /// Where the test command put it, or on the screen.
+    /// Writes the column to the folder of the test command, or prints it.
     pub(super) fn record(&self) {
         match std::env::var_os("LANYARD_CONFORMANCE") {
             Some(folder) => self

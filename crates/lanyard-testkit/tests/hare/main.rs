@@ -1,4 +1,5 @@
-//! The worked example of `docs/add-a-provider.md`: a provider of a service of one's own, put through the suite.
+//! The worked example of `docs/add-a-provider.md`: a provider of a service of one's own, put
+//! through the suite.
 #![expect(
     clippy::unwrap_used,
     reason = "a test stops where its footing gives way"
@@ -134,7 +135,7 @@ fn the_page_shows_this_code() {
     assert!(differs.is_empty(), "not in tests/hare: {differs:#?}");
 }
 
-/// Without indentation, which the page leaves out.
+/// Removes the indentation, which the page leaves out.
 fn plain(text: &str) -> String {
     text.lines()
         .map(|line| format!("{}\n", line.trim()))

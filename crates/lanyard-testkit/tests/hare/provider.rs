@@ -1,5 +1,5 @@
-//! A provider of Hare, a message broker that nobody has: it gives users with passwords, each with the queues that it may
-//! read. `docs/add-a-provider.md` goes through this file.
+//! A provider of Hare, an invented message broker: it gives users with passwords, each with the
+//! queues that it may read. `docs/add-a-provider.md` goes through this file.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,12 +15,12 @@ use lanyard_core::provider::{
 use lanyard_core::secret::Secret;
 use lanyard_core::time::Timestamp;
 
-/// In reports and errors.
+/// The provider's name in reports and errors.
 const PROVIDER: &str = "hare";
-/// What every user of the broker's begins with.
+/// The beginning of the name of every user that this provider makes.
 const OURS: &str = "lanyard-";
 
-/// The calls to Hare that the provider makes, and nothing else of it: the real client and the fake both are one.
+/// The calls to Hare that the provider makes. Both the real client and the fake implement it.
 #[async_trait]
 pub(crate) trait HareApi: Send + Sync {
     /// Makes a user that ends by itself.
@@ -43,7 +43,7 @@ pub(crate) struct User {
     pub(crate) until: Timestamp,
 }
 
-/// What Hare answers in place of what was asked.
+/// An answer of Hare that is not the one asked for.
 #[derive(Debug)]
 pub(crate) enum HareError {
     /// A status, with a text that may be anything.
@@ -51,7 +51,7 @@ pub(crate) enum HareError {
         u16,
         #[expect(dead_code, reason = "no text of a server is read")] String,
     ),
-    /// No answer.
+    /// No answer came, so the call may have taken effect.
     Lost,
 }
 

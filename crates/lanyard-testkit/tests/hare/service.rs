@@ -1,4 +1,4 @@
-//! A fake of Hare. It takes what Hare takes and refuses what Hare refuses; it fails when it is told to, once.
+//! A fake of Hare, which takes and refuses what Hare does, and fails once where a test says so.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 
 use crate::provider::{HareApi, HareError, NewUser, User};
 
-/// What goes wrong with the next call that it can befall.
+/// A failure of the next call that can have it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Wrong {
     Silence,
@@ -53,7 +53,7 @@ impl Hare {
         }
     }
 
-    /// Whether `name:password` may read now.
+    /// Tells whether `name:password` may read now.
     pub(crate) fn lets_in(&self, login: &str) -> bool {
         let users = self.users.lock();
         let Some((name, password)) = login.split_once(':') else {
