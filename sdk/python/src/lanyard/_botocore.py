@@ -1,4 +1,4 @@
-"""The part of `lanyard.aws` that takes botocore."""
+"""The part of `lanyard.aws` that needs botocore, imported once a session is asked for."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class LeasedCredentials(botocore.credentials.Credentials):
         self._plan = plan
 
     def current(self) -> AwsKeys:
-        """What the local agent has now."""
+        """Asks the local agent for the keys that it has now."""
         return expected(AwsKeys, self._grant, self._source.credential(self._grant, plan=self._plan))
 
     def get_frozen_credentials(self) -> botocore.credentials.ReadOnlyCredentials:
-        """Keys that belong together, for one request."""
+        """Returns keys that belong together, for one request."""
         keys = self.current()
         return botocore.credentials.ReadOnlyCredentials(
             keys.access_key_id, keys.secret_access_key.expose(), keys.session_token.expose(), None
@@ -49,22 +49,22 @@ class LeasedCredentials(botocore.credentials.Credentials):
 
     @property
     def access_key(self) -> str:
-        """The id of the keys at this time."""
+        """Asks the local agent for the id of its present keys."""
         return self.current().access_key_id
 
     @property
     def secret_key(self) -> str:
-        """The secret key at this time."""
+        """Asks the local agent for its present secret key."""
         return self.current().secret_access_key.expose()
 
     @property
     def token(self) -> str:
-        """The session token at this time."""
+        """Asks the local agent for its present session token."""
         return self.current().session_token.expose()
 
     @property
     def account_id(self) -> None:
-        """Not known."""
+        """None, because the account is not known here."""
         return
 
 
@@ -82,7 +82,7 @@ class _Provider(botocore.credentials.CredentialProvider):
 
 
 def session_of(source: Source, grant: str, plan: PlanRef, region_name: str | None) -> boto3.Session:
-    """A session under a grant."""
+    """Makes a session whose requests are signed with the keys of a grant."""
     credentials = LeasedCredentials(source, grant, plan)
     region = region_name or credentials.current().region or None
     below = botocore.session.Session(session_vars=_NO_FILES)

@@ -1,4 +1,4 @@
-"""The part of `lanyard.http` that takes httpx."""
+"""The part of `lanyard.http` that needs httpx, imported once authentication is asked for."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lanyard.grants import AsyncSource, PlanRef, Source
 
 
 class _Bearer(httpx.Auth):
-    """A token with each request that goes to the right place."""
+    """Authentication that adds the token to each request to the right origin."""
 
     def __init__(self, grant: str, plan: PlanRef, origin: str | None) -> None:
         self.grant = grant
@@ -31,48 +31,48 @@ class _Bearer(httpx.Auth):
 
 
 class GrantAuth(_Bearer):
-    """For a task of the blocking form: in an async client the token is asked for in a thread."""
+    """Authentication for a task of the blocking form, which an async client asks for the token in a thread."""
 
     def __init__(self, source: Source, grant: str, plan: PlanRef, origin: str | None) -> None:
         super().__init__(grant, plan, origin)
         self._source = source
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Adds the token."""
+        """Adds the token to the request if it goes to the right origin."""
         if self.may_be_for(request):
             self.put(request, self._source.credential(self.grant, plan=self.plan))
         yield request
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
-        """Adds the token."""
+        """Adds the token to the request if it goes to the right origin."""
         if self.may_be_for(request):
             self.put(request, await asyncio.to_thread(self._source.credential, self.grant, plan=self.plan))
         yield request
 
 
 class AsyncGrantAuth(_Bearer):
-    """For a task of the async form: for async clients alone."""
+    """Authentication for a task of the async form, which only async clients can use."""
 
     def __init__(self, source: AsyncSource, grant: str, plan: PlanRef, origin: str | None) -> None:
         super().__init__(grant, plan, origin)
         self._source = source
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Is not to be had.
+        """Refuses blocking clients, since the task is asynchronous.
 
         Raises TypeError.
         """
         raise TypeError(f"the task is of lanyard.aio: use an httpx.AsyncClient for {request.url.host}")
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
-        """Adds the token."""
+        """Adds the token to the request if it goes to the right origin."""
         if self.may_be_for(request):
             self.put(request, await self._source.credential(self.grant, plan=self.plan))
         yield request
 
 
 def _audience(grant: str, token: str) -> list[tuple[str, str, int | None]]:
-    """The places that a token is for, as it says itself.
+    """Reads from the token the URLs that it is for.
 
     Raises ValueError when it names no URL: then only the caller knows.
     """

@@ -1,4 +1,4 @@
-"""The part of `lanyard.kubernetes` that takes the Kubernetes client."""
+"""The part of `lanyard.kubernetes` that needs the Kubernetes client, imported once a client is asked for."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from lanyard.grants import PlanRef, Source
 
 
 def client_of(source: Source, grant: str, plan: PlanRef) -> client.ApiClient:
-    """A client under a grant."""
+    """Makes a client whose requests carry the token of a grant."""
 
     def current() -> KubernetesToken:
         return expected(KubernetesToken, grant, source.credential(grant, plan=plan))

@@ -1,4 +1,4 @@
-"""What was done with a credential, as whoever did it reports it."""
+"""Reports on what was done with a credential, by the agent that did it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _OUTCOMES: dict[str, action_pb2.ActionOutcome] = {
 def report_of(
     task_id: str, action: str, tool: str, target: str, outcome: Outcome, detail: str, of: str
 ) -> action_pb2.ReportActionRequest:
-    """A report. `action` and `tool` are at most 100 characters, `target` 300, `detail` 1,000.
+    """Builds a report. `action` and `tool` are at most 100 characters, `target` 300, `detail` 1,000.
 
     Raises ValueError for an outcome that there is not.
     """

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 class AwsGrants:
-    """The AWS grants of a task."""
+    """The AWS grants of a task, as boto3 takes them."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
 
     def session(self, grant: str, *, plan: PlanRef = None, region_name: str | None = None) -> boto3.Session:
-        """A session under a grant, in the region of its target unless another one is named.
+        """Makes a session under a grant, in the region of its target unless another one is named.
 
         Every request is signed with what the local agent has at that time. Nothing else is ever used: not the environment's
         keys, not ~/.aws, not the machine's role. The first credential is asked for here.
@@ -66,6 +66,6 @@ def session(
 
 
 def _end(opened: Task) -> None:
-    """At the exit of the process nobody is there to be told: what was not ended ends by its time."""
+    """Closes the task at the exit of the process. A failure can be told to nobody then, and the task ends by its time."""
     with contextlib.suppress(LanyardError):
         opened.close()

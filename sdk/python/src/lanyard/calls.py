@@ -16,22 +16,22 @@ Answer = TypeVar("Answer", bound=Message)
 
 @dataclass(frozen=True)
 class Call(Generic[Request, Answer]):
-    """One call: its path, and the types of its two sides."""
+    """A call of the local agent, with its path and the types of its request and answer."""
 
     path: str
     request: type[Request]
     answer: type[Answer]
 
     def encode(self, message: Request) -> bytes:
-        """The bytes of a request."""
+        """Serializes a request."""
         return message.SerializeToString()
 
     def decode(self, data: bytes) -> Answer:
-        """The answer in these bytes."""
+        """Parses an answer."""
         return self.answer.FromString(data)
 
     def encode_answer(self, message: Answer) -> bytes:
-        """The bytes of an answer."""
+        """Serializes an answer, for the fake agent of tests."""
         return message.SerializeToString()
 
 

@@ -15,12 +15,12 @@ from lanyard.errors import error_of, is_without_answer
 from lanyard.local_agent import OPTIONS, LocalAgent
 
 CALL_SECONDS = 60.0
-"""How long an answer may take."""
+"""Seconds that an answer may take."""
 _Item = TypeVar("_Item", covariant=True)
 
 
 class Stream(Protocol[_Item]):
-    """Answers as they come; whoever has enough cancels it."""
+    """A stream of answers, which its reader can cancel."""
 
     def __iter__(self) -> Iterator[_Item]: ...
     def cancel(self) -> object: ...
@@ -36,7 +36,7 @@ class Connection:
         self._channel: grpc.Channel | None = None
 
     def ask(self, call: Call[Request, Answer], request: Request) -> Answer:
-        """Asks, and once more if nobody was there to answer.
+        """Makes a call, and repeats it once if no agent was there to answer.
 
         Raises what the answer comes to, or AgentUnavailable.
         """
@@ -53,7 +53,7 @@ class Connection:
             raise error_of(failure) from None
 
     def send(self, call: Call[Request, Answer], requests: Iterable[Request]) -> Answer:
-        """Sends several messages, and asks once.
+        """Makes a call of several messages, and does not repeat it.
 
         Raises what the answer comes to, or AgentUnavailable.
         """
@@ -64,22 +64,22 @@ class Connection:
             raise error_of(failure) from None
 
     def stream(self, call: Call[Request, Answer], request: Request) -> Stream[Answer]:
-        """Asks for all answers that come. Iterating raises grpc's own errors.
+        """Makes a call that streams answers. Iterating raises grpc's own errors.
 
         Raises AgentUnavailable.
         """
         many = self._open().unary_stream(call.path, call.encode, call.decode)
-        # A stream that fails while it is being connected can leave its reader waiting for good, in grpc itself: this one is begun
-        # once somebody listens.
+        # In grpc itself, a stream that fails while it is being connected can leave its reader waiting for good. So this stream
+        # begins only once somebody listens.
         return many(request, metadata=self._metadata, wait_for_ready=True)
 
     def leave(self) -> None:
-        """The next call makes another channel, and starts the local agent if it is gone; calls that run keep their channel."""
+        """Forgets the channel: the next call opens another and starts the local agent if it is gone; running calls keep theirs."""
         with self._lock:
             self._channel = None
 
     def close(self) -> None:
-        """Gives the connection up. A later call makes another one."""
+        """Closes the connection. A later call opens another one."""
         with self._lock:
             channel, self._channel = self._channel, None
         if channel is not None:

@@ -1,4 +1,4 @@
-"""Which broker, and as whom: the context that a call goes with."""
+"""The context of a call: the broker that it goes to, and the identity that it goes with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is issued under a grant: the kinds of credential, with their secrets kept out of sight."""
+"""The kinds of credential that a grant can give, with their secrets kept out of sight."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lanyard.secret import Secret
 
 @dataclass(frozen=True)
 class Lease:
-    """Which credential it is, and until when: `expires` is when it ends, from `refresh` on another one is given."""
+    """The id and the times of a credential: it ends at `expires`, and from `refresh` on another one is given."""
 
     id: str
     expires: datetime
@@ -24,7 +24,7 @@ class Lease:
 
 @dataclass(frozen=True)
 class Token:
-    """A Lanyard access token."""
+    """A Lanyard access token, with its lease."""
 
     lease: Lease
     token: Secret
@@ -142,7 +142,7 @@ def credential_of(answer: agent_pb2.GetCredentialResponse) -> Credential:
 
 
 def expected(kind: type[_Kind], grant: str, credential: Credential) -> _Kind:
-    """The credential, if it is of this kind.
+    """Returns the credential if it is of this kind.
 
     Raises Refused if the grant gives another kind.
     """

@@ -1,4 +1,4 @@
-"""What can come of a call: one class for each thing that a caller can do about it.
+"""The errors of calls, with one class for each thing that a caller can do about them.
 
 The text of an error is the broker's own line, complete: it can be shown to a person as it is. No secret is ever in it.
 """
@@ -28,31 +28,31 @@ class LanyardError(Exception):
 
     @property
     def kill_id(self) -> str | None:
-        """The kill order behind it."""
+        """The id of the kill order that stops this."""
         return self.facts.get("kill_id")
 
     @property
     def approval_id(self) -> str | None:
-        """The approval that it is about."""
+        """The id of the approval that the error is about."""
         return self.facts.get("approval_id")
 
     @property
     def plan_id(self) -> str | None:
-        """The plan that it is about."""
+        """The id of the plan that the error is about."""
         return self.facts.get("plan_id")
 
     @property
     def decision_id(self) -> str | None:
-        """The decision in the journal: `lanyard explain` says more of it."""
+        """The id of the decision in the journal, which `lanyard explain` explains."""
         return self.facts.get("decision_id")
 
     def again(self: _Self) -> _Self:
-        """The same error, to be raised in another place."""
+        """Returns a copy of the error, to be raised in another place."""
         return type(self)(str(self), reason=self.reason, facts=self.facts)
 
 
 class Denied(LanyardError):
-    """The charter, the caller's role or an approver says no. Asking again does not help."""
+    """The charter, the caller's role or an approver denied the call. Asking again does not help."""
 
 
 class ApprovalPending(LanyardError):
@@ -73,7 +73,7 @@ class TaskEnded(LanyardError):
 
 
 class NotLoggedIn(LanyardError):
-    """No accepted identity, or one whose login was too long ago."""
+    """The caller has no accepted identity, or logged in too long ago."""
 
 
 class BrokerUnavailable(LanyardError):
@@ -85,11 +85,11 @@ class AgentUnavailable(BrokerUnavailable):
 
 
 class NotFound(LanyardError):
-    """There is no such thing, or it is somebody else's."""
+    """The named thing does not exist, or belongs to somebody else."""
 
 
 class Refused(LanyardError):
-    """Any other no of the broker's: a request that it does not understand, or something that is in the way."""
+    """The broker refused for another reason: it does not understand the request, or something is in the way."""
 
 
 class RefusedForNow(Refused):
@@ -97,13 +97,13 @@ class RefusedForNow(Refused):
 
     @property
     def retry_after(self) -> float | None:
-        """How many seconds to wait before the same request can be allowed; `None` where only people can say."""
+        """The seconds until the same request can be allowed; `None` where only people can say."""
         seconds = self.facts.get("retry_after_seconds", "")
         return float(seconds) if seconds.isdecimal() else None
 
     @property
     def retry_at(self) -> str | None:
-        """The moment from which on the same request can be allowed, as RFC 3339."""
+        """The time from which the same request can be allowed, in the form of RFC 3339."""
         return self.facts.get("retry_after")
 
     @property
@@ -142,7 +142,7 @@ _CODES: dict[grpc.StatusCode, type[LanyardError]] = {
 
 
 class Failure(Protocol):
-    """What grpc raises, in both of its forms."""
+    """The error of a failed call, as both forms of grpc raise it."""
 
     def code(self) -> grpc.StatusCode: ...
     def details(self) -> str | None: ...
@@ -150,14 +150,14 @@ class Failure(Protocol):
 
 
 def error_of(failure: Failure) -> LanyardError:
-    """The error that a failed call comes to."""
+    """Returns the error of this package that a failed call means."""
     reason, facts = _info(failure)
     kind = _REASONS.get(reason) or _CODES.get(failure.code(), Refused)
     return kind(failure.details() or failure.code().name, reason=reason, facts=facts)
 
 
 def is_without_answer(failure: Failure) -> bool:
-    """Whether nobody answered the call: what answers says why."""
+    """Tells whether nobody answered the call, since whoever answers gives a reason."""
     return failure.code() is grpc.StatusCode.UNAVAILABLE and not _info(failure)[0]
 
 

@@ -1,4 +1,4 @@
-"""Who gives credentials: a task, to what is built on one."""
+"""The sources of credentials for the libraries built on a task."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class AsyncSource(Protocol):
 
 
 def plan_id(plan: PlanRef) -> str:
-    """As the wire has it: empty without a plan."""
+    """Returns the plan's id as the protocol has it: empty without a plan."""
     return plan.id if isinstance(plan, Submitted) else plan or ""
 
 
 def with_extra(extra: str, make: Callable[[], _Made]) -> _Made:
-    """What takes an optional library.
+    """Makes a thing that needs an optional library.
 
     Raises ImportError that says how the library is installed.
     """

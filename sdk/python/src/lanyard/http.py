@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
 
 class HttpGrants:
-    """The token grants of a task."""
+    """The token grants of a task, as httpx takes them."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
 
     def auth(self, grant: str, *, plan: PlanRef = None, origin: str | None = None) -> httpx.Auth:
-        """Sends the token under a grant with every request, for `httpx.Client(auth=…)` and `httpx.AsyncClient(auth=…)`.
+        """Makes authentication that sends a grant's token, for `httpx.Client(auth=…)` and `httpx.AsyncClient(auth=…)`.
 
         Requests to anywhere but the `origin`, such as `https://tickets.acme.example`, go without it. Without an `origin` that is
         the URL that the token is for; where it is for none, requests raise ValueError. They raise as `Task.token` does, too.

@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 
 class KubernetesGrants:
-    """The Kubernetes grants of a task."""
+    """The Kubernetes grants of a task, as the Kubernetes client takes them."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
 
     def client(self, grant: str, *, plan: PlanRef = None) -> ApiClient:
-        """A client of the grant's cluster. Every request goes with the token that the local agent has at that time.
+        """Makes a client of the grant's cluster. Every request goes with the token that the local agent has at that time.
 
         Raises as `Task.credential` does, and Refused if the grant gives something else. Requests raise the same later on; a
         watch that runs is not ended by it.
@@ -32,5 +32,5 @@ class KubernetesGrants:
         return with_extra("kubernetes", make)
 
     def namespace(self, grant: str, *, plan: PlanRef = None) -> str:
-        """The namespace that the grant's credential belongs to."""
+        """Returns the namespace that the grant's credential belongs to."""
         return expected(KubernetesToken, grant, self._source.credential(grant, plan=plan)).namespace

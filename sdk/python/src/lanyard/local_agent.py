@@ -20,33 +20,33 @@ OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
 )
-"""For the channel: without a name it would go by the path of the socket, which is no name of a host; no proxy leads to a socket
-of this machine; and an agent that is there again is found within a second."""
+"""Options of the channel. Without an authority grpc would send the path of the socket, which is no name of a host. No proxy leads to
+a socket of this machine. The short backoff finds an agent that is there again within a second."""
 START_SECONDS = 10.0
-"""How long a started agent may take until it listens."""
+"""Seconds that a started agent may take until it listens."""
 _LOOK_SECONDS = 0.02
 
 
 @dataclass(frozen=True)
 class LocalAgent:
-    """The local agent at this socket."""
+    """A local agent at a socket, and the program that starts it."""
 
     socket: Path
     binary: str | None = None
 
     @classmethod
     def of_environment(cls, environment: Mapping[str, str] | None = None) -> LocalAgent:
-        """The agent that the environment variables name, or the user's usual one."""
+        """Finds the agent that the environment variables name, or the user's usual one."""
         given = os.environ if environment is None else environment
         return cls(_socket(given), given.get("LANYARD_BIN") or shutil.which("lanyard", path=given.get("PATH")))
 
     @property
     def address(self) -> str:
-        """For grpc."""
+        """The socket in the form that grpc takes."""
         return f"unix:{self.socket}"
 
     def is_listening(self) -> bool:
-        """Whether somebody takes connections at the socket."""
+        """Tells whether somebody takes connections at the socket."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
             try:
                 probe.connect(str(self.socket))
@@ -90,12 +90,12 @@ class LocalAgent:
             )
         except OSError as error:
             raise AgentUnavailable(f"{self.binary} does not start: {error.strerror}") from None
-        # It outlives this process, unless another one was quicker: then it ends, and has to be waited for.
+        # The agent outlives this process, unless another agent was quicker: then it ends, and has to be waited for.
         threading.Thread(target=started.wait, name="lanyard-agent-end", daemon=True).start()
         return started
 
     def _environment(self) -> dict[str, str]:
-        """That of this process, without what is this process's alone, and good at the root, where the agent runs."""
+        """Returns the environment of the agent, without this process's task, and with paths that hold at the root, its folder."""
         kept = {name: value for name, value in os.environ.items() if name not in ("LANYARD_TASK", "LANYARD_GRANTS")}
         if kept.get("LANYARD_STATE"):
             kept["LANYARD_STATE"] = str(Path(kept["LANYARD_STATE"]).absolute())

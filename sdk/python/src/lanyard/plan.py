@@ -1,4 +1,4 @@
-"""Plans: what an agent proposes to do, and how far people's approval of it got."""
+"""Plans: the changes that an agent proposes, and people's approvals of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Risk = Literal["unknown", "low", "medium", "high"]
 
 CHUNK_BYTES = 32 * 1024
 POLL_SECONDS = 1.0
-"""How often an approval is looked at while it is waited for."""
+"""Seconds between two looks at an approval that is waited for."""
 _FORMATS: dict[str, plan_pb2.PlanFormat] = {
     "auto": plan_pb2.PLAN_FORMAT_UNSPECIFIED,
     "text": plan_pb2.PLAN_FORMAT_TEXT,
@@ -40,7 +40,7 @@ class Proposal:
     destructive: Sequence[str] = ()
 
     def messages(self, task_id: str) -> Iterator[plan_pb2.SubmitPlanRequest]:
-        """A header, and then the content in chunks.
+        """Returns the messages of the plan: a header, and then the content in chunks.
 
         Raises ValueError for a format that there is not.
         """
@@ -63,7 +63,7 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Submitted:
-    """A plan as the broker took it.
+    """A plan that the broker has accepted.
 
     `digest` is over the exact bytes, as people approve them. `approval_id` is None where the charter asks for nobody.
     `reach` is what the credential is narrowed to; empty where it is the whole grant.
@@ -82,7 +82,7 @@ class Submitted:
 
 
 def fields_of(plan: plan_pb2.Plan) -> dict[str, Any]:
-    """The fields of `Submitted` in the broker's answer."""
+    """Reads the fields of `Submitted` from the broker's answer."""
     return {
         "id": plan.id,
         "task_id": plan.task_id,
@@ -98,7 +98,7 @@ def fields_of(plan: plan_pb2.Plan) -> dict[str, Any]:
 
 
 def is_approved(approval: approval_pb2.Approval) -> bool:
-    """Whether enough people said yes.
+    """Tells whether enough people have approved.
 
     Raises Denied if somebody said no.
     """

@@ -1,4 +1,4 @@
-"""A text that is not shown: whoever wants it says so."""
+"""A secret text that is shown only on request."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Secret:
         self._text = text
 
     def expose(self) -> str:
-        """The text itself. Hand it to what needs it, and keep it nowhere: never in a log, an error or a prompt."""
+        """Returns the text itself. Hand it to what needs it, and keep it nowhere: never in a log, an error or a prompt."""
         return self._text
 
     def __repr__(self) -> str:

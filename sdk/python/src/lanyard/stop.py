@@ -1,4 +1,4 @@
-"""What stops a task: the state of it that the broker sends, and how long silence may last. Does no input or output."""
+"""Finds out what stops a task, from the states that the broker sends and from its silence. Does no input or output."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from lanyard._proto.v1 import kill_pb2, task_pb2
 from lanyard.errors import BrokerUnavailable, Killed, LanyardError, NotFound, TaskEnded
 
 FIRST_SECONDS = 15.0
-"""How long the first message may take; each says itself within what time the next one comes."""
+"""Seconds that the first message may take; each message says within what time the next one comes."""
 LIFTED = "everything"
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 def clock() -> float:
-    """Seconds that go on while the machine sleeps, where the system has such a clock."""
+    """Returns seconds of a clock that goes on while the machine sleeps, where the system has one."""
     return time.clock_gettime(_CLOCK)
 
 
 class Lookout:
-    """What is known of one task."""
+    """The last state of a task, and the time until which it is good."""
 
     def __init__(self, task_id: str, now: float) -> None:
         self._task_id = task_id
@@ -27,7 +27,7 @@ class Lookout:
         self._past: frozenset[str] | None = None
 
     def hear(self, state: task_pb2.WatchTaskResponse, now: float) -> LanyardError | None:
-        """Takes a message; what stops the task, if anything does.
+        """Takes a message, and returns what stops the task, if anything does.
 
         An order that was lifted before the first message is past: the task goes on without what it ended.
         """
@@ -40,11 +40,11 @@ class Lookout:
         return self.ended() if state.task.closed else None
 
     def ended(self) -> LanyardError:
-        """What a task comes to that is over."""
+        """Returns the error of a task that has ended."""
         return TaskEnded(f"task {self._task_id} has ended", reason="TASK_ENDED")
 
     def silence(self, now: float) -> LanyardError | None:
-        """What it comes to that nothing was heard for longer than was promised."""
+        """Returns an error if no message has come for longer than the last one promised."""
         if now <= self._good_until:
             return None
         return BrokerUnavailable(
@@ -54,7 +54,7 @@ class Lookout:
 
 
 def is_final(error: LanyardError) -> bool:
-    """Whether an error of the watch stops the task: others may pass."""
+    """Tells whether an error of the watch stops the task; other errors may pass."""
     return isinstance(error, Killed | TaskEnded | NotFound)
 
 

@@ -1,4 +1,4 @@
-"""One run of an agent: a task, and what it gets credentials for. For code that blocks; `lanyard.aio` has the other form."""
+"""Tasks, which are runs of an agent with their credentials, for code that blocks; `lanyard.aio` has the other form."""
 
 from __future__ import annotations
 
@@ -61,16 +61,16 @@ class Task:
 
     @property
     def id(self) -> str:
-        """Its id: the handle that can be shown to anybody."""
+        """The task's id, which is no secret."""
         return self.facts.id
 
     @property
     def stopped(self) -> threading.Event:
-        """Set once the task is stopped by somebody else; waiting for it costs nothing."""
+        """The event that is set once somebody else stops the task; waiting for it costs nothing."""
         return self._watch.stopped
 
     def check(self) -> None:
-        """Asks nobody, and raises what stopped the task: call it between the steps of long work.
+        """Raises what stopped the task, without a call: use it between the steps of long work.
 
         Raises Killed, TaskEnded, or BrokerUnavailable once nothing has been heard of the task for too long.
         """
@@ -81,7 +81,7 @@ class Task:
         self._watch.on_stop(callback)
 
     def credential(self, grant: str, *, plan: PlanRef = None) -> Credential:
-        """The credential under a grant, from the local agent, which keeps it: asking often costs little, and mints nothing.
+        """Asks the local agent for the credential of a grant. The agent keeps it, so asking often costs little and mints nothing.
 
         Raises Denied, ApprovalPending, Killed, TaskEnded, Refused, NotLoggedIn or BrokerUnavailable.
         """
@@ -91,7 +91,7 @@ class Task:
         return credential_of(self._connection.ask(GET_CREDENTIAL, request))
 
     def token(self, grant: str, *, plan: PlanRef = None) -> Secret:
-        """The token under a grant.
+        """Asks for the token of a grant.
 
         Raises as `credential` does, and Refused if the grant gives something else.
         """
@@ -106,7 +106,7 @@ class Task:
         format: Format = "auto",  # noqa: A002 - the word of the charter language
         destructive: Sequence[str] = (),
     ) -> Plan:
-        """Submits what is to be done under an apply grant, for people to approve.
+        """Submits a plan of what is to be done under an apply grant, for people to approve.
 
         Raises Denied if the grant would not be given with it, ValueError for an unknown format.
         """
@@ -116,7 +116,7 @@ class Task:
         return Plan(**fields_of(answer.plan), task=self)
 
     def is_approved(self, plan: Submitted) -> bool:
-        """Whether enough people have approved this plan.
+        """Asks whether enough people have approved this plan.
 
         Raises Denied if somebody said no.
         """
@@ -135,7 +135,7 @@ class Task:
         detail: str = "",
         of: str = "",
     ) -> str:
-        """Puts into the journal what was done, and returns the id of the action.
+        """Reports an action to the journal, and returns the action's id.
 
         `of` is the action that this ends, where one was reported as `started`. Put no secret into it.
         """
@@ -143,12 +143,12 @@ class Task:
         return self._connection.ask(REPORT_ACTION, request).action_id
 
     def release(self) -> list[str]:
-        """Gives back the credentials of the task, and leaves it open; the leases that were given back."""
+        """Gives back the task's credentials, leaves the task open, and returns the ids of the leases that ended."""
         request = agent_pb2.ReleaseCredentialsRequest(task_id=self.id)
         return list(self._connection.ask(RELEASE_CREDENTIALS, request).lease_ids)
 
     def close(self) -> None:
-        """Ends the task and every lease of it. A task that has ended already is no error.
+        """Ends the task and all its leases. A task that has ended already is no error.
 
         Raises BrokerUnavailable.
         """
@@ -176,7 +176,7 @@ class Task:
             else:
                 self.leave()
         except LanyardError:
-            # What went wrong in the block counts for more than that its end could not be told.
+            # An error in the block matters more than a failure to report its end.
             if error is None and not stopped:
                 raise
         if error is None and stopped:
@@ -185,12 +185,12 @@ class Task:
 
 @dataclass(frozen=True)
 class Plan(Submitted):
-    """A plan that was submitted."""
+    """A submitted plan, whose approval can be waited for."""
 
     task: Task = field(repr=False, compare=False)
 
     def wait_for_approval(self, timeout: float | None = None) -> None:
-        """Waits until enough people have approved; at most so many seconds.
+        """Waits until enough people have approved, for at most `timeout` seconds.
 
         Raises ApprovalPending after that time, with the page where people decide as `url`; Denied if somebody said no; and
         Killed or TaskEnded when the task is stopped.
@@ -230,7 +230,7 @@ def task(
 
 
 def current_task() -> Task:
-    """The task that `lanyard exec` started this process for. It is not closed at the end: its owner does that.
+    """Returns the task that `lanyard exec` started this process for. It is not closed at the end: its owner does that.
 
     Raises NoTask outside of one, NotFound if it is somebody else's.
     """

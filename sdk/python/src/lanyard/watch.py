@@ -1,4 +1,4 @@
-"""The watch of a task in a thread: it hears of a kill order at once."""
+"""Watches a task in a thread, which hears of a kill order at once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lanyard.errors import LanyardError, error_of
 from lanyard.stop import Lookout, clock, is_final
 
 AGAIN_SECONDS = (0.2, 1.0)
-"""The least and the most time until a watch that broke is begun again."""
+"""The least and the most seconds until a broken watch is begun again."""
 Callback = Callable[[LanyardError], object]
 _LOG = logging.getLogger("lanyard")
 
@@ -37,14 +37,14 @@ class Watch:
         threading.Thread(target=self._run, name=f"lanyard-watch-{task_id}", daemon=True).start()
 
     def check(self) -> None:
-        """Raises what stopped the task, or BrokerUnavailable once nothing is known of it any more."""
+        """Raises what stopped the task, or BrokerUnavailable once the broker has been silent for too long."""
         with self._lock:
             known = self._stop or (None if self._closing.is_set() else self._lookout.silence(clock()))
         if known is not None:
             raise known.again()
 
     def on_stop(self, callback: Callback) -> None:
-        """Calls back when something stops the task: at once if that was before."""
+        """Calls back when something stops the task, or at once if something already has."""
         with self._lock:
             stop = self._stop
             if stop is None:
@@ -99,7 +99,7 @@ class Watch:
         for callback in callbacks:
             try:
                 callback(stop)
-            except Exception:  # noqa: BLE001 - one of them must not keep the others from being told
+            except Exception:  # noqa: BLE001 - one callback must not keep the others from being told
                 _LOG.exception("a callback of task %s failed", self._task_id)
 
 

@@ -1,4 +1,4 @@
-"""The same as `lanyard` for asyncio: a kill order cancels the block, which then raises Killed.
+"""The package `lanyard` for asyncio: a kill order cancels the block, which then raises Killed.
 
 import lanyard.aio
 

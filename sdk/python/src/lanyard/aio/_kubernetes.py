@@ -1,4 +1,4 @@
-"""The part of `lanyard.aio` that takes the async Kubernetes client."""
+"""The part of `lanyard.aio` that needs the async Kubernetes client, imported once a client is asked for."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from lanyard.grants import AsyncSource, PlanRef
 
 
 async def client_of(source: AsyncSource, grant: str, plan: PlanRef) -> client.ApiClient:
-    """A client under a grant."""
+    """Makes a client whose requests carry the token of a grant."""
 
     async def current() -> KubernetesToken:
         return expected(KubernetesToken, grant, await source.credential(grant, plan=plan))

@@ -27,7 +27,7 @@ class Connection:
         self._left: list[grpc.aio.Channel] = []
 
     async def ask(self, call: Call[Request, Answer], request: Request) -> Answer:
-        """Asks, and once more if nobody was there to answer.
+        """Makes a call, and repeats it once if no agent was there to answer.
 
         Raises what the answer comes to, or AgentUnavailable.
         """
@@ -44,7 +44,7 @@ class Connection:
             raise error_of(failure) from None
 
     async def send(self, call: Call[Request, Answer], requests: Iterable[Request]) -> Answer:
-        """Sends several messages, and asks once.
+        """Makes a call of several messages, and does not repeat it.
 
         Raises what the answer comes to, or AgentUnavailable.
         """
@@ -55,7 +55,7 @@ class Connection:
             raise error_of(failure) from None
 
     async def stream(self, call: Call[Request, Answer], request: Request) -> AsyncIterator[Answer]:
-        """All answers, as they come.
+        """Makes a call that streams answers.
 
         Raises what the last one comes to, or AgentUnavailable.
         """
@@ -78,7 +78,7 @@ class Connection:
             self._channel = None
 
     async def close(self) -> None:
-        """Gives the connection up. A later call makes another one."""
+        """Closes the connection. A later call opens another one."""
         channels, self._left = [*self._left, self._channel], []
         self._channel = None
         for channel in channels:

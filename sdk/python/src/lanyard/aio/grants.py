@@ -30,7 +30,7 @@ class BlockingSource:
         self._watch = watch
 
     def credential(self, grant: str, *, plan: PlanRef = None) -> Credential:
-        """As `lanyard.Task.credential`."""
+        """Asks for a credential as `lanyard.Task.credential` does."""
         if self._watch.stopped.is_set():
             self._watch.check()
         request = agent_pb2.GetCredentialRequest(task_id=self._task_id, grant=grant, plan_id=plan_id(plan))
@@ -44,7 +44,7 @@ class AwsGrants:
         self._source = source
 
     async def session(self, grant: str, *, plan: PlanRef = None, region_name: str | None = None) -> boto3.Session:
-        """As `lanyard.aws.AwsGrants.session`."""
+        """Makes a session as `lanyard.aws.AwsGrants.session` does."""
 
         def make() -> boto3.Session:
             from lanyard._botocore import session_of
@@ -55,13 +55,13 @@ class AwsGrants:
 
 
 class KubernetesGrants:
-    """The Kubernetes grants of a task."""
+    """The Kubernetes grants of a task, as the Kubernetes client takes them."""
 
     def __init__(self, source: AsyncSource) -> None:
         self._source = source
 
     async def client(self, grant: str, *, plan: PlanRef = None) -> ApiClient:
-        """A client of `kubernetes.aio` for the grant's cluster. Every request goes with the token of that time.
+        """Makes a client of `kubernetes.aio` for the grant's cluster. Every request goes with the token of that time.
 
         Raises as `Task.credential` does, and Refused if the grant gives something else. Close it, or use `async with`.
         """
@@ -74,18 +74,18 @@ class KubernetesGrants:
         return await with_extra("kubernetes", adaptor)(self._source, grant, plan)
 
     async def namespace(self, grant: str, *, plan: PlanRef = None) -> str:
-        """The namespace that the grant's credential belongs to."""
+        """Returns the namespace that the grant's credential belongs to."""
         return expected(KubernetesToken, grant, await self._source.credential(grant, plan=plan)).namespace
 
 
 class HttpGrants:
-    """The token grants of a task."""
+    """The token grants of a task, as httpx takes them."""
 
     def __init__(self, source: AsyncSource) -> None:
         self._source = source
 
     def auth(self, grant: str, *, plan: PlanRef = None, origin: str | None = None) -> httpx.Auth:
-        """As `lanyard.http.HttpGrants.auth`, for `httpx.AsyncClient(auth=…)`."""
+        """Makes authentication as `lanyard.http.HttpGrants.auth` does, for `httpx.AsyncClient(auth=…)`."""
 
         def make() -> httpx.Auth:
             from lanyard._httpx import AsyncGrantAuth

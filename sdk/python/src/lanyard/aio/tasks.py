@@ -1,4 +1,4 @@
-"""One run of an agent, for asyncio: a task, and what it gets credentials for."""
+"""Tasks, which are runs of an agent with their credentials, for asyncio."""
 
 from __future__ import annotations
 
@@ -52,16 +52,16 @@ class Task:
 
     @property
     def id(self) -> str:
-        """Its id: the handle that can be shown to anybody."""
+        """The task's id, which is no secret."""
         return self.facts.id
 
     @property
     def stopped(self) -> asyncio.Event:
-        """Set once the task is stopped by somebody else."""
+        """The event that is set once somebody else stops the task."""
         return self.watch.stopped
 
     def check(self) -> None:
-        """Asks nobody, and raises what stopped the task.
+        """Raises what stopped the task, without a call.
 
         Raises Killed, TaskEnded, or BrokerUnavailable once nothing has been heard of the task for too long.
         """
@@ -72,7 +72,7 @@ class Task:
         self.watch.on_stop(callback)
 
     async def credential(self, grant: str, *, plan: PlanRef = None) -> Credential:
-        """The credential under a grant, from the local agent, which keeps it: asking often costs little, and mints nothing.
+        """Asks the local agent for the credential of a grant. The agent keeps it, so asking often costs little and mints nothing.
 
         Raises Denied, ApprovalPending, Killed, TaskEnded, Refused, NotLoggedIn or BrokerUnavailable.
         """
@@ -82,7 +82,7 @@ class Task:
         return credential_of(await self._connection.ask(GET_CREDENTIAL, request))
 
     async def token(self, grant: str, *, plan: PlanRef = None) -> Secret:
-        """The token under a grant.
+        """Asks for the token of a grant.
 
         Raises as `credential` does, and Refused if the grant gives something else.
         """
@@ -97,7 +97,7 @@ class Task:
         format: Format = "auto",  # noqa: A002 - the word of the charter language
         destructive: Sequence[str] = (),
     ) -> Plan:
-        """Submits what is to be done under an apply grant, for people to approve.
+        """Submits a plan of what is to be done under an apply grant, for people to approve.
 
         Raises Denied if the grant would not be given with it, ValueError for an unknown format.
         """
@@ -107,7 +107,7 @@ class Task:
         return Plan(**fields_of(answer.plan), task=self)
 
     async def is_approved(self, plan: Submitted) -> bool:
-        """Whether enough people have approved this plan.
+        """Asks whether enough people have approved this plan.
 
         Raises Denied if somebody said no.
         """
@@ -126,7 +126,7 @@ class Task:
         detail: str = "",
         of: str = "",
     ) -> str:
-        """Puts into the journal what was done, and returns the id of the action.
+        """Reports an action to the journal, and returns the action's id.
 
         `of` is the action that this ends, where one was reported as `started`. Put no secret into it.
         """
@@ -134,12 +134,12 @@ class Task:
         return (await self._connection.ask(REPORT_ACTION, request)).action_id
 
     async def release(self) -> list[str]:
-        """Gives back the credentials of the task, and leaves it open; the leases that were given back."""
+        """Gives back the task's credentials, leaves the task open, and returns the ids of the leases that ended."""
         request = agent_pb2.ReleaseCredentialsRequest(task_id=self.id)
         return list((await self._connection.ask(RELEASE_CREDENTIALS, request)).lease_ids)
 
     async def close(self) -> None:
-        """Ends the task and every lease of it. A task that has ended already is no error.
+        """Ends the task and all its leases. A task that has ended already is no error.
 
         Raises BrokerUnavailable.
         """
@@ -163,12 +163,12 @@ class Task:
 
 @dataclass(frozen=True)
 class Plan(Submitted):
-    """A plan that was submitted."""
+    """A submitted plan, whose approval can be waited for."""
 
     task: Task = field(repr=False, compare=False)
 
     async def wait_for_approval(self, timeout: float | None = None) -> None:
-        """Waits until enough people have approved; at most so many seconds.
+        """Waits until enough people have approved, for at most `timeout` seconds.
 
         Raises ApprovalPending after that time, with the page where people decide as `url`; and Denied if somebody said no.
         """
@@ -184,7 +184,7 @@ class Plan(Submitted):
 
 
 class TaskBlock:
-    """`async with` this: a task for one block."""
+    """A task for one block of `async with`."""
 
     def __init__(self, context: str | os.PathLike[str] | None, opening: Opening | None) -> None:
         self._context = context
@@ -210,7 +210,7 @@ class TaskBlock:
         try:
             await (task.close() if self._opening else task.leave())
         except LanyardError:
-            # What went wrong in the block counts for more than that its end could not be told.
+            # An error in the block matters more than a failure to report its end.
             if error is None and not stopped:
                 raise
         if stopped and (error is None or is_ours):
@@ -244,7 +244,7 @@ def task(
 
 
 def current_task() -> TaskBlock:
-    """The task that `lanyard exec` started this process for, for one block. It is not closed at the end: its owner does that.
+    """Returns, for one block, the task that `lanyard exec` started this process for. Its owner closes it, not the block.
 
     The block raises NoTask outside of one, NotFound if it is somebody else's.
     """

@@ -1,4 +1,4 @@
-"""The watch of a task for asyncio: it hears of a kill order at once, and cancels the block that works under the task."""
+"""Watches a task for asyncio: hears of a kill order at once, and cancels the block that works under the task."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ class Watch:
         self._watcher = asyncio.create_task(self._run(), name=f"lanyard-watch-{task_id}")
 
     def check(self) -> None:
-        """Raises what stopped the task, or BrokerUnavailable once nothing is known of it any more."""
+        """Raises what stopped the task, or BrokerUnavailable once the broker has been silent for too long."""
         known = self._stop or (None if self._watcher.done() else self._lookout.silence(clock()))
         if known is not None:
             raise known.again()
 
     def on_stop(self, callback: Callback) -> None:
-        """Calls back when something stops the task: at once if that was before."""
+        """Calls back when something stops the task, or at once if something already has."""
         if self._stop is None:
             self._callbacks.append(callback)
         else:
@@ -52,7 +52,7 @@ class Watch:
         await asyncio.gather(self._watcher, return_exceptions=True)
 
     def let_go(self, error: BaseException | None) -> bool:
-        """Cancels no more, and says whether this error of the block is the cancellation that was asked for here."""
+        """Ends the cancelling, and tells whether this error of the block is the cancellation that was asked for here."""
         block, self._block = self._block, None
         if not self._has_cancelled or block is None:
             return False
@@ -82,7 +82,7 @@ class Watch:
         for callback in callbacks:
             try:
                 callback(stop)
-            except Exception:  # noqa: BLE001 - one of them must not keep the others from being told
+            except Exception:  # noqa: BLE001 - one callback must not keep the others from being told
                 _LOG.exception("a callback of task %s failed", self._task_id)
         if self._block is not None:
             self._has_cancelled = True
@@ -90,7 +90,7 @@ class Watch:
 
 
 def _cancelling(block: asyncio.Task[Any] | None) -> int:
-    """How many want it cancelled already."""
+    """Returns the number of cancellations that the running task was already asked for."""
     if sys.version_info >= (3, 11) and block is not None:
         return block.cancelling()
     return 0

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 THREADS = 32
-"""How many calls it answers at a time; each watch of a task is one."""
+"""Calls that the fake agent answers at the same time; each watch of a task is one of them."""
 
 
 class FakeAgent:
@@ -41,22 +41,22 @@ class FakeAgent:
 
     @property
     def socket(self) -> Path:
-        """Where it listens."""
+        """The path of the socket that the agent listens at."""
         return self._folder / "agent.sock"
 
     def environment(self) -> dict[str, str]:
-        """The variables that lead to it."""
+        """The environment variables that lead to this agent."""
         return {"LANYARD_AGENT": str(self.socket)}
 
     def start(self) -> None:
-        """Listens; after `stop`, again."""
+        """Starts to listen, for the first time or after `stop`."""
         self._books.over = False
         self._server = grpc.server(ThreadPoolExecutor(THREADS), handlers=handlers(self._books))
         self._server.add_insecure_port(f"unix:{self.socket}")
         self._server.start()
 
     def stop(self) -> None:
-        """Ends: calls that run are broken off, and what it knows is kept."""
+        """Stops listening and breaks off the calls that run; the agent keeps what it knows."""
         with self._books.changed:
             self._books.over = True
             self._books.changed.notify_all()
@@ -74,7 +74,7 @@ class FakeAgent:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def give_token(self, grant: str, secret: str | None = None, *, lifetime: float = 300.0) -> None:
-        """The grant gives a token: this one, or another one with every mint. Lifetimes are in seconds."""
+        """Lets the grant give a token: this one, or another one with every mint. Lifetimes are in seconds."""
 
         def mint(count: int) -> credential_pb2.Credential:
             jwt = secret or f"fake-token-{count}-{secrets.token_hex(8)}"
@@ -91,7 +91,7 @@ class FakeAgent:
         region: str = "eu-central-1",
         lifetime: float = 300.0,
     ) -> None:
-        """The grant gives an AWS session; the id of its keys counts the mints."""
+        """Lets the grant give an AWS session; the id of its keys counts the mints."""
 
         def mint(count: int) -> credential_pb2.Credential:
             aws = credential_pb2.AwsCredential(
@@ -116,7 +116,7 @@ class FakeAgent:
         proxy_url: str = "",
         lifetime: float = 300.0,
     ) -> None:
-        """The grant gives a service-account token for this cluster."""
+        """Lets the grant give a service-account token for this cluster."""
 
         def mint(count: int) -> credential_pb2.Credential:
             cluster = credential_pb2.KubernetesCredential(
@@ -141,7 +141,7 @@ class FakeAgent:
         certificate_authority: str = "",
         lifetime: float = 300.0,
     ) -> None:
-        """The grant gives a token of this Vault or OpenBao."""
+        """Lets the grant give a token of this Vault or OpenBao."""
 
         def mint(count: int) -> credential_pb2.Credential:
             vault = credential_pb2.VaultCredential(
@@ -155,7 +155,7 @@ class FakeAgent:
         self._give(grant, mint, lifetime)
 
     def give_vault_secret(self, grant: str, path: str, data: Mapping[str, str], *, lifetime: float = 300.0) -> None:
-        """The grant gives this dynamic secret."""
+        """Lets the grant give this dynamic secret."""
 
         def mint(_count: int) -> credential_pb2.Credential:
             secret = credential_pb2.VaultSecretCredential(path=path, data=dict(data))
@@ -174,7 +174,7 @@ class FakeAgent:
         api: str = "https://api.github.com",
         lifetime: float = 300.0,
     ) -> None:
-        """The grant gives a token for these repositories of the owner."""
+        """Lets the grant give a token for these repositories of the owner."""
 
         def mint(count: int) -> credential_pb2.Credential:
             github = credential_pb2.GitHubCredential(
@@ -189,18 +189,18 @@ class FakeAgent:
         self._give(grant, mint, lifetime)
 
     def require_approval(self, grant: str, *, people: int = 1, url: str = "") -> None:
-        """The grant takes a plan that so many people approved. `{approval}` in the url is the id of the approval."""
+        """Lets the grant ask for a plan that so many people approved. `{approval}` in the url is the id of the approval."""
         with self._books.changed:
             rule = self._books.rules.setdefault(grant, Rule())
             rule.people, rule.url = people, url
 
     def refuse(self, grant: str, refusal: Refusal) -> None:
-        """The grant is answered with this from now on."""
+        """Answers requests for the grant with this refusal from now on."""
         with self._books.changed:
             self._books.rules.setdefault(grant, Rule()).refusal = refusal
 
     def deny(self, grant: str, message: str = "denied by charter fake (grants): no; ask for another grant") -> None:
-        """The charter denies the grant from now on."""
+        """Lets the charter deny the grant from now on."""
         decision = self._books.next_id("D")
         facts = {"charter": "fake", "rule": "grants", "decision_id": decision}
         code = grpc.StatusCode.PERMISSION_DENIED
@@ -236,34 +236,34 @@ class FakeAgent:
             self._books.rules.setdefault(grant, Rule()).refusal = None
 
     def refuse_tasks(self, refusal: Refusal | None) -> None:
-        """Opening a task is answered with this; None lets tasks be opened again."""
+        """Answers the opening of a task with this refusal; None lets tasks be opened again."""
         with self._books.changed:
             self._books.opening = refusal
 
     def lose_broker(self, message: str = "the broker is not available") -> None:
-        """Every call is answered as without a broker, until `find_broker`."""
+        """Answers every call as if the broker were unreachable, until `find_broker`."""
         with self._books.changed:
             self._books.outage = Refusal(grpc.StatusCode.UNAVAILABLE, message, "UNAVAILABLE")
 
     def find_broker(self) -> None:
-        """The broker is back."""
+        """Lets the broker be reached again."""
         with self._books.changed:
             self._books.outage = None
 
     def approve(self, plan: Submitted | str, people: int | None = None) -> None:
-        """So many people approve a plan, or as many as it takes."""
+        """Lets so many people approve a plan, or as many as it takes."""
         with self._books.changed:
             approval = self._approval(plan)
             more = approval.people - len(approval.consents) if people is None else people
             approval.consents.extend(f"person-{len(approval.consents) + n}" for n in range(more))
 
     def reject(self, plan: Submitted | str, why: str = "not today") -> None:
-        """Somebody says no to a plan."""
+        """Lets a person deny a plan."""
         with self._books.changed:
             self._approval(plan).denied = why
 
     def kill(self, task_id: str, reason: str = "it loops") -> str:
-        """A kill order over this task; its id."""
+        """Gives a kill order over this task, and returns the order's id."""
         with self._books.changed:
             task = self._books.task(task_id)
             order = kill_pb2.KillOrder(
@@ -275,7 +275,7 @@ class FakeAgent:
         return order.id
 
     def end(self, task_id: str) -> None:
-        """Somebody else closes this task."""
+        """Closes this task as somebody else would."""
         with self._books.changed:
             task = self._books.task(task_id)
             task.closed = True
@@ -283,7 +283,7 @@ class FakeAgent:
             self._books.changed.notify_all()
 
     def renew(self) -> None:
-        """The time of every credential has come: asking again gives another one."""
+        """Makes every credential due for a refresh, so that asking again gives another one."""
         with self._books.changed:
             for task in self._books.tasks.values():
                 for lease in task.leases.values():
@@ -296,17 +296,17 @@ class FakeAgent:
 
     @property
     def mints(self) -> list[tuple[str, str]]:
-        """What the broker would have been asked for: task and grant of every mint."""
+        """The task and the grant of every mint that the broker would have been asked for."""
         return list(self._books.mints)
 
     @property
     def asked(self) -> Counter[str]:
-        """How often each call was made, by its name, such as `GetCredential`."""
+        """The number of calls by name, such as `GetCredential`."""
         return Counter(self._books.asked)
 
     @property
     def contexts(self) -> list[str]:
-        """The contexts that calls named."""
+        """The contexts that calls have named."""
         return list(self._books.contexts)
 
     @property
@@ -315,7 +315,7 @@ class FakeAgent:
         return list(self._books.reports)
 
     def content(self, plan: Submitted | str) -> bytes:
-        """The bytes of a plan, as they were submitted."""
+        """Returns the bytes of a plan as they were submitted."""
         return self._books.contents[plan if isinstance(plan, str) else plan.id]
 
     def _give(self, grant: str, mint: Callable[[int], credential_pb2.Credential], lifetime: float) -> None:

@@ -1,4 +1,4 @@
-"""What the fake local agent knows: tasks, what their grants give, approvals, and what it was asked."""
+"""The fake local agent's memory: tasks, what their grants give, approvals, and the calls that were made."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lanyard._proto.v1 import credential_pb2, kill_pb2
 
 @dataclass(frozen=True)
 class Refusal(Exception):
-    """A no: a gRPC code, the text for people, the broker's word for it, and the details."""
+    """A refusal: a gRPC code, the text for people, the broker's reason, and the details."""
 
     code: grpc.StatusCode
     message: str
@@ -24,7 +24,7 @@ class Refusal(Exception):
 
 @dataclass
 class FakeTask:
-    """A task that was opened."""
+    """An opened task, with its state."""
 
     id: str
     charter: str
@@ -48,7 +48,7 @@ class FakeLease:
 
 @dataclass
 class FakeApproval:
-    """An approval that was asked for. `denied` is why somebody said no."""
+    """An approval that was asked for. `denied` is the reason of the person who denied it."""
 
     id: str
     plan_id: str
@@ -60,13 +60,13 @@ class FakeApproval:
 
     @property
     def complete(self) -> bool:
-        """Whether enough people said yes."""
+        """Tells whether enough people have approved."""
         return not self.denied and len(self.consents) >= self.people
 
 
 @dataclass
 class Rule:
-    """What a grant gives, or why not. `mint` makes the nth credential."""
+    """The credential that a grant gives, or the refusal. `mint` makes the nth credential."""
 
     mint: Callable[[int], credential_pb2.Credential] | None = None
     lifetime: float = 300.0
@@ -77,7 +77,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Report:
-    """An action that was reported."""
+    """A reported action, as the journal would have it."""
 
     id: str
     task_id: str
@@ -90,7 +90,7 @@ class Report:
 
 @dataclass
 class Books:
-    """All of it, under one lock that is also told of changes."""
+    """Everything that the fake agent knows, under one lock that is also notified of changes."""
 
     changed: threading.Condition = field(default_factory=threading.Condition)
     tasks: dict[str, FakeTask] = field(default_factory=dict)
@@ -108,12 +108,12 @@ class Books:
     count: int = 0
 
     def next_id(self, kind: str) -> str:
-        """Another id, in the form of the broker's."""
+        """Makes another id in the broker's form."""
         self.count += 1
         return f"{kind}-{self.count:026d}"
 
     def task(self, task_id: str) -> FakeTask:
-        """The task.
+        """Returns the task.
 
         Raises Refusal if there is none.
         """
@@ -123,10 +123,10 @@ class Books:
         return found
 
     def approval_of(self, plan_id: str) -> FakeApproval | None:
-        """What a plan waits for."""
+        """Returns the approval that a plan waits for."""
         return next((one for one in self.approvals.values() if one.plan_id == plan_id), None)
 
 
 def not_found(what: str) -> Refusal:
-    """The answer for what there is not, and for what is somebody else's."""
+    """Returns the refusal for something that does not exist or belongs to somebody else."""
     return Refusal(grpc.StatusCode.NOT_FOUND, f"there is no such {what}", "NOT_FOUND")
