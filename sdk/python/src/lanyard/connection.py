@@ -74,7 +74,7 @@ class Connection:
         return many(request, metadata=self._metadata, wait_for_ready=True)
 
     def leave(self) -> None:
-        """Forgets the channel: the next call opens another and starts the local agent if it is gone; running calls keep theirs."""
+        """Forgets the channel: the next call opens one and starts the local agent if it is gone. Running calls keep theirs."""
         with self._lock:
             self._channel = None
 

@@ -20,8 +20,8 @@ OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
 )
-"""Options of the channel. Without an authority grpc would send the path of the socket, which is no name of a host. No proxy leads to
-a socket of this machine. The short backoff finds an agent that is there again within a second."""
+"""Options of the channel. Without an authority grpc would send the path of the socket, which is no name of a host. No proxy leads
+to a socket of this machine. The short backoff finds an agent that is there again within a second."""
 START_SECONDS = 10.0
 """Seconds that a started agent may take until it listens."""
 _LOOK_SECONDS = 0.02
