@@ -313,6 +313,7 @@ fn intent(ids: &Ids, task: &Task, second: Ttl) -> Intent {
         above: Vec::new(),
         outside_hours: false,
         evidence: None,
+        approved_by: Vec::new(),
         document_digest: "0".repeat(64),
     }
 }

@@ -244,6 +244,19 @@ impl Approval {
         counted.into_iter().map(|(_, consent)| consent).collect()
     }
 
+    /// Whose yes counts under the requirement that holds now: people who lost the role or the group
+    /// since, and accounts that may be those of a person who said yes already, count for nothing.
+    #[must_use]
+    pub fn counting(&self, current: &Requirement) -> Vec<Identity> {
+        let Ok(requirement) = self.requirement.narrowed(current) else {
+            return Vec::new();
+        };
+        let counted = self.counted(&requirement).into_iter();
+        counted
+            .map(|consent| consent.operator.identity.clone())
+            .collect()
+    }
+
     /// True if the request still needs approvals and can get them.
     #[must_use]
     pub fn waits(&self) -> bool {

@@ -8,15 +8,17 @@ use lanyard_core::approval::{Requirement, persons};
 use lanyard_core::command::Intent;
 use lanyard_core::decide::{Denial, Permit, ReasonCode, Rule, not_in_force};
 use lanyard_core::id::{ApprovalId, DecisionId, LeaseId};
-use lanyard_core::identity::Caller;
+use lanyard_core::identity::{Caller, Identity};
 use lanyard_core::lease::Entry;
+use lanyard_core::ledger::CommitError;
 use lanyard_core::person::Person;
 use lanyard_core::plan::Plan;
 use lanyard_core::provider::{MintRequest, Prepared, Provider, ProviderError};
-use lanyard_core::state::TaskEntry;
+use lanyard_core::state::{Refusal, TaskEntry};
 use lanyard_core::task::Task;
 use lanyard_core::time::Timestamp;
 
+use crate::activity::Request;
 use crate::engine::Engine;
 use crate::issue::{Ask, IssueError};
 use crate::tasks::{Requested, sponsored};
@@ -34,11 +36,18 @@ pub(crate) struct Cleared {
     pub(crate) intent: Intent,
 }
 
+/// The approval that carries a credential.
+struct Approved {
+    id: ApprovalId,
+    requirement: Requirement,
+    by: Vec<Identity>,
+}
+
 /// A decision that says yes, at its moment.
 struct Decided {
     permit: Permit,
     provider: Arc<dyn Provider>,
-    approval: Option<(ApprovalId, Requirement)>,
+    approval: Option<Approved>,
     now: Timestamp,
 }
 
@@ -126,6 +135,7 @@ impl Engine {
             Ok(permitted) => permitted,
             Err(denial) => {
                 let asked = Requested {
+                    what: Request::Credential,
                     task: Some(ask.task),
                     environment: Some(entry.task.environment.clone()),
                     grant: Some(ask.grant.clone()),
@@ -176,6 +186,7 @@ impl Engine {
             now,
         } = decided;
         let grant = permit.grant();
+        let (approval, approved_by) = approval.map(|it| ((it.id, it.requirement), it.by)).unzip();
         Ok(Intent {
             lease: request.lease,
             decision: DecisionId::from_bits(self.draw()?),
@@ -193,6 +204,7 @@ impl Engine {
             worst_expiry: prepared.worst_expiry,
             deadline: now + provider.capabilities().mint_timeout + GRACE,
             approval,
+            approved_by: approved_by.unwrap_or_default(),
             asked: ask.asked(),
             outside_hours: permit.is_outside_hours(),
             limits: permit.limits().into(),
@@ -246,10 +258,15 @@ impl Engine {
         permit: &Permit,
         plan: Option<&Plan>,
         now: Timestamp,
-    ) -> Result<Option<(ApprovalId, Requirement)>, IssueError> {
+    ) -> Result<Option<Approved>, IssueError> {
         let Some(requirement) = permit.requirement() else {
             return Ok(None);
         };
+        // Whoever is stopped is told so, and not to ask people for what they could not give.
+        if let Some(order) = self.stopper(task, permit.grant()) {
+            let killed = Refusal::Killed(Box::new(order));
+            return Err(IssueError::Commit(CommitError::Refused(killed)));
+        }
         let (Some(plan), Some(id)) = (plan, plan.and_then(|plan| plan.approval)) else {
             let needed = self.plan_needed((task, permit), requirement, now);
             return Err(IssueError::PlanNeeded(Box::new(needed)));
@@ -263,7 +280,11 @@ impl Engine {
                 approval: id,
                 why,
             })?;
-        Ok(Some((id, requirement.clone())))
+        Ok(Some(Approved {
+            id,
+            by: approval.counting(requirement),
+            requirement: requirement.clone(),
+        }))
     }
 
     /// People have to approve what nobody has shown them: which rule asks for it, and how it is shown to them.

@@ -108,6 +108,7 @@ fn asked() -> (Books, LeaseId) {
         },
         request: None,
         evidence: None,
+        approved_by: Vec::new(),
         document_digest: String::new(),
     };
     let request = None;

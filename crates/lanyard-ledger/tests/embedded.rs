@@ -156,6 +156,7 @@ fn intent(lease: LeaseId, task: &Task, turn: u32) -> Intent {
         above: Vec::new(),
         outside_hours: false,
         evidence: None,
+        approved_by: Vec::new(),
         document_digest: String::new(),
     }
 }

@@ -128,6 +128,7 @@ impl Books {
             },
             request: Some(format!("request {lease}")),
             evidence: None,
+            approved_by: Vec::new(),
             document_digest: String::new(),
         };
         self.admit(Command::BeginMint(Box::new(intent)), at)

@@ -89,6 +89,7 @@ async fn intent(bench: &Bench, ids: &Ids, expires: Timestamp) {
         },
         request: None,
         evidence: None,
+        approved_by: Vec::new(),
         document_digest: String::new(),
     };
     bench

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use lanyard_core::action::{Outcome, Report, Reporter};
 use lanyard_core::approval::{ConsentError, Unusable};
+use lanyard_core::command::{Command, Record};
 use lanyard_core::id::ActionId;
 use lanyard_core::identity::Operator;
 use lanyard_core::kill::Actor;
@@ -55,6 +56,17 @@ async fn whoever_loses_the_right_counts_no_more_also_after_a_crash() {
     // Another person takes the place.
     approve(&bench, &plan, "three").await.unwrap();
     apply(&bench, plan.id).await.unwrap();
+    // Whose yes counted is in the record of the decision, and not whoever said yes.
+    let records = bench.ledger.records();
+    let mut begun = records.iter().filter_map(|record| {
+        let command = serde_json::from_slice::<Record>(record).unwrap().command;
+        let Command::BeginMint(intent) = command else {
+            return None;
+        };
+        Some(intent.approved_by)
+    });
+    let counted = [person("one").identity, person("three").identity];
+    assert_eq!(begun.next(), Some(counted.to_vec()));
 }
 
 #[tokio::test]

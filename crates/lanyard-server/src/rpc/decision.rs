@@ -7,7 +7,7 @@ use lanyard_core::command::{Command, Intent, Record};
 use lanyard_core::id::{ApprovalId, DecisionId};
 use lanyard_core::identity::OperatorRole;
 use lanyard_core::task::Task;
-use lanyard_engine::decisions::ALLOWED;
+use lanyard_engine::activity::ALLOWED;
 use lanyard_identity::Verified;
 use lanyard_ledger::Embedded;
 use lanyard_ledger::history::Query;
@@ -27,6 +27,9 @@ use crate::refusal;
 /// - test: `friction_an_allowed_decision_names_who_approved_it`
 const MAX_APPROVAL_RECORDS: usize = 100;
 
+/// The role of operators that read decisions.
+const READERS: &[OperatorRole] = &[OperatorRole::Viewer];
+
 /// A decision as the journal has it, with what other records say about it.
 struct Found {
     index: u64,
@@ -42,12 +45,11 @@ impl DecisionService for Services {
         &self,
         request: Request<v1::GetDecisionRequest>,
     ) -> Result<Response<v1::GetDecisionResponse>, Status> {
-        let caller = self.caller(&request).await?;
+        let caller = self.agent_or_operator(&request, READERS).await?;
         let id: DecisionId = parsed("id", &request.into_inner().id)?;
         let own = match &caller {
             Verified::Agent(caller) => Some(caller.identity.clone()),
-            Verified::Operator(operator, _) if operator.is(OperatorRole::Viewer) => None,
-            Verified::Operator(..) => return Err(refusal::forbidden()),
+            Verified::Operator(..) => None,
         };
         audit::caught_up(&self.0.ledger, own.is_some()).await?;
         let ledger = Arc::clone(&self.0.ledger);
@@ -128,7 +130,15 @@ fn find(ledger: &Embedded, id: DecisionId) -> Option<Found> {
             _ => None,
         }
     });
-    let approvers = approval.map_or_else(Vec::new, |id| approvers(ledger, id, index));
+    let counted = match &record.command {
+        Command::BeginMint(intent) => intent.approved_by.iter().map(ToString::to_string).collect(),
+        _ => Vec::new(),
+    };
+    // Records from before whose yes counted was noted: everybody whose yes stood then.
+    let approvers = match approval {
+        Some(id) if counted.is_empty() => approvers(ledger, id, index),
+        Some(_) | None => counted,
+    };
     Some(Found {
         index,
         record,
