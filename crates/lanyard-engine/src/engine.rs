@@ -20,10 +20,10 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
+use crate::activity::Activity;
 use crate::charters::Charters;
 use crate::clock::{Clock, NoRandomness, Randomness};
 use crate::condition::Conditions;
-use crate::decisions::DecisionCounts;
 use crate::denials::DenialMeter;
 use crate::gate::SharedGate;
 use crate::lane::Lane;
@@ -58,7 +58,7 @@ pub struct Engine {
     pub(crate) gate: SharedGate,
     pub(crate) conditions: Conditions,
     pub(crate) denials: DenialMeter,
-    pub(crate) decided: DecisionCounts,
+    pub(crate) activity: Activity,
     records: RecordMeter,
     pub(crate) mints: Mutex<JoinSet<()>>,
     /// The leases whose provider may be called by a mint at this moment: nothing says of one that it is dead.
@@ -112,7 +112,7 @@ impl Engine {
             gate: SharedGate::default(),
             conditions: Conditions::new(Arc::clone(&parts.ledger), Arc::clone(&parts.clock)),
             denials: DenialMeter::default(),
-            decided: DecisionCounts::default(),
+            activity: Activity::default(),
             records: RecordMeter::new(parts.records),
             mints: Mutex::default(),
             minting: Mutex::default(),
@@ -222,12 +222,6 @@ impl Engine {
         &self.gate
     }
 
-    /// How many decisions came to what since the start.
-    #[must_use]
-    pub const fn decision_counts(&self) -> &DecisionCounts {
-        &self.decided
-    }
-
     /// Whether the broker issues, and why not.
     #[must_use]
     pub const fn conditions(&self) -> &Conditions {
@@ -295,8 +289,20 @@ impl Engine {
     }
 
     pub(crate) async fn commit(&self, command: Command) -> Result<Seq, CommitError> {
+        let noted = self.noted(&command);
+        let approval = if let Command::Approve { approval, .. } = &command {
+            Some(*approval)
+        } else {
+            None
+        };
         let committed = self.parts.ledger.commit(command).await;
         if is_in_effect(&committed) {
+            if let Some(noted) = noted {
+                self.activity.take(noted);
+            }
+            if let Some(approval) = approval {
+                self.note_yes(approval, self.now());
+            }
             self.changed();
             if self.peek(|state| !state.tripped().is_empty()) == Some(true) {
                 self.housekeeping.notify_one();

@@ -6,12 +6,12 @@
 
 mod acceptance;
 pub mod actions;
+pub mod activity;
 mod agents;
 pub mod charters;
 mod clear;
 pub mod clock;
 pub mod condition;
-pub mod decisions;
 pub mod denials;
 pub mod drill;
 pub mod emergency;

@@ -25,7 +25,6 @@ use lanyard_core::task::{Above, Task};
 use lanyard_core::time::{Timestamp, Ttl};
 
 use crate::clear::{Cleared, GRACE};
-use crate::decisions::ALLOWED;
 use crate::engine::{Engine, no_state};
 use crate::gate::Closed;
 
@@ -173,7 +172,6 @@ impl Engine {
         // Before the intent is in the ledger, so that a revocation never sees the lease without its mint.
         let minting = Minting::begin(self, cleared.intent.lease);
         let intent = self.commit(begin).await.map_err(IssueError::Commit)?;
-        self.decided.count(Some(&cleared.request.charter), ALLOWED);
         Ok((cleared, intent, minting))
     }
 
@@ -378,6 +376,8 @@ impl Engine {
         })) {
             Ok(minted) => minted,
             Err(error) => {
+                let kind = provider.capabilities().provider;
+                self.activity.failed(kind, request.role);
                 self.stop_and_wake(lease, target, StopCause::Unconfirmed)
                     .await;
                 return Err(IssueError::Provider(error));

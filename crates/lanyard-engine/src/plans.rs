@@ -20,6 +20,7 @@ use lanyard_core::state::TaskEntry;
 use lanyard_core::task::Task;
 use lanyard_core::time::Timestamp;
 
+use crate::activity::Request;
 use crate::engine::Engine;
 use crate::issue::IssueError;
 use crate::records::TooManyRecords;
@@ -184,6 +185,7 @@ impl Engine {
             Ok(sponsor) => Ok(sponsor),
             Err(denial) => {
                 let asked = Requested {
+                    what: Request::Plan,
                     task: Some(proposal.task),
                     environment: Some(entry.task.environment.clone()),
                     grant: Some(proposal.grant.clone()),
@@ -203,6 +205,7 @@ impl Engine {
         denial: Denial,
     ) -> Result<IssueError, IssueError> {
         let asked = Requested {
+            what: Request::Plan,
             task: Some(plan.task),
             environment: Some(task.environment.clone()),
             grant: Some(plan.grant.clone()),

@@ -133,13 +133,19 @@ impl TooManyRecords {
         }
     }
 
+    /// The limit that is reached, by its name in the configuration.
+    #[must_use]
+    pub const fn limit(&self) -> (&'static str, u32) {
+        match self {
+            Self::OfIdentity { most, .. } => ("quotas.records_per_minute", *most),
+            Self::InAll { most, .. } => ("quotas.records_per_minute_in_all", *most),
+        }
+    }
+
     /// The decision that this refusal is, under the charter that was asked under.
     #[must_use]
     pub fn decision(&self, charter: &Name, revision: Option<&Revision>) -> Denial {
-        let (name, most) = match self {
-            Self::OfIdentity { most, .. } => ("quotas.records_per_minute", most),
-            Self::InAll { most, .. } => ("quotas.records_per_minute_in_all", most),
-        };
+        let (name, most) = self.limit();
         Denial {
             revision: revision.cloned(),
             rule: Rule::Quota,

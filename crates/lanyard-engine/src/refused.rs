@@ -5,6 +5,7 @@ use lanyard_core::command::Asked;
 use lanyard_core::decide::Denial;
 use lanyard_core::id::TaskId;
 use lanyard_core::identity::Identity;
+use lanyard_core::kill::EngagedOrder;
 use lanyard_core::ledger::CommitError;
 use lanyard_core::pause::{Demand, Pause};
 use lanyard_core::scope::Facets;
@@ -12,6 +13,7 @@ use lanyard_core::state::not_approved;
 use lanyard_core::task::Task;
 use lanyard_core::time::Timestamp;
 
+use crate::activity::Request;
 use crate::clock::NoRandomness;
 use crate::engine::Engine;
 use crate::issue::IssueError;
@@ -74,6 +76,10 @@ impl Engine {
             return error;
         };
         let requested = Requested {
+            what: match asked.proposed {
+                Some(_) => Request::Plan,
+                None => Request::Credential,
+            },
             task: Some(task.id),
             environment: Some(task.environment.clone()),
             grant: Some(grant.clone()),
@@ -95,6 +101,13 @@ impl Engine {
         let facets = facets(task, grant);
         let asked = self.peek(|state| state.pausing(&facets, Demand::Approval, now).is_some());
         asked.unwrap_or(true)
+    }
+
+    /// The order that stops what this grant gives.
+    pub(crate) fn stopper(&self, task: &Task, grant: &Grant) -> Option<EngagedOrder> {
+        let facets = facets(task, grant);
+        self.peek(|state| state.kills().stopper(&facets).cloned())
+            .flatten()
     }
 
     /// The pause that asks for it.

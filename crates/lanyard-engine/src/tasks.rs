@@ -1,6 +1,6 @@
 //! Opening and closing tasks.
 
-use lanyard_core::charter::{Name, Version};
+use lanyard_core::charter::{Name, Revision, Version};
 use lanyard_core::command::{Asked, Command};
 use lanyard_core::decide::{
     Denial, MAX_LINEAGE, Rule, may_delegate, may_open, not_in_force, unmapped_sponsor, unread,
@@ -13,6 +13,7 @@ use lanyard_core::state::{Refusal, TaskEntry};
 use lanyard_core::task::Task;
 use lanyard_core::time::Timestamp;
 
+use crate::activity::Request;
 use crate::clock::NoRandomness;
 use crate::denials::{Journaled, Whose};
 use crate::engine::Engine;
@@ -86,10 +87,10 @@ impl TaskError {
         }
     }
 
-    fn decision(&self, charter: &Name) -> Option<Denial> {
+    fn decision(&self, charter: &Name, revision: Option<&Revision>) -> Option<Denial> {
         match self {
-            Self::Commit(CommitError::Refused(refusal)) => refusal.decision(charter, None),
-            Self::TooManyRecords(error) => Some(error.decision(charter, None)),
+            Self::Commit(CommitError::Refused(refusal)) => refusal.decision(charter, revision),
+            Self::TooManyRecords(error) => Some(error.decision(charter, revision)),
             Self::Refused { .. }
             | Self::Denied { .. }
             | Self::NotFound
@@ -102,6 +103,7 @@ impl TaskError {
 /// What was asked for, as a record of a no holds it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Requested {
+    pub(crate) what: Request,
     pub(crate) task: Option<TaskId>,
     pub(crate) environment: Option<Name>,
     pub(crate) grant: Option<Name>,
@@ -139,11 +141,14 @@ impl Engine {
             environment: Some(ask.environment.clone()),
             ..Requested::default()
         };
+        let runs = ask.under.as_ref().map(|(_, agent)| agent.clone());
         let denial = match self.opened(&caller, ask).await {
             Ok(Ok(task)) => return Ok(task),
             Ok(Err(denial)) => denial,
             Err(error) => {
-                let Some(denial) = error.decision(&charter) else {
+                let runs = runs.as_ref().unwrap_or(&caller.identity);
+                let revision = self.revision_for(&charter, runs);
+                let Some(denial) = error.decision(&charter, revision.as_ref()) else {
                     return Err(error);
                 };
                 let (decision, denial) = self.deny(&caller.identity, requested, denial).await?;
@@ -157,6 +162,14 @@ impl Engine {
         };
         let (decision, denial) = self.deny(&caller.identity, requested, denial).await?;
         Err(TaskError::Denied { decision, denial })
+    }
+
+    /// The revision in force, where it names this agent: whoever it does not name learns nothing of
+    /// it (T15).
+    fn revision_for(&self, charter: &Name, agent: &Identity) -> Option<Revision> {
+        let charter = self.charters().in_force(charter)?;
+        let is_named = charter.agents.iter().any(|rule| rule.names(agent));
+        is_named.then(|| charter.revision.clone())
     }
 
     async fn opened(
@@ -327,8 +340,9 @@ impl Engine {
         let agent = self.agent(identity);
         let charter = self.charters().in_force(&denial.charter);
         let charter = charter.is_some().then_some(&denial.charter);
-        self.decided.count(charter, denial.code().as_str());
+        self.activity.denied(charter, requested.what, &denial);
         let Requested {
+            what: _,
             task,
             environment,
             grant,

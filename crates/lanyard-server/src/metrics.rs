@@ -1,6 +1,7 @@
 //! What a monitoring system scrapes: counts, never a name of a person or a secret.
 //!
-//! Every number is read when it is asked for, from the same state that answers requests.
+//! Every number is read when it is asked for: gauges from the same state that answers requests,
+//! counters and histograms from what the engine counted since the start of the process.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,6 +30,8 @@ use prometheus_client::registry::Registry;
 use crate::issuing::Issuing;
 use crate::scrapers::{Scrapers, admitted};
 use crate::wire::Broker;
+
+mod activity;
 
 /// The content type of the OpenMetrics text format, version 1.0.0.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -67,7 +70,7 @@ async fn scrape(broker: &Broker) -> Result<String, String> {
         registry.register(name, help, gauge);
     }
     conditions(broker, &mut registry);
-    decisions(broker, &mut registry);
+    activity::register(broker, &mut registry);
     ends(broker, &mut registry);
     roles(issuing, &mut registry);
     security_events(broker, &mut registry);
@@ -294,24 +297,6 @@ fn conditions(broker: &Broker, registry: &mut Registry) {
         "notices",
         "How many reasons of this kind operators have to look at, while the broker issues",
         counted(notices),
-    );
-}
-
-/// Every answer to a request for a task, a plan's admission or a credential.
-fn decisions(broker: &Broker, registry: &mut Registry) {
-    let family = Family::<Labels, Counter>::default();
-    for (charter, code, count) in broker.engine.decision_counts().all() {
-        let charter = charter.map(|name| name.to_string()).unwrap_or_default();
-        let labels = vec![
-            ("charter".to_owned(), charter),
-            ("reason_code".to_owned(), code.to_owned()),
-        ];
-        family.get_or_create(&labels).inc_by(count);
-    }
-    registry.register(
-        "decisions",
-        "Decisions since the start, by charter in force and reason code; ALLOWED is yes",
-        family,
     );
 }
 

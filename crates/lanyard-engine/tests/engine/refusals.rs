@@ -5,16 +5,18 @@ use std::time::Duration;
 use lanyard_core::command::{Command, Record};
 use lanyard_core::decide::{Denial, ReasonCode, Rule};
 use lanyard_core::id::DecisionId;
+use lanyard_core::identity::Identity;
 use lanyard_core::kill::Actor;
 use lanyard_core::pause::{Demand, Reach};
-use lanyard_core::scope::{RoleFilter, Scope};
+use lanyard_core::scope::{AgentName, RoleFilter, Scope};
 use lanyard_core::time::Timestamp;
+use lanyard_engine::activity::{ALLOWED, Answer, Request};
 use lanyard_engine::mint::{Ask, IssueError};
 use lanyard_engine::pause::PauseRequest;
 use lanyard_engine::tasks::{OpenTask, TaskError};
 use lanyard_testkit::world;
 
-use crate::common::{Bench, apply, approve, bench, mint_own, person, submit};
+use crate::common::{Bench, apply, approve, bench, mint, mint_own, person, submit};
 
 /// The charter with another line in place of one of its own.
 fn charter(line: &str, other: &str) -> String {
@@ -78,6 +80,53 @@ async fn u03_a_refusal_by_quota_is_a_decision_with_its_limit_and_the_time_that_f
     bench.clock.advance(Duration::from_secs(540));
     bench.engine.expire_due().await;
     mint_own(&bench).await.unwrap();
+}
+
+#[tokio::test]
+async fn u23_the_leases_of_every_identity_of_an_agent_say_when_the_first_of_them_ends() {
+    let second = Identity {
+        subject: "agent:second".to_owned(),
+        ..world::agent()
+    };
+    let both = "      subject: agent:terraformer\n    - issuer: https://agents.acme.example\n      subject: agent:second\n";
+    let text = charter("live_leases: 5", "live_leases: 2");
+    let text = text.replace("      subject: agent:terraformer\n", both);
+    let name = || AgentName("terraformer".to_owned());
+    let named = [(world::agent(), name()), (second.clone(), name())].into();
+    let bench = bench(&text).await.restarted_with(named);
+    let mut tasks = Vec::new();
+    for who in [world::agent(), second.clone()] {
+        let open = OpenTask {
+            charter: world::name("payments-terraform"),
+            environment: world::name("staging"),
+            reason: "a run".to_owned(),
+            ticket: None,
+            version: None,
+            under: None,
+            request: None,
+        };
+        tasks.push(bench.engine.open_task(&who, open).await.unwrap().id);
+    }
+    let [one, two] = tasks.as_slice() else {
+        panic!("two tasks");
+    };
+    let first = mint(&bench, &world::agent(), *one).await.unwrap();
+    bench.clock.advance(Duration::from_secs(60));
+    mint(&bench, &second, *two).await.unwrap();
+    let now = bench.clock.now();
+    let denial = recorded(&bench, mint(&bench, &second, *two).await);
+    assert_eq!(denial.code(), ReasonCode::LiveLeases);
+    let frees = Some(now + Duration::from_secs(540));
+    assert_eq!(
+        denial.retry_after, frees,
+        "the other identity's lease ends first"
+    );
+    // What is given back holds nobody up; what is left ends later.
+    let owner = world::agent();
+    bench.engine.release_lease(&owner, first).await.unwrap();
+    mint(&bench, &second, *two).await.unwrap();
+    let denial = recorded(&bench, mint(&bench, &second, *two).await);
+    assert_eq!(denial.retry_after, Some(now + Duration::from_secs(600)));
 }
 
 #[tokio::test]
@@ -169,17 +218,18 @@ async fn u03_a_pause_and_a_kill_are_decisions_of_tasks_and_of_credentials() {
     assert_eq!(denial.retry_after, None, "people lift an order");
     assert_eq!(denials(&bench).len(), 3);
     // Every one is counted for whoever watches.
-    let counts = bench.engine.decision_counts().all();
-    let count = |code: ReasonCode| {
-        let mut of = counts
-            .iter()
-            .filter(|(_, found, _)| *found == code.as_str());
-        of.next().map(|(.., count)| *count)
+    let answers = bench.engine.activity().numbers().answers;
+    let count = |request: Request, code: ReasonCode| {
+        let is = |of: &Answer| of.request == request && of.code == code.as_str();
+        let mut of = answers.iter().filter(|(of, _)| is(of));
+        of.next().map(|(of, count)| (of.outcome, *count))
     };
-    assert_eq!(
-        (count(ReasonCode::Paused), count(ReasonCode::Killed)),
-        (Some(2), Some(1))
-    );
+    let one = Some(("refused", 1));
+    assert_eq!(count(Request::Task, ReasonCode::Paused), one);
+    assert_eq!(count(Request::Credential, ReasonCode::Paused), one);
+    assert_eq!(count(Request::Credential, ReasonCode::Killed), one);
+    let opened = answers.keys().find(|of| of.code == ALLOWED);
+    assert!(opened.is_some_and(|of| of.request == Request::Task && of.outcome == "allowed"));
 }
 
 #[tokio::test]
@@ -236,9 +286,9 @@ async fn u03_a_flood_of_refusals_fills_no_journal() {
     }
     let after = bench.ledger.records().len();
     assert!(after - before < 80, "{} records", after - before);
-    let counts = bench.engine.decision_counts().all();
-    let mut of = counts.iter().filter(|(_, code, _)| *code == "LIVE_LEASES");
-    assert_eq!(of.next().map(|(.., count)| *count), Some(5000));
+    let answers = bench.engine.activity().numbers().answers;
+    let mut of = answers.iter().filter(|(of, _)| of.code == "LIVE_LEASES");
+    assert_eq!(of.next().map(|(_, count)| *count), Some(5000));
     bench.clock.advance(Duration::from_secs(60));
     bench.engine.settle_denials(false).await;
     let records = bench.ledger.records();

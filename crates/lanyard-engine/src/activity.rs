@@ -1,0 +1,427 @@
+//! What happened since the start of the process, in numbers for a monitoring system.
+//!
+//! Every request counts, also those that the journal holds as a number. Each number is of words of
+//! the product, of kinds of providers, and of charters in force: whoever makes up names fills
+//! nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use lanyard_core::action::Outcome;
+use lanyard_core::charter::{Name, Role};
+use lanyard_core::command::Command;
+use lanyard_core::decide::Denial;
+use lanyard_core::id::{ApprovalId, LeaseId};
+use lanyard_core::time::Timestamp;
+use parking_lot::Mutex;
+
+use crate::engine::Engine;
+
+/// The reason code of a yes.
+pub const ALLOWED: &str = "ALLOWED";
+
+/// Charters with numbers of their own.
+///
+/// # Limit
+/// - for: all charters that were in force since the start
+/// - unit: charters
+/// - beyond: what happens under charters that come later is counted together, under no name
+/// - test: `charters_beyond_those_with_numbers_of_their_own_are_counted_together`
+pub const MAX_COUNTED_CHARTERS: usize = 1000;
+
+/// Seconds that people take to answer.
+const ANSWER_SECONDS: &[u64] = &[10, 30, 60, 300, 900, 1800, 3600, 14_400, 28_800, 86_400];
+/// Seconds between the opening of a task and its closing.
+const TASK_SECONDS: &[u64] = &[
+    1, 5, 15, 30, 60, 300, 900, 1800, 3600, 7200, 14_400, 28_800, 86_400,
+];
+
+/// What was asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Request {
+    /// To open a task.
+    #[default]
+    Task,
+    /// To take a plan in.
+    Plan,
+    /// To issue a credential.
+    Credential,
+}
+
+impl Request {
+    /// The word of the documentation.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Task => "task",
+            Self::Plan => "plan",
+            Self::Credential => "credential",
+        }
+    }
+}
+
+/// Answers of one kind.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Answer {
+    /// The charter; none where no charter of the name that was asked for is in force.
+    pub charter: Option<Name>,
+    /// What was asked for.
+    pub request: Request,
+    /// `allowed`, `denied` or `refused`.
+    pub outcome: &'static str,
+    /// The reason code.
+    pub code: &'static str,
+}
+
+/// What becomes of a request for approval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Approving {
+    /// People are asked.
+    Requested,
+    /// The last yes that was needed.
+    Approved,
+    /// A no.
+    Denied,
+    /// The agent takes the request back.
+    TakenBack,
+}
+
+impl Approving {
+    /// All of them.
+    pub const ALL: [Self; 4] = [
+        Self::Requested,
+        Self::Approved,
+        Self::Denied,
+        Self::TakenBack,
+    ];
+
+    /// The word of the documentation.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Requested => "requested",
+            Self::Approved => "approved",
+            Self::Denied => "denied",
+            Self::TakenBack => "taken-back",
+        }
+    }
+}
+
+/// How many spans were no longer than each of some bounds, and how long all of them were.
+#[derive(Debug, Clone)]
+pub struct Spans {
+    bounds: &'static [u64],
+    counts: Vec<u64>,
+    sum: f64,
+}
+
+impl Spans {
+    fn new(bounds: &'static [u64]) -> Self {
+        Self {
+            bounds,
+            // One more than there are bounds, for what is longer than all of them.
+            counts: vec![0; bounds.len() + 1],
+            sum: 0.0,
+        }
+    }
+
+    fn add(&mut self, span: Duration) {
+        let place = self
+            .bounds
+            .partition_point(|bound| Duration::from_secs(*bound) < span);
+        if let Some(count) = self.counts.get_mut(place) {
+            *count = count.saturating_add(1);
+        }
+        self.sum += span.as_secs_f64();
+    }
+
+    /// The sum of all, in seconds.
+    #[must_use]
+    pub const fn sum(&self) -> f64 {
+        self.sum
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    /// Each bound in seconds, with how many are within it and beyond the bound before; the last has
+    /// no bound.
+    pub fn buckets(&self) -> impl Iterator<Item = (Option<u64>, u64)> {
+        let bounds = self.bounds.iter().copied().map(Some);
+        bounds.chain([None]).zip(self.counts.iter().copied())
+    }
+}
+
+/// All numbers.
+#[derive(Debug, Clone, Default)]
+pub struct Numbers {
+    /// Answers to requests.
+    pub answers: BTreeMap<Answer, u64>,
+    /// Credentials that providers made, by kind and role.
+    pub issued: BTreeMap<(&'static str, Role), u64>,
+    /// Credentials that providers did not make although they were asked, by kind and role.
+    pub failed: BTreeMap<(&'static str, Role), u64>,
+    /// Reports of actions, by charter and outcome.
+    pub actions: BTreeMap<(Option<Name>, Outcome), u64>,
+    /// What became of requests for approval.
+    pub approvals: BTreeMap<Approving, u64>,
+    /// How long people took until the deciding yes or no.
+    pub waits: BTreeMap<Approving, Spans>,
+    /// How long tasks were open that were closed, by charter.
+    pub tasks: BTreeMap<Option<Name>, Spans>,
+    charters: BTreeSet<Name>,
+}
+
+fn one_more<K: Ord>(counts: &mut BTreeMap<K, u64>, of: K) {
+    let count = counts.entry(of).or_default();
+    *count = count.saturating_add(1);
+}
+
+impl Numbers {
+    /// The charter, where it has numbers of its own.
+    fn own(&mut self, charter: Option<Name>) -> Option<Name> {
+        let charter = charter?;
+        let has_room = self.charters.len() < MAX_COUNTED_CHARTERS;
+        if has_room {
+            self.charters.insert(charter.clone());
+        }
+        self.charters.contains(&charter).then_some(charter)
+    }
+
+    fn answered(&mut self, answer: Answer) {
+        let charter = self.own(answer.charter.clone());
+        one_more(&mut self.answers, Answer { charter, ..answer });
+    }
+
+    fn allowed(&mut self, charter: Option<Name>, request: Request) {
+        self.answered(Answer {
+            charter,
+            request,
+            outcome: "allowed",
+            code: ALLOWED,
+        });
+    }
+
+    fn decided(&mut self, how: Approving, wait: Duration) {
+        one_more(&mut self.approvals, how);
+        let spans = self.waits.entry(how);
+        spans
+            .or_insert_with(|| Spans::new(ANSWER_SECONDS))
+            .add(wait);
+    }
+
+    fn take(&mut self, noted: Noted) {
+        match noted {
+            Noted::Allowed(charter, request) => self.allowed(charter, request),
+            Noted::Planned { charter, asks } => {
+                self.allowed(charter, Request::Plan);
+                if asks {
+                    one_more(&mut self.approvals, Approving::Requested);
+                }
+            }
+            Noted::Closed(tasks) => {
+                for (charter, open_for) in tasks {
+                    let charter = self.own(charter);
+                    let spans = self.tasks.entry(charter);
+                    spans
+                        .or_insert_with(|| Spans::new(TASK_SECONDS))
+                        .add(open_for);
+                }
+            }
+            Noted::Approved(wait) => self.decided(Approving::Approved, wait),
+            Noted::Denied(wait) => self.decided(Approving::Denied, wait),
+            Noted::TakenBack => one_more(&mut self.approvals, Approving::TakenBack),
+            Noted::Reported(charter, outcome) => {
+                let charter = self.own(charter);
+                one_more(&mut self.actions, (charter, outcome));
+            }
+            Noted::Issued(kind, role) => one_more(&mut self.issued, (kind, role)),
+        }
+    }
+}
+
+/// The numbers of a process.
+#[derive(Debug, Default)]
+pub struct Activity(Mutex<Numbers>);
+
+impl Activity {
+    /// All numbers as they are now.
+    #[must_use]
+    pub fn numbers(&self) -> Numbers {
+        self.0.lock().clone()
+    }
+
+    /// A no; of a charter that is in force, or of none.
+    pub(crate) fn denied(&self, charter: Option<&Name>, request: Request, denial: &Denial) {
+        let outcome = if denial.rule.is_refusal() {
+            "refused"
+        } else {
+            "denied"
+        };
+        self.0.lock().answered(Answer {
+            charter: charter.cloned(),
+            request,
+            outcome,
+            code: denial.code().as_str(),
+        });
+    }
+
+    /// A provider made no credential.
+    pub(crate) fn failed(&self, kind: &'static str, role: Role) {
+        one_more(&mut self.0.lock().failed, (kind, role));
+    }
+
+    pub(crate) fn take(&self, noted: Noted) {
+        self.0.lock().take(noted);
+    }
+}
+
+/// What a command counts as once it is in effect.
+pub(crate) enum Noted {
+    Allowed(Option<Name>, Request),
+    Planned { charter: Option<Name>, asks: bool },
+    Closed(Vec<(Option<Name>, Duration)>),
+    Approved(Duration),
+    Denied(Duration),
+    TakenBack,
+    Reported(Option<Name>, Outcome),
+    Issued(&'static str, Role),
+}
+
+impl Engine {
+    /// The numbers since the start.
+    #[must_use]
+    pub const fn activity(&self) -> &Activity {
+        &self.activity
+    }
+
+    /// What a command will count as, by the state before it.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "of all that happens, this is counted"
+    )]
+    pub(crate) fn noted(&self, command: &Command) -> Option<Noted> {
+        let now = self.now();
+        Some(match command {
+            Command::OpenTask { task, .. } => {
+                Noted::Allowed(self.counted_name(&task.charter), Request::Task)
+            }
+            Command::CloseTask { task } => {
+                let closed = self.peek(|state| {
+                    let all = state.task_and_those_below(*task).into_iter();
+                    let open = all.filter_map(|id| state.task(id).filter(|it| it.is_open(now)));
+                    let closed = open.map(|entry| {
+                        let open_for = now.since(entry.task.opened);
+                        (entry.task.charter.clone(), open_for)
+                    });
+                    closed.collect::<Vec<_>>()
+                })?;
+                let closed = closed.into_iter();
+                let named =
+                    closed.map(|(charter, open_for)| (self.counted_name(&charter), open_for));
+                Noted::Closed(named.collect())
+            }
+            Command::SubmitPlan { plan, .. } => Noted::Planned {
+                charter: self.counted_charter(|state| Some(&state.task(plan.task)?.task.charter)),
+                asks: plan.approval.is_some(),
+            },
+            Command::BeginMint(intent) => {
+                let charter =
+                    self.counted_charter(|state| Some(&state.task(intent.task)?.task.charter));
+                Noted::Allowed(charter, Request::Credential)
+            }
+            Command::ConfirmMint { lease, .. } => {
+                let (kind, role) = self.kind_and_role(*lease)?;
+                Noted::Issued(kind, role)
+            }
+            Command::Reject { approval, .. } => {
+                let asked = self.peek(|state| Some(state.approval(*approval)?.requested));
+                Noted::Denied(now.since(asked.flatten()?))
+            }
+            Command::Withdraw { approval, by, .. } => {
+                let is_own = self.peek(|state| {
+                    let task = &state.task(state.approval(*approval)?.task)?.task;
+                    Some(task.identity == *by)
+                });
+                is_own.flatten().filter(|own| *own)?;
+                Noted::TakenBack
+            }
+            Command::Report(report) => {
+                let charter =
+                    self.counted_charter(|state| Some(&state.task(report.task)?.task.charter));
+                Noted::Reported(charter, report.outcome)
+            }
+            _ => return None,
+        })
+    }
+
+    /// A yes counts as an answer where it was the last that was needed.
+    pub(crate) fn note_yes(&self, approval: ApprovalId, at: Timestamp) {
+        let asked = self.peek(|state| {
+            let approval = state.approval(approval)?;
+            approval.is_complete().then_some(approval.requested)
+        });
+        if let Some(asked) = asked.flatten() {
+            self.activity.take(Noted::Approved(at.since(asked)));
+        }
+    }
+
+    fn counted_name(&self, charter: &Name) -> Option<Name> {
+        let is_in_force = self.charters().in_force(charter).is_some();
+        is_in_force.then(|| charter.clone())
+    }
+
+    fn counted_charter(
+        &self,
+        of: impl FnOnce(&lanyard_core::state::State) -> Option<&Name>,
+    ) -> Option<Name> {
+        let charter = self.peek(|state| of(state).cloned()).flatten()?;
+        self.counted_name(&charter)
+    }
+
+    fn kind_and_role(&self, lease: LeaseId) -> Option<(&'static str, Role)> {
+        let entry = self.peek(|state| Some(state.leases().get(lease)?.entry.clone()));
+        let entry = entry.flatten()?;
+        let provider = self.providers().get(&entry.target)?;
+        Some((provider.capabilities().provider, entry.role))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_is_counted_within_the_first_bound_that_holds_it() {
+        let mut spans = Spans::new(&[1, 10]);
+        for millis in [0, 1000, 1001, 10_000, 10_001, 5_000_000] {
+            spans.add(Duration::from_millis(millis));
+        }
+        let buckets: Vec<_> = spans.buckets().collect();
+        assert_eq!(buckets, [(Some(1), 2), (Some(10), 2), (None, 2)]);
+        assert_eq!(spans.count(), 6);
+        assert!((spans.sum() - 5022.002).abs() < 1e-9, "{}", spans.sum());
+    }
+
+    #[test]
+    fn charters_beyond_those_with_numbers_of_their_own_are_counted_together() {
+        let activity = Activity::default();
+        for number in 0..MAX_COUNTED_CHARTERS + 50 {
+            let charter = format!("c{number}").parse().ok();
+            activity.take(Noted::Allowed(charter, Request::Task));
+        }
+        let first: Option<Name> = "c0".parse().ok();
+        activity.take(Noted::Reported(first.clone(), Outcome::Failed));
+        let late: Option<Name> = format!("c{MAX_COUNTED_CHARTERS}").parse().ok();
+        activity.take(Noted::Reported(late, Outcome::Failed));
+        let numbers = activity.numbers();
+        assert_eq!(numbers.answers.len(), MAX_COUNTED_CHARTERS + 1);
+        let unnamed = numbers.answers.iter().find(|(of, _)| of.charter.is_none());
+        assert_eq!(unnamed.map(|(_, count)| *count), Some(50));
+        let actions: Vec<_> = numbers.actions.into_keys().collect();
+        assert_eq!(actions, [(None, Outcome::Failed), (first, Outcome::Failed)]);
+    }
+}
