@@ -182,7 +182,8 @@ impl From<Status> for ClientError {
                 Self::Denied(said())
             }
             (
-                "PAUSED" | "BREAKER_TRIPPED" | "QUOTA" | "COOLING_DOWN" | "OUT_OF_HOURS" | "FROZEN",
+                "PAUSED" | "BREAKER_TRIPPED" | "QUOTA" | "COOLING_DOWN" | "OUT_OF_HOURS" | "FROZEN"
+                | "CHARTER_MOVED",
                 _,
             ) => Self::RefusedForNow(said()),
             ("APPROVAL_REQUIRED", _) => Self::ApprovalPending(said()),

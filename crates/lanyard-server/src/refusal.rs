@@ -8,10 +8,13 @@ use lanyard_core::approval::Unusable;
 use lanyard_core::charter::Charter;
 use lanyard_core::decide::{Denial, ReasonCode, Rule};
 use lanyard_core::id::{ApprovalId, DecisionId, PlanId};
+use lanyard_core::identity::OperatorRole;
 use lanyard_core::ledger::CommitError;
 use lanyard_core::plan::Unjudged;
 use lanyard_core::provider::ProviderError;
+use lanyard_core::scope::Scope;
 use lanyard_core::state::Refusal;
+use lanyard_core::time::Timestamp;
 use lanyard_engine::condition::{AcceptError, NotIssuing};
 use lanyard_engine::gate::Closed;
 use lanyard_engine::mint::IssueError;
@@ -22,7 +25,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::config::ApprovalUrl;
-use crate::identity::Freshness;
+use crate::identity::{Freshness, TooMany};
 use crate::shares::Full;
 use crate::wire::Broker;
 
@@ -56,14 +59,42 @@ pub(crate) fn challenge(response: &mut axum::response::Response) {
 }
 
 /// Too much of one caller; says nothing of anybody else.
-pub(crate) fn too_many(wait: Duration) -> Status {
-    let mut details = ErrorDetails::with_error_info("QUOTA", DOMAIN, HashMap::new());
-    details.set_retry_info(Some(wait));
+pub(crate) fn too_many(error: &TooMany) -> Status {
+    let TooMany {
+        wait,
+        what,
+        limit,
+        most,
+    } = *error;
+    let facts = [
+        ("limit", limit.to_owned()),
+        ("limit_value", most.to_string()),
+    ];
+    let facts = facts.map(|(name, value)| (name.to_owned(), value));
     let message = format!(
-        "too many calls or refusals: try again in {} s",
-        wait.as_secs().max(1)
+        "{most} {what} are the limit (`{limit}`): try again in {} s",
+        whole_seconds(wait)
     );
-    Status::with_error_details(Code::ResourceExhausted, message, details)
+    let refused = status(Code::ResourceExhausted, message, "QUOTA", facts.into());
+    with_wait(&refused, wait)
+}
+
+/// So many seconds that the wait is over then, and one at least.
+fn whole_seconds(wait: Duration) -> u128 {
+    wait.as_millis().div_ceil(1000).max(1)
+}
+
+/// The refusal, with how long it is until the same call can be taken.
+fn with_wait(refused: &Status, wait: Duration) -> Status {
+    let mut details = refused.get_error_details();
+    if let Some(info) = details.error_info().cloned() {
+        let mut facts = info.metadata;
+        let seconds = whole_seconds(wait).to_string();
+        facts.insert("retry_after_seconds".to_owned(), seconds);
+        details.set_error_info(info.reason, DOMAIN, facts);
+    }
+    details.set_retry_info(Some(wait));
+    Status::with_error_details(refused.code(), refused.message(), details)
 }
 
 /// There is no memory left for what the caller sends, or for what it wants to hold.
@@ -114,10 +145,77 @@ pub(crate) fn reauthenticate(needed: &Freshness) -> Status {
     status(Code::PermissionDenied, message, "REAUTHENTICATE", facts)
 }
 
-pub(crate) fn forbidden() -> Status {
+/// Names of roles, for a sentence.
+fn named(roles: &[OperatorRole], between: &str) -> String {
+    let names = roles.iter().map(|role| format!("`{}`", role.name()));
+    names.collect::<Vec<_>>().join(between)
+}
+
+/// What a call takes; calls of agents take no role.
+fn taken_by(needed: &[OperatorRole]) -> String {
+    match needed {
+        [] => "this is for agents".to_owned(),
+        [one] => format!("this takes the role `{}`", one.name()),
+        several => format!("this takes one of the roles {}", named(several, " or ")),
+    }
+}
+
+fn role_denied(message: String, held: &[OperatorRole], needed: &[OperatorRole]) -> Status {
+    let words = |roles: &[OperatorRole]| {
+        let words: Vec<_> = roles.iter().map(|role| role.name()).collect();
+        words.join(" ")
+    };
+    let facts = [("roles_held", words(held)), ("roles_needed", words(needed))];
+    let facts = facts.map(|(name, value)| (name.to_owned(), value));
+    status(Code::PermissionDenied, message, "ROLE_DENIED", facts.into())
+}
+
+/// The person holds other roles than those that the call takes. Which roles a call takes is in the
+/// documentation, and which the person holds is told to that person alone.
+pub(crate) fn other_roles(held: &[OperatorRole], needed: &[OperatorRole]) -> Status {
+    let has = named(held, ", ");
+    let message = match needed {
+        [] => format!(
+            "{}, and you are logged in as a person with {has}: use the context of an agent",
+            taken_by(needed)
+        ),
+        _ => format!(
+            "{}, and your login gives {has}: ask somebody who holds the role, or whoever maps groups to roles",
+            taken_by(needed)
+        ),
+    };
+    role_denied(message, held, needed)
+}
+
+/// The caller is an agent, and the call is for people.
+pub(crate) fn for_people(needed: &[OperatorRole]) -> Status {
+    let message = format!(
+        "{}, which people have and agents do not: use the context of a person",
+        taken_by(needed)
+    );
+    role_denied(message, &[], needed)
+}
+
+/// The caller proved who it is by something else than an enrolled key, so there is no key of its to
+/// replace.
+pub(crate) fn not_enrolled() -> Status {
+    let message = "this is for agents that showed an enrolled key, and your identity was proved otherwise: \
+                   `lanyard enrolment join` enrols a key with an invitation";
     status(
         Code::PermissionDenied,
-        "your role does not allow this",
+        message,
+        "ROLE_DENIED",
+        HashMap::new(),
+    )
+}
+
+/// The kill ticket is for something else than what is to be stopped.
+pub(crate) fn other_scope(ticket: &Scope, asked: &Scope) -> Status {
+    let message =
+        format!("this kill ticket stops {ticket} and nothing else, and {asked} was asked for");
+    status(
+        Code::PermissionDenied,
+        message,
         "ROLE_DENIED",
         HashMap::new(),
     )
@@ -185,7 +283,7 @@ fn decided(
     if let Some(at) = denial.retry_after {
         fact("retry_after", at.to_string());
         let wait = at.since(broker.engine.now());
-        fact("retry_after_seconds", wait.as_secs().to_string());
+        fact("retry_after_seconds", whole_seconds(wait).to_string());
     }
     if let Some(charter) = shown_owners(denial, broker) {
         fact("owner_business", charter.owners.business.clone());
@@ -202,16 +300,10 @@ fn shown_owners(denial: &Denial, broker: &Broker) -> Option<Arc<Charter>> {
 
 /// The line of a decision that says no: whom to ask where only people can change the answer, and the id.
 fn decided_line(line: &str, (denial, decision): (&Denial, DecisionId), broker: &Broker) -> String {
-    // In all other cases the agent has something to do itself, or to wait for.
+    // In the other cases the agent has something to do itself, or nothing but to wait.
     let asks_people = !matches!(
         denial.rule,
-        Rule::Kill
-            | Rule::Quota
-            | Rule::Task
-            | Rule::PlanRequired
-            | Rule::Policies
-            | Rule::Requires
-            | Rule::AwaitsApproval
+        Rule::Quota | Rule::Task | Rule::Policies | Rule::Requires
     );
     let owner = shown_owners(denial, broker).filter(|_| asks_people);
     let owner = owner.map_or_else(String::new, |charter| {
@@ -271,7 +363,7 @@ pub(crate) fn task(error: TaskError, broker: &Broker) -> Status {
         } => held_up(&task(*error, broker), (&denial, decision), broker),
         TaskError::NotFound => not_found("task"),
         TaskError::Commit(error) => commit(error),
-        TaskError::TooManyRecords(error) => too_many_records(&error),
+        TaskError::TooManyRecords(error) => too_many_records(&error, broker.engine.now()),
         TaskError::Randomness(error) => unavailable(error),
     }
 }
@@ -343,10 +435,17 @@ fn not_issuing(why: &NotIssuing) -> Status {
 }
 
 /// An identity, or all of them together, fill the journal too fast.
-pub(crate) fn too_many_records(error: &TooManyRecords) -> Status {
-    let facts = HashMap::from([("retry_after".to_owned(), error.until().to_string())]);
+pub(crate) fn too_many_records(error: &TooManyRecords, now: Timestamp) -> Status {
+    let (limit, most) = error.limit();
+    let facts = [
+        ("retry_after", error.until().to_string()),
+        ("limit", limit.to_owned()),
+        ("limit_value", most.to_string()),
+    ];
+    let facts = facts.map(|(name, value)| (name.to_owned(), value));
     let message = format!("{error}: the next is taken at {}", error.until());
-    status(Code::ResourceExhausted, message, "QUOTA", facts)
+    let refused = status(Code::ResourceExhausted, message, "QUOTA", facts.into());
+    with_wait(&refused, error.until().since(now))
 }
 
 /// Nothing in the configuration and no charter gives this caller anything to do here.
@@ -360,13 +459,14 @@ pub(crate) fn stranger() -> Status {
 }
 
 /// The caller is a person whose login gives no role at all, which is nobody's secret but theirs.
-pub(crate) fn no_role(why: &str) -> Status {
-    status(
-        Code::PermissionDenied,
-        format!("your login is accepted and gives you no role: {why}"),
-        "ROLE_DENIED",
-        HashMap::new(),
-    )
+pub(crate) fn no_role(why: &str, needed: &[OperatorRole]) -> Status {
+    let takes = if needed.is_empty() {
+        String::new()
+    } else {
+        format!("; {}", taken_by(needed))
+    };
+    let message = format!("your login is accepted and gives you no role: {why}{takes}");
+    role_denied(message, &[], needed)
 }
 
 /// The identity token is longer than is read, which its holder can see as well.
@@ -429,7 +529,7 @@ pub(crate) fn issue(error: IssueError, broker: &Broker) -> Status {
         IssueError::Closed(error) => closed(&error),
         error @ IssueError::NotNow { .. } => unavailable(error),
         IssueError::NotIssuing(why) => not_issuing(&why),
-        IssueError::TooManyRecords(error) => too_many_records(&error),
+        IssueError::TooManyRecords(error) => too_many_records(&error, broker.engine.now()),
         IssueError::Busy => status(
             Code::ResourceExhausted,
             IssueError::Busy.to_string(),
@@ -452,6 +552,19 @@ pub(crate) fn accept(error: AcceptError) -> Status {
         AcceptError::SamePerson(_) => "SECOND_PERSON_NEEDED",
     };
     status(Code::FailedPrecondition, message, reason, HashMap::new())
+}
+
+/// A refusal of the ledger; of one that is over at a known time, how long that is from now.
+pub(crate) fn commit_at(error: CommitError, now: Timestamp) -> Status {
+    let until = match &error {
+        CommitError::Refused(refusal) => refusal.retry_after(),
+        CommitError::Unavailable(_) | CommitError::Volatile { .. } => None,
+    };
+    let refused = commit(error);
+    match until {
+        Some(until) => with_wait(&refused, until.since(now)),
+        None => refused,
+    }
 }
 
 pub(crate) fn commit(error: CommitError) -> Status {

@@ -433,7 +433,7 @@ fn event(state: &State, charters: &Charters, record: &Record) -> Option<Value> {
         _ => return None,
     };
     if let Some(owners) =
-        charter_of(&record.command, &data).and_then(|name| owners(charters, &name))
+        charter_of(state, &record.command, &data).and_then(|name| owners(charters, &name))
     {
         data.insert("owners".to_owned(), owners);
     }

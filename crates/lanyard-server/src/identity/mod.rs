@@ -213,7 +213,7 @@ impl Broker {
                     refusal::unauthenticated()
                 }
             }
-            Refused::TooMany(TooMany(wait)) => refusal::too_many(wait),
+            Refused::TooMany(too_many) => refusal::too_many(&too_many),
         })?;
         match who {
             Verified::Operator(operator, login) if purpose != Purpose::Kill => {
@@ -559,7 +559,7 @@ impl Doors {
                 key: ticket.key,
             })
         } else {
-            Err(refusal::forbidden())
+            Err(refusal::other_scope(&ticket.scope, scope))
         }
     }
 }
@@ -571,17 +571,21 @@ pub(crate) fn operator(
 ) -> Result<(Operator, Login), Status> {
     match verified {
         Verified::Operator(operator, login) if operator.is(role) => Ok((operator, login)),
-        other @ (Verified::Operator(..) | Verified::Agent(..)) => Err(not_for(&other)),
+        other @ (Verified::Operator(..) | Verified::Agent(..)) => Err(not_for(&other, &[role])),
     }
 }
 
-/// Why something is not for this caller: their role, or that they have none.
-pub(crate) fn not_for(caller: &Verified) -> Status {
-    let why = match caller {
-        Verified::Operator(operator, login) => no_role(operator, login),
-        Verified::Agent(_) => None,
+/// Why something is not for this caller: the roles that it takes, of which the caller has none.
+/// Without roles it is for agents.
+pub(crate) fn not_for(caller: &Verified, needed: &[OperatorRole]) -> Status {
+    let Verified::Operator(operator, login) = caller else {
+        return refusal::for_people(needed);
     };
-    why.map_or_else(refusal::forbidden, |why| refusal::no_role(&why))
+    if let Some(why) = no_role(operator, login) {
+        return refusal::no_role(&why, needed);
+    }
+    let held: Vec<_> = operator.roles.iter().copied().collect();
+    refusal::other_roles(&held, needed)
 }
 
 /// Why a person has no role at all; none where they have one.
@@ -598,6 +602,6 @@ pub(crate) fn no_role(operator: &Operator, login: &Login) -> Option<String> {
 pub(crate) fn agent(verified: Verified) -> Result<Caller, Status> {
     match verified {
         Verified::Agent(caller) => Ok(caller),
-        Verified::Operator(..) => Err(refusal::forbidden()),
+        other @ Verified::Operator(..) => Err(not_for(&other, &[])),
     }
 }

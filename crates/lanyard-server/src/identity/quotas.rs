@@ -56,9 +56,18 @@ impl Default for QuotaConfig {
     }
 }
 
-/// Too much; how long until it is worth another try.
+/// Too much of one caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TooMany(pub(crate) Duration);
+pub(crate) struct TooMany {
+    /// How long until it is worth another try.
+    pub(crate) wait: Duration,
+    /// What is limited, for a sentence.
+    pub(crate) what: &'static str,
+    /// The limit, by its name in the configuration or in docs/limits.md.
+    pub(crate) limit: &'static str,
+    /// The limit's value.
+    pub(crate) most: u32,
+}
 
 /// A window that begins in the future is of a clock that was set back since: nobody waits for that one.
 fn is_within(since: Timestamp, span: Duration, now: Timestamp) -> bool {
@@ -114,12 +123,22 @@ impl Quotas {
             && *count >= self.config.refusals_per_minute
             && is_within(*since, LOCKOUT, now)
         {
-            return Err(TooMany((*since + LOCKOUT).since(now)));
+            return Err(TooMany {
+                wait: (*since + LOCKOUT).since(now),
+                what: "refusals of one identity from one address within a minute",
+                limit: "quotas.refusals_per_minute",
+                most: self.config.refusals_per_minute,
+            });
         }
         drop(refused);
         let calls = self.calls.lock().count(identity.to_owned(), SECOND, now);
         if calls > self.config.calls_per_second {
-            return Err(TooMany(SECOND));
+            return Err(TooMany {
+                wait: SECOND,
+                what: "calls of one identity within a second",
+                limit: "quotas.calls_per_second",
+                most: self.config.calls_per_second,
+            });
         }
         Ok(())
     }
@@ -167,12 +186,23 @@ impl Inspections {
     ) -> Result<tokio::sync::SemaphorePermit<'_>, TooMany> {
         let span = INSPECTION_WINDOW;
         // Its own count comes first: who is over it uses up nothing of the others'.
-        if self.own.lock().count(identity.to_owned(), span, now) > INSPECTIONS_PER_IDENTITY
-            || self.all.lock().count((), span, now) > INSPECTIONS_IN_ALL
-        {
-            return Err(TooMany(span));
+        let too_many = |wait, what, most| TooMany {
+            wait,
+            what,
+            limit: "inspections",
+            most,
+        };
+        if self.own.lock().count(identity.to_owned(), span, now) > INSPECTIONS_PER_IDENTITY {
+            let what = "inspections of charters by one person within a minute";
+            return Err(too_many(span, what, INSPECTIONS_PER_IDENTITY));
         }
-        self.turns.try_acquire().map_err(|_| TooMany(SECOND))
+        if self.all.lock().count((), span, now) > INSPECTIONS_IN_ALL {
+            let what = "inspections of charters by all people within a minute";
+            return Err(too_many(span, what, INSPECTIONS_IN_ALL));
+        }
+        let most = u32::try_from(INSPECTIONS_AT_ONCE).unwrap_or(u32::MAX);
+        let turn = self.turns.try_acquire();
+        turn.map_err(|_| too_many(SECOND, "inspections of charters at a time", most))
     }
 }
 
@@ -205,13 +235,16 @@ mod tests {
         for _ in 0..3 {
             quotas.refused("a", here, now);
         }
-        assert_eq!(quotas.admit("a", here, now), Err(TooMany(LOCKOUT)));
+        let waits = |outcome: Result<(), TooMany>| outcome.err().map(|it| (it.limit, it.wait));
+        let refused = Some(("quotas.refusals_per_minute", LOCKOUT));
+        assert_eq!(waits(quotas.admit("a", here, now)), refused);
         assert_eq!(quotas.admit("a", None, now), Ok(()));
         assert_eq!(quotas.admit("b", here, now), Ok(()));
         let later = now + LOCKOUT + SECOND;
         assert_eq!(quotas.admit("a", here, later), Ok(()));
         assert_eq!(quotas.admit("a", here, later), Ok(()));
-        assert_eq!(quotas.admit("a", here, later), Err(TooMany(SECOND)));
+        let called = Some(("quotas.calls_per_second", SECOND));
+        assert_eq!(waits(quotas.admit("a", here, later)), called);
     }
 
     #[test]
@@ -223,8 +256,8 @@ mod tests {
         }
         for _ in 0..1000 {
             assert_eq!(
-                rates.admit("a", now).err(),
-                Some(TooMany(INSPECTION_WINDOW))
+                rates.admit("a", now).err().map(|it| it.wait),
+                Some(INSPECTION_WINDOW)
             );
         }
         // Who was refused has used up nothing of the others'.
@@ -237,7 +270,8 @@ mod tests {
         let later = now + INSPECTION_WINDOW + SECOND;
         let one = rates.admit("a", later).unwrap();
         let two = rates.admit("b", later).unwrap();
-        assert_eq!(rates.admit("c", later).err(), Some(TooMany(SECOND)));
+        let waits = rates.admit("c", later).err().map(|it| it.wait);
+        assert_eq!(waits, Some(SECOND));
         drop((one, two));
         drop(rates.admit("c", later).unwrap());
     }

@@ -65,7 +65,7 @@ impl Broker {
         let identity = who.identity().clone();
         if !self.is_known(&who) {
             return Err(match &who {
-                Verified::Operator(..) => not_for(&who),
+                Verified::Operator(..) => not_for(&who, &[]),
                 Verified::Agent(_) => refusal::stranger(),
             });
         }
@@ -99,7 +99,7 @@ impl Broker {
         let owner = begun.identity.clone();
         let begun = Command::BeginSession(Box::new(begun));
         let metered = self.engine.meter(&owner, &begun);
-        metered.map_err(|error| refusal::too_many_records(&error))?;
+        metered.map_err(|error| refusal::too_many_records(&error, self.engine.now()))?;
         let recorded = self.engine.record(begun).await;
         recorded.map_err(refusal::commit)?;
         let payload = serde_json::to_vec(&session)

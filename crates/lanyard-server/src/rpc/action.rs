@@ -94,11 +94,11 @@ pub(crate) async fn report(
     let taken = match whose {
         Some(identity) => {
             let taken = engine.report_of(&identity, report).await;
-            taken.map_err(|error| refusal::too_many_records(&error))?
+            taken.map_err(|error| refusal::too_many_records(&error, engine.now()))?
         }
         None => engine.report(report).await,
     };
-    taken.map_err(refusal::commit)?;
+    taken.map_err(|error| refusal::commit_at(error, engine.now()))?;
     Ok(action)
 }
 
@@ -130,7 +130,12 @@ pub(crate) async fn report_once(
     };
     match broker.engine.report(report).await {
         Ok(()) => Ok(action),
-        Err(error) => before().await?.ok_or_else(|| refusal::commit(error)),
+        Err(error) => {
+            let now = broker.engine.now();
+            before()
+                .await?
+                .ok_or_else(|| refusal::commit_at(error, now))
+        }
     }
 }
 

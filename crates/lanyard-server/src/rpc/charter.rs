@@ -15,9 +15,10 @@ use tonic::{Request, Response, Status};
 use super::decision::owners;
 use super::described::{environments, mode, sections};
 use super::{Services, parsed, text, time};
-use crate::identity::TooMany;
-use crate::identity::not_for;
 use crate::refusal;
+
+/// The role of operators that read charters.
+const READERS: &[OperatorRole] = &[OperatorRole::Viewer];
 
 #[tonic::async_trait]
 impl CharterService for Services {
@@ -26,11 +27,8 @@ impl CharterService for Services {
         request: Request<v1::ListChartersRequest>,
     ) -> Result<Response<v1::ListChartersResponse>, Status> {
         let all = self.0.engine.charters().all();
-        let (charters, problems) = match self.caller(&request).await? {
-            Verified::Operator(operator, _) if operator.is(OperatorRole::Viewer) => {
-                (all, self.0.charters.problems())
-            }
-            other @ Verified::Operator(..) => return Err(not_for(&other)),
+        let (charters, problems) = match self.agent_or_operator(&request, READERS).await? {
+            Verified::Operator(..) => (all, self.0.charters.problems()),
             Verified::Agent(caller) => {
                 let names = |charter: &Charter| {
                     let mut rules = charter.agents.iter();
@@ -53,11 +51,11 @@ impl CharterService for Services {
         &self,
         request: Request<v1::GetCharterRequest>,
     ) -> Result<Response<v1::GetCharterResponse>, Status> {
-        let caller = self.caller(&request).await?;
+        let caller = self.agent_or_operator(&request, READERS).await?;
         let name = parsed("name", &request.into_inner().name)?;
         let charter = self.0.engine.charters().in_force(&name);
         let may = |charter: &Arc<Charter>| match &caller {
-            Verified::Operator(operator, _) => operator.is(OperatorRole::Viewer),
+            Verified::Operator(..) => true,
             Verified::Agent(caller) => {
                 let mut rules = charter.agents.iter();
                 rules.any(|rule| rule.matches(&caller.identity, &caller.evidence))
@@ -79,7 +77,7 @@ impl CharterService for Services {
         let viewer = self.operator(&request, OperatorRole::Viewer).await?;
         let (name, now) = (viewer.identity.to_string(), self.0.engine.now());
         let turn = self.0.doors.inspections.admit(&name, now);
-        let _turn = turn.map_err(|TooMany(wait)| refusal::too_many(wait))?;
+        let _turn = turn.map_err(|too_many| refusal::too_many(&too_many))?;
         let text = request.into_inner().text;
         let parsed = self.0.charters.parsed(&text).map_err(|findings| {
             let first = findings.first().map(|finding| finding.line("text"));

@@ -150,7 +150,7 @@ impl IdentityService for Services {
         let name = name.filter(|_| caller.evidence.method == Method::EnrolledKey);
         let agent: Name = name
             .and_then(|name| name.parse().ok())
-            .ok_or_else(refusal::forbidden)?;
+            .ok_or_else(refusal::not_enrolled)?;
         let known = self.0.engine.query(|state| {
             let known = state.enrolment().agent(&agent)?;
             Some(known.key.thumbprint.clone())

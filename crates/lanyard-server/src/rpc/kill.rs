@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use lanyard_core::charter::{Charter, Name};
 use lanyard_core::id::KillId;
-use lanyard_core::identity::{Caller, Identity, Operator, OperatorRole};
+use lanyard_core::identity::{Caller, Identity, OperatorRole};
 use lanyard_core::kill::{Actor, EngagedOrder, KillOrder, Lifted, RearmStage, Spread, Tally};
 use lanyard_core::scope::{AgentName, RoleFilter, Scope};
 use lanyard_core::state::State;
@@ -28,9 +28,9 @@ use tonic::{Request, Response, Status};
 use super::asked::scope;
 use super::decision::owners;
 use super::{
-    Next, Services, credential, drill, duration, next, parsed, presented, rearm, text, time,
+    Next, SEES_ORDERS, Services, credential, drill, duration, next, parsed, presented, rearm, text,
+    time,
 };
-use crate::identity::not_for;
 use crate::refusal;
 use crate::wire::Broker;
 
@@ -132,8 +132,8 @@ impl KillService for Services {
         &self,
         request: Request<v1::ListKillOrdersRequest>,
     ) -> Result<Response<v1::ListKillOrdersResponse>, Status> {
-        let orders = match self.caller(&request).await? {
-            Verified::Operator(operator, _) if sees_orders(&operator) => {
+        let orders = match self.agent_or_operator(&request, SEES_ORDERS).await? {
+            Verified::Operator(..) => {
                 let mut all = Vec::new();
                 let passed = self
                     .0
@@ -143,7 +143,6 @@ impl KillService for Services {
                 let told = |engaged: &EngagedOrder| order_now(engine, engaged);
                 passed.await.map(|()| all.iter().map(told).collect())
             }
-            other @ Verified::Operator(..) => return Err(not_for(&other)),
             Verified::Agent(caller) => {
                 let named = Named::of(&self.0.engine, &caller);
                 let mut reaching = Vec::new();
@@ -260,11 +259,8 @@ impl KillService for Services {
         &self,
         request: Request<v1::ListDrillsRequest>,
     ) -> Result<Response<v1::ListDrillsResponse>, Status> {
-        match self.caller(&request).await? {
-            Verified::Operator(operator, _) if sees_orders(&operator) => {}
-            // A drill reaches the canary alone.
-            other @ (Verified::Operator(..) | Verified::Agent(_)) => return Err(not_for(&other)),
-        }
+        // A drill reaches the canary alone.
+        self.operator_with(&request, SEES_ORDERS).await?;
         let drills = drill::list(&self.0).await?;
         Ok(Response::new(v1::ListDrillsResponse { drills }))
     }
@@ -297,10 +293,7 @@ impl KillService for Services {
         &self,
         request: Request<v1::ListRearmsRequest>,
     ) -> Result<Response<v1::ListRearmsResponse>, Status> {
-        match self.caller(&request).await? {
-            Verified::Operator(operator, _) if sees_orders(&operator) => {}
-            Verified::Operator(..) | Verified::Agent(_) => return Err(refusal::forbidden()),
-        }
+        self.operator_with(&request, SEES_ORDERS).await?;
         let id = request.into_inner().id;
         let rearms = rearm::list(&self.0.engine, &id).await?;
         Ok(Response::new(v1::ListRearmsResponse { rearms }))
@@ -343,16 +336,6 @@ pub(crate) async fn reached(
     tokio::task::spawn_blocking(counted)
         .await
         .unwrap_or_default()
-}
-
-/// Whose role is to know what is stopped: those who look after the broker, and those who stop and re-arm.
-pub(super) fn sees_orders(operator: &Operator) -> bool {
-    let roles = [
-        OperatorRole::Viewer,
-        OperatorRole::OnCall,
-        OperatorRole::Admin,
-    ];
-    roles.into_iter().any(|role| operator.is(role))
 }
 
 /// An order as agents are told of it: not who gave it, nor what it rests on.

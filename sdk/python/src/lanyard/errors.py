@@ -130,6 +130,7 @@ _REASONS: dict[str, type[LanyardError]] = {
     "COOLING_DOWN": RefusedForNow,
     "OUT_OF_HOURS": RefusedForNow,
     "FROZEN": RefusedForNow,
+    "CHARTER_MOVED": RefusedForNow,
     "REAUTHENTICATE": NotLoggedIn,
 }
 _CODES: dict[grpc.StatusCode, type[LanyardError]] = {
