@@ -14,7 +14,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 PROTO = HERE.parent.parent / "proto"
 PACKAGE = HERE / "src" / "lanyard" / "_proto"
-NAMES = ["action", "approval", "credential", "kill", "plan", "task"]
+NAMES = ["action", "approval", "credential", "decision", "kill", "plan", "task"]
 SOURCES = [*(f"lanyard/v1/{name}.proto" for name in NAMES), "lanyard/agent/v1/agent.proto"]
 
 

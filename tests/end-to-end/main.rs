@@ -5,6 +5,7 @@
 )]
 
 mod actions;
+mod answers;
 mod approvals;
 mod asking;
 mod audit;

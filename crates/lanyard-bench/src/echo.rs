@@ -49,6 +49,13 @@ impl CredentialService for Echo {
         Err(Status::not_found("this is an echo"))
     }
 
+    async fn get_lease(
+        &self,
+        _request: Request<v1::GetLeaseRequest>,
+    ) -> Result<Response<v1::GetLeaseResponse>, Status> {
+        Err(Status::not_found("this is an echo"))
+    }
+
     async fn list_holders(
         &self,
         _request: Request<v1::ListHoldersRequest>,

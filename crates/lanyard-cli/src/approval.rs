@@ -1,10 +1,9 @@
 //! `lanyard approval`.
 
 use clap::Subcommand;
-use lanyard_client::{Client, Time, v1};
+use lanyard_client::{Client, v1};
 use lanyard_core::count::verb_for;
 
-use crate::Global;
 use crate::lease::subject;
 use crate::outcome::Outcome;
 use crate::output::{Output, print_one};
@@ -12,6 +11,7 @@ use crate::plan::{effects_line, risk, sensitive};
 use crate::table::{Rows, key, prose, whole};
 use crate::terminal::Screen;
 use crate::text;
+use crate::{Global, span};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -36,7 +36,7 @@ pub(crate) enum Command {
         #[arg(long)]
         digest: String,
         /// In your words.
-        #[arg(long)]
+        #[arg(long, visible_alias = "reason")]
         comment: String,
         /// How many sensitive values change that you were not shown.
         #[arg(long, value_name = "COUNT", default_value_t = 0)]
@@ -47,7 +47,7 @@ pub(crate) enum Command {
         /// The approval.
         id: String,
         /// Why; the agent is told.
-        #[arg(long)]
+        #[arg(long, visible_alias = "comment")]
         reason: String,
     },
     /// Take your own yes back, or as the agent that asked the whole request. What was issued under it goes on until its time.
@@ -55,7 +55,7 @@ pub(crate) enum Command {
         /// The approval.
         id: String,
         /// Why.
-        #[arg(long)]
+        #[arg(long, visible_alias = "comment")]
         reason: String,
     },
 }
@@ -158,7 +158,7 @@ fn rows(approvals: &[v1::Approval], all: bool, is_on_screen: bool) -> Rows {
         let (risk, given) = (risk(approval.risk()).to_owned(), given(approval));
         let agent = subject(&approval.agent).to_owned();
         if !all {
-            let left = left(approval.expire_time.as_ref());
+            let left = span::until(approval.expire_time);
             rows.push([id, left, risk, given, agent, summary]);
             continue;
         }
@@ -187,7 +187,7 @@ fn table(approvals: Vec<v1::Approval>) -> Rows {
             risk(approval.risk()).to_owned(),
             format!("{} in {}", approval.grant, approval.environment),
             approval.agent.clone(),
-            left(approval.expire_time.as_ref()),
+            left(&approval),
             approval.plan_id,
             approval.plan_digest,
             approval.summary,
@@ -219,20 +219,24 @@ fn given(approval: &v1::Approval) -> String {
     format!("{} of {}", approval.given.len(), approval.people_needed)
 }
 
-/// How long until then.
-fn left(until: Option<&Time>) -> String {
-    let Some(until) = until else {
-        return String::new();
-    };
-    let left = until
-        .seconds
-        .saturating_sub(jiff::Timestamp::now().as_second());
-    match left {
-        ..=0 => "over".to_owned(),
-        seconds @ 1..=119 => format!("{seconds}s"),
-        seconds @ 120..=7199 => format!("{}m", seconds / 60),
-        seconds => format!("{}h{:02}m", seconds / 3600, seconds / 60 % 60),
+/// The time left for an answer; empty for a request that nobody can answer any more.
+fn left(approval: &v1::Approval) -> String {
+    if is_waiting(approval) {
+        span::until(approval.expire_time)
+    } else {
+        String::new()
     }
+}
+
+/// The owners of the charter besides its technical owner.
+fn other_owners(approval: &v1::Approval) -> String {
+    let owners = approval.owners.as_ref();
+    owners.map_or_else(String::new, |owners| {
+        format!(
+            "{} (business), {} (security)",
+            owners.business, owners.security
+        )
+    })
 }
 
 /// Who may say yes, and who has to be among them.
@@ -258,7 +262,7 @@ async fn show(global: &Global, mut client: Client, id: String) -> Result<(), Out
         ("state", state(&approval)),
         ("given", given(&approval)),
         ("by", who(&approval)),
-        ("left", left(approval.expire_time.as_ref())),
+        ("left", left(&approval)),
         ("agent", approval.agent.clone()),
         ("charter", approval.charter.clone()),
         (
@@ -268,6 +272,7 @@ async fn show(global: &Global, mut client: Client, id: String) -> Result<(), Out
         ("reason", approval.reason.clone()),
         ("ticket", approval.ticket.clone()),
         ("owner", approval.technical_owner.clone()),
+        ("other owners", other_owners(&approval)),
         ("summary", approval.summary.clone()),
         ("risk", risk(approval.risk()).to_owned()),
         (
@@ -305,7 +310,7 @@ async fn show(global: &Global, mut client: Client, id: String) -> Result<(), Out
     print_one(global.output, &fields);
     if table {
         println!("\n{}", text::whole(shown.content.trim_end()));
-        if approval.denied.is_empty() && !approval.complete {
+        if is_waiting(&approval) {
             let acknowledge = match approval.sensitive_count {
                 0 => String::new(),
                 count => format!(" --acknowledge-sensitive {count}"),
@@ -353,7 +358,7 @@ fn waits(waiting: &[v1::Approval], screen: Option<usize>) -> String {
             text::line(&approval.id),
             risk(approval.risk()),
             given(approval),
-            left(approval.expire_time.as_ref())
+            span::until(approval.expire_time)
         ));
         let asks = format!(
             "{} asks for {} in {}, by {}",
@@ -410,6 +415,8 @@ fn lines(output: Output, before: &[v1::Approval], now: &[v1::Approval]) {
 
 #[cfg(test)]
 mod tests {
+    use lanyard_client::Time;
+
     use super::*;
     use crate::text::tests::hostile;
 

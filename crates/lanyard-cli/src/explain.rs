@@ -3,6 +3,7 @@
 use clap::Args;
 use lanyard_client::v1;
 use lanyard_core::approval::persons;
+use lanyard_core::decide::ReasonCode;
 use lanyard_core::document::{Code, nearest};
 use lanyard_core::id::DecisionId;
 
@@ -12,10 +13,13 @@ use crate::outcome::Outcome;
 use crate::output::print_one;
 use crate::table::{Rows, key, prose, whole};
 
+/// The reason code of a yes.
+const ALLOWED: &str = "ALLOWED";
+
 #[derive(Args)]
 pub(crate) struct Explain {
-    /// A decision's id, which needs a broker, or the code or name of a finding, such as LC108; the findings are listed when it is
-    /// left out.
+    /// A decision's id, which needs a broker; a decision's reason code, such as PLAN_REQUIRED; or
+    /// the code or name of a finding, such as LC108. The findings are listed when it is left out.
     what: Option<String>,
 }
 
@@ -36,16 +40,27 @@ pub(crate) async fn run(global: &Global, asked: &Explain) -> Result<(), Outcome>
             ]);
         }
         rows.print(global.output);
+        let codes = ReasonCode::ALL.len();
+        global.note(format_args!(
+            "and {codes} reason codes of decisions, such as PLAN_REQUIRED: docs/refusals.md lists them"
+        ));
         return Ok(());
     };
     if let Ok(id) = text.parse::<DecisionId>() {
         return decision(global, id).await;
     }
+    if let Some(fields) = reason_code(text) {
+        print_one(global.output, &fields);
+        return Ok(());
+    }
     let Some(code) = Code::find(text) else {
-        let names = Code::ALL.iter().flat_map(|code| [code.id(), code.name()]);
-        let hint =
-            nearest(text, names).map_or_else(String::new, |name| format!(": did you mean {name}?"));
-        return Err(Outcome::usage(format!("there is no finding {text}{hint}")));
+        let findings = Code::ALL.iter().flat_map(|code| [code.id(), code.name()]);
+        let codes = ReasonCode::ALL.iter().map(|code| code.as_str());
+        let hint = nearest(text, findings.chain(codes))
+            .map_or_else(String::new, |name| format!(": did you mean {name}?"));
+        return Err(Outcome::usage(format!(
+            "there is no finding, no reason code and no decision `{text}`{hint}"
+        )));
     };
     print_one(
         global.output,
@@ -58,6 +73,82 @@ pub(crate) async fn run(global: &Global, asked: &Explain) -> Result<(), Outcome>
         ],
     );
     Ok(())
+}
+
+/// The meaning of a reason code, and the remedy.
+fn reason_code(name: &str) -> Option<Vec<(&'static str, String)>> {
+    if name.eq_ignore_ascii_case(ALLOWED) {
+        return Some(vec![
+            ("reason code", ALLOWED.to_owned()),
+            ("meaning", "The request is allowed.".to_owned()),
+            ("exit code", "0".to_owned()),
+        ]);
+    }
+    let code = ReasonCode::find(name)?;
+    let (exit, remedy) = answer(code);
+    Some(vec![
+        ("reason code", code.to_string()),
+        ("meaning", code.summary().to_owned()),
+        ("exit code", exit.to_string()),
+        ("what to do", remedy.to_owned()),
+        (
+            "which",
+            "the decision says which rule or limit: lanyard explain D-…".to_owned(),
+        ),
+    ])
+}
+
+/// The exit code of an answer with this code, and what to do.
+const fn answer(code: ReasonCode) -> (u8, &'static str) {
+    match code {
+        ReasonCode::Killed => (6, "stop the work: people lift a kill order"),
+        ReasonCode::PlanRequired => (
+            3,
+            "submit a plan with `lanyard plan submit`, and ask again with --plan",
+        ),
+        ReasonCode::ApprovalRequired => (
+            5,
+            "submit a plan with `lanyard plan submit`, and ask again with --plan once people approved",
+        ),
+        ReasonCode::ApprovalPending => (5, "wait until people have said yes, and ask again"),
+        ReasonCode::ApprovalUnusable => (
+            5,
+            "submit the plan again, or release the lease that it is used by",
+        ),
+        ReasonCode::ApprovalDenied => (3, "change the plan as they said, and submit it again"),
+        ReasonCode::TaskEnded => (2, "open another task"),
+        ReasonCode::BudgetSpent | ReasonCode::Plans => (3, "open another task"),
+        ReasonCode::Frozen
+        | ReasonCode::OutOfHours
+        | ReasonCode::Paused
+        | ReasonCode::BreakerTripped
+        | ReasonCode::LiveLeases
+        | ReasonCode::MintRate
+        | ReasonCode::OpenRequests
+        | ReasonCode::CoolingDown
+        | ReasonCode::OpenTasks
+        | ReasonCode::RecordRate
+        | ReasonCode::Quota => (
+            9,
+            "wait until `retry_after`; where there is none, until people say so",
+        ),
+        ReasonCode::NotInForce
+        | ReasonCode::Agent
+        | ReasonCode::Environment
+        | ReasonCode::Autonomy
+        | ReasonCode::Grant
+        | ReasonCode::Shadow
+        | ReasonCode::Requires
+        | ReasonCode::Expired
+        | ReasonCode::Emergency
+        | ReasonCode::Delegates
+        | ReasonCode::Version
+        | ReasonCode::Prohibited
+        | ReasonCode::Policy
+        | ReasonCode::NobodyApproves
+        | ReasonCode::Sponsor
+        | ReasonCode::Limit => (3, "ask for something else, or ask the charter's owner"),
+    }
 }
 
 /// A decision, as the journal has it.
@@ -119,4 +210,39 @@ async fn decision(global: &Global, id: DecisionId) -> Result<(), Outcome> {
     fields.retain(|(_, value)| !value.is_empty());
     print_one(global.output, &fields);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REFUSALS: &str = include_str!("../../../docs/refusals.md");
+
+    #[test]
+    fn friction_every_reason_code_is_explained_as_the_documentation_lists_it() {
+        let rows = REFUSALS.lines().filter(|line| line.starts_with("| "));
+        let exits = rows.filter_map(|row| {
+            let mut cells = row.trim_matches('|').split('|');
+            let exit: u8 = cells.next()?.trim().parse().ok()?;
+            Some((exit, cells.nth(1)?))
+        });
+        let exits: Vec<(u8, &str)> = exits.collect();
+        for code in ReasonCode::ALL.iter().copied() {
+            let listed = exits.iter().filter(|(_, codes)| {
+                let mut codes = codes.split('`');
+                codes.any(|one| one == code.as_str())
+            });
+            let listed: Vec<u8> = listed.map(|(exit, _)| *exit).collect();
+            let (exit, _) = answer(code);
+            assert_eq!(listed, [exit], "{code}");
+            assert_eq!(exit == 9, code.is_for_now(), "{code}");
+            let name = code.as_str().to_lowercase();
+            let shown = reason_code(&name).unwrap_or_default();
+            assert!(
+                shown.len() >= 4 && code.summary().ends_with('.'),
+                "{shown:?}"
+            );
+        }
+        assert!(reason_code("ALLOWED").is_some() && reason_code("PLAN").is_none());
+    }
 }

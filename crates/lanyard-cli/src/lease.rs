@@ -1,7 +1,7 @@
 //! `lanyard request` and `lanyard lease`.
 
 use clap::{Args, Subcommand};
-use lanyard_client::v1;
+use lanyard_client::{ClientError, v1};
 use lanyard_core::count::{counted, verb_for};
 use lanyard_core::time::Ttl;
 
@@ -33,6 +33,11 @@ pub(crate) struct Request {
 pub(crate) enum Command {
     /// List leases that are not dead: your own; an operator sees all.
     List(List),
+    /// Show one lease: whose it is, how far its end has got, and why it ends.
+    Get {
+        /// The lease.
+        id: String,
+    },
     /// Give a lease back before its time.
     Release {
         /// The lease.
@@ -91,7 +96,9 @@ pub(crate) async fn request(global: &Global, request: Request) -> Result<(), Out
     let revocability = issued.revocability.unwrap_or_default();
     let bound = revocability
         .worst_case
-        .map(|worst| format!("{} s", worst.seconds));
+        .and_then(|worst| u64::try_from(worst.seconds).ok())
+        .map(|worst| span::shown(std::time::Duration::from_secs(worst)));
+    let lease = issued.lease_id.clone();
     print_one(
         global.output,
         &[
@@ -106,6 +113,9 @@ pub(crate) async fn request(global: &Global, request: Request) -> Result<(), Out
             ),
         ],
     );
+    global.note(format_args!(
+        "give the lease back: lanyard lease release {lease}"
+    ));
     Ok(())
 }
 
@@ -125,7 +135,50 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome
             Ok(())
         }
         Command::List(asked) => list(global, asked).await,
+        Command::Get { id } => get(global, id).await,
     }
+}
+
+async fn get(global: &Global, id: String) -> Result<(), Outcome> {
+    const GONE: &str = "a lease leaves the books some time after its end: `lanyard audit query L-…` has its records";
+    let mut client = global.client().await?;
+    let found = client.get_lease(v1::GetLeaseRequest { id }).await;
+    let found = found.map_err(|error| {
+        if matches!(error, ClientError::NotFound(_)) {
+            Outcome::ClientThen(error, GONE)
+        } else {
+            Outcome::Client(error)
+        }
+    })?;
+    print_one(global.output, &fields(found.lease.unwrap_or_default()));
+    Ok(())
+}
+
+fn fields(lease: v1::Lease) -> Vec<(&'static str, String)> {
+    let state = state(lease.state()).to_owned();
+    let worst = match lease.worst_expire_time {
+        None => "until a revocation ends it".to_owned(),
+        at => shown(at),
+    };
+    let mut fields = vec![
+        ("lease", lease.id),
+        ("state", state),
+        ("ends because", lease.cause),
+        ("kill", lease.kill_id),
+        ("agent", lease.agent),
+        ("task", lease.task_id),
+        ("charter", lease.charter),
+        ("grant", lease.grant),
+        ("role", lease.role),
+        ("environment", lease.environment),
+        ("target", lease.target),
+        ("approval", lease.approval_id),
+        ("asked for", shown(lease.request_time)),
+        ("expires", shown(lease.expire_time)),
+        ("at worst", worst),
+    ];
+    fields.retain(|(_, value)| !value.is_empty());
+    fields
 }
 
 async fn list(global: &Global, asked: List) -> Result<(), Outcome> {

@@ -3,14 +3,16 @@
 use std::io::{IsTerminal, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use clap::{Subcommand, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 use lanyard_client::v1;
 use lanyard_core::digest::Digest;
 use lanyard_core::plan::{Effects, MAX_BYTES_PER_PLAN, PlanFormat};
 
 use crate::Global;
+use crate::lease::shown;
 use crate::outcome::Outcome;
 use crate::output::{Output, print_one};
+use crate::table::{Rows, key, prose, whole};
 use crate::text;
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -58,6 +60,8 @@ pub(crate) enum Command {
         #[arg(long)]
         destructive: Vec<String>,
     },
+    /// List plans and what became of each: those of your open tasks; an operator sees all.
+    List(List),
     /// Print the rules that every plan's risk is worked out by, in Rego.
     Rules,
     /// Show a plan and what is in it.
@@ -98,6 +102,7 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome
             let plan = global.client().await?.submit_plan(header, &content).await?;
             print(global, plan);
         }
+        Command::List(asked) => list(global, asked).await?,
         Command::Rules => print!("{}", lanyard_plan::RISK_RULES),
         Command::Show { id, raw: true } => raw(global, id).await?,
         Command::Show { id, raw: false } => {
@@ -113,6 +118,110 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome
         }
     }
     Ok(())
+}
+
+#[derive(Args)]
+pub(crate) struct List {
+    /// Of one task; an agent names tasks here that another opened for it
+    #[arg(long, default_value = "")]
+    task: String,
+    /// Under one charter
+    #[arg(long, default_value = "")]
+    charter: String,
+    /// In one environment
+    #[arg(long, default_value = "")]
+    environment: String,
+}
+
+async fn list(global: &Global, asked: List) -> Result<(), Outcome> {
+    let mut client = global.client().await?;
+    let mut request = v1::ListPlansRequest {
+        task_id: asked.task,
+        charter: asked.charter,
+        environment: asked.environment,
+        ..v1::ListPlansRequest::default()
+    };
+    let mut plans = Vec::new();
+    loop {
+        let page = client.list_plans(request.clone()).await?;
+        plans.extend(page.plans);
+        request.page_token = page.next_page_token;
+        if request.page_token.is_empty() {
+            break;
+        }
+    }
+    rows(plans, global.output.is_document()).print(global.output);
+    Ok(())
+}
+
+/// People see what became of a plan, and what it is for; programs read every field.
+fn rows(plans: Vec<v1::ListedPlan>, is_document: bool) -> Rows {
+    let mut rows = if is_document {
+        Rows::new(&[
+            "plan",
+            "state",
+            "risk",
+            "given",
+            "needed",
+            "approval",
+            "task",
+            "agent",
+            "charter",
+            "grant",
+            "environment",
+            "submitted",
+            "summary",
+        ])
+    } else {
+        Rows::of([
+            key("plan"),
+            whole("state", 2),
+            whole("risk", 3),
+            prose("grant", 4, 12),
+            prose("summary", 5, 12),
+        ])
+    };
+    for plan in plans {
+        let risk = risk(plan.risk()).to_owned();
+        if is_document {
+            let state = state(plan.state()).to_owned();
+            rows.push([
+                plan.id,
+                state,
+                risk,
+                plan.people_given.to_string(),
+                plan.people_needed.to_string(),
+                plan.approval_id,
+                plan.task_id,
+                plan.agent,
+                plan.charter,
+                plan.grant,
+                plan.environment,
+                shown(plan.submit_time),
+                plan.summary,
+            ]);
+            continue;
+        }
+        let mut state = state(plan.state()).to_owned();
+        if plan.state() == v1::PlanState::Waiting {
+            state = format!("{state}, {} of {}", plan.people_given, plan.people_needed);
+        }
+        let grant = format!("{} in {}", plan.grant, plan.environment);
+        rows.push([plan.id, state, risk, grant, plan.summary]);
+    }
+    rows
+}
+
+/// The state of a plan, in a word.
+const fn state(state: v1::PlanState) -> &'static str {
+    match state {
+        v1::PlanState::Unspecified => "unknown",
+        v1::PlanState::NoApprovalNeeded => "needs nobody",
+        v1::PlanState::Waiting => "waiting",
+        v1::PlanState::Approved => "approved",
+        v1::PlanState::Denied => "denied",
+        v1::PlanState::Void => "void",
+    }
 }
 
 /// The bytes of a plan's file.

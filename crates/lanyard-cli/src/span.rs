@@ -32,6 +32,14 @@ pub(crate) fn parse(text: &str) -> Result<Ttl, String> {
     Ttl::from_secs(seconds).map_err(|error| error.to_string())
 }
 
+/// A span in seconds; a bare number is one of seconds, as scripts of before have it.
+pub(crate) fn seconds(text: &str) -> Result<u64, String> {
+    match text.parse() {
+        Ok(seconds) => Ok(seconds),
+        Err(_) => parse(text).map(|span| u64::from(span.as_secs())),
+    }
+}
+
 /// The same form, with the two largest units: `1h30m`, `45s`.
 pub(crate) fn shown(span: Duration) -> String {
     let mut left = span.as_secs();
@@ -156,6 +164,22 @@ mod tests {
             (86_405, "1d"),
         ] {
             assert_eq!(shown(Duration::from_secs(seconds)), text);
+        }
+    }
+
+    #[test]
+    fn friction_a_wait_is_a_span_and_a_bare_number_is_seconds() {
+        for (text, expected) in [
+            ("90", 90),
+            ("90s", 90),
+            ("10m", 600),
+            ("1h30m", 5400),
+            ("0", 0),
+        ] {
+            assert_eq!(seconds(text), Ok(expected), "{text}");
+        }
+        for text in ["", "m", "-5", "1.5", "5 m", "ten"] {
+            assert!(seconds(text).is_err(), "{text}");
         }
     }
 

@@ -91,6 +91,10 @@ pub(crate) async fn status(global: &Global) -> Result<(), Outcome> {
     for problem in &status.charter_problems {
         say(format_args!("not in force: {}", text::line(problem)));
     }
+    // A charter that ends is in force until then.
+    for ending in &status.charters_ending {
+        eprintln!("{}", text::line(ending));
+    }
     Ok(())
 }
 

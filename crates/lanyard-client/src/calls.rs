@@ -100,8 +100,12 @@ calls! {
     CredentialServiceClient::release_lease(ReleaseLeaseRequest) -> ReleaseLeaseResponse;
     /// Lists leases of the caller, or all leases for an operator who may view.
     CredentialServiceClient::list_leases(ListLeasesRequest) -> ListLeasesResponse;
+    /// Reads one lease.
+    CredentialServiceClient::get_lease(GetLeaseRequest) -> GetLeaseResponse;
     /// Lists the agents with leases.
     CredentialServiceClient::list_holders(ListHoldersRequest) -> ListHoldersResponse;
+    /// Lists plans.
+    PlanServiceClient::list_plans(ListPlansRequest) -> ListPlansResponse;
     /// Reads a plan and what is in it.
     PlanServiceClient::get_plan(GetPlanRequest) -> GetPlanResponse;
     /// Lists requests for approval.

@@ -118,6 +118,13 @@ impl CredentialService for Broker {
         unasked()
     }
 
+    async fn get_lease(
+        &self,
+        _: Request<v1::GetLeaseRequest>,
+    ) -> Result<Response<v1::GetLeaseResponse>, Status> {
+        unasked()
+    }
+
     async fn list_holders(
         &self,
         _: Request<v1::ListHoldersRequest>,

@@ -244,8 +244,9 @@ impl Approval {
         counted.into_iter().map(|(_, consent)| consent).collect()
     }
 
-    /// Whose yes counts under the requirement that holds now: people who lost the role or the group
-    /// since, and accounts that may be those of a person who said yes already, count for nothing.
+    /// The people whose approval counts under the requirement that holds now. People who lost the
+    /// role or the group since count for nothing, and neither do further accounts that may be those
+    /// of a person who approved already.
     #[must_use]
     pub fn counting(&self, current: &Requirement) -> Vec<Identity> {
         let Ok(requirement) = self.requirement.narrowed(current) else {

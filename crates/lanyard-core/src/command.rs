@@ -420,7 +420,7 @@ pub struct Intent {
     /// The approval that the mint relies on, with the requirement that the approval must still meet
     /// at the commit.
     pub approval: Option<(ApprovalId, Requirement)>,
-    /// Whose yes to it counted; nobody in records from before they were noted.
+    /// The people whose approval counted; empty in records of versions that did not note them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub approved_by: Vec<Identity>,
     /// The options of the request besides its grant.

@@ -1,4 +1,5 @@
-//! What happened since the start of the process, in numbers for a monitoring system.
+//! Counts of answers, credentials, approvals, reports and tasks since the start of the process,
+//! for a monitoring system.
 //!
 //! Every request counts, also those that the journal holds as a number. Each number is of words of
 //! the product, of kinds of providers, and of charters in force: whoever makes up names fills
@@ -36,7 +37,7 @@ const TASK_SECONDS: &[u64] = &[
     1, 5, 15, 30, 60, 300, 900, 1800, 3600, 7200, 14_400, 28_800, 86_400,
 ];
 
-/// What was asked for.
+/// The kind of a request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Request {
     /// To open a task.
@@ -65,7 +66,7 @@ impl Request {
 pub struct Answer {
     /// The charter; none where no charter of the name that was asked for is in force.
     pub charter: Option<Name>,
-    /// What was asked for.
+    /// The kind of the request.
     pub request: Request,
     /// `allowed`, `denied` or `refused`.
     pub outcome: &'static str,
@@ -73,7 +74,7 @@ pub struct Answer {
     pub code: &'static str,
 }
 
-/// What becomes of a request for approval.
+/// A step in the life of an approval request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Approving {
     /// People are asked.
@@ -87,7 +88,7 @@ pub enum Approving {
 }
 
 impl Approving {
-    /// All of them.
+    /// Every step, in the order of the documentation.
     pub const ALL: [Self; 4] = [
         Self::Requested,
         Self::Approved,
@@ -107,7 +108,7 @@ impl Approving {
     }
 }
 
-/// How many spans were no longer than each of some bounds, and how long all of them were.
+/// Counts of spans by upper bounds, and the sum of the spans.
 #[derive(Debug, Clone)]
 pub struct Spans {
     bounds: &'static [u64],
@@ -141,7 +142,7 @@ impl Spans {
         self.sum
     }
 
-    /// How many there are.
+    /// The number of spans.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.counts.iter().sum()
@@ -166,11 +167,11 @@ pub struct Numbers {
     pub failed: BTreeMap<(&'static str, Role), u64>,
     /// Reports of actions, by charter and outcome.
     pub actions: BTreeMap<(Option<Name>, Outcome), u64>,
-    /// What became of requests for approval.
+    /// Approval requests, by step.
     pub approvals: BTreeMap<Approving, u64>,
-    /// How long people took until the deciding yes or no.
+    /// Spans from a request to the deciding yes or no.
     pub waits: BTreeMap<Approving, Spans>,
-    /// How long tasks were open that were closed, by charter.
+    /// Spans from the opening of tasks to their closing, by charter.
     pub tasks: BTreeMap<Option<Name>, Spans>,
     charters: BTreeSet<Name>,
 }
@@ -279,7 +280,7 @@ impl Activity {
     }
 }
 
-/// What a command counts as once it is in effect.
+/// The count that a command adds to once it is in effect.
 pub(crate) enum Noted {
     Allowed(Option<Name>, Request),
     Planned { charter: Option<Name>, asks: bool },
@@ -298,7 +299,7 @@ impl Engine {
         &self.activity
     }
 
-    /// What a command will count as, by the state before it.
+    /// The count that a command will add to, by the state before it.
     #[expect(
         clippy::wildcard_enum_match_arm,
         reason = "of all that happens, this is counted"
@@ -358,7 +359,7 @@ impl Engine {
         })
     }
 
-    /// A yes counts as an answer where it was the last that was needed.
+    /// The last approval that was needed counts as an answer.
     pub(crate) fn note_yes(&self, approval: ApprovalId, at: Timestamp) {
         let asked = self.peek(|state| {
             let approval = state.approval(approval)?;

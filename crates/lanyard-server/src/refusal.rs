@@ -151,7 +151,7 @@ fn named(roles: &[OperatorRole], between: &str) -> String {
     names.collect::<Vec<_>>().join(between)
 }
 
-/// What a call takes; calls of agents take no role.
+/// The roles that a call takes, for a sentence; calls of agents take none.
 fn taken_by(needed: &[OperatorRole]) -> String {
     match needed {
         [] => "this is for agents".to_owned(),

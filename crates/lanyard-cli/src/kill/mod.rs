@@ -55,9 +55,9 @@ pub(crate) struct Kill {
     /// Do not ask.
     #[arg(long)]
     yes: bool,
-    /// Follow until everything is confirmed, at most this many seconds; without it, until every provider has
-    /// acknowledged, at most a minute.
-    #[arg(long)]
+    /// Follow until everything is confirmed, for this long at most; without it, until every
+    /// provider has acknowledged, for a minute at most.
+    #[arg(long, value_name = "SPAN", value_parser = crate::span::seconds)]
     wait: Option<u64>,
 }
 
@@ -88,8 +88,8 @@ enum Command {
     Watch {
         /// The order.
         id: String,
-        /// Follow until everything is confirmed, at most this many seconds.
-        #[arg(long)]
+        /// Follow until everything is confirmed, for this long at most.
+        #[arg(long, value_name = "SPAN", value_parser = crate::span::seconds)]
         wait: Option<u64>,
     },
 }

@@ -254,7 +254,7 @@ fn verdict(report: &v1::WatchKillResponse, told: Told<'_>) -> String {
         format!(", live at worst until {}", shown(Some(at)))
     });
     format!(
-        "{id}: {dead} of {} dead, NOT DEAD: {}{worst}; {stops}; follow with `lanyard kill watch {id} --wait 600`",
+        "{id}: {dead} of {} dead, NOT DEAD: {}{worst}; {stops}; follow with `lanyard kill watch {id} --wait 10m`",
         counted(all, "lease"),
         parts.join(", ")
     )
@@ -384,7 +384,7 @@ mod tests {
         let begins = "K-1: 969 of 1000 leases dead, NOT DEAD: 1 not yet taken by their provider, 30 acknowledged by their \
                       provider, live at worst until 2026-11-30T";
         assert!(said.starts_with(begins), "{said}");
-        assert!(said.ends_with("follow with `lanyard kill watch K-1 --wait 600`"));
+        assert!(said.ends_with("follow with `lanyard kill watch K-1 --wait 10m`"));
     }
 
     #[test]

@@ -5,11 +5,11 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 macro_rules! codes {
-    ($($(#[doc = $doc:literal])* $name:ident = $text:literal,)*) => {
+    ($(#[doc = $doc:literal] $name:ident = $text:literal,)*) => {
         /// Why a request was not allowed, for programs: a code is never renamed, and never means anything else later.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         pub enum ReasonCode {$(
-            $(#[doc = $doc])*
+            #[doc = $doc]
             #[serde(rename = $text)]
             $name,
         )*}
@@ -24,6 +24,15 @@ macro_rules! codes {
                 match self {
                     $(Self::$name => $text,)*
                 }
+            }
+
+            /// The meaning of the code, in a sentence.
+            #[must_use]
+            pub fn summary(self) -> &'static str {
+                let said: &'static str = match self {
+                    $(Self::$name => $doc,)*
+                };
+                said.trim()
             }
         }
     };
@@ -105,6 +114,13 @@ codes! {
 }
 
 impl ReasonCode {
+    /// The code of this name, in capitals or not.
+    #[must_use]
+    pub fn find(name: &str) -> Option<Self> {
+        let mut all = Self::ALL.iter().copied();
+        all.find(|code| code.as_str().eq_ignore_ascii_case(name))
+    }
+
     /// Whether the same request can be allowed later, with nothing changed but the time or what else is out.
     #[must_use]
     pub const fn is_for_now(self) -> bool {

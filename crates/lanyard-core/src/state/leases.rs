@@ -172,8 +172,8 @@ impl Leases {
         }
     }
 
-    /// When the first of the live leases ends that the agent of this task has under its charter, by
-    /// any of its identities.
+    /// The end of the first live lease that the agent of this task has under its charter, by any of
+    /// its identities.
     #[must_use]
     pub fn first_end(&self, task: &Task) -> Option<Timestamp> {
         let ends = self.ends.get(&holder(task))?;

@@ -117,9 +117,8 @@ impl State {
         }
     }
 
-    /// Whoever asked takes the request back, and whoever said yes that yes. Of a request that
-    /// nothing can become of any more there is nothing to take back: it ended for another reason,
-    /// which stays.
+    /// The agent that asked withdraws the request, and a person withdraws their own approval. A
+    /// request that is void, denied or withdrawn stays as it is: it ended for another reason.
     pub(super) fn admit_withdrawal(
         &self,
         approval: ApprovalId,

@@ -180,6 +180,13 @@ impl PlanService for Fake {
         }))
     }
 
+    async fn list_plans(
+        &self,
+        _: Request<v1::ListPlansRequest>,
+    ) -> Result<Response<v1::ListPlansResponse>, Status> {
+        Err(Status::unimplemented("no tool lists them"))
+    }
+
     type ReadPlanStream = Pin<Box<dyn Stream<Item = Result<v1::ReadPlanResponse, Status>> + Send>>;
 
     async fn read_plan(

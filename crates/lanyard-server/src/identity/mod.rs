@@ -575,8 +575,7 @@ pub(crate) fn operator(
     }
 }
 
-/// Why something is not for this caller: the roles that it takes, of which the caller has none.
-/// Without roles it is for agents.
+/// The refusal of a call whose roles the caller has none of. A call without roles is for agents.
 pub(crate) fn not_for(caller: &Verified, needed: &[OperatorRole]) -> Status {
     let Verified::Operator(operator, login) = caller else {
         return refusal::for_people(needed);

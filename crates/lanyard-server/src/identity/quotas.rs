@@ -59,9 +59,9 @@ impl Default for QuotaConfig {
 /// Too much of one caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TooMany {
-    /// How long until it is worth another try.
+    /// The time until another try is worth it.
     pub(crate) wait: Duration,
-    /// What is limited, for a sentence.
+    /// The name of what is limited, for a sentence.
     pub(crate) what: &'static str,
     /// The limit, by its name in the configuration or in docs/limits.md.
     pub(crate) limit: &'static str,

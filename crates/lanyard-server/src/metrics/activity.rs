@@ -1,4 +1,4 @@
-//! What happened since the start of the process, as counters and histograms.
+//! Counters and histograms of what happened since the start of the process.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -36,7 +36,8 @@ pub(super) fn register(broker: &Broker, registry: &mut Registry) {
     }));
 }
 
-/// What can be counted here and was not yet is 0: a rate sees the first of it.
+/// Adds a 0 for everything that can be counted here and was not yet, so that a rate sees the first
+/// of it.
 fn from_zero(broker: &Broker, numbers: &mut Numbers) {
     for provider in broker.engine.providers().values() {
         let kind = provider.capabilities().provider;

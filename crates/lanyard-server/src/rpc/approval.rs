@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use lanyard_core::approval::{Approval, ConsentError, Seen};
 use lanyard_core::id::ApprovalId;
-use lanyard_core::identity::{Operator, OperatorRole};
+use lanyard_core::identity::OperatorRole;
 use lanyard_core::ledger::CommitError;
 use lanyard_core::plan::Risk;
 use lanyard_core::state::State;
@@ -20,9 +20,9 @@ use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
+use super::decision::owners;
 use super::plan::{Reader, unreadable};
 use super::{Next, Services, duration, next, parsed, plan, text, time};
-use crate::identity::not_for;
 use crate::refusal;
 
 /// How long a watcher is kept who does not read (T45).
@@ -32,13 +32,16 @@ const BETWEEN: Duration = Duration::from_millis(50);
 /// How often what waits is looked at when nothing was recorded: a task may have ended by itself.
 const AGAIN: Duration = Duration::from_secs(5);
 
+/// Approvals are read by those who give them and by those who look after the broker.
+const READERS: &[OperatorRole] = &[OperatorRole::Approver, OperatorRole::Viewer];
+
 #[tonic::async_trait]
 impl ApprovalService for Services {
     async fn list_approvals(
         &self,
         request: Request<v1::ListApprovalsRequest>,
     ) -> Result<Response<v1::ListApprovalsResponse>, Status> {
-        self.reader(&request).await?;
+        self.operator_with(&request, READERS).await?;
         let (now, waiting_only) = (self.0.engine.now(), request.get_ref().waiting_only);
         let shown =
             |state: &State, approval: &Approval| !waiting_only || state.is_waiting(approval, now);
@@ -51,7 +54,7 @@ impl ApprovalService for Services {
         &self,
         request: Request<v1::GetApprovalRequest>,
     ) -> Result<Response<v1::GetApprovalResponse>, Status> {
-        let caller = self.caller(&request).await?;
+        let caller = self.agent_or_operator(&request, READERS).await?;
         let id = parsed("id", &request.into_inner().id)?;
         let now = self.0.engine.now();
         let charters = self.0.engine.charters();
@@ -62,7 +65,7 @@ impl ApprovalService for Services {
                     let task = state.task(approval.task)?;
                     task.task.identity == caller.identity
                 }
-                Verified::Operator(operator, _) => is_reader(operator),
+                Verified::Operator(..) => true,
             };
             let reader = match &caller {
                 Verified::Agent(..) => Reader::Agent,
@@ -136,14 +139,13 @@ impl ApprovalService for Services {
         &self,
         request: Request<v1::WithdrawRequest>,
     ) -> Result<Response<v1::WithdrawResponse>, Status> {
-        let caller = self.caller(&request).await?;
+        let caller = self.agent_or_operator(&request, READERS).await?;
         let request = request.into_inner();
         let id: ApprovalId = parsed("id", &request.id)?;
         let reason = text("reason", request.reason)?;
         let engine = &self.0.engine;
         let (by, is_agent) = match caller {
-            Verified::Operator(operator, _) if is_reader(&operator) => (operator.identity, false),
-            Verified::Operator(..) => return Err(refusal::forbidden()),
+            Verified::Operator(operator, _) => (operator.identity, false),
             Verified::Agent(caller) => {
                 let own = engine.query(|state| {
                     let task = state.approval(id).and_then(|it| state.task(it.task));
@@ -157,7 +159,7 @@ impl ApprovalService for Services {
         };
         let withdrawn = if is_agent {
             let withdrawn = engine.take_back(id, by, reason).await;
-            withdrawn.map_err(|error| refusal::too_many_records(&error))?
+            withdrawn.map_err(|error| refusal::too_many_records(&error, engine.now()))?
         } else {
             engine.withdraw(id, by, reason).await
         };
@@ -178,7 +180,7 @@ impl ApprovalService for Services {
         &self,
         request: Request<v1::WatchApprovalsRequest>,
     ) -> Result<Response<Self::WatchApprovalsStream>, Status> {
-        let reader = self.reader(&request).await?;
+        let reader = self.operator_with(&request, READERS).await?;
         let place = self.0.watches.of_person(&reader.identity)?;
         let engine = Arc::clone(&self.0.engine);
         // Each message is all there is to say: one that is not taken yet is enough.
@@ -214,14 +216,6 @@ impl ApprovalService for Services {
 }
 
 impl Services {
-    /// Approvals are read by those who give them and by those who look after the broker.
-    async fn reader<T: Sync>(&self, request: &Request<T>) -> Result<Operator, Status> {
-        match self.caller(request).await? {
-            Verified::Operator(operator, _) if is_reader(&operator) => Ok(operator),
-            other @ (Verified::Operator(..) | Verified::Agent(..)) => Err(not_for(&other)),
-        }
-    }
-
     async fn approval(&self, id: ApprovalId) -> Result<v1::Approval, Status> {
         let (now, charters) = (self.0.engine.now(), self.0.engine.charters());
         let found = self
@@ -240,10 +234,6 @@ impl Services {
             .map_err(refusal::commit)?
             .ok_or_else(|| refusal::not_found("approval"))
     }
-}
-
-fn is_reader(operator: &Operator) -> bool {
-    operator.is(OperatorRole::Approver) || operator.is(OperatorRole::Viewer)
 }
 
 /// How many said yes, and not who: agents have no business with people.
@@ -321,7 +311,10 @@ fn message(
     if let Some(task) = state.task(approval.task).map(|entry| &entry.task) {
         told.charter = task.charter.to_string();
         let charter = charters.in_force(&task.charter);
-        told.technical_owner = charter.map_or_else(String::new, |it| it.owners.technical.clone());
+        if let Some(charter) = charter {
+            told.technical_owner.clone_from(&charter.owners.technical);
+            told.owners = Some(owners(&charter.owners));
+        }
         told.environment = task.environment.to_string();
         told.agent = task.agent.to_string();
         told.reason.clone_from(&task.reason);

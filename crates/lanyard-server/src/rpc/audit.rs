@@ -21,9 +21,8 @@ use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::kill::sees_orders;
 use super::records::{AskedNames, AskedRecords, Lookup};
-use super::{Services, parsed, text, time};
+use super::{SEES_ORDERS, Services, parsed, text, time};
 use crate::identity::no_role;
 use crate::issuing::{Issuing, exceptions, pauses_of_everything};
 use crate::refusal;
@@ -51,10 +50,7 @@ impl AuditService for Services {
         request: Request<v1::GetStatusRequest>,
     ) -> Result<Response<v1::GetStatusResponse>, Status> {
         // Whoever stops something has to see how the broker is.
-        match self.caller(&request).await? {
-            Verified::Operator(operator, _) if sees_orders(&operator) => {}
-            Verified::Operator(..) | Verified::Agent(_) => return Err(refusal::forbidden()),
-        }
+        self.operator_with(&request, SEES_ORDERS).await?;
         let broker = &self.0;
         let now = broker.engine.now();
         let asked = broker.engine.survey(|state| {
@@ -86,8 +82,6 @@ impl AuditService for Services {
             .map(ToString::to_string)
             .collect();
         let (journal_size, root) = broker.ledger.tree();
-        let mut problems = broker.charters.problems();
-        problems.extend(broker.ending_charters());
         Ok(Response::new(v1::GetStatusResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             live_leases,
@@ -99,7 +93,8 @@ impl AuditService for Services {
             not_issuing: not_issuing.join("; "),
             condition: condition(Condition::of(&reasons)).into(),
             reasons: reasons.iter().map(reason).collect(),
-            charter_problems: problems,
+            charter_problems: broker.charters.problems(),
+            charters_ending: broker.ending_charters(),
             problems: [broker.ledger.problems(), broker.doors.problems()].concat(),
             stopped_by,
             issuing: issued

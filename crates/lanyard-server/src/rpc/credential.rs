@@ -1,18 +1,17 @@
 //! CredentialService.
 
-use lanyard_core::lease::{Lease, Progress, Stage};
+use lanyard_core::id::LeaseId;
+use lanyard_core::lease::{Lease, Progress, Stage, StopCause};
 use lanyard_core::provider::{Credential, Revocability};
-use lanyard_core::time::Ttl;
+use lanyard_core::time::{Timestamp, Ttl};
 use lanyard_engine::mint::Ask;
 use lanyard_identity::Verified;
 use lanyard_proto::v1;
 use lanyard_proto::v1::credential_service_server::CredentialService;
 use tonic::{Request, Response, Status};
 
-use super::kill::sees_orders;
-use super::{Services, duration, leases, parsed, request_id, time};
+use super::{SEES_ORDERS, Services, duration, leases, parsed, request_id, time, timeline};
 use crate::gated::Gated;
-use crate::identity::not_for;
 use crate::refusal;
 
 #[tonic::async_trait]
@@ -76,23 +75,39 @@ impl CredentialService for Services {
         &self,
         request: Request<v1::ListLeasesRequest>,
     ) -> Result<Response<v1::ListLeasesResponse>, Status> {
-        let whose = match self.caller(&request).await? {
+        let whose = match self.agent_or_operator(&request, SEES_ORDERS).await? {
             Verified::Agent(caller) => Some(caller.identity),
-            Verified::Operator(operator, _) if sees_orders(&operator) => None,
-            other @ Verified::Operator(..) => return Err(not_for(&other)),
+            Verified::Operator(..) => None,
         };
         let listed = leases::list(&self.0.engine, whose, request.into_inner());
         Ok(Response::new(listed.await?))
+    }
+
+    async fn get_lease(
+        &self,
+        request: Request<v1::GetLeaseRequest>,
+    ) -> Result<Response<v1::GetLeaseResponse>, Status> {
+        let caller = self.agent_or_operator(&request, SEES_ORDERS).await?;
+        let id: LeaseId = parsed("id", &request.into_inner().id)?;
+        let found = self.0.engine.query(|state| {
+            let lease = state.leases().get(id)?;
+            let may = match &caller {
+                Verified::Agent(caller) => lease.task.identity == caller.identity,
+                Verified::Operator(..) => true,
+            };
+            may.then(|| message(lease))
+        });
+        // The same answer for a lease of another agent and for one that never was (T15).
+        let lease = found.await.map_err(refusal::commit)?;
+        let lease = lease.ok_or_else(|| refusal::not_found("lease in the books"))?;
+        Ok(Response::new(v1::GetLeaseResponse { lease: Some(lease) }))
     }
 
     async fn list_holders(
         &self,
         request: Request<v1::ListHoldersRequest>,
     ) -> Result<Response<v1::ListHoldersResponse>, Status> {
-        match self.caller(&request).await? {
-            Verified::Operator(operator, _) if sees_orders(&operator) => {}
-            Verified::Operator(..) | Verified::Agent(_) => return Err(refusal::forbidden()),
-        }
+        self.operator_with(&request, SEES_ORDERS).await?;
         let holders = leases::holders(&self.0.engine).await?;
         Ok(Response::new(v1::ListHoldersResponse { holders }))
     }
@@ -194,11 +209,13 @@ pub(super) const fn state(progress: Progress) -> v1::LeaseState {
 }
 
 pub(super) fn message(lease: &Lease) -> v1::Lease {
-    let (state, kill) = match lease.stage {
+    let (state, ends) = match lease.stage {
         Stage::Intent => (v1::LeaseState::Intent, None),
         Stage::Issued { .. } => (v1::LeaseState::Issued, None),
-        Stage::Stopping { cause, progress } => (state(progress), cause.kill()),
+        Stage::Stopping { cause, progress } => (state(progress), Some(cause)),
     };
+    let kill = ends.and_then(StopCause::kill);
+    let worst = Some(lease.worst_expiry).filter(|at| *at != Timestamp::NEVER);
     v1::Lease {
         id: lease.id.to_string(),
         task_id: lease.task.id.to_string(),
@@ -211,5 +228,9 @@ pub(super) fn message(lease: &Lease) -> v1::Lease {
         state: state.into(),
         expire_time: time(lease.expires),
         kill_id: kill.map(|id| id.to_string()).unwrap_or_default(),
+        request_time: time(lease.asked),
+        worst_expire_time: worst.and_then(time),
+        approval_id: lease.approval.map(|id| id.to_string()).unwrap_or_default(),
+        cause: ends.map(timeline::cause_of).unwrap_or_default(),
     }
 }

@@ -14,6 +14,7 @@ mod kill;
 mod leases;
 mod pause;
 mod plan;
+mod plan_list;
 mod rearm;
 mod records;
 mod sentence;
@@ -44,7 +45,7 @@ use lanyard_proto::v1::task_service_server::TaskServiceServer;
 use tokio::sync::{mpsc, watch};
 use tonic::{Request, Status};
 
-use crate::identity::{Freshness, Presented};
+use crate::identity::{Freshness, Presented, not_for};
 use crate::newcomers::Newcomers;
 use crate::refusal;
 use crate::request_bodies::{self, BodyBudget};
@@ -137,6 +138,33 @@ impl Services {
         crate::identity::agent(self.caller(request).await?)
     }
 
+    /// The caller: an agent, or an operator with one of these roles.
+    async fn agent_or_operator<T: Sync>(
+        &self,
+        request: &Request<T>,
+        roles: &[OperatorRole],
+    ) -> Result<Verified, Status> {
+        let caller = self.caller(request).await?;
+        match &caller {
+            Verified::Operator(operator, _) if !has_one(operator, roles) => {
+                Err(not_for(&caller, roles))
+            }
+            Verified::Operator(..) | Verified::Agent(_) => Ok(caller),
+        }
+    }
+
+    /// The operator, if the caller is one and has one of these roles.
+    async fn operator_with<T: Sync>(
+        &self,
+        request: &Request<T>,
+        roles: &[OperatorRole],
+    ) -> Result<Operator, Status> {
+        match self.caller(request).await? {
+            Verified::Operator(operator, _) if has_one(&operator, roles) => Ok(operator),
+            other @ (Verified::Operator(..) | Verified::Agent(_)) => Err(not_for(&other, roles)),
+        }
+    }
+
     async fn operator<T: Sync>(
         &self,
         request: &Request<T>,
@@ -165,6 +193,18 @@ impl Services {
     ) -> Result<(Operator, Login), Status> {
         crate::identity::operator(self.caller(request).await?, role)
     }
+}
+
+/// The roles that see orders, leases and the condition: whoever may stop something, and whoever may
+/// look.
+const SEES_ORDERS: &[OperatorRole] = &[
+    OperatorRole::Viewer,
+    OperatorRole::OnCall,
+    OperatorRole::Admin,
+];
+
+fn has_one(operator: &Operator, roles: &[OperatorRole]) -> bool {
+    roles.iter().any(|role| operator.is(*role))
 }
 
 /// What a watch goes on with.

@@ -21,7 +21,7 @@ use lanyard_proto::v1::submit_plan_request::Part;
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Services, parsed, text, time};
+use super::{Services, parsed, plan_list, text, time};
 use crate::refusal;
 use crate::shares::{Share, Shares};
 
@@ -63,6 +63,11 @@ const UPLOAD_TIMEOUT: Duration = Duration::from_secs(120);
 /// How much of a plan one message holds.
 const CHUNK_BYTES: usize = 32 * 1024;
 
+/// The role of operators that read the exact bytes of plans.
+const APPROVERS: &[OperatorRole] = &[OperatorRole::Approver];
+/// The roles of operators that read plans.
+const READERS: &[OperatorRole] = &[OperatorRole::Approver, OperatorRole::Viewer];
+
 #[tonic::async_trait]
 impl PlanService for Services {
     async fn submit_plan(
@@ -92,13 +97,25 @@ impl PlanService for Services {
         }))
     }
 
+    async fn list_plans(
+        &self,
+        request: Request<v1::ListPlansRequest>,
+    ) -> Result<Response<v1::ListPlansResponse>, Status> {
+        let whose = match self.agent_or_operator(&request, READERS).await? {
+            Verified::Agent(caller) => Some(caller.identity),
+            Verified::Operator(..) => None,
+        };
+        let listed = plan_list::list(&self.0.engine, whose, request.into_inner());
+        Ok(Response::new(listed.await?))
+    }
+
     type ReadPlanStream = Pin<Box<dyn Stream<Item = Result<v1::ReadPlanResponse, Status>> + Send>>;
 
     async fn read_plan(
         &self,
         request: Request<v1::ReadPlanRequest>,
     ) -> Result<Response<Self::ReadPlanStream>, Status> {
-        let caller = self.caller(&request).await?;
+        let caller = self.agent_or_operator(&request, APPROVERS).await?;
         let id: PlanId = parsed("id", &request.into_inner().id)?;
         let found = self.0.engine.query(|state| {
             let plan = state.plan(id)?;
@@ -107,8 +124,7 @@ impl PlanService for Services {
                 Verified::Agent(caller) => state.task(plan.task)?.task.identity == caller.identity,
                 // Nothing is masked in it, so it is for those whose yes it needs.
                 Verified::Operator(operator, _) => {
-                    operator.is(OperatorRole::Approver)
-                        && asked.is_none_or(|it| it.requirement.asks(&operator.groups))
+                    asked.is_none_or(|it| it.requirement.asks(&operator.groups))
                 }
             };
             may.then_some((plan.digest, plan.size))
@@ -142,16 +158,14 @@ impl PlanService for Services {
         &self,
         request: Request<v1::GetPlanRequest>,
     ) -> Result<Response<v1::GetPlanResponse>, Status> {
-        let caller = self.caller(&request).await?;
+        let caller = self.agent_or_operator(&request, READERS).await?;
         let id = parsed("id", &request.into_inner().id)?;
         let found = self.0.engine.query(|state| {
             let plan = state.plan(id)?;
             let task = &state.task(plan.task)?.task;
             let may = match &caller {
                 Verified::Agent(caller) => task.identity == caller.identity,
-                Verified::Operator(operator, _) => {
-                    operator.is(OperatorRole::Viewer) || operator.is(OperatorRole::Approver)
-                }
+                Verified::Operator(..) => true,
             };
             may.then(|| plan.clone())
         });
@@ -371,7 +385,7 @@ fn not_narrowed(plan: &Plan) -> Option<String> {
     ))
 }
 
-const fn risk(risk: Risk) -> v1::Risk {
+pub(super) const fn risk(risk: Risk) -> v1::Risk {
     match risk {
         Risk::Low => v1::Risk::Low,
         Risk::Medium => v1::Risk::Medium,

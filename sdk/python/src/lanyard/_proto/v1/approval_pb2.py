@@ -24,44 +24,45 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from lanyard._proto.v1 import decision_pb2 as lanyard_dot_v1_dot_decision__pb2
 from lanyard._proto.v1 import plan_pb2 as lanyard_dot_v1_dot_plan__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19lanyard/v1/approval.proto\x12\nlanyard.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15lanyard/v1/plan.proto\"\x83\x05\n\x08\x41pproval\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07plan_id\x18\x02 \x01(\t\x12\x13\n\x0bplan_digest\x18\x03 \x01(\t\x12\x0f\n\x07task_id\x18\x04 \x01(\t\x12\x15\n\rpeople_needed\x18\x05 \x01(\r\x12\x10\n\x08\x63onsents\x18\x06 \x03(\t\x12\x0e\n\x06\x64\x65nied\x18\x07 \x01(\t\x12\x30\n\x0crequest_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x63omplete\x18\t \x01(\x08\x12\x0f\n\x07\x63harter\x18\n \x01(\t\x12\x13\n\x0b\x65nvironment\x18\x0b \x01(\t\x12\r\n\x05\x61gent\x18\x0c \x01(\t\x12\x0e\n\x06reason\x18\r \x01(\t\x12\x0e\n\x06ticket\x18\x0e \x01(\t\x12\r\n\x05grant\x18\x0f \x01(\t\x12\x0f\n\x07summary\x18\x10 \x01(\t\x12\x1e\n\x04risk\x18\x11 \x01(\x0e\x32\x10.lanyard.v1.Risk\x12\x0f\n\x07reasons\x18\x12 \x03(\t\x12\x0e\n\x06groups\x18\x13 \x03(\t\x12\x13\n\x0b\x61lso_groups\x18\x14 \x03(\t\x12\"\n\x05given\x18\x15 \x03(\x0b\x32\x13.lanyard.v1.Consent\x12/\n\x0b\x65xpire_time\x18\x16 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\nusable_for\x18\x17 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x07\x65\x66\x66\x65\x63ts\x18\x18 \x01(\x0b\x32\x17.lanyard.v1.PlanEffects\x12\x17\n\x0fsensitive_count\x18\x19 \x01(\r\x12\x0c\n\x04void\x18( \x01(\t\x12\x17\n\x0ftechnical_owner\x18) \x01(\t\"T\n\x07\x43onsent\x12\x0e\n\x06person\x18\x01 \x01(\t\x12\x0f\n\x07\x63omment\x18\x02 \x01(\t\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"-\n\x0fWithdrawRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\":\n\x10WithdrawResponse\x12&\n\x08\x61pproval\x18\x01 \x01(\x0b\x32\x14.lanyard.v1.Approval\"\x17\n\x15WatchApprovalsRequest\"A\n\x16WatchApprovalsResponse\x12\'\n\tapprovals\x18\x01 \x03(\x0b\x32\x14.lanyard.v1.Approval\",\n\x14ListApprovalsRequest\x12\x14\n\x0cwaiting_only\x18\x01 \x01(\x08\"@\n\x15ListApprovalsResponse\x12\'\n\tapprovals\x18\x01 \x03(\x0b\x32\x14.lanyard.v1.Approval\" \n\x12GetApprovalRequest\x12\n\n\x02id\x18\x01 \x01(\t\"=\n\x13GetApprovalResponse\x12&\n\x08\x61pproval\x18\x01 \x01(\x0b\x32\x14.lanyard.v1.Approval\"b\n\x0e\x41pproveRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x13\n\x0bplan_digest\x18\x02 \x01(\t\x12\x0f\n\x07\x63omment\x18\x03 \x01(\t\x12\x1e\n\x16\x61\x63knowledged_sensitive\x18\x04 \x01(\r\"9\n\x0f\x41pproveResponse\x12&\n\x08\x61pproval\x18\x01 \x01(\x0b\x32\x14.lanyard.v1.Approval\")\n\x0b\x44\x65nyRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"6\n\x0c\x44\x65nyResponse\x12&\n\x08\x61pproval\x18\x01 \x01(\x0b\x32\x14.lanyard.v1.Approval2\xd8\x03\n\x0f\x41pprovalService\x12T\n\rListApprovals\x12 .lanyard.v1.ListApprovalsRequest\x1a!.lanyard.v1.ListApprovalsResponse\x12N\n\x0bGetApproval\x12\x1e.lanyard.v1.GetApprovalRequest\x1a\x1f.lanyard.v1.GetApprovalResponse\x12\x42\n\x07\x41pprove\x12\x1a.lanyard.v1.ApproveRequest\x1a\x1b.lanyard.v1.ApproveResponse\x12\x39\n\x04\x44\x65ny\x12\x17.lanyard.v1.DenyRequest\x1a\x18.lanyard.v1.DenyResponse\x12\x45\n\x08Withdraw\x12\x1b.lanyard.v1.WithdrawRequest\x1a\x1c.lanyard.v1.WithdrawResponse\x12Y\n\x0eWatchApprovals\x12!.lanyard.v1.WatchApprovalsRequest\x1a\".lanyard.v1.WatchApprovalsResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19lanyard/v1/approval.proto\x12\nlanyard.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19lanyard/v1/decision.proto\x1a\x15lanyard/v1/plan.proto\"\xae\x05\n\x08\x41pproval\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07plan_id\x18\x02 \x01(\t\x12\x13\n\x0bplan_digest\x18\x03 \x01(\t\x12\x0f\n\x07task_id\x18\x04 \x01(\t\x12\x15\n\rpeople_needed\x18\x05 \x01(\r\x12\x10\n\x08\x63onsents\x18\x06 \x03(\t\x12\x0e\n\x06\x64\x65nied\x18\x07 \x01(\t\x12\x30\n\x0crequest_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x63omplete\x18\t \x01(\x08\x12\x0f\n\x07\x63harter\x18\n \x01(\t\x12\x13\n\x0b\x65nvironment\x18\x0b \x01(\t\x12\r\n\x05\x61gent\x18\x0c \x01(\t\x12\x0e\n\x06reason\x18\r \x01(\t\x12\x0e\n\x06ticket\x18\x0e \x01(\t\x12\r\n\x05grant\x18\x0f \x01(\t\x12\x0f\n\x07summary\x18\x10 \x01(\t\x12\x1e\n\x04risk\x18\x11 \x01(\x0e\x32\x10.lanyard.v1.Risk\x12\x0f\n\x07reasons\x18\x12 \x03(\t\x12\x0e\n\x06groups\x18\x13 \x03(\t\x12\x13\n\x0b\x61lso_groups\x18\x14 \x03(\t\x12\"\n\x05given\x18\x15 \x03(\x0b\x32\x13.lanyard.v1.Consent\x12/\n\x0b\x65xpire_time\x18\x16 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\nusable_for\x18\x17 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x07\x65\x66\x66\x65\x63ts\x18\x18 \x01(\x0b\x32\x17.lanyard.v1.PlanEffects\x12\x17\n\x0fsensitive_count\x18\x19 \x01(\r\x12\x0c\n\x04void\x18( \x01(\t\x12\x17\n\x0ftechnical_owner\x18) \x01(\t\x12)\n\x06owners\x18* \x01(\x0b\x32\x19.lanyard.v1.CharterOwners\"T\n\x07\x43onsent\x12\x0e\n\x06person\x18\x01 \x01(\t\x12\x0f\n\x07\x63omment\x18\x02 \x01(\t\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"-\n\x0fWithdrawRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\":\n\x10WithdrawResponse\x12&\n\x08\x61pproval\x18\x01 \x01(\x0b\x32\x14.lanyard.v1.Approval\"\x17\n\x15WatchApprovalsRequest\"A\n\x16WatchApprovalsResponse\x12\'\n\tapprovals\x18\x01 \x03(\x0b\x32\x14.lanyard.v1.Approval\",\n\x14ListApprovalsRequest\x12\x14\n\x0cwaiting_only\x18\x01 \x01(\x08\"@\n\x15ListApprovalsResponse\x12\'\n\tapprovals\x18\x01 \x03(\x0b\x32\x14.lanyard.v1.Approval\" \n\x12GetApprovalRequest\x12\n\n\x02id\x18\x01 \x01(\t\"=\n\x13GetApprovalResponse\x12&\n\x08\x61pproval\x18\x01 \x01(\x0b\x32\x14.lanyard.v1.Approval\"b\n\x0e\x41pproveRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x13\n\x0bplan_digest\x18\x02 \x01(\t\x12\x0f\n\x07\x63omment\x18\x03 \x01(\t\x12\x1e\n\x16\x61\x63knowledged_sensitive\x18\x04 \x01(\r\"9\n\x0f\x41pproveResponse\x12&\n\x08\x61pproval\x18\x01 \x01(\x0b\x32\x14.lanyard.v1.Approval\")\n\x0b\x44\x65nyRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"6\n\x0c\x44\x65nyResponse\x12&\n\x08\x61pproval\x18\x01 \x01(\x0b\x32\x14.lanyard.v1.Approval2\xd8\x03\n\x0f\x41pprovalService\x12T\n\rListApprovals\x12 .lanyard.v1.ListApprovalsRequest\x1a!.lanyard.v1.ListApprovalsResponse\x12N\n\x0bGetApproval\x12\x1e.lanyard.v1.GetApprovalRequest\x1a\x1f.lanyard.v1.GetApprovalResponse\x12\x42\n\x07\x41pprove\x12\x1a.lanyard.v1.ApproveRequest\x1a\x1b.lanyard.v1.ApproveResponse\x12\x39\n\x04\x44\x65ny\x12\x17.lanyard.v1.DenyRequest\x1a\x18.lanyard.v1.DenyResponse\x12\x45\n\x08Withdraw\x12\x1b.lanyard.v1.WithdrawRequest\x1a\x1c.lanyard.v1.WithdrawResponse\x12Y\n\x0eWatchApprovals\x12!.lanyard.v1.WatchApprovalsRequest\x1a\".lanyard.v1.WatchApprovalsResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'lanyard.v1.approval_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_APPROVAL']._serialized_start=130
-  _globals['_APPROVAL']._serialized_end=773
-  _globals['_CONSENT']._serialized_start=775
-  _globals['_CONSENT']._serialized_end=859
-  _globals['_WITHDRAWREQUEST']._serialized_start=861
-  _globals['_WITHDRAWREQUEST']._serialized_end=906
-  _globals['_WITHDRAWRESPONSE']._serialized_start=908
-  _globals['_WITHDRAWRESPONSE']._serialized_end=966
-  _globals['_WATCHAPPROVALSREQUEST']._serialized_start=968
-  _globals['_WATCHAPPROVALSREQUEST']._serialized_end=991
-  _globals['_WATCHAPPROVALSRESPONSE']._serialized_start=993
-  _globals['_WATCHAPPROVALSRESPONSE']._serialized_end=1058
-  _globals['_LISTAPPROVALSREQUEST']._serialized_start=1060
-  _globals['_LISTAPPROVALSREQUEST']._serialized_end=1104
-  _globals['_LISTAPPROVALSRESPONSE']._serialized_start=1106
-  _globals['_LISTAPPROVALSRESPONSE']._serialized_end=1170
-  _globals['_GETAPPROVALREQUEST']._serialized_start=1172
-  _globals['_GETAPPROVALREQUEST']._serialized_end=1204
-  _globals['_GETAPPROVALRESPONSE']._serialized_start=1206
-  _globals['_GETAPPROVALRESPONSE']._serialized_end=1267
-  _globals['_APPROVEREQUEST']._serialized_start=1269
-  _globals['_APPROVEREQUEST']._serialized_end=1367
-  _globals['_APPROVERESPONSE']._serialized_start=1369
-  _globals['_APPROVERESPONSE']._serialized_end=1426
-  _globals['_DENYREQUEST']._serialized_start=1428
-  _globals['_DENYREQUEST']._serialized_end=1469
-  _globals['_DENYRESPONSE']._serialized_start=1471
-  _globals['_DENYRESPONSE']._serialized_end=1525
-  _globals['_APPROVALSERVICE']._serialized_start=1528
-  _globals['_APPROVALSERVICE']._serialized_end=2000
+  _globals['_APPROVAL']._serialized_start=157
+  _globals['_APPROVAL']._serialized_end=843
+  _globals['_CONSENT']._serialized_start=845
+  _globals['_CONSENT']._serialized_end=929
+  _globals['_WITHDRAWREQUEST']._serialized_start=931
+  _globals['_WITHDRAWREQUEST']._serialized_end=976
+  _globals['_WITHDRAWRESPONSE']._serialized_start=978
+  _globals['_WITHDRAWRESPONSE']._serialized_end=1036
+  _globals['_WATCHAPPROVALSREQUEST']._serialized_start=1038
+  _globals['_WATCHAPPROVALSREQUEST']._serialized_end=1061
+  _globals['_WATCHAPPROVALSRESPONSE']._serialized_start=1063
+  _globals['_WATCHAPPROVALSRESPONSE']._serialized_end=1128
+  _globals['_LISTAPPROVALSREQUEST']._serialized_start=1130
+  _globals['_LISTAPPROVALSREQUEST']._serialized_end=1174
+  _globals['_LISTAPPROVALSRESPONSE']._serialized_start=1176
+  _globals['_LISTAPPROVALSRESPONSE']._serialized_end=1240
+  _globals['_GETAPPROVALREQUEST']._serialized_start=1242
+  _globals['_GETAPPROVALREQUEST']._serialized_end=1274
+  _globals['_GETAPPROVALRESPONSE']._serialized_start=1276
+  _globals['_GETAPPROVALRESPONSE']._serialized_end=1337
+  _globals['_APPROVEREQUEST']._serialized_start=1339
+  _globals['_APPROVEREQUEST']._serialized_end=1437
+  _globals['_APPROVERESPONSE']._serialized_start=1439
+  _globals['_APPROVERESPONSE']._serialized_end=1496
+  _globals['_DENYREQUEST']._serialized_start=1498
+  _globals['_DENYREQUEST']._serialized_end=1539
+  _globals['_DENYRESPONSE']._serialized_start=1541
+  _globals['_DENYRESPONSE']._serialized_end=1595
+  _globals['_APPROVALSERVICE']._serialized_start=1598
+  _globals['_APPROVALSERVICE']._serialized_end=2070
 # @@protoc_insertion_point(module_scope)

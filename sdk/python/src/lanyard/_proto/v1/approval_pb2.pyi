@@ -2,6 +2,7 @@ import datetime
 
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from lanyard._proto.v1 import decision_pb2 as _decision_pb2
 from lanyard._proto.v1 import plan_pb2 as _plan_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
@@ -12,7 +13,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Approval(_message.Message):
-    __slots__ = ("id", "plan_id", "plan_digest", "task_id", "people_needed", "consents", "denied", "request_time", "complete", "charter", "environment", "agent", "reason", "ticket", "grant", "summary", "risk", "reasons", "groups", "also_groups", "given", "expire_time", "usable_for", "effects", "sensitive_count", "void", "technical_owner")
+    __slots__ = ("id", "plan_id", "plan_digest", "task_id", "people_needed", "consents", "denied", "request_time", "complete", "charter", "environment", "agent", "reason", "ticket", "grant", "summary", "risk", "reasons", "groups", "also_groups", "given", "expire_time", "usable_for", "effects", "sensitive_count", "void", "technical_owner", "owners")
     ID_FIELD_NUMBER: _ClassVar[int]
     PLAN_ID_FIELD_NUMBER: _ClassVar[int]
     PLAN_DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -40,6 +41,7 @@ class Approval(_message.Message):
     SENSITIVE_COUNT_FIELD_NUMBER: _ClassVar[int]
     VOID_FIELD_NUMBER: _ClassVar[int]
     TECHNICAL_OWNER_FIELD_NUMBER: _ClassVar[int]
+    OWNERS_FIELD_NUMBER: _ClassVar[int]
     id: str
     plan_id: str
     plan_digest: str
@@ -67,7 +69,8 @@ class Approval(_message.Message):
     sensitive_count: int
     void: str
     technical_owner: str
-    def __init__(self, id: _Optional[str] = ..., plan_id: _Optional[str] = ..., plan_digest: _Optional[str] = ..., task_id: _Optional[str] = ..., people_needed: _Optional[int] = ..., consents: _Optional[_Iterable[str]] = ..., denied: _Optional[str] = ..., request_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., complete: bool = ..., charter: _Optional[str] = ..., environment: _Optional[str] = ..., agent: _Optional[str] = ..., reason: _Optional[str] = ..., ticket: _Optional[str] = ..., grant: _Optional[str] = ..., summary: _Optional[str] = ..., risk: _Optional[_Union[_plan_pb2.Risk, str]] = ..., reasons: _Optional[_Iterable[str]] = ..., groups: _Optional[_Iterable[str]] = ..., also_groups: _Optional[_Iterable[str]] = ..., given: _Optional[_Iterable[_Union[Consent, _Mapping]]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., usable_for: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., effects: _Optional[_Union[_plan_pb2.PlanEffects, _Mapping]] = ..., sensitive_count: _Optional[int] = ..., void: _Optional[str] = ..., technical_owner: _Optional[str] = ...) -> None: ...
+    owners: _decision_pb2.CharterOwners
+    def __init__(self, id: _Optional[str] = ..., plan_id: _Optional[str] = ..., plan_digest: _Optional[str] = ..., task_id: _Optional[str] = ..., people_needed: _Optional[int] = ..., consents: _Optional[_Iterable[str]] = ..., denied: _Optional[str] = ..., request_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., complete: bool = ..., charter: _Optional[str] = ..., environment: _Optional[str] = ..., agent: _Optional[str] = ..., reason: _Optional[str] = ..., ticket: _Optional[str] = ..., grant: _Optional[str] = ..., summary: _Optional[str] = ..., risk: _Optional[_Union[_plan_pb2.Risk, str]] = ..., reasons: _Optional[_Iterable[str]] = ..., groups: _Optional[_Iterable[str]] = ..., also_groups: _Optional[_Iterable[str]] = ..., given: _Optional[_Iterable[_Union[Consent, _Mapping]]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., usable_for: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., effects: _Optional[_Union[_plan_pb2.PlanEffects, _Mapping]] = ..., sensitive_count: _Optional[int] = ..., void: _Optional[str] = ..., technical_owner: _Optional[str] = ..., owners: _Optional[_Union[_decision_pb2.CharterOwners, _Mapping]] = ...) -> None: ...
 
 class Consent(_message.Message):
     __slots__ = ("person", "comment", "time")

@@ -195,6 +195,18 @@ class ListLeasesRequest(_message.Message):
     task_id: str
     def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., live_only: bool = ..., environment: _Optional[str] = ..., target: _Optional[str] = ..., charter: _Optional[str] = ..., agent: _Optional[str] = ..., task_id: _Optional[str] = ...) -> None: ...
 
+class GetLeaseRequest(_message.Message):
+    __slots__ = ("id",)
+    ID_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    def __init__(self, id: _Optional[str] = ...) -> None: ...
+
+class GetLeaseResponse(_message.Message):
+    __slots__ = ("lease",)
+    LEASE_FIELD_NUMBER: _ClassVar[int]
+    lease: Lease
+    def __init__(self, lease: _Optional[_Union[Lease, _Mapping]] = ...) -> None: ...
+
 class ListLeasesResponse(_message.Message):
     __slots__ = ("leases", "next_page_token", "unknown_names")
     LEASES_FIELD_NUMBER: _ClassVar[int]
@@ -238,7 +250,7 @@ class Holder(_message.Message):
     def __init__(self, agent: _Optional[str] = ..., kill_as: _Optional[str] = ..., live_leases: _Optional[int] = ..., stopping_leases: _Optional[int] = ..., tasks: _Optional[int] = ..., charters: _Optional[_Iterable[str]] = ..., environments: _Optional[_Iterable[str]] = ..., targets: _Optional[_Iterable[str]] = ..., last_expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Lease(_message.Message):
-    __slots__ = ("id", "task_id", "charter", "grant", "role", "target", "environment", "agent", "state", "expire_time", "kill_id")
+    __slots__ = ("id", "task_id", "charter", "grant", "role", "target", "environment", "agent", "state", "expire_time", "kill_id", "request_time", "worst_expire_time", "approval_id", "cause")
     ID_FIELD_NUMBER: _ClassVar[int]
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     CHARTER_FIELD_NUMBER: _ClassVar[int]
@@ -250,6 +262,10 @@ class Lease(_message.Message):
     STATE_FIELD_NUMBER: _ClassVar[int]
     EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
     KILL_ID_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_TIME_FIELD_NUMBER: _ClassVar[int]
+    WORST_EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    APPROVAL_ID_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
     id: str
     task_id: str
     charter: str
@@ -261,4 +277,8 @@ class Lease(_message.Message):
     state: LeaseState
     expire_time: _timestamp_pb2.Timestamp
     kill_id: str
-    def __init__(self, id: _Optional[str] = ..., task_id: _Optional[str] = ..., charter: _Optional[str] = ..., grant: _Optional[str] = ..., role: _Optional[str] = ..., target: _Optional[str] = ..., environment: _Optional[str] = ..., agent: _Optional[str] = ..., state: _Optional[_Union[LeaseState, str]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., kill_id: _Optional[str] = ...) -> None: ...
+    request_time: _timestamp_pb2.Timestamp
+    worst_expire_time: _timestamp_pb2.Timestamp
+    approval_id: str
+    cause: str
+    def __init__(self, id: _Optional[str] = ..., task_id: _Optional[str] = ..., charter: _Optional[str] = ..., grant: _Optional[str] = ..., role: _Optional[str] = ..., target: _Optional[str] = ..., environment: _Optional[str] = ..., agent: _Optional[str] = ..., state: _Optional[_Union[LeaseState, str]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., kill_id: _Optional[str] = ..., request_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., worst_expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., approval_id: _Optional[str] = ..., cause: _Optional[str] = ...) -> None: ...

@@ -25,17 +25,19 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15lanyard/v1/plan.proto\x12\nlanyard.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x88\x01\n\x0bPlanEffects\x12\x0f\n\x07\x63reated\x18\x01 \x01(\r\x12\x0f\n\x07updated\x18\x02 \x01(\r\x12\x10\n\x08replaced\x18\x03 \x01(\r\x12\x11\n\tdestroyed\x18\x04 \x01(\r\x12\x11\n\tforgotten\x18\x05 \x01(\r\x12\x10\n\x08imported\x18\x06 \x01(\r\x12\r\n\x05moved\x18\x07 \x01(\r\"V\n\x11SubmitPlanRequest\x12(\n\x06header\x18\x01 \x01(\x0b\x32\x16.lanyard.v1.PlanHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"z\n\nPlanHeader\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\r\n\x05grant\x18\x02 \x01(\t\x12&\n\x06\x66ormat\x18\x03 \x01(\x0e\x32\x16.lanyard.v1.PlanFormat\x12\x0f\n\x07summary\x18\x04 \x01(\t\x12\x13\n\x0b\x64\x65structive\x18\x05 \x03(\t\"4\n\x12SubmitPlanResponse\x12\x1e\n\x04plan\x18\x01 \x01(\x0b\x32\x10.lanyard.v1.Plan\"\xcd\x03\n\x04Plan\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12\r\n\x05grant\x18\x03 \x01(\t\x12&\n\x06\x66ormat\x18\x04 \x01(\x0e\x32\x16.lanyard.v1.PlanFormat\x12\x0e\n\x06\x64igest\x18\x05 \x01(\t\x12\x0c\n\x04size\x18\x06 \x01(\x04\x12\x0f\n\x07summary\x18\x07 \x01(\t\x12/\n\x0bsubmit_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x61pproval_id\x18\t \x01(\t\x12(\n\x07\x65\x66\x66\x65\x63ts\x18\n \x01(\x0b\x32\x17.lanyard.v1.PlanEffects\x12\x1e\n\x04risk\x18\x0b \x01(\x0e\x32\x10.lanyard.v1.Risk\x12\x0f\n\x07reasons\x18\x0c \x03(\t\x12\x10\n\x08warnings\x18\r \x03(\t\x12\r\n\x05reach\x18\x0e \x03(\t\x12\x13\n\x0b\x64\x65structive\x18\x0f \x03(\t\x12\x17\n\x0fsensitive_count\x18\x10 \x01(\r\x12\x11\n\tsensitive\x18\x11 \x03(\t\x12\x0e\n\x06\x62\x65yond\x18\x12 \x01(\t\x12\r\n\x05gives\x18\x13 \x03(\t\x12\x11\n\twithholds\x18\x14 \x03(\t\x12\r\n\x05lacks\x18\x15 \x03(\t\"\x1d\n\x0fReadPlanRequest\x12\n\n\x02id\x18\x01 \x01(\t\"!\n\x10ReadPlanResponse\x12\r\n\x05\x63hunk\x18\x01 \x01(\x0c\"\x1c\n\x0eGetPlanRequest\x12\n\n\x02id\x18\x01 \x01(\t\"B\n\x0fGetPlanResponse\x12\x1e\n\x04plan\x18\x01 \x01(\x0b\x32\x10.lanyard.v1.Plan\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\t*\x99\x01\n\nPlanFormat\x12\x1b\n\x17PLAN_FORMAT_UNSPECIFIED\x10\x00\x12\x1e\n\x1aPLAN_FORMAT_TERRAFORM_JSON\x10\x01\x12\x1d\n\x19PLAN_FORMAT_MANIFEST_DIFF\x10\x02\x12\x14\n\x10PLAN_FORMAT_TEXT\x10\x03\x12\x19\n\x15PLAN_FORMAT_MANIFESTS\x10\x04*J\n\x04Risk\x12\x14\n\x10RISK_UNSPECIFIED\x10\x00\x12\x0c\n\x08RISK_LOW\x10\x01\x12\x0f\n\x0bRISK_MEDIUM\x10\x02\x12\r\n\tRISK_HIGH\x10\x03\x32\xe9\x01\n\x0bPlanService\x12M\n\nSubmitPlan\x12\x1d.lanyard.v1.SubmitPlanRequest\x1a\x1e.lanyard.v1.SubmitPlanResponse(\x01\x12\x42\n\x07GetPlan\x12\x1a.lanyard.v1.GetPlanRequest\x1a\x1b.lanyard.v1.GetPlanResponse\x12G\n\x08ReadPlan\x12\x1b.lanyard.v1.ReadPlanRequest\x1a\x1c.lanyard.v1.ReadPlanResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15lanyard/v1/plan.proto\x12\nlanyard.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x88\x01\n\x0bPlanEffects\x12\x0f\n\x07\x63reated\x18\x01 \x01(\r\x12\x0f\n\x07updated\x18\x02 \x01(\r\x12\x10\n\x08replaced\x18\x03 \x01(\r\x12\x11\n\tdestroyed\x18\x04 \x01(\r\x12\x11\n\tforgotten\x18\x05 \x01(\r\x12\x10\n\x08imported\x18\x06 \x01(\r\x12\r\n\x05moved\x18\x07 \x01(\r\"V\n\x11SubmitPlanRequest\x12(\n\x06header\x18\x01 \x01(\x0b\x32\x16.lanyard.v1.PlanHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"z\n\nPlanHeader\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\r\n\x05grant\x18\x02 \x01(\t\x12&\n\x06\x66ormat\x18\x03 \x01(\x0e\x32\x16.lanyard.v1.PlanFormat\x12\x0f\n\x07summary\x18\x04 \x01(\t\x12\x13\n\x0b\x64\x65structive\x18\x05 \x03(\t\"4\n\x12SubmitPlanResponse\x12\x1e\n\x04plan\x18\x01 \x01(\x0b\x32\x10.lanyard.v1.Plan\"\xcd\x03\n\x04Plan\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12\r\n\x05grant\x18\x03 \x01(\t\x12&\n\x06\x66ormat\x18\x04 \x01(\x0e\x32\x16.lanyard.v1.PlanFormat\x12\x0e\n\x06\x64igest\x18\x05 \x01(\t\x12\x0c\n\x04size\x18\x06 \x01(\x04\x12\x0f\n\x07summary\x18\x07 \x01(\t\x12/\n\x0bsubmit_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x61pproval_id\x18\t \x01(\t\x12(\n\x07\x65\x66\x66\x65\x63ts\x18\n \x01(\x0b\x32\x17.lanyard.v1.PlanEffects\x12\x1e\n\x04risk\x18\x0b \x01(\x0e\x32\x10.lanyard.v1.Risk\x12\x0f\n\x07reasons\x18\x0c \x03(\t\x12\x10\n\x08warnings\x18\r \x03(\t\x12\r\n\x05reach\x18\x0e \x03(\t\x12\x13\n\x0b\x64\x65structive\x18\x0f \x03(\t\x12\x17\n\x0fsensitive_count\x18\x10 \x01(\r\x12\x11\n\tsensitive\x18\x11 \x03(\t\x12\x0e\n\x06\x62\x65yond\x18\x12 \x01(\t\x12\r\n\x05gives\x18\x13 \x03(\t\x12\x11\n\twithholds\x18\x14 \x03(\t\x12\r\n\x05lacks\x18\x15 \x03(\t\"p\n\x10ListPlansRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0f\n\x07task_id\x18\x03 \x01(\t\x12\x0f\n\x07\x63harter\x18\x04 \x01(\t\x12\x13\n\x0b\x65nvironment\x18\x05 \x01(\t\"S\n\x11ListPlansResponse\x12%\n\x05plans\x18\x01 \x03(\x0b\x32\x16.lanyard.v1.ListedPlan\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xb7\x02\n\nListedPlan\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12\x0f\n\x07\x63harter\x18\x03 \x01(\t\x12\x13\n\x0b\x65nvironment\x18\x04 \x01(\t\x12\r\n\x05\x61gent\x18\x05 \x01(\t\x12\r\n\x05grant\x18\x06 \x01(\t\x12\x0f\n\x07summary\x18\x07 \x01(\t\x12\x1e\n\x04risk\x18\x08 \x01(\x0e\x32\x10.lanyard.v1.Risk\x12/\n\x0bsubmit_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x61pproval_id\x18\n \x01(\t\x12$\n\x05state\x18\x0b \x01(\x0e\x32\x15.lanyard.v1.PlanState\x12\x14\n\x0cpeople_given\x18\x0c \x01(\r\x12\x15\n\rpeople_needed\x18\r \x01(\r\"\x1d\n\x0fReadPlanRequest\x12\n\n\x02id\x18\x01 \x01(\t\"!\n\x10ReadPlanResponse\x12\r\n\x05\x63hunk\x18\x01 \x01(\x0c\"\x1c\n\x0eGetPlanRequest\x12\n\n\x02id\x18\x01 \x01(\t\"B\n\x0fGetPlanResponse\x12\x1e\n\x04plan\x18\x01 \x01(\x0b\x32\x10.lanyard.v1.Plan\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\t*\x99\x01\n\nPlanFormat\x12\x1b\n\x17PLAN_FORMAT_UNSPECIFIED\x10\x00\x12\x1e\n\x1aPLAN_FORMAT_TERRAFORM_JSON\x10\x01\x12\x1d\n\x19PLAN_FORMAT_MANIFEST_DIFF\x10\x02\x12\x14\n\x10PLAN_FORMAT_TEXT\x10\x03\x12\x19\n\x15PLAN_FORMAT_MANIFESTS\x10\x04*J\n\x04Risk\x12\x14\n\x10RISK_UNSPECIFIED\x10\x00\x12\x0c\n\x08RISK_LOW\x10\x01\x12\x0f\n\x0bRISK_MEDIUM\x10\x02\x12\r\n\tRISK_HIGH\x10\x03*\xa7\x01\n\tPlanState\x12\x1a\n\x16PLAN_STATE_UNSPECIFIED\x10\x00\x12!\n\x1dPLAN_STATE_NO_APPROVAL_NEEDED\x10\x01\x12\x16\n\x12PLAN_STATE_WAITING\x10\x02\x12\x17\n\x13PLAN_STATE_APPROVED\x10\x03\x12\x15\n\x11PLAN_STATE_DENIED\x10\x04\x12\x13\n\x0fPLAN_STATE_VOID\x10\x05\x32\xb3\x02\n\x0bPlanService\x12M\n\nSubmitPlan\x12\x1d.lanyard.v1.SubmitPlanRequest\x1a\x1e.lanyard.v1.SubmitPlanResponse(\x01\x12\x42\n\x07GetPlan\x12\x1a.lanyard.v1.GetPlanRequest\x1a\x1b.lanyard.v1.GetPlanResponse\x12H\n\tListPlans\x12\x1c.lanyard.v1.ListPlansRequest\x1a\x1d.lanyard.v1.ListPlansResponse\x12G\n\x08ReadPlan\x12\x1b.lanyard.v1.ReadPlanRequest\x1a\x1c.lanyard.v1.ReadPlanResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'lanyard.v1.plan_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PLANFORMAT']._serialized_start=1104
-  _globals['_PLANFORMAT']._serialized_end=1257
-  _globals['_RISK']._serialized_start=1259
-  _globals['_RISK']._serialized_end=1333
+  _globals['_PLANFORMAT']._serialized_start=1617
+  _globals['_PLANFORMAT']._serialized_end=1770
+  _globals['_RISK']._serialized_start=1772
+  _globals['_RISK']._serialized_end=1846
+  _globals['_PLANSTATE']._serialized_start=1849
+  _globals['_PLANSTATE']._serialized_end=2016
   _globals['_PLANEFFECTS']._serialized_start=71
   _globals['_PLANEFFECTS']._serialized_end=207
   _globals['_SUBMITPLANREQUEST']._serialized_start=209
@@ -46,14 +48,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SUBMITPLANRESPONSE']._serialized_end=473
   _globals['_PLAN']._serialized_start=476
   _globals['_PLAN']._serialized_end=937
-  _globals['_READPLANREQUEST']._serialized_start=939
-  _globals['_READPLANREQUEST']._serialized_end=968
-  _globals['_READPLANRESPONSE']._serialized_start=970
-  _globals['_READPLANRESPONSE']._serialized_end=1003
-  _globals['_GETPLANREQUEST']._serialized_start=1005
-  _globals['_GETPLANREQUEST']._serialized_end=1033
-  _globals['_GETPLANRESPONSE']._serialized_start=1035
-  _globals['_GETPLANRESPONSE']._serialized_end=1101
-  _globals['_PLANSERVICE']._serialized_start=1336
-  _globals['_PLANSERVICE']._serialized_end=1569
+  _globals['_LISTPLANSREQUEST']._serialized_start=939
+  _globals['_LISTPLANSREQUEST']._serialized_end=1051
+  _globals['_LISTPLANSRESPONSE']._serialized_start=1053
+  _globals['_LISTPLANSRESPONSE']._serialized_end=1136
+  _globals['_LISTEDPLAN']._serialized_start=1139
+  _globals['_LISTEDPLAN']._serialized_end=1450
+  _globals['_READPLANREQUEST']._serialized_start=1452
+  _globals['_READPLANREQUEST']._serialized_end=1481
+  _globals['_READPLANRESPONSE']._serialized_start=1483
+  _globals['_READPLANRESPONSE']._serialized_end=1516
+  _globals['_GETPLANREQUEST']._serialized_start=1518
+  _globals['_GETPLANREQUEST']._serialized_end=1546
+  _globals['_GETPLANRESPONSE']._serialized_start=1548
+  _globals['_GETPLANRESPONSE']._serialized_end=1614
+  _globals['_PLANSERVICE']._serialized_start=2019
+  _globals['_PLANSERVICE']._serialized_end=2326
 # @@protoc_insertion_point(module_scope)
