@@ -38,14 +38,23 @@ pub(crate) fn binaries() -> Result<()> {
 /// built with, and returns the folder of the binaries. `wrapper` is a cargo subcommand that wraps
 /// `build`: with `["auditable"]` the binaries list what they are made of.
 pub(crate) fn published(wrapper: &[&str], packages: &[&str]) -> Result<PathBuf> {
+    with_profile("dist", wrapper, packages)
+}
+
+/// Builds `packages` with a cargo profile, and returns the folder of the binaries. `wrapper` is a
+/// cargo subcommand that wraps `build`.
+pub(crate) fn with_profile(profile: &str, wrapper: &[&str], packages: &[&str]) -> Result<PathBuf> {
     let mut cargo = cargo();
     cargo.args(wrapper);
-    cargo.args(["build", "--profile", "dist", "--locked"]);
+    cargo.args(["build", "--profile", profile, "--locked"]);
     for package in packages {
         cargo.args(["--package", package]);
     }
     succeed(&mut cargo)?;
-    Ok(lanyard_rig::binaries()?.with_file_name("dist"))
+    // cargo keeps every profile in a folder of its own beside `debug`, where this program is.
+    let own = std::env::current_exe()?;
+    let target = own.ancestors().nth(2).context("no target folder")?;
+    Ok(target.join(if profile == "dev" { "debug" } else { profile }))
 }
 
 /// Runs a command, and fails unless it succeeds.

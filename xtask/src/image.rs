@@ -9,7 +9,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 use lanyard_rig::Image;
 
-use crate::build::{cargo, succeed};
+use crate::build::{succeed, with_profile};
 
 const USAGE: &str = "usage: cargo xtask image [--profile PROFILE] [--name NAME] [--version VERSION] [--source URL] [--context DIR | --archive FILE]";
 const BINARIES: [&str; 2] = ["lanyardd", "lanyard"];
@@ -45,7 +45,7 @@ enum Into {
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let order = order(arguments)?;
     say(&format!("building the binaries, profile {}", order.profile));
-    let binaries = binaries(&order.profile)?;
+    let binaries = with_profile(&order.profile, &[], &["lanyard-server", "lanyard-cli"])?;
     let own;
     let context = match &order.into {
         Into::Context(folder) => {
@@ -129,19 +129,6 @@ fn order(arguments: &[String]) -> Result<Order> {
         order.name = format!("localhost/lanyardd:{}", order.version);
     }
     Ok(order)
-}
-
-/// Builds the two programs, and returns their folder.
-fn binaries(profile: &str) -> Result<PathBuf> {
-    let mut cargo = cargo();
-    cargo.args(["build", "--locked", "--profile", profile]);
-    cargo.args(["--package", "lanyard-server", "--package", "lanyard-cli"]);
-    succeed(&mut cargo)?;
-    // This program itself is in `debug` of the same folder.
-    let own = std::env::current_exe()?;
-    let target = own.ancestors().nth(2).context("no target folder")?;
-    let folder = if profile == "dev" { "debug" } else { profile };
-    Ok(target.join(folder))
 }
 
 /// Puts into the folder what a builder needs, and returns the size of the image's files in bytes.
