@@ -51,7 +51,7 @@ pub(super) fn write(crates: &[Crate]) -> Result<()> {
     Ok(())
 }
 
-/// Compares the written picture and page with what [`write`] would make.
+/// Compares the written picture and page with what [`write()`] would make.
 ///
 /// # Errors
 /// When the page or the picture differs.
