@@ -194,7 +194,7 @@ fn an_answer_that_was_not_asked_for_is_no_login() -> Result<()> {
     let refused = login.end()?;
     assert_eq!(refused.code, 4, "{refused:?}");
     assert!(
-        refused.stderr.contains("its nonce is another"),
+        refused.stderr.contains("its `nonce` differs"),
         "{refused:?}"
     );
 
@@ -301,7 +301,7 @@ fn what_takes_a_fresh_login_of_a_class_says_how_to_get_one() -> Result<()> {
     let refused = login.end()?;
     assert_eq!(refused.code, 4, "{refused:?}");
     assert!(
-        refused.stderr.contains("with pwd, not with phr"),
+        refused.stderr.contains("with `pwd`, not with `phr`"),
         "{refused:?}"
     );
     Ok(())

@@ -149,8 +149,8 @@ async fn list(global: &Global, mut client: Client, asked: List) -> Result<(), Ou
     let mut rows = Rows::of([
         key("task"),
         whole("agent", 1),
-        whole("charter", 3),
-        whole("in", 2),
+        whole("charter", 2),
+        whole("in", 3),
         whole("left", 4),
         whole("leases", 6),
         prose("reason", 5, 12),

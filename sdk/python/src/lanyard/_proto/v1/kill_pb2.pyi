@@ -3,6 +3,7 @@ import datetime
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from lanyard._proto.v1 import credential_pb2 as _credential_pb2
+from lanyard._proto.v1 import decision_pb2 as _decision_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -63,7 +64,7 @@ class EngageKillRequest(_message.Message):
     def __init__(self, scope: _Optional[_Union[Scope, _Mapping]] = ..., roles: _Optional[_Union[RoleFilter, str]] = ..., reason: _Optional[str] = ..., validate_only: bool = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class EngageKillResponse(_message.Message):
-    __slots__ = ("order", "durable", "fenced_in", "live_leases", "unknown_name", "reaches_nothing", "near_names", "identities", "note")
+    __slots__ = ("order", "durable", "fenced_in", "live_leases", "unknown_name", "reaches_nothing", "near_names", "identities", "note", "identity_count")
     class LiveLeasesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -80,6 +81,7 @@ class EngageKillResponse(_message.Message):
     NEAR_NAMES_FIELD_NUMBER: _ClassVar[int]
     IDENTITIES_FIELD_NUMBER: _ClassVar[int]
     NOTE_FIELD_NUMBER: _ClassVar[int]
+    IDENTITY_COUNT_FIELD_NUMBER: _ClassVar[int]
     order: KillOrder
     durable: bool
     fenced_in: _duration_pb2.Duration
@@ -89,7 +91,8 @@ class EngageKillResponse(_message.Message):
     near_names: _containers.RepeatedScalarFieldContainer[str]
     identities: _containers.RepeatedScalarFieldContainer[str]
     note: str
-    def __init__(self, order: _Optional[_Union[KillOrder, _Mapping]] = ..., durable: bool = ..., fenced_in: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., live_leases: _Optional[_Mapping[str, int]] = ..., unknown_name: _Optional[str] = ..., reaches_nothing: bool = ..., near_names: _Optional[_Iterable[str]] = ..., identities: _Optional[_Iterable[str]] = ..., note: _Optional[str] = ...) -> None: ...
+    identity_count: int
+    def __init__(self, order: _Optional[_Union[KillOrder, _Mapping]] = ..., durable: bool = ..., fenced_in: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., live_leases: _Optional[_Mapping[str, int]] = ..., unknown_name: _Optional[str] = ..., reaches_nothing: bool = ..., near_names: _Optional[_Iterable[str]] = ..., identities: _Optional[_Iterable[str]] = ..., note: _Optional[str] = ..., identity_count: _Optional[int] = ...) -> None: ...
 
 class WithdrawKillRequest(_message.Message):
     __slots__ = ("id", "reason")
@@ -106,7 +109,7 @@ class WithdrawKillResponse(_message.Message):
     def __init__(self, order: _Optional[_Union[KillOrder, _Mapping]] = ...) -> None: ...
 
 class KillOrder(_message.Message):
-    __slots__ = ("id", "scope", "roles", "reason", "engaged_by", "engage_time", "lifted", "evidence", "drill")
+    __slots__ = ("id", "scope", "roles", "reason", "engaged_by", "engage_time", "lifted", "evidence", "drill", "reaches_nothing")
     ID_FIELD_NUMBER: _ClassVar[int]
     SCOPE_FIELD_NUMBER: _ClassVar[int]
     ROLES_FIELD_NUMBER: _ClassVar[int]
@@ -116,6 +119,7 @@ class KillOrder(_message.Message):
     LIFTED_FIELD_NUMBER: _ClassVar[int]
     EVIDENCE_FIELD_NUMBER: _ClassVar[int]
     DRILL_FIELD_NUMBER: _ClassVar[int]
+    REACHES_NOTHING_FIELD_NUMBER: _ClassVar[int]
     id: str
     scope: Scope
     roles: RoleFilter
@@ -125,7 +129,8 @@ class KillOrder(_message.Message):
     lifted: str
     evidence: _containers.RepeatedScalarFieldContainer[int]
     drill: bool
-    def __init__(self, id: _Optional[str] = ..., scope: _Optional[_Union[Scope, _Mapping]] = ..., roles: _Optional[_Union[RoleFilter, str]] = ..., reason: _Optional[str] = ..., engaged_by: _Optional[str] = ..., engage_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., lifted: _Optional[str] = ..., evidence: _Optional[_Iterable[int]] = ..., drill: bool = ...) -> None: ...
+    reaches_nothing: bool
+    def __init__(self, id: _Optional[str] = ..., scope: _Optional[_Union[Scope, _Mapping]] = ..., roles: _Optional[_Union[RoleFilter, str]] = ..., reason: _Optional[str] = ..., engaged_by: _Optional[str] = ..., engage_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., lifted: _Optional[str] = ..., evidence: _Optional[_Iterable[int]] = ..., drill: bool = ..., reaches_nothing: bool = ...) -> None: ...
 
 class ListKillOrdersRequest(_message.Message):
     __slots__ = ()
@@ -144,7 +149,7 @@ class WatchKillRequest(_message.Message):
     def __init__(self, id: _Optional[str] = ...) -> None: ...
 
 class WatchKillResponse(_message.Message):
-    __slots__ = ("order", "lines", "unswept", "confirmed", "requested", "acknowledged", "dead", "targets", "total", "taken")
+    __slots__ = ("order", "lines", "unswept", "confirmed", "requested", "acknowledged", "dead", "targets", "total", "taken", "charters")
     ORDER_FIELD_NUMBER: _ClassVar[int]
     LINES_FIELD_NUMBER: _ClassVar[int]
     UNSWEPT_FIELD_NUMBER: _ClassVar[int]
@@ -155,6 +160,7 @@ class WatchKillResponse(_message.Message):
     TARGETS_FIELD_NUMBER: _ClassVar[int]
     TOTAL_FIELD_NUMBER: _ClassVar[int]
     TAKEN_FIELD_NUMBER: _ClassVar[int]
+    CHARTERS_FIELD_NUMBER: _ClassVar[int]
     order: KillOrder
     lines: _containers.RepeatedCompositeFieldContainer[KillLine]
     unswept: int
@@ -165,7 +171,16 @@ class WatchKillResponse(_message.Message):
     targets: _containers.RepeatedCompositeFieldContainer[TargetReport]
     total: TargetReport
     taken: bool
-    def __init__(self, order: _Optional[_Union[KillOrder, _Mapping]] = ..., lines: _Optional[_Iterable[_Union[KillLine, _Mapping]]] = ..., unswept: _Optional[int] = ..., confirmed: bool = ..., requested: _Optional[int] = ..., acknowledged: _Optional[int] = ..., dead: _Optional[int] = ..., targets: _Optional[_Iterable[_Union[TargetReport, _Mapping]]] = ..., total: _Optional[_Union[TargetReport, _Mapping]] = ..., taken: bool = ...) -> None: ...
+    charters: _containers.RepeatedCompositeFieldContainer[StoppedCharter]
+    def __init__(self, order: _Optional[_Union[KillOrder, _Mapping]] = ..., lines: _Optional[_Iterable[_Union[KillLine, _Mapping]]] = ..., unswept: _Optional[int] = ..., confirmed: bool = ..., requested: _Optional[int] = ..., acknowledged: _Optional[int] = ..., dead: _Optional[int] = ..., targets: _Optional[_Iterable[_Union[TargetReport, _Mapping]]] = ..., total: _Optional[_Union[TargetReport, _Mapping]] = ..., taken: bool = ..., charters: _Optional[_Iterable[_Union[StoppedCharter, _Mapping]]] = ...) -> None: ...
+
+class StoppedCharter(_message.Message):
+    __slots__ = ("charter", "owners")
+    CHARTER_FIELD_NUMBER: _ClassVar[int]
+    OWNERS_FIELD_NUMBER: _ClassVar[int]
+    charter: str
+    owners: _decision_pb2.CharterOwners
+    def __init__(self, charter: _Optional[str] = ..., owners: _Optional[_Union[_decision_pb2.CharterOwners, _Mapping]] = ...) -> None: ...
 
 class TargetReport(_message.Message):
     __slots__ = ("target", "requested", "acknowledged", "presumed_dead", "proved_dead", "expired", "collateral", "taken_p50", "taken_p99", "dead_p50", "dead_p99", "settles", "fault")

@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from lanyard._proto.v1 import kill_pb2 as lanyard_dot_v1_dot_kill__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15lanyard/v1/task.proto\x12\nlanyard.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15lanyard/v1/kill.proto\"\xdd\x02\n\x04Task\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x63harter\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\t\x12\x13\n\x0b\x65nvironment\x18\x04 \x01(\t\x12\r\n\x05\x61gent\x18\x05 \x01(\t\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12-\n\topen_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x63losed\x18\t \x01(\x08\x12\x0e\n\x06ticket\x18\n \x01(\t\x12)\n\x07version\x18\x0b \x01(\x0b\x32\x18.lanyard.v1.AgentVersion\x12\x17\n\x0fparent_task_ids\x18\x0c \x03(\t\x12\x19\n\x11in_force_revision\x18\r \x01(\t\x12\x13\n\x0blive_leases\x18\x0e \x01(\r\"4\n\x0c\x41gentVersion\x12\r\n\x05model\x18\x01 \x01(\t\x12\x15\n\rprompt_digest\x18\x02 \x01(\t\"\xdb\x01\n\x0fOpenTaskRequest\x12\x0f\n\x07\x63harter\x18\x01 \x01(\t\x12\x13\n\x0b\x65nvironment\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x0e\n\x06ticket\x18\x05 \x01(\t\x12)\n\x07version\x18\x06 \x01(\x0b\x32\x18.lanyard.v1.AgentVersion\x12\x16\n\x0eparent_task_id\x18\x07 \x01(\t\x12+\n\x08\x64\x65legate\x18\x08 \x01(\x0b\x32\x19.lanyard.v1.AgentIdentity\"0\n\rAgentIdentity\x12\x0e\n\x06issuer\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\t\"2\n\x10OpenTaskResponse\x12\x1e\n\x04task\x18\x01 \x01(\x0b\x32\x10.lanyard.v1.Task\"n\n\x10ListTasksRequest\x12\x0f\n\x07\x63harter\x18\x01 \x01(\t\x12\x13\n\x0b\x65nvironment\x18\x02 \x01(\t\x12\r\n\x05\x61gent\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\r\x12\x12\n\npage_token\x18\x05 \x01(\t\"M\n\x11ListTasksResponse\x12\x1f\n\x05tasks\x18\x01 \x03(\x0b\x32\x10.lanyard.v1.Task\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x1c\n\x0eGetTaskRequest\x12\n\n\x02id\x18\x01 \x01(\t\"1\n\x0fGetTaskResponse\x12\x1e\n\x04task\x18\x01 \x01(\x0b\x32\x10.lanyard.v1.Task\"\x1e\n\x10WatchTaskRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\xb7\x01\n\x11WatchTaskResponse\x12\x1e\n\x04task\x18\x01 \x01(\x0b\x32\x10.lanyard.v1.Task\x12\x16\n\x0elive_lease_ids\x18\x02 \x03(\t\x12%\n\x06orders\x18\x03 \x03(\x0b\x32\x15.lanyard.v1.KillOrder\x12.\n\x0bnext_within\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x0bnext_record\x18\x05 \x01(\x04\"$\n\x16GetTaskTimelineRequest\x12\n\n\x02id\x18\x01 \x01(\t\"s\n\x17GetTaskTimelineResponse\x12\x1e\n\x04task\x18\x01 \x01(\x0b\x32\x10.lanyard.v1.Task\x12%\n\x06\x65vents\x18\x02 \x03(\x0b\x32\x15.lanyard.v1.TaskEvent\x12\x11\n\ttruncated\x18\x03 \x01(\x08\"`\n\tTaskEvent\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05index\x18\x02 \x01(\x04\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x0c\n\x04text\x18\x04 \x01(\t\"\x1e\n\x10\x43loseTaskRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\x13\n\x11\x43loseTaskResponse2\xd4\x03\n\x0bTaskService\x12\x45\n\x08OpenTask\x12\x1b.lanyard.v1.OpenTaskRequest\x1a\x1c.lanyard.v1.OpenTaskResponse\x12H\n\tListTasks\x12\x1c.lanyard.v1.ListTasksRequest\x1a\x1d.lanyard.v1.ListTasksResponse\x12\x42\n\x07GetTask\x12\x1a.lanyard.v1.GetTaskRequest\x1a\x1b.lanyard.v1.GetTaskResponse\x12Z\n\x0fGetTaskTimeline\x12\".lanyard.v1.GetTaskTimelineRequest\x1a#.lanyard.v1.GetTaskTimelineResponse\x12J\n\tWatchTask\x12\x1c.lanyard.v1.WatchTaskRequest\x1a\x1d.lanyard.v1.WatchTaskResponse0\x01\x12H\n\tCloseTask\x12\x1c.lanyard.v1.CloseTaskRequest\x1a\x1d.lanyard.v1.CloseTaskResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15lanyard/v1/task.proto\x12\nlanyard.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15lanyard/v1/kill.proto\"\xdd\x02\n\x04Task\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x63harter\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\t\x12\x13\n\x0b\x65nvironment\x18\x04 \x01(\t\x12\r\n\x05\x61gent\x18\x05 \x01(\t\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12-\n\topen_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x63losed\x18\t \x01(\x08\x12\x0e\n\x06ticket\x18\n \x01(\t\x12)\n\x07version\x18\x0b \x01(\x0b\x32\x18.lanyard.v1.AgentVersion\x12\x17\n\x0fparent_task_ids\x18\x0c \x03(\t\x12\x19\n\x11in_force_revision\x18\r \x01(\t\x12\x13\n\x0blive_leases\x18\x0e \x01(\r\"4\n\x0c\x41gentVersion\x12\r\n\x05model\x18\x01 \x01(\t\x12\x15\n\rprompt_digest\x18\x02 \x01(\t\"\xdb\x01\n\x0fOpenTaskRequest\x12\x0f\n\x07\x63harter\x18\x01 \x01(\t\x12\x13\n\x0b\x65nvironment\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x0e\n\x06ticket\x18\x05 \x01(\t\x12)\n\x07version\x18\x06 \x01(\x0b\x32\x18.lanyard.v1.AgentVersion\x12\x16\n\x0eparent_task_id\x18\x07 \x01(\t\x12+\n\x08\x64\x65legate\x18\x08 \x01(\x0b\x32\x19.lanyard.v1.AgentIdentity\"0\n\rAgentIdentity\x12\x0e\n\x06issuer\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\t\"2\n\x10OpenTaskResponse\x12\x1e\n\x04task\x18\x01 \x01(\x0b\x32\x10.lanyard.v1.Task\"n\n\x10ListTasksRequest\x12\x0f\n\x07\x63harter\x18\x01 \x01(\t\x12\x13\n\x0b\x65nvironment\x18\x02 \x01(\t\x12\r\n\x05\x61gent\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\r\x12\x12\n\npage_token\x18\x05 \x01(\t\"d\n\x11ListTasksResponse\x12\x1f\n\x05tasks\x18\x01 \x03(\x0b\x32\x10.lanyard.v1.Task\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x15\n\runknown_names\x18\x03 \x03(\t\"\x1c\n\x0eGetTaskRequest\x12\n\n\x02id\x18\x01 \x01(\t\"1\n\x0fGetTaskResponse\x12\x1e\n\x04task\x18\x01 \x01(\x0b\x32\x10.lanyard.v1.Task\"\x1e\n\x10WatchTaskRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\xb7\x01\n\x11WatchTaskResponse\x12\x1e\n\x04task\x18\x01 \x01(\x0b\x32\x10.lanyard.v1.Task\x12\x16\n\x0elive_lease_ids\x18\x02 \x03(\t\x12%\n\x06orders\x18\x03 \x03(\x0b\x32\x15.lanyard.v1.KillOrder\x12.\n\x0bnext_within\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x0bnext_record\x18\x05 \x01(\x04\"$\n\x16GetTaskTimelineRequest\x12\n\n\x02id\x18\x01 \x01(\t\"s\n\x17GetTaskTimelineResponse\x12\x1e\n\x04task\x18\x01 \x01(\x0b\x32\x10.lanyard.v1.Task\x12%\n\x06\x65vents\x18\x02 \x03(\x0b\x32\x15.lanyard.v1.TaskEvent\x12\x11\n\ttruncated\x18\x03 \x01(\x08\"`\n\tTaskEvent\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05index\x18\x02 \x01(\x04\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x0c\n\x04text\x18\x04 \x01(\t\"\x1e\n\x10\x43loseTaskRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\x13\n\x11\x43loseTaskResponse2\xd4\x03\n\x0bTaskService\x12\x45\n\x08OpenTask\x12\x1b.lanyard.v1.OpenTaskRequest\x1a\x1c.lanyard.v1.OpenTaskResponse\x12H\n\tListTasks\x12\x1c.lanyard.v1.ListTasksRequest\x1a\x1d.lanyard.v1.ListTasksResponse\x12\x42\n\x07GetTask\x12\x1a.lanyard.v1.GetTaskRequest\x1a\x1b.lanyard.v1.GetTaskResponse\x12Z\n\x0fGetTaskTimeline\x12\".lanyard.v1.GetTaskTimelineRequest\x1a#.lanyard.v1.GetTaskTimelineResponse\x12J\n\tWatchTask\x12\x1c.lanyard.v1.WatchTaskRequest\x1a\x1d.lanyard.v1.WatchTaskResponse0\x01\x12H\n\tCloseTask\x12\x1c.lanyard.v1.CloseTaskRequest\x1a\x1d.lanyard.v1.CloseTaskResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -47,25 +47,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTTASKSREQUEST']._serialized_start=855
   _globals['_LISTTASKSREQUEST']._serialized_end=965
   _globals['_LISTTASKSRESPONSE']._serialized_start=967
-  _globals['_LISTTASKSRESPONSE']._serialized_end=1044
-  _globals['_GETTASKREQUEST']._serialized_start=1046
-  _globals['_GETTASKREQUEST']._serialized_end=1074
-  _globals['_GETTASKRESPONSE']._serialized_start=1076
-  _globals['_GETTASKRESPONSE']._serialized_end=1125
-  _globals['_WATCHTASKREQUEST']._serialized_start=1127
-  _globals['_WATCHTASKREQUEST']._serialized_end=1157
-  _globals['_WATCHTASKRESPONSE']._serialized_start=1160
-  _globals['_WATCHTASKRESPONSE']._serialized_end=1343
-  _globals['_GETTASKTIMELINEREQUEST']._serialized_start=1345
-  _globals['_GETTASKTIMELINEREQUEST']._serialized_end=1381
-  _globals['_GETTASKTIMELINERESPONSE']._serialized_start=1383
-  _globals['_GETTASKTIMELINERESPONSE']._serialized_end=1498
-  _globals['_TASKEVENT']._serialized_start=1500
-  _globals['_TASKEVENT']._serialized_end=1596
-  _globals['_CLOSETASKREQUEST']._serialized_start=1598
-  _globals['_CLOSETASKREQUEST']._serialized_end=1628
-  _globals['_CLOSETASKRESPONSE']._serialized_start=1630
-  _globals['_CLOSETASKRESPONSE']._serialized_end=1649
-  _globals['_TASKSERVICE']._serialized_start=1652
-  _globals['_TASKSERVICE']._serialized_end=2120
+  _globals['_LISTTASKSRESPONSE']._serialized_end=1067
+  _globals['_GETTASKREQUEST']._serialized_start=1069
+  _globals['_GETTASKREQUEST']._serialized_end=1097
+  _globals['_GETTASKRESPONSE']._serialized_start=1099
+  _globals['_GETTASKRESPONSE']._serialized_end=1148
+  _globals['_WATCHTASKREQUEST']._serialized_start=1150
+  _globals['_WATCHTASKREQUEST']._serialized_end=1180
+  _globals['_WATCHTASKRESPONSE']._serialized_start=1183
+  _globals['_WATCHTASKRESPONSE']._serialized_end=1366
+  _globals['_GETTASKTIMELINEREQUEST']._serialized_start=1368
+  _globals['_GETTASKTIMELINEREQUEST']._serialized_end=1404
+  _globals['_GETTASKTIMELINERESPONSE']._serialized_start=1406
+  _globals['_GETTASKTIMELINERESPONSE']._serialized_end=1521
+  _globals['_TASKEVENT']._serialized_start=1523
+  _globals['_TASKEVENT']._serialized_end=1619
+  _globals['_CLOSETASKREQUEST']._serialized_start=1621
+  _globals['_CLOSETASKREQUEST']._serialized_end=1651
+  _globals['_CLOSETASKRESPONSE']._serialized_start=1653
+  _globals['_CLOSETASKRESPONSE']._serialized_end=1672
+  _globals['_TASKSERVICE']._serialized_start=1675
+  _globals['_TASKSERVICE']._serialized_end=2143
 # @@protoc_insertion_point(module_scope)
