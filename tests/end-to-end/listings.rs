@@ -128,7 +128,9 @@ fn n11_every_listing_has_a_line_for_each_row_on_a_small_screen() -> Result<()> {
     ] {
         let rows = rows(&stage, arguments)?;
         let ids = rows.iter().flat_map(|row| row.split_whitespace());
-        for id in ids.filter(|word| word.as_bytes().get(1) == Some(&b'-')) {
+        let is_id =
+            |word: &&str| matches!(word.as_bytes(), [kind, b'-', ..] if kind.is_ascii_uppercase());
+        for id in ids.filter(is_id) {
             assert_eq!(id.len(), 28, "{arguments:?}: {id}");
         }
         for what in whole {

@@ -209,7 +209,10 @@ fn an_answer_that_was_not_asked_for_is_no_login() -> Result<()> {
         );
         let refused = login.end()?;
         assert_eq!(refused.code, 4, "{refused:?}");
-        assert!(refused.stderr.contains("another provider"), "{refused:?}");
+        assert!(
+            refused.stderr.contains("another identity provider"),
+            "{refused:?}"
+        );
     }
     assert_eq!(place.cli()?.ok(&["-o", "name", "context", "list"])?, "");
     Ok(())

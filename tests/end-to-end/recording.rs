@@ -84,7 +84,7 @@ struct Piece {
 /// Lines as they stand when all is over: what was drawn over is gone, and what a terminal breaks is broken.
 fn lines(shown: &str) -> Vec<Vec<Piece>> {
     let mut lines = Vec::new();
-    for line in shown.replace("\r\n", "\n").lines() {
+    for line in undrawn(shown) {
         let line = line.rsplit("\r\u{1b}[K").next().unwrap_or_default();
         let (line, typed) = match line.strip_prefix('\u{1}') {
             Some(command) => (format!("$ {command}"), 1),
@@ -104,6 +104,29 @@ fn lines(shown: &str) -> Vec<Vec<Piece>> {
         lines.extend(broken(pieces));
     }
     lines
+}
+
+/// The lines that are left once every line that the cursor went back up to is drawn over. How often
+/// progress is drawn depends on the machine.
+fn undrawn(shown: &str) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for line in shown.replace("\r\n", "\n").replace("\u{1b}[J", "").lines() {
+        let mut rest = line;
+        while let Some((at, count, length)) = cursor_up(rest) {
+            lines.truncate(lines.len().saturating_sub(count));
+            rest = rest.get(at + length..).unwrap_or_default();
+        }
+        lines.push(rest.to_owned());
+    }
+    lines
+}
+
+/// The first sequence that moves the cursor up (CUU of ECMA-48): its offset, its count and its length.
+fn cursor_up(text: &str) -> Option<(usize, usize, usize)> {
+    text.match_indices("\u{1b}[").find_map(|(at, _)| {
+        let (count, _) = text.get(at + 2..)?.split_once('A')?;
+        Some((at, count.parse().ok()?, 2 + count.len() + 1))
+    })
 }
 
 /// A line as the terminal breaks it, at its last column.

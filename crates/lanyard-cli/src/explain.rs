@@ -42,7 +42,7 @@ pub(crate) async fn run(global: &Global, asked: &Explain) -> Result<(), Outcome>
         rows.print(global.output);
         let codes = ReasonCode::ALL.len();
         global.note(format_args!(
-            "and {codes} reason codes of decisions, such as PLAN_REQUIRED: docs/refusals.md lists them"
+            "and {codes} reason codes, such as PLAN_REQUIRED: docs/refusals.md lists them"
         ));
         return Ok(());
     };
