@@ -296,6 +296,25 @@ fn charter(block: &Block) -> Option<String> {
 }
 
 #[test]
+fn u17_every_block_of_yaml_is_yaml() {
+    let (mut seen, mut wrong) = (0, String::new());
+    for block in blocks() {
+        if block.language.as_deref() != Some("yaml") {
+            continue;
+        }
+        seen += 1;
+        for document in block.text.split("\n---\n") {
+            if let Err(finding) = lanyard_core::document::read(document) {
+                let place = format!("{}:{}", block.page, block.line);
+                wrong.push_str(&render(&place, document, &[finding]));
+            }
+        }
+    }
+    assert!(seen > 15, "only {seen} blocks were found");
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
 fn u17_the_charters_of_the_pages_lint() {
     let (mut seen, mut wrong) = (0, String::new());
     for block in blocks() {
