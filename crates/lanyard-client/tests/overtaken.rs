@@ -249,16 +249,21 @@ async fn read(task: &Task, order: &str) {
     task.stops().wait_for(is_it).await.unwrap();
 }
 
+/// Has the task keep lease `L-1` of record 7, of which the message at record 6 knows nothing.
+async fn keep_first(task: &Task, words: &mut Words) {
+    words.tell.send(state(&[], false, 6)).await.unwrap();
+    let asking = ask(task);
+    words.asked.recv().await.unwrap();
+    words.answer.send(issued("L-1", 7)).await.unwrap();
+    assert_eq!(asking.await.unwrap().unwrap(), "L-1");
+}
+
 // The message was put together before the lease began, and arrives after the lease is kept.
 #[tokio::test]
 async fn a_message_that_does_not_know_a_lease_yet_takes_nothing_away() {
     let directory = tempfile::tempdir().unwrap();
     let (task, mut words) = stage(&directory).await;
-    words.tell.send(state(&[], false, 6)).await.unwrap();
-    let asking = ask(&task);
-    words.asked.recv().await.unwrap();
-    words.answer.send(issued("L-1", 7)).await.unwrap();
-    assert_eq!(asking.await.unwrap().unwrap(), "L-1");
+    keep_first(&task, &mut words).await;
     let older = with_order(state(&[], false, 7), "K-1");
     words.tell.send(older).await.unwrap();
     read(&task, "K-1").await;
@@ -280,11 +285,7 @@ async fn a_message_that_does_not_know_a_lease_yet_takes_nothing_away() {
 async fn an_order_over_the_task_ends_what_the_same_message_lists() {
     let directory = tempfile::tempdir().unwrap();
     let (task, mut words) = stage(&directory).await;
-    words.tell.send(state(&[], false, 6)).await.unwrap();
-    let asking = ask(&task);
-    words.asked.recv().await.unwrap();
-    words.answer.send(issued("L-1", 7)).await.unwrap();
-    assert_eq!(asking.await.unwrap().unwrap(), "L-1");
+    keep_first(&task, &mut words).await;
     let mut killed = with_order(state(&["L-1"], false, 9), "K-1").unwrap();
     for order in &mut killed.orders {
         order.lifted = "nothing".into();
