@@ -52,7 +52,7 @@ pub(crate) const fn prose(name: &'static str, rank: u8, least: usize) -> Column 
 pub(crate) struct Rows {
     columns: Vec<Column>,
     rows: Vec<Vec<String>>,
-    /// What is said below a row, by its place.
+    /// Notes below a row, by the row's place.
     notes: BTreeMap<usize, Vec<String>>,
 }
 
@@ -168,7 +168,7 @@ fn fitted(natural: &[(Column, usize)], screen: usize) -> Vec<Option<usize>> {
             *slot = Some(least((column, width)));
         }
     }
-    // What is left goes to the texts, the narrowest first.
+    // The texts share what is left, the narrowest first.
     let mut left = screen.saturating_sub(taken);
     while left > 0 {
         let texts = widths.iter_mut().zip(natural);

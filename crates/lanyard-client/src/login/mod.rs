@@ -80,7 +80,7 @@ pub enum LoginError {
         /// The required `acr` values.
         wanted: String,
     },
-    /// Nobody completed the login within this number of minutes.
+    /// The login was not completed within this number of minutes.
     #[error("nobody logged in within {0} minutes: run the command again")]
     TimedOut(u64),
     /// No loopback port can be opened.
