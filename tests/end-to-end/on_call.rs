@@ -10,32 +10,34 @@ use crate::terminal::{Terminal, same, without_ids};
 const COLUMNS: usize = 80;
 const LINES: usize = 24;
 
-/// What is left on the screen at the end: what was drawn over is gone.
+/// The lines that are left on the screen at the end, without the blank ones.
 pub(crate) fn screen(shown: &str) -> Vec<String> {
-    let mut lines: Vec<String> = vec![String::new()];
-    let text = shown.replace("\r\n", "\n").replace("\u{1b}[J", "");
-    for part in text.split_inclusive('\n') {
-        let mut part = part;
-        while let Some((before, after)) = part.split_once("\u{1b}[")
-            && let Some((count, rest)) = after.split_once('A')
-            && let Ok(count) = count.parse::<usize>()
-        {
-            if let Some(last) = lines.last_mut() {
-                last.push_str(before);
-            }
-            lines.truncate(lines.len().saturating_sub(count + 1));
-            lines.push(String::new());
-            part = rest;
-        }
-        if let Some(last) = lines.last_mut() {
-            last.push_str(part.trim_end_matches('\n'));
-        }
-        if part.ends_with('\n') {
-            lines.push(String::new());
-        }
-    }
+    let mut lines = undrawn(shown);
     lines.retain(|line| !line.is_empty());
     lines
+}
+
+/// The lines that are left once every line that the cursor went back up to is drawn over. How often
+/// progress is drawn depends on the machine.
+pub(crate) fn undrawn(shown: &str) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for line in shown.replace("\r\n", "\n").replace("\u{1b}[J", "").lines() {
+        let mut rest = line;
+        while let Some((at, count, length)) = cursor_up(rest) {
+            lines.truncate(lines.len().saturating_sub(count));
+            rest = rest.get(at + length..).unwrap_or_default();
+        }
+        lines.push(rest.to_owned());
+    }
+    lines
+}
+
+/// The first sequence that moves the cursor up (CUU of ECMA-48): its offset, its count and its length.
+fn cursor_up(text: &str) -> Option<(usize, usize, usize)> {
+    text.match_indices("\u{1b}[").find_map(|(at, _)| {
+        let (count, _) = text.get(at + 2..)?.split_once('A')?;
+        Some((at, count.parse().ok()?, 2 + count.len() + 1))
+    })
 }
 
 /// Times, spans and addresses of this run, each of one kind.

@@ -7,6 +7,8 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 use lanyard_tests::Stage;
 
+use crate::on_call::undrawn;
+
 /// What is typed, in order, each with how long a reader looks at what came of it, in seconds.
 const TYPED: [(&str, u32); 5] = [
     (
@@ -104,29 +106,6 @@ fn lines(shown: &str) -> Vec<Vec<Piece>> {
         lines.extend(broken(pieces));
     }
     lines
-}
-
-/// The lines that are left once every line that the cursor went back up to is drawn over. How often
-/// progress is drawn depends on the machine.
-fn undrawn(shown: &str) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for line in shown.replace("\r\n", "\n").replace("\u{1b}[J", "").lines() {
-        let mut rest = line;
-        while let Some((at, count, length)) = cursor_up(rest) {
-            lines.truncate(lines.len().saturating_sub(count));
-            rest = rest.get(at + length..).unwrap_or_default();
-        }
-        lines.push(rest.to_owned());
-    }
-    lines
-}
-
-/// The first sequence that moves the cursor up (CUU of ECMA-48): its offset, its count and its length.
-fn cursor_up(text: &str) -> Option<(usize, usize, usize)> {
-    text.match_indices("\u{1b}[").find_map(|(at, _)| {
-        let (count, _) = text.get(at + 2..)?.split_once('A')?;
-        Some((at, count.parse().ok()?, 2 + count.len() + 1))
-    })
 }
 
 /// A line as the terminal breaks it, at its last column.
