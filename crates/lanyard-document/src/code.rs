@@ -51,7 +51,7 @@ macro_rules! catalogue {
     };
 }
 
-/// Whether a finding keeps a document out of force.
+/// The severity of a finding: an error keeps a document out of force.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     /// The finding keeps the document out of force.

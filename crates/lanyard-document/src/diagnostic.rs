@@ -1,7 +1,7 @@
 //! Diagnostics: findings with a position, a message and a remedy.
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
-use lanyard_vocabulary::text::{escaped, is_hidden};
+use lanyard_vocabulary::text::{escaped, folded, folded_below, is_hidden};
 
 use crate::code::{Code, Severity};
 use crate::span::Span;
@@ -15,7 +15,7 @@ pub struct Diagnostic {
     pub span: Span,
     /// The message, in a plain sentence.
     pub message: String,
-    /// The remedy.
+    /// The remedy, if there is one.
     pub help: Option<String>,
     /// A replacement that repairs the fault and changes nothing else.
     pub fix: Option<Fix>,
@@ -26,7 +26,7 @@ pub struct Diagnostic {
 pub struct Fix {
     /// The bytes that go.
     pub bytes: std::ops::Range<usize>,
-    /// The replacement text.
+    /// The text that replaces the span.
     pub text: String,
 }
 
@@ -94,7 +94,25 @@ impl Diagnostic {
 /// The findings as a person reads them: the line, the place underlined, the help.
 #[must_use]
 pub fn render(name: &str, text: &str, findings: &[Diagnostic]) -> String {
-    let renderer = Renderer::plain();
+    render_within(name, text, findings, None)
+}
+
+/// The findings as a person reads them, on a screen of so many columns if there is one.
+#[must_use]
+pub fn render_within(
+    name: &str,
+    text: &str,
+    findings: &[Diagnostic],
+    columns: Option<usize>,
+) -> String {
+    let renderer = match columns {
+        Some(columns) => Renderer::plain().term_width(columns),
+        None => Renderer::plain(),
+    };
+    let fitted = |shown: &str| match columns {
+        Some(columns) => folded_finding(shown, columns),
+        None => shown.to_owned(),
+    };
     // A control character in the file must not reach a terminal; each is one byte and stays one.
     let shown: String = text
         .chars()
@@ -115,7 +133,7 @@ pub fn render(name: &str, text: &str, findings: &[Diagnostic]) -> String {
                 Severity::Warning => Level::WARNING,
             };
             if !same_places {
-                return format!("{}\n", finding.line(name));
+                return format!("{}\n", fitted(&finding.line(name)));
             }
             let span =
                 finding.span.start..finding.span.end.max(finding.span.start).min(shown.len());
@@ -130,10 +148,28 @@ pub fn render(name: &str, text: &str, findings: &[Diagnostic]) -> String {
                 Some(help) => group.element(Level::HELP.message(help.as_str())),
                 None => group,
             };
-            format!("{}\n", renderer.render(&[group]))
+            format!("{}\n", fitted(&renderer.render(&[group])))
         })
         .collect()
 }
+
+/// Folds the sentences of a rendered finding, which are its first line and its help. A line of the
+/// file stays whole.
+fn folded_finding(rendered: &str, columns: usize) -> String {
+    let lines = rendered.lines().enumerate().map(|(place, line)| {
+        let before = line.find(HELP).map(|at| at + HELP.len());
+        let is_help = line.trim_start().starts_with(HELP);
+        match before.filter(|_| is_help) {
+            Some(indent) => folded_below(line, columns, indent),
+            None if place == 0 => folded(line, columns),
+            None => line.to_owned(),
+        }
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The beginning of a finding's help.
+const HELP: &str = "= help: ";
 
 /// A finding over many lines is shown by its first.
 fn first_line(text: &str, span: std::ops::Range<usize>) -> std::ops::Range<usize> {

@@ -17,7 +17,7 @@ use crate::tree::{Node, Value};
 pub struct Findings(RefCell<Vec<Diagnostic>>);
 
 impl Findings {
-    /// Adds a finding.
+    /// Adds a finding to the list.
     pub fn add(&self, finding: Diagnostic) {
         self.0.borrow_mut().push(finding);
     }
@@ -207,7 +207,7 @@ fn parse_time(text: &str) -> Option<Ttl> {
 }
 
 /// Suggests a name as [`suggest`] does, and adds a fix if it differs by one typing error.
-fn near<'a>(
+pub(crate) fn near<'a>(
     finding: Diagnostic,
     found: &str,
     known: impl IntoIterator<Item = &'a str> + Clone,
@@ -235,12 +235,22 @@ pub fn suggest<'a>(
     }
 }
 
-/// The nearest known name, if one is near.
+/// The shortest text that is taken for a part of a name.
+const SHORTEST_PART_BYTES: usize = 3;
+
+/// The nearest known name, if one is near: in another case, with a slip or two, or shortened. Names
+/// that share one of two words, such as `move-tickets` and `read-tickets`, are not near.
 pub fn nearest<'a>(found: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let near = known
-        .into_iter()
-        .map(|name| (strsim::damerau_levenshtein(name, found), name))
-        .filter(|(distance, name)| *distance <= name.len().max(3) / 3 + 1);
+    let lower = found.trim().to_lowercase();
+    let near = known.into_iter().filter_map(|name| {
+        let shown = name.to_lowercase();
+        let shorter = lower.len().min(shown.len());
+        let is_part =
+            shorter >= SHORTEST_PART_BYTES && (shown.contains(&lower) || lower.contains(&shown));
+        let distance = strsim::damerau_levenshtein(&shown, &lower);
+        let is_near = is_part || distance <= shorter / 8 + 1;
+        (is_near && !lower.is_empty()).then_some((distance, name))
+    });
     near.min().map(|(_, name)| name)
 }
 
@@ -251,15 +261,15 @@ pub fn near_names<'a>(
     known: impl IntoIterator<Item = &'a str>,
     most: usize,
 ) -> Vec<&'a str> {
-    const SHORTEST_PART: usize = 3;
     const BYTES_OF_THE_WIDEST_LETTER: usize = 4;
     let found = found.trim().to_lowercase();
     let distance = |name: &str| {
         let name = name.to_lowercase();
-        let is_part = found.len().min(name.len()) >= SHORTEST_PART
+        let is_part = found.len().min(name.len()) >= SHORTEST_PART_BYTES
             && (name.contains(&found) || found.contains(&name));
         let most = found.len().min(name.len()).max(3) / 3 + 1;
-        // Most names are out of question by their length: nothing is measured that can be neither near nor a part.
+        // Most names are out of question by their length: nothing is measured that can be neither
+        // near nor a part.
         if !is_part
             && found.len().abs_diff(name.len()) > most.saturating_mul(BYTES_OF_THE_WIDEST_LETTER)
         {
@@ -341,4 +351,38 @@ impl<'a> Fields<'a> {
 
 fn is(key: &Node, name: &str) -> bool {
     matches!(&key.value, Value::Scalar { text, .. } if text == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::nearest;
+
+    #[test]
+    fn n10_a_name_of_which_one_word_is_another_is_not_near() {
+        let grants = ["read-tickets", "move-tickets"];
+        for (found, near) in [
+            ("raed-tickets", Some("read-tickets")),
+            ("Read-Tickets", Some("read-tickets")),
+            ("read-ticket", Some("read-tickets")),
+            ("read", Some("read-tickets")),
+            ("write-tickets", None),
+            ("close-tickets", None),
+            ("restart", None),
+            ("", None),
+            ("x", None),
+        ] {
+            assert_eq!(nearest(found, grants), near, "{found}");
+        }
+        assert_eq!(
+            nearest("prod", ["staging", "production"]),
+            Some("production")
+        );
+        assert_eq!(nearest("dev", ["staging", "production"]), None);
+        assert_eq!(nearest("tokn", ["token", "aws"]), Some("token"));
+        assert_eq!(nearest("awx", ["token", "aws"]), Some("aws"));
+        assert_eq!(
+            nearest("s3:GetObjet", ["s3:GetObject", "s3:PutObject"]),
+            Some("s3:GetObject")
+        );
+    }
 }

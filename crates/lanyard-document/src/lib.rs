@@ -1,20 +1,25 @@
-//! YAML documents as trees in which every value knows its place, and the diagnostics that point there.
+//! YAML documents as trees in which every value knows its place, and the diagnostics that point
+//! there.
 //!
-//! The subset is deliberate: one document, no anchors, aliases, tags or merge keys, no duplicate keys, bounded
-//! size and depth (T24). Charters and the configuration are read through here, so both fail alike. The manifests of a plan are
-//! what other tools wrote, so there aliases and merge keys are read, within bounds.
+//! The subset is deliberate: one document, no anchors, aliases, tags or merge keys, no duplicate
+//! keys, bounded size and depth (T24). Charters and the configuration are read through here, so
+//! both fail alike. The manifests of a plan are what other tools wrote, so there aliases and merge
+//! keys are read, within bounds.
 
 mod code;
 mod diagnostic;
 mod fields;
+mod item;
 mod path;
 mod print;
+pub mod shape;
 mod span;
 mod tree;
 
 pub use code::{Code, Severity};
-pub use diagnostic::{Diagnostic, Fix, render};
+pub use diagnostic::{Diagnostic, Fix, render, render_within};
 pub use fields::{Fields, Findings, near_names, nearest, suggest};
+pub use item::{Entry, Item, Section};
 pub use path::{FieldPaths, path_of};
 pub use print::print;
 pub use span::{Position, Span};

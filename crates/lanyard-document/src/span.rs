@@ -22,7 +22,7 @@ impl fmt::Display for Position {
 /// A range of a document, with the position of its first character.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
-    /// The first byte.
+    /// The offset of the first byte.
     pub start: usize,
     /// The byte after the last.
     pub end: usize,

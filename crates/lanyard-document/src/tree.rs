@@ -33,9 +33,9 @@ pub const MAX_DOCUMENT_DEPTH: usize = 64;
 /// A value with its position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
-    /// The value's range.
+    /// The range of the value.
     pub span: Span,
-    /// The value.
+    /// The value at the node.
     pub value: Value,
 }
 
@@ -61,23 +61,23 @@ impl Node {
 pub enum Value {
     /// A text, also if it looks like a number.
     Scalar {
-        /// The text.
+        /// The text without quotes and escapes.
         text: String,
-        /// How the text was written.
+        /// The style in which the text was written.
         style: Style,
     },
-    /// A list.
+    /// A list of nodes.
     List(Vec<Node>),
     /// Keys with their values, in the order of the file.
     Map(Vec<(Node, Node)>),
 }
 
-/// How a text is written.
+/// The style in which a text is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
-    /// Without quotes.
+    /// A style without quotes.
     Plain,
-    /// In quotes.
+    /// A style with quotes.
     Quoted,
     /// On lines of its own, after `|` or `>`.
     Block,
@@ -106,12 +106,12 @@ pub fn read_of_any_size(text: &str) -> Result<Node, Diagnostic> {
     Reader::of(text, None).document()
 }
 
-/// Reads one document of any size as `kubectl` does: aliases and merge keys stand for what their anchors hold. What the documents
-/// of a file copied so far is counted by the caller, from zero on.
+/// Reads one document of any size as `kubectl` does: aliases and merge keys stand for what their
+/// anchors hold. What the documents of a file copied so far is counted by the caller, from zero on.
 ///
 /// # Errors
-/// One diagnostic, as of [`read`]; also where aliases stand for more than [`MAX_ALIASED_BYTES`], or where readers of YAML disagree
-/// about a merge key.
+/// One diagnostic, as of [`read`]; also where aliases stand for more than [`MAX_ALIASED_BYTES`], or
+/// where readers of YAML disagree about a merge key.
 pub fn read_with_aliases(text: &str, copied_bytes: &mut usize) -> Result<Node, Diagnostic> {
     let anchors = Anchors {
         held: HashMap::new(),
@@ -134,7 +134,7 @@ pub fn read_with_aliases(text: &str, copied_bytes: &mut usize) -> Result<Node, D
 /// - beyond: the plan is refused when it is submitted
 /// - test: `d18_aliases_stand_for_so_much_and_no_more`
 pub const MAX_ALIASED_BYTES: usize = 1024 * 1024;
-/// What a value counts for besides its text, in bytes.
+/// The size that a value counts for besides its text, in bytes.
 const VALUE_BYTES: usize = 16;
 
 /// The values of a document's anchors.
@@ -455,7 +455,8 @@ impl<'a> Reader<'a> {
                             .iter()
                             .find_map(|(key, _)| key.text().filter(|text| seen.contains_key(*text)))
                         {
-                            // The library of kubectl lets the merged value win there, and others the map's own.
+                            // The library of kubectl lets the merged value win there, and others
+                            // the map's own.
                             let message = format!(
                                 "`{}` stands before the merge key and is merged in as well, and readers of YAML take different \
                                  ones; put `<<` first",

@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 /// - for: a file of a secret
 /// - unit: bytes
 /// - beyond: the file is not read, and what needs the secret does not start
-/// - test: `s44_a_pipe_is_not_waited_for_and_a_large_file_not_read`
+/// - test: `s44_a_pipe_and_a_large_file_are_refused_at_once`
 pub const MAX_FILE_BYTES: u64 = 64 * 1024;
 /// The largest file that a configuration names and that holds no secret: a bundle, a kubeconfig, a
 /// charter.
@@ -30,7 +30,7 @@ pub const MAX_FILE_BYTES: u64 = 64 * 1024;
 /// - for: a file of the configuration
 /// - unit: bytes
 /// - beyond: the file is not read, and what needs it is refused
-/// - test: `s16_a_file_of_the_configuration_is_not_waited_for_and_is_bounded`
+/// - test: `s16_a_configured_pipe_is_refused_and_a_file_is_bounded`
 pub const MAX_PLAIN_FILE_BYTES: u64 = 4 << 20;
 
 /// The party that provides a file, which decides the permissions that the file may have.
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn s44_only_a_plain_file_of_ones_own_is_read() {
+    fn s44_only_a_regular_file_of_the_own_user_is_read() {
         let (_folder, path) = file(0o600, b"own");
         for origin in ALL_ORIGINS {
             assert_eq!(read(&path, origin).unwrap().as_slice(), b"own");
@@ -386,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn s44_a_group_reads_what_root_gave_it_and_nothing_else() {
+    fn s44_a_group_may_read_only_files_of_root() {
         let path = Path::new("/secret");
         let own = rustix::process::geteuid().as_raw();
         let shared = check_permissions(Origin::Configured, 0, 0o440, path).is_ok();
@@ -408,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn s44_a_pipe_is_not_waited_for_and_a_large_file_not_read() {
+    fn s44_a_pipe_and_a_large_file_are_refused_at_once() {
         let folder = tempfile::tempdir().unwrap();
         let pipe = folder.path().join("pipe");
         let made = std::process::Command::new("mkfifo").arg(&pipe).status();
@@ -421,7 +421,7 @@ mod tests {
     }
 
     #[test]
-    fn s16_a_file_of_the_configuration_is_not_waited_for_and_is_bounded() {
+    fn s16_a_configured_pipe_is_refused_and_a_file_is_bounded() {
         let (folder, path) = file(0o644, b"public");
         let link = folder.path().join("link");
         symlink(&path, &link).unwrap();

@@ -6,7 +6,7 @@ use crate::person::Sponsor;
 /// A caller's identity with its evidence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// The caller's identity.
+    /// The identity that the caller proved.
     pub identity: Identity,
     /// The evidence for that identity.
     pub evidence: Evidence,
@@ -14,9 +14,10 @@ pub struct Caller {
     pub sponsor: Sponsor,
 }
 
-impl From<&Identity> for Caller {
-    /// Makes a caller of whom only the name is known, and nothing proved.
-    fn from(identity: &Identity) -> Self {
+impl Caller {
+    /// Makes a caller of whom only the name is known, and nothing is proved.
+    #[must_use]
+    pub fn unproved(identity: &Identity) -> Self {
         Self {
             identity: identity.clone(),
             evidence: Evidence::default(),

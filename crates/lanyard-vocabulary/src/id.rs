@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 const DIGITS: usize = 26;
 
-/// Why a text is not an id of the expected kind.
+/// The reason why a text is not an id of the expected kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{}` is not {expected} id: expected `{prefix}-` and 26 letters and digits", .found.escape_debug())]
 pub struct ParseIdError {
@@ -126,35 +126,35 @@ macro_rules! ids {
 }
 
 ids! {
-    /// One run of an agent under one charter revision in one environment.
+    /// The id of a task: a run of an agent under one charter revision in one environment.
     TaskId = "T", "a task";
-    /// One issued credential.
+    /// The id of a lease: an issued credential.
     LeaseId = "L", "a lease";
-    /// One submitted plan.
+    /// The id of a submitted plan.
     PlanId = "P", "a plan";
-    /// One request for people's approval of a plan.
+    /// The id of a request for people's approval of a plan.
     ApprovalId = "A", "an approval";
-    /// One kill order.
+    /// The id of a kill order.
     KillId = "K", "a kill order";
-    /// One proposal to lift a kill order.
+    /// The id of a proposal to lift a kill order.
     RearmId = "R", "a re-arm";
-    /// One pause.
+    /// The id of a pause.
     PauseId = "H", "a pause";
-    /// One reported action.
+    /// The id of a reported action.
     ActionId = "X", "an action";
-    /// One recorded decision.
+    /// The id of a recorded decision.
     DecisionId = "D", "a decision";
 }
 
-/// Whether a text is an id, of whichever kind, in either case.
+/// Tells if a text is an id, of whichever kind, in either case.
 #[must_use]
 pub fn is_id(text: &str) -> bool {
     let parts = text.split_once('-');
     parts.is_some_and(|(prefix, digits)| kind(prefix).is_some() && decode(digits).is_some())
 }
 
-/// Why a text that is written as an id is none: a letter of a kind, a dash, and letters and digits
-/// that are too few, too many or wrong. Of a text of another form, nothing.
+/// Says why a text that is written as an id is none: a letter of a kind, a dash, and letters and
+/// digits that are too few, too many or wrong. `None` for a text of another form.
 #[must_use]
 pub fn miswritten(text: &str) -> Option<ParseIdError> {
     let (prefix, digits) = text.split_once('-')?;

@@ -96,7 +96,7 @@ impl fmt::Display for Method {
     }
 }
 
-/// How an identity was proved, with the claims and the key proved along with it.
+/// The way in which an identity was proved, with the claims and the key proved along with it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
     /// The method of the proof.

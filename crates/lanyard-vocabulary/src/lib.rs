@@ -1,7 +1,9 @@
-//! The words that every part of Lanyard shares: ids, names, roles, people, scopes, time, digests and secrets.
+//! The words that every part of Lanyard shares: ids, names, roles, people, scopes, time, digests
+//! and secrets.
 //!
-//! A word here is a value with its text form and its comparison, and nothing else: no file is read, no clock is
-//! asked, no charter is known. A verifier of access tokens needs this crate and none of the broker's.
+//! A word here is a value with its text form and its comparison, and nothing else: no file is read,
+//! no clock is asked, no charter is known. A verifier of access tokens needs this crate and none of
+//! the broker's.
 
 pub mod agent;
 pub mod caller;

@@ -12,7 +12,7 @@ use crate::name::Name;
 /// A task in the lineage of another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Above {
-    /// The task's id.
+    /// The id of the task.
     pub task: TaskId,
     /// The charter that the task runs under.
     pub charter: Name,

@@ -17,7 +17,7 @@ pub struct Name(Box<str>);
 pub struct InvalidName(pub String);
 
 impl Name {
-    /// Returns the text.
+    /// Returns the text of the name.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

@@ -9,7 +9,7 @@ use crate::name::Name;
 use crate::person::Person;
 use crate::time::Timestamp;
 
-/// How and when a person logged in.
+/// The way and the time in which a person logged in.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Login {
     /// The time of the person's last authentication (`auth_time` of OpenID Connect), if the issuer
@@ -19,8 +19,8 @@ pub struct Login {
     /// The strength of that authentication (`acr` of OpenID Connect), if the issuer tells it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acr: Option<String>,
-    /// Why the person's claims give no role, for the person to read. Computed at each use and never
-    /// stored.
+    /// The reason why the person's claims give no role, for the person to read. Computed at each
+    /// use and never stored.
     #[serde(skip)]
     pub no_role: Option<String>,
 }
@@ -55,7 +55,7 @@ impl OperatorRole {
 /// A person, with the groups and roles that the configuration derives from the claims.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Operator {
-    /// The person's identity.
+    /// The identity of the person.
     pub identity: Identity,
     /// The groups that the issuer vouches for.
     pub groups: BTreeSet<String>,

@@ -1,9 +1,10 @@
 //! People, as issuers of operators vouch for them, and whether two accounts may be one person's.
 //!
-//! Two issuers know nothing of each other: the configuration says which of them draw on one directory, and by which
-//! name. Where it says nothing, two accounts may be one person's, and do not count as two people (S33). An issuer of a
-//! directory names its people: an account of which no name is known may be anybody's of that directory. An issuer
-//! without a directory is believed to give each person one account, for nothing else can be known of its people.
+//! Two issuers know nothing of each other: the configuration says which of them draw on one
+//! directory, and by which name. Where it says nothing, two accounts may be one person's, and do
+//! not count as two people (S33). An issuer of a directory names its people: an account of which no
+//! name is known may be anybody's of that directory. An issuer without a directory is believed to
+//! give each person one account, for nothing else can be known of its people.
 
 use std::fmt;
 
@@ -14,7 +15,7 @@ use crate::identity::Identity;
 use crate::name::Name;
 use crate::text::is_hidden;
 
-/// One account of a person. In the journal, an [`Identity`] with more fields.
+/// An account of a person. In the journal, an [`Identity`] with more fields.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Person {
     /// The issuer of the account.
@@ -30,10 +31,10 @@ pub struct Person {
     pub name: Option<String>,
 }
 
-/// Whether two accounts belong to one person.
+/// The answer to the question if two accounts belong to one person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sameness {
-    /// Both accounts belong to one person.
+    /// The accounts belong to one person.
     Same,
     /// The accounts belong to two people.
     Distinct,
@@ -54,7 +55,7 @@ impl From<Identity> for Person {
 }
 
 impl Person {
-    /// Compares two accounts.
+    /// Compares two accounts of people.
     #[must_use]
     pub fn sameness(&self, other: &Self) -> Sameness {
         let same_issuer = self.issuer == other.issuer;
@@ -116,7 +117,8 @@ impl Person {
 fn compared(name: &str) -> String {
     let normalizer = ComposingNormalizerBorrowed::new_nfkc();
     let seen: String = name.chars().filter(|c| !is_hidden(*c)).collect();
-    // By way of the upper case, so that all forms of a letter become one: `ß` and `SS`, `ς` and `σ`.
+    // By way of the upper case, so that all forms of a letter become one: `ß` and `SS`, `ς` and
+    // `σ`.
     let folded = normalizer.normalize(&seen).to_lowercase();
     let folded = folded.to_uppercase().to_lowercase();
     normalizer.normalize(&folded).into_owned()

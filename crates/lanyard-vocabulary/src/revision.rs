@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 
-/// The hash of a charter's content: SHA-256 over the bytes of the file, in lower-case hex with `sha256:`.
+/// The hash of a charter's content: SHA-256 over the bytes of the file, in lower-case hex with
+/// `sha256:`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Revision(Box<str>);
@@ -16,6 +17,12 @@ impl Revision {
     #[must_use]
     pub fn of(content: &[u8]) -> Self {
         Self(Digest::of(content).to_string().into())
+    }
+
+    /// A revision as a record holds it, [`Revision::as_str`] of an earlier process.
+    #[must_use]
+    pub fn recorded(text: String) -> Self {
+        Self(text.into())
     }
 
     /// The whole text, `sha256:` included.

@@ -1,6 +1,7 @@
 //! Scopes of kill orders, and the facts of a lease or request that scopes are matched against.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -11,23 +12,32 @@ use crate::lineage::Above;
 use crate::name::Name;
 use crate::role::Role;
 
-/// What a kill order covers.
+/// Lifetime of a kill ticket, which is signed in advance for one scope.
+///
+/// # Limit
+/// - for: a kill ticket
+/// - unit: of time
+/// - beyond: the command line does not sign the ticket, and the broker refuses it
+/// - test: `t44_a_ticket_has_bounds`
+pub const MAX_TICKET_LIFE: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// The leases, tasks and requests that a kill order covers.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scope {
     /// Every lease, task and request.
     All,
-    /// One environment.
+    /// An environment with all that runs in it.
     Environment(Name),
-    /// One target.
+    /// A target with all its leases.
     Target(Name),
-    /// One charter in all its revisions, with the tasks that its tasks opened.
+    /// A charter in all its revisions, with the tasks that its tasks opened.
     Charter(Name),
-    /// One agent under all its identities, with the tasks that its tasks opened.
+    /// An agent under all its identities, with the tasks that its tasks opened.
     Agent(AgentName),
-    /// One task, with the tasks that it opened.
+    /// A task, with the tasks that it opened.
     Task(TaskId),
-    /// One lease.
+    /// A lease by its id.
     Lease(LeaseId),
 }
 
@@ -69,20 +79,10 @@ impl RoleFilter {
 /// The facts of a lease, request or approval that a scope can name.
 #[derive(Debug, Clone, Copy)]
 pub struct Facets<'a> {
-    /// The task's environment.
-    pub environment: &'a Name,
+    /// The facts of the task.
+    pub task: TaskFacets<'a>,
     /// The target where the credential works.
     pub target: &'a Name,
-    /// The task's charter.
-    pub charter: &'a Name,
-    /// The task's agent.
-    pub agent: &'a AgentName,
-    /// The identity that opened the task. A kill order may name an agent by its identity.
-    pub identity: &'a Identity,
-    /// The task's id.
-    pub task: TaskId,
-    /// The tasks above the task.
-    pub lineage: &'a [Above],
     /// The lease, if there is one yet.
     pub lease: Option<LeaseId>,
     /// The plan role or the apply role.
@@ -98,10 +98,10 @@ pub struct TaskFacets<'a> {
     pub charter: &'a Name,
     /// The agent that runs the task.
     pub agent: &'a AgentName,
-    /// The identity that opened it, by which orders name agents too.
+    /// The identity that opened the task. A kill order may name an agent by its identity.
     pub identity: &'a Identity,
-    /// The task's id.
-    pub task: TaskId,
+    /// The id of the task.
+    pub id: TaskId,
     /// The tasks above the task.
     pub lineage: &'a [Above],
 }
@@ -125,20 +125,13 @@ impl Scope {
     #[must_use]
     pub fn covers(&self, facets: &Facets<'_>) -> bool {
         match self {
-            Self::All => true,
-            Self::Environment(name) => name == facets.environment,
             Self::Target(name) => name == facets.target,
-            Self::Charter(name) => {
-                name == facets.charter || facets.lineage.iter().any(|above| above.charter == *name)
-            }
-            Self::Agent(name) => {
-                let own = name == facets.agent || name.is(facets.identity);
-                own || facets.lineage.iter().any(|above| is_of(name, above))
-            }
-            Self::Task(id) => {
-                *id == facets.task || facets.lineage.iter().any(|above| above.task == *id)
-            }
             Self::Lease(id) => Some(*id) == facets.lease,
+            Self::All
+            | Self::Environment(_)
+            | Self::Charter(_)
+            | Self::Agent(_)
+            | Self::Task(_) => self.covers_task(&facets.task),
         }
     }
 
@@ -154,7 +147,7 @@ impl Scope {
                 let own = name == task.agent || name.is(task.identity);
                 own || above(&|above| is_of(name, above))
             }
-            Self::Task(id) => *id == task.task || above(&|above| above.task == *id),
+            Self::Task(id) => *id == task.id || above(&|above| above.task == *id),
             Self::Target(_) | Self::Lease(_) => false,
         }
     }

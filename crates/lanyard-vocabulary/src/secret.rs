@@ -9,7 +9,7 @@ use zeroize::{Zeroize, Zeroizing};
 pub struct Secret<T: Zeroize>(Zeroizing<T>);
 
 impl<T: Zeroize> Secret<T> {
-    /// Wraps a value.
+    /// Wraps a secret value.
     #[must_use]
     pub fn new(value: T) -> Self {
         Self(Zeroizing::new(value))

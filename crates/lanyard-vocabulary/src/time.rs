@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub struct Timestamp(u64);
 
 impl Timestamp {
-    /// 1970-01-01T00:00:00Z.
+    /// The start of Unix time, 1970-01-01T00:00:00Z.
     pub const EPOCH: Self = Self(0);
     /// A time after every event.
     pub const NEVER: Self = Self(u64::MAX);
@@ -104,7 +104,8 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// How far another clock is ahead of the broker's, in milliseconds; negative if it is behind.
+/// The time by which another clock is ahead of the broker's, in milliseconds; negative if it is
+/// behind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Skew(i64);
 

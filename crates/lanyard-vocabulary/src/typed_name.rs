@@ -1,18 +1,23 @@
 //! Agents as people name them: by the end of a subject, in any case of letters.
 //!
-//! A name that a person types means every identity whose subject is the name, or ends with the name behind a `:` or a `/`, and
-//! the identity that is written like the name as a whole. Several identities may be meant. What nobody sees on a screen decides
-//! nothing: white space, letters without width, a separator at the end. Letters are compared one by one from the end, so that an
-//! index over reversed subjects finds what is meant without a look at all.
+//! A name that a person types means every identity whose subject is the name, or ends with the name
+//! behind a `:` or a `/`, and the identity that is written like the name as a whole. Several
+//! identities may be meant. What nobody sees on a screen decides nothing: white space, letters
+//! without width, a separator at the end, and the script of a letter that looks like a Latin one
+//! (Cyrillic `о` for `o`). Letters are compared one by one from the end, so that an index over
+//! reversed subjects finds what is meant without a look at all.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
+use icu_normalizer::DecomposingNormalizerBorrowed;
+use unicode_security::confusable_detection::skeleton;
+
 use crate::agent::AgentName;
 use crate::identity::Identity;
 
-/// What the parts of a subject are separated by.
+/// The characters that separate the parts of a subject.
 const SEPARATORS: [char; 2] = [':', '/'];
 
 /// True if a screen shows the letter.
@@ -24,10 +29,44 @@ fn is_seen(letter: char) -> bool {
     !is_format && !letter.is_whitespace() && !letter.is_control()
 }
 
-/// The letters of a text from its end, small. Each letter by itself: where a text is cut changes no letter.
+/// The letters of a text from its end, small, as a reader sees them. Each letter by itself: where a
+/// text is cut changes no letter.
 fn letters(text: &str) -> impl Iterator<Item = char> {
-    let seen = text.chars().rev().filter(|letter| is_seen(*letter));
-    seen.flat_map(|letter| letter.to_lowercase().rev())
+    let folded = text.chars().rev().flat_map(folded);
+    folded.filter(|letter| is_seen(*letter))
+}
+
+/// A letter as a reader sees it, from its end: ASCII stays ASCII, since `l` and `1` differ for
+/// whoever types them, and a letter of another script that looks like ASCII is that.
+fn folded(letter: char) -> impl Iterator<Item = char> {
+    // Nearly every letter of a name is ASCII, and allocates nothing.
+    let (plain, others) = match letter.is_ascii() {
+        true => (Some(letter.to_ascii_lowercase()), Vec::new()),
+        false => (None, look_alike(letter)),
+    };
+    plain.into_iter().chain(others.into_iter().rev())
+}
+
+/// Returns what a letter beyond ASCII is compared as: the letters that it is made of (compatibility
+/// decomposition), each as the ASCII that it looks like (Unicode TS 39, section 4), if it looks
+/// like any.
+fn look_alike(letter: char) -> Vec<char> {
+    let parts = DecomposingNormalizerBorrowed::new_nfkd();
+    let parts = parts.normalize_iter(std::iter::once(letter));
+    parts.flat_map(as_ascii).collect()
+}
+
+fn as_ascii(letter: char) -> Vec<char> {
+    let small: Vec<char> = letter.to_lowercase().collect();
+    // The small letter first: a capital `I` of any script looks like `l`, and is not meant so.
+    for shown in [small.as_slice(), &[letter]] {
+        let shown: String = shown.iter().collect();
+        let skeleton: Vec<char> = skeleton(&shown).flat_map(char::to_lowercase).collect();
+        if skeleton.iter().all(char::is_ascii) && !skeleton.is_empty() {
+            return skeleton;
+        }
+    }
+    small
 }
 
 /// The same without the separators at the end.
@@ -41,7 +80,8 @@ fn reversed_whole(identity: &Identity) -> impl Iterator<Item = char> {
     subject.chain(['#']).chain(letters(&identity.issuer))
 }
 
-/// What a typed text can stand for: itself, and what it is printed for (`\u{200b}`, `\\`), since people copy what they read.
+/// Returns what a typed text can stand for: itself, and what it is printed for (`\u{200b}`, `\\`),
+/// since people copy what they read.
 fn readings(text: &str) -> impl Iterator<Item = Cow<'_, str>> {
     let printed = text.contains('\\').then(|| Cow::Owned(unescaped(text)));
     std::iter::once(Cow::Borrowed(text)).chain(printed)
@@ -85,19 +125,20 @@ impl AgentName {
     pub fn can_mean(&self, identity: &Identity) -> bool {
         readings(&self.0).any(|name| {
             let mut subject = reversed(&identity.subject);
-            let mut letters = reversed(&name).peekable();
-            if letters.peek().is_none() {
+            let mut typed = reversed(&name).peekable();
+            if typed.peek().is_none() {
                 return false;
             }
-            let is_end = letters.all(|letter| subject.next() == Some(letter))
+            let is_end = typed.all(|letter| subject.next() == Some(letter))
                 && subject
                     .next()
                     .is_none_or(|before| SEPARATORS.contains(&before));
-            is_end || name.contains('#') && reversed_whole(identity).eq(reversed(&name))
+            let is_whole = || letters(&name).any(|letter| letter == '#');
+            is_end || is_whole() && reversed_whole(identity).eq(reversed(&name))
         })
     }
 
-    /// True if the names differ in case, white space and invisible letters alone.
+    /// True if the names look the same, but for case and white space.
     #[must_use]
     pub fn is_spelled_like(&self, other: &Self) -> bool {
         letters(&self.0).eq(letters(&other.0))
@@ -135,7 +176,8 @@ pub fn keys(name: &AgentName) -> BTreeSet<String> {
 #[derive(Debug)]
 pub struct Ends {
     whole: String,
-    /// Where the names end: before each separator of the subject, at the end of the subject, and at the end.
+    /// The positions at which the names end: before each separator of the subject, at the end of
+    /// the subject, and at the end.
     at: Vec<usize>,
 }
 
@@ -162,19 +204,19 @@ impl Ends {
 /// Identities, found by the names that people type.
 #[derive(Debug, Clone, Default)]
 pub struct Identities {
-    /// How often each was counted in, by its reversed subject.
-    found: BTreeMap<Place, usize>,
+    /// The number of times that each was counted in, by its reversed subject.
+    found: BTreeMap<ReversedSubject, usize>,
 }
 
 /// A reversed subject, and whose it is.
-type Place = (String, Identity);
+type ReversedSubject = (String, Identity);
 
-fn place(identity: &Identity) -> Place {
+fn place(identity: &Identity) -> ReversedSubject {
     (reversed(&identity.subject).collect(), identity.clone())
 }
 
 /// Before every identity of this reversed subject.
-const fn start(subject: String) -> Place {
+const fn start(subject: String) -> ReversedSubject {
     let least = Identity {
         issuer: String::new(),
         subject: String::new(),
@@ -212,7 +254,8 @@ impl Identities {
         found.map(|((_, identity), _)| identity)
     }
 
-    /// The identities that this name can mean, each once. Costs what is found, and not what there is.
+    /// The identities that this name can mean, each once. Costs what is found, and not what there
+    /// is.
     pub fn meant<'a>(&'a self, name: &'a AgentName) -> impl Iterator<Item = &'a Identity> {
         // Stretches of the index: a whole subject, or what goes on behind a separator.
         let mut stretches = Vec::new();
@@ -220,10 +263,10 @@ impl Identities {
             stretches.extend(SEPARATORS.map(|next| (format!("{key}{next}"), false)));
             stretches.push((key, true));
         }
-        for written in readings(&name.0) {
-            let subjects = written.match_indices('#');
-            let subjects = subjects.filter_map(|(at, _)| written.get(at + 1..));
-            stretches.extend(subjects.map(|subject| (reversed(subject).collect(), true)));
+        for whole in keys(name) {
+            let subjects = whole.match_indices('#');
+            let subjects = subjects.filter_map(|(at, _)| whole.get(..at));
+            stretches.extend(subjects.map(|subject| (subject.to_owned(), true)));
         }
         let near = stretches.into_iter().flat_map(|(from, is_whole)| {
             let places = self.found.range(start(from.clone())..);
@@ -317,6 +360,52 @@ mod tests {
     }
 
     #[test]
+    fn u01_a_look_alike_in_another_script_keeps_no_agent_from_an_order() {
+        for subject in [
+            // Cyrillic, Greek, full width, mathematical, a ligature, other separators.
+            "evil:r\u{43e}uter",
+            "evil:\u{433}\u{43e}uter",
+            "evil:r\u{3bf}uter",
+            "evil:\u{ff52}\u{ff4f}\u{ff55}\u{ff54}\u{ff45}\u{ff52}",
+            "evil:\u{1d42b}\u{1d428}\u{1d42e}\u{1d42d}\u{1d41e}\u{1d42b}",
+            "evil:\u{1d411}OUTER",
+            "evil:rout\u{435}r",
+            "evil:ROUT\u{415}R",
+            "evil\u{ff1a}router",
+            "evil\u{2215}router",
+        ] {
+            assert!(name("router").can_mean(&of(subject)), "{subject:?}");
+            let mut index = Identities::default();
+            index.insert(&of(subject));
+            assert_eq!(index.meant(&name("ROUTER")).count(), 1, "{subject:?}");
+            // The other way round: whoever copies the look-alike stops what it looks like.
+            let written = subject
+                .rsplit([':', '\u{ff1a}', '\u{2215}'])
+                .next()
+                .unwrap();
+            assert!(name(written).can_mean(&of("agent:router")), "{subject:?}");
+        }
+        for (typed, subject) in [
+            ("file", "x:\u{fb01}le"),
+            ("id", "x:\u{406}d"),
+            ("r\u{e9}sum\u{e9}", "x:re\u{301}sume\u{301}"),
+            ("https://issuer.example/#x:\u{430}", "x:a"),
+        ] {
+            assert!(name(typed).can_mean(&of(subject)), "{typed} {subject}");
+        }
+        // What is told apart by eye, and what nobody takes for a Latin letter.
+        for (typed, subject) in [
+            ("agent1", "x:agentl"),
+            ("r0uter", "x:router"),
+            ("resume", "x:r\u{e9}sum\u{e9}"),
+            ("router", "x:\u{8def}\u{7531}"),
+            ("am", "x:arn"),
+        ] {
+            assert!(!name(typed).can_mean(&of(subject)), "{typed} {subject}");
+        }
+    }
+
+    #[test]
     fn u01_two_names_can_mean_one_agent_where_one_ends_with_the_other() {
         let pairs = [
             ("router", "agent:router", true),
@@ -341,7 +430,7 @@ mod tests {
 
     /// Few letters, so that ends are shared.
     fn text() -> impl Strategy<Value = String> {
-        "[aAb:/# Σς\\u{200b}]{0,8}"
+        "[aAbа：＃ﬁé:/# Σς\\u{200b}\\u{301}]{0,8}"
     }
 
     proptest! {
