@@ -9,10 +9,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use lanyard_core::charter::policy::{Document, OneOrMany, Statement};
-use lanyard_core::id::LeaseId;
+use lanyard_charter::policy::{Document, OneOrMany, Statement};
 use lanyard_core::lease::LeaseRef;
-use lanyard_core::time::Timestamp;
+use lanyard_vocabulary::id::LeaseId;
+use lanyard_vocabulary::time::Timestamp;
 
 /// Time after its intent in which a session may still be issued: one minute for the mint itself,
 /// and the five minutes for which AWS accepts a signed request.

@@ -8,7 +8,7 @@ mod deny;
 mod session;
 
 pub use deny::{Cause, Composed, Demand, DenyPolicy, compose};
-pub use lanyard_core::charter::policy::{
+pub use lanyard_charter::policy::{
     Condition, Document, Effect, OneOrMany, SESSION_POLICY_LIMIT, Statement,
 };
 pub use session::session_policy;

@@ -1,7 +1,7 @@
 //! The session policy of one lease, which AWS STS attaches to the session.
 
-use lanyard_core::charter::policy::{SESSION_POLICY_LIMIT, session_document};
-use lanyard_core::charter::{
+use lanyard_charter::policy::{SESSION_POLICY_LIMIT, session_document};
+use lanyard_charter::{
     ActionPattern, AwsGrant, AwsStatement, ConditionKey, Conditions, identity_refused,
 };
 use lanyard_core::provider::{MintRequest, PrepareError};

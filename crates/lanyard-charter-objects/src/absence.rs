@@ -1,16 +1,16 @@
 //! The known objects of one namespace, and the decision whether an object that a list lacks was
 //! deleted.
 //!
-//! A charter is withdrawn when a complete list has lacked it for a while, and its definition exists
-//! and is not being deleted. An API server that does not answer, refuses, or has no definition any
-//! more says nothing about charters.
+//! A charter counts as deleted once complete lists have lacked it for a while and its definition
+//! still exists. An API server that does not answer, refuses the call, or has lost the definition
+//! deletes no charter.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::object::Object;
 
-/// Number of deletions that are believed at once, however many objects exist.
+/// The number of deletions that are accepted at once, however few objects exist.
 const DELETIONS_BELIEVED: usize = 3;
 
 /// The periods that decide about staleness and deletion.
@@ -18,10 +18,10 @@ const DELETIONS_BELIEVED: usize = 3;
 pub struct Times {
     /// Time for which known charters stay in force while the API server cannot be read.
     pub stale_after: Duration,
-    /// Time for which an object has to be missing, with no further one going missing, before it
-    /// counts as deleted.
+    /// The time for which an object must be missing, while no further object goes missing, before
+    /// it counts as deleted.
     pub settle: Duration,
-    /// Deletions within this period count as made together.
+    /// Deletions within this period count as simultaneous.
     pub at_once: Duration,
 }
 
@@ -42,7 +42,7 @@ impl Times {
 pub struct Gap {
     /// Time since the last read.
     pub for_time: Duration,
-    /// The API server's words, or that it says nothing.
+    /// The API server's error, or that it does not answer.
     pub why: String,
     /// The gap exceeds `stale_after`, so the charters are out of force.
     pub is_stale: bool,
@@ -66,7 +66,7 @@ pub struct KnownObjects {
     /// Time of the API server's last answer.
     read: Option<Duration>,
     failure: Option<String>,
-    /// Times of believed deletions, within [`Times::at_once`].
+    /// Times of accepted deletions, within [`Times::at_once`].
     deleted: VecDeque<Duration>,
 }
 
@@ -95,7 +95,7 @@ impl KnownObjects {
         self.read.is_some()
     }
 
-    /// True while the last list lacked objects that do not count as deleted yet.
+    /// Returns true while the last list lacked objects that do not count as deleted yet.
     #[must_use]
     pub fn is_unsettled(&self) -> bool {
         let mut known = self.known.values();
@@ -110,8 +110,8 @@ impl KnownObjects {
         known.any(|(uid, known)| !known.is_held && !has(uid))
     }
 
-    /// Takes in a complete list, read while the definition existed. Returns whether anything
-    /// changed.
+    /// Applies a complete list, which was read while the definition existed. Returns true if
+    /// anything changed.
     pub fn listed(&mut self, listed: Vec<Object>, now: Duration, times: &Times) -> bool {
         self.read = Some(now);
         // The end of a failure is a change too, because the gap is reported.
@@ -124,8 +124,7 @@ impl KnownObjects {
             let name = &object.origin.name;
             listed.iter().any(|other| other.origin.name == *name)
         };
-        // An object that was deleted and created again under its name is a replacement, and no
-        // deletion.
+        // An object that was deleted and created again under its name was replaced, not deleted.
         let before = self.known.len();
         self.known
             .retain(|uid, known| uids.contains(uid) || !replaced(&known.object));
@@ -168,15 +167,15 @@ impl KnownObjects {
         self.known.len() != before
     }
 
-    /// Describes the current gap, if the namespace is not read; counted from the start of the
-    /// process when nothing was ever read.
+    /// Describes the gap since the last successful read, or since the start of the process. `None`
+    /// if the namespace is being read.
     #[must_use]
     pub fn gap(&self, now: Duration, times: &Times) -> Option<Gap> {
         let for_time = now.saturating_sub(self.read.unwrap_or_default());
         let is_stale = for_time >= times.stale_after;
         let why = match (&self.failure, self.read) {
             (Some(why), _) => why.clone(),
-            (None, None) => "it was not read yet".to_owned(),
+            (None, None) => "the namespace was not read yet".to_owned(),
             (None, Some(_)) if is_stale => "no answer".to_owned(),
             (None, Some(_)) => return None,
         };
@@ -254,13 +253,13 @@ mod tests {
     }
 
     #[test]
-    fn what_a_complete_list_has_not_had_for_a_while_is_gone() {
+    fn an_object_missing_from_lists_for_a_while_is_deleted() {
         let mut known_objects = with(2);
         assert!(known_objects.lacks(&some(&[0])));
         known_objects.listed(some(&[0]), at(1), &TIMES);
         assert!(known_objects.is_unsettled());
         assert_eq!(names(&known_objects), ["c0", "c1"]);
-        // One that comes back was never gone.
+        // An object that comes back was never deleted.
         known_objects.listed(some(&[0, 1]), at(2), &TIMES);
         assert!(!known_objects.is_unsettled());
         known_objects.listed(some(&[0]), at(3), &TIMES);
@@ -269,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_made_anew_takes_the_place_of_the_other_at_once() {
+    fn a_recreated_object_replaces_the_old_one_at_once() {
         let mut known_objects = with(1);
         let again = object("n", "c0", (2, "new"));
         assert!(known_objects.listed(vec![again], at(1), &TIMES));
@@ -293,18 +292,18 @@ mod tests {
         assert!(gap.is_stale && gap.why == "403", "{gap:?}");
         assert!(known_objects.listed(some(&[0, 1, 2, 3]), at(700), &TIMES));
         assert_eq!(known_objects.gap(at(701), &TIMES), None);
-        // What was never read is not read since the start.
+        // A namespace that was never read counts as unread since the start.
         let fresh = KnownObjects::default();
         assert!(!fresh.gap(at(10), &TIMES).unwrap().is_stale);
         assert!(fresh.gap(at(600), &TIMES).unwrap().is_stale);
-        // An API server of which nothing is heard at all is no better.
+        // A silent API server is the same as one that answers with errors.
         assert!(with(1).gap(at(600), &TIMES).unwrap().is_stale);
     }
 
     #[test]
-    fn more_than_half_at_once_stay_until_an_operator_says_so() {
+    fn deleting_more_than_half_needs_an_operator() {
         let mut known_objects = with(6);
-        // One after the other, as a person deletes them: all of them are waited for.
+        // A person deletes them one after the other: the time starts again with each.
         for (second, left) in [(1, &[0, 1, 2, 3, 4][..]), (2, &[0, 1, 2]), (3, &[0])] {
             known_objects.listed(some(left), at(second), &TIMES);
         }
@@ -313,7 +312,7 @@ mod tests {
         assert_eq!(known_objects.objects().count(), 6);
         assert_eq!(known_objects.held().count(), 5);
         assert!(!known_objects.is_unsettled() && !known_objects.lacks(&some(&[0])));
-        // One that comes back is an object like any other.
+        // A held object that comes back is no longer held.
         known_objects.listed(some(&[0, 1]), at(6), &TIMES);
         assert_eq!(known_objects.held().count(), 4);
         assert!(known_objects.confirm_deletions() && !known_objects.confirm_deletions());
@@ -335,7 +334,7 @@ mod tests {
         known_objects.listed(some(&[0, 1]), at(31), &TIMES);
         known_objects.listed(some(&[0, 1]), at(33), &TIMES);
         assert_eq!(known_objects.held().collect::<Vec<_>>(), ["c2"]);
-        // After a while they are forgotten.
+        // After a while, earlier deletions no longer count.
         let mut known_objects = with(6);
         for left in [5, 4, 3, 2, 1] {
             let left: Vec<u32> = (0..left).collect();

@@ -71,7 +71,7 @@ pub fn reviewed(body: &[u8]) -> Result<Review, Malformed> {
     let not = |why: &dyn std::fmt::Display| Malformed(why.to_string());
     let raw: Raw<'_> = serde_json::from_slice(body).map_err(|error| not(&error))?;
     if raw.api_version != "admission.k8s.io/v1" || raw.kind != "AdmissionReview" {
-        return Err(not(&"another kind, or another version"));
+        return Err(not(&"it has another kind, or another version"));
     }
     let Resource {
         group,
@@ -87,8 +87,8 @@ pub fn reviewed(body: &[u8]) -> Result<Review, Malformed> {
     let mut object = Object::read(raw.request.object).map_err(|error| not(&error))?;
     object.origin.namespace = raw.request.namespace;
     if raw.request.operation == "CREATE" {
-        // Timestamps have seconds, so two objects of one second have no order. The one that exists
-        // counts as older.
+        // Creation times have whole seconds, so two objects of one second have no order. An object
+        // that exists already counts as older than the one under review.
         object.created = i64::MAX;
     }
     Ok(Review {
@@ -223,7 +223,8 @@ mod tests {
             let shown: String = body.chars().take(60).collect();
             assert!(reviewed(body.as_bytes()).is_err(), "{shown}");
         }
-        // A spec of any depth is an answer, and no fault of the call.
+        // A spec that is nested too deeply is answered with a finding, not with an error of the
+        // call.
         let nested = review()
             .to_string()
             .replacen("\"spec\":{}", &format!("\"spec\":{deep}"), 1);

@@ -1,5 +1,5 @@
-//! Calls to the API server. Each call has a time limit and each answer a size limit, and an answer
-//! counts only if the API server itself gave it about what was asked for.
+//! Calls to the API server, each limited in time and in the size of its answer. An answer counts
+//! only if the API server itself gave it, about the object that was asked for.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -27,7 +27,7 @@ const OBJECTS_PER_PAGE: u32 = 20;
 /// # Limit
 /// - for: a call to the API server whose charters are read
 /// - unit: bytes
-/// - beyond: the namespace is not read, and what is in force stays so for `stale_after`
+/// - beyond: the namespace counts as unread, and its charters stay in force for `stale_after`
 /// - test: `an_answer_without_end_is_cut_off`
 const MAX_ANSWER_BYTES: usize = 40 << 20;
 /// Charter objects that are read in one namespace.
@@ -35,8 +35,8 @@ const MAX_ANSWER_BYTES: usize = 40 << 20;
 /// # Limit
 /// - for: a namespace of `charter_objects`
 /// - unit: Charter objects
-/// - beyond: the namespace is not read, and what is in force stays so for `stale_after`
-/// - test: `a_namespace_holds_so_many_objects_and_no_more`
+/// - beyond: the namespace counts as unread, and its charters stay in force for `stale_after`
+/// - test: `the_number_of_objects_in_a_namespace_is_limited`
 const MAX_OBJECTS_PER_NAMESPACE: usize = 2000;
 
 /// The reason why nothing was read, in words for operators.
@@ -54,13 +54,13 @@ pub enum Unread {
         message: String,
     },
     /// The answer is not the API server's, or is about something else.
-    #[error("the answer is not the API server's own, or not about this: {0}")]
+    #[error("the answer is not the API server's own, or is about another object: {0}")]
     Foreign(String),
     /// The definition of charters is being deleted.
-    #[error("the CustomResourceDefinition `charters.lanyard.dev` is gone, or being deleted")]
+    #[error("the CustomResourceDefinition `charters.lanyard.dev` is missing or being deleted")]
     NoDefinition,
     /// The namespace has more objects than are read.
-    #[error("there are more than {MAX_OBJECTS_PER_NAMESPACE} Charter objects in the namespace")]
+    #[error("the namespace has more than {MAX_OBJECTS_PER_NAMESPACE} Charter objects")]
     TooMany,
 }
 
@@ -71,7 +71,7 @@ impl Unread {
         matches!(self, Self::Refused { code: 404, .. })
     }
 
-    /// True when the API server says that somebody else has changed the object.
+    /// Returns true when the API server reports a conflict: the object changed meanwhile.
     pub(crate) const fn is_conflict(&self) -> bool {
         matches!(self, Self::Refused { code: 409, .. })
     }
@@ -136,7 +136,7 @@ struct ConfigMap {
 /// The end of a watch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Watched {
-    /// An event arrived; only a list tells which.
+    /// An event arrived; the next list shows what changed.
     Changed,
     /// No event arrived within the window.
     Unchanged,
@@ -184,7 +184,7 @@ impl Api {
     /// Lists every Charter object of a namespace; returns them with the list's resource version.
     ///
     /// # Errors
-    /// When any page is missing: an incomplete list could pass for deletions.
+    /// When any page is missing: charters on a missing page would look deleted.
     pub(crate) async fn list(&self, namespace: &str) -> Result<(Vec<Object>, String), Unread> {
         let mut page = ListParams::default().limit(OBJECTS_PER_PAGE);
         let mut objects = Vec::new();
@@ -201,7 +201,7 @@ impl Api {
                     Object::read(item).map_err(|error| Unread::Foreign(error.to_string()))?;
                 objects.push(object);
             }
-            // An error and not a shorter list: objects beyond the bound would count as deleted.
+            // More objects are an error: in a truncated list the others would look deleted.
             if objects.len() > MAX_OBJECTS_PER_NAMESPACE {
                 return Err(Unread::TooMany);
             }
@@ -258,7 +258,7 @@ impl Api {
                 let message = "the watch is refused".to_owned();
                 return Err(Unread::Refused { code, message });
             }
-            // The content of the event does not matter, an error's neither: a list follows.
+            // The content of the event does not matter, not even that of an error: a list follows.
             match response.into_body().into_data_stream().next().await {
                 Some(Ok(_)) => Ok(Watched::Changed),
                 Some(Err(error)) => Err(Unread::Silent(error.to_string())),
@@ -302,7 +302,7 @@ impl Api {
         status: &Value,
     ) -> Result<(), Unread> {
         let patch = Patch::Merge(serde_json::json!({
-            // With the resource version, so that a verdict about an older object never lands on a
+            // The resource version keeps a verdict about an older object from being written to a
             // newer one.
             "metadata": {"resourceVersion": version},
             "status": status,

@@ -1,7 +1,7 @@
 //! Limits of what charters in a namespace may name.
 //!
-//! Whoever may write a Charter object writes a charter. Without a limit, that person could give any
-//! agent of the broker any right on any target.
+//! Everyone who may write a Charter object writes a charter. Without limits, that person could give
+//! any agent of the broker any right on any target.
 
 use std::collections::BTreeSet;
 
@@ -46,14 +46,14 @@ impl AgentBound {
         }
     }
 
-    /// Checks that every agent which the rule admits is within the bound.
+    /// Returns true if the bound covers every agent that the rule admits.
     fn holds(&self, rule: &AgentRule) -> bool {
         let of_issuer = self.issuer.as_ref().is_none_or(|own| *own == rule.issuer);
         let of_subject = match (&self.subject, &rule.subject) {
             (SubjectPattern::Prefix(all), _) if all.is_empty() => true,
             (own, SubjectPattern::Exact(named)) => own.matches(named),
-            // Patterns match the last segment only, so one contains another only where both are
-            // equal.
+            // A pattern matches only the last segment of a subject, so one pattern contains another
+            // only if they are equal.
             (own, SubjectPattern::Prefix(_)) => *own == rule.subject,
         };
         of_issuer && of_subject
@@ -61,8 +61,8 @@ impl AgentBound {
 }
 
 impl NamespaceRule {
-    /// Checks whether a charter of this name may be in the namespace. One that may not holds its
-    /// name against nobody.
+    /// Returns true if a charter of this name may be in the namespace. A charter that may not does
+    /// not reserve its name.
     #[must_use]
     pub fn admits(&self, name: &str) -> bool {
         let prefix = self.names.as_ref();
@@ -98,7 +98,7 @@ impl NamespaceRule {
                 let what = format!("no charter may name the agent `{}`", escaped(&agent));
                 let bounds: Vec<_> = self.agents.iter().map(shown).collect();
                 let may = match bounds.as_slice() {
-                    [] => "there may be none: the configuration says whose".to_owned(),
+                    [] => "none: set `agents` of the namespace in the configuration".to_owned(),
                     bounds => format!("agents there are {}", bounds.join(", ")),
                 };
                 add(path(rule.at), what, &may);
@@ -212,7 +212,7 @@ mod tests {
                     agents: Vec::new(),
                     ..rule()
                 },
-                "there may be none",
+                "none: set `agents`",
             ),
         ] {
             let found = beyond(&rule);

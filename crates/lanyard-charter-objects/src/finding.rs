@@ -5,14 +5,14 @@ use std::fmt;
 use lanyard_charter::{Charter, Parsed, PolicyFiles, World, parse_with};
 use lanyard_document::{Code, Diagnostic, Severity, path_of, read};
 
-/// A fault or an oddity of an object, and its field.
+/// An error or a warning about an object, and its field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     /// The lint code of the finding.
     pub code: Code,
     /// Path of the field; empty for the object itself.
     pub path: String,
-    /// The fault in words, with the remedy.
+    /// The fault in words, and the remedy.
     pub message: String,
 }
 

@@ -1,7 +1,7 @@
 //! Follows the API server: one task per namespace, for as long as the daemon runs.
 //!
-//! A list is the truth; a watch only says that there is a new one. No request waits for a read:
-//! [`Source`] answers with what was read last.
+//! Only a list is trusted; a watch merely triggers the next list. No request waits for a read:
+//! [`Source`] answers with the last one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -25,13 +25,13 @@ use crate::policies::{ConfigMaps, Missing, policy_keys};
 /// # Limit
 /// - for: a call to the API server whose charters are read
 /// - unit: of time
-/// - beyond: the namespace is not read, and what is in force stays so for `stale_after`
+/// - beyond: the namespace counts as unread, and its charters stay in force for `stale_after`
 /// - test: `what_cannot_be_read_is_not_gone`
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Duration of one watch. ConfigMaps are read again after each.
 const WATCH_WINDOW: Duration = Duration::from_secs(5);
-/// Wait after an event before the next list. Tools apply many objects at once, and each status that
-/// this broker writes is an event too.
+/// The wait between an event and the next list. Tools apply many objects at once, and each status
+/// that this broker writes causes an event too.
 const GATHER_TIME: Duration = Duration::from_millis(200);
 /// Interval at which a list is read although the watch reports no change.
 const RELIST_INTERVAL: Duration = Duration::from_secs(300);
@@ -43,8 +43,8 @@ const LAST_RETRY_INTERVAL: Duration = Duration::from_secs(15);
 /// # Limit
 /// - for: a namespace of `charter_objects`
 /// - unit: ConfigMaps
-/// - beyond: those behind the first by name are not read, and their charters are not in force
-/// - test: `so_many_config_maps_are_read_and_no_more`
+/// - beyond: the first ones by name are read; the charters that need the others are not in force
+/// - test: `the_number_of_config_maps_is_limited`
 pub(crate) const MAX_CONFIG_MAPS_PER_NAMESPACE: usize = 100;
 
 /// The objects and policies of one namespace, as read last.
@@ -119,7 +119,7 @@ impl Source {
             return;
         };
         if known.lock().objects.failed(why.to_owned()) {
-            tracing::warn!(%namespace, why, "cannot read the charters of a namespace; those in force stay so for `stale_after`");
+            tracing::warn!(%namespace, why, "cannot read the charters of a namespace: its charters stay in force for `stale_after`");
             self.note();
         }
     }
@@ -131,11 +131,11 @@ impl Source {
         };
         let begun = Instant::now();
         let (objects, version) = api.list(namespace.as_str()).await?;
-        // At least twice the time of the list, so that a namespace that changes all the time is
-        // listed for at most a third of it.
+        // Wait at least twice as long as the list took, so that a namespace that changes all the
+        // time spends at most a third of the time on lists.
         let gathering = GATHER_TIME.max(begun.elapsed() * 2);
         let lacks = known.lock().objects.lacks(&objects);
-        // Asked after the list: a definition that still exists now existed during the list as well.
+        // Ask after the list: a definition that exists now also existed during the list.
         if lacks && !api.takes_charters().await? {
             return Err(Unread::NoDefinition);
         }
@@ -238,7 +238,7 @@ where
 
 /// Completes when `stop` is true.
 pub(crate) async fn stopped(mut stop: watch::Receiver<bool>) {
-    // A dropped sender counts as a stop, since nobody could send one any more.
+    // A dropped sender counts as a stop.
     drop(stop.wait_for(|stop| *stop).await);
 }
 

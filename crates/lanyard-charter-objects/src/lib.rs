@@ -1,10 +1,10 @@
 //! Charters as Kubernetes objects.
 //!
-//! An object is the same document as a charter's file and goes through the same parser. Pure
-//! functions decide: which part of an object is the charter ([`Object`]), what a namespace may name
-//! ([`NamespaceRule`]), who owns a name ([`owners`]), and whether an object that a list lacks was
-//! deleted ([`KnownObjects`]). [`follow`] reads the API server and [`StatusWriter`] writes statuses
-//! to it; the kill switch waits for neither.
+//! An object holds the same document as a charter's file and goes through the same parser. Pure
+//! functions decide which part of an object is the charter ([`Object`]), what charters in a
+//! namespace may name ([`NamespaceRule`]), who owns a name ([`owners`]), and whether an object that
+//! a list lacks was deleted ([`KnownObjects`]). [`follow`] reads the API server, and
+//! [`StatusWriter`] writes statuses to it. The kill switch waits for neither.
 
 mod absence;
 mod admission;

@@ -1,9 +1,9 @@
-//! Ownership of charter names: the charter directory comes before any object, and an older object
-//! before a younger one.
+//! Ownership of charter names: a file of the charter directory comes before any object, and an
+//! older object before a younger one.
 //!
-//! The order follows from what exists and from nothing that the daemon remembers, so a restart, a
-//! restored data directory or another order of reading changes no owner. Whoever can only create
-//! objects can therefore take a name from nobody: the API server dates each object.
+//! The order depends only on what exists now, and on no memory of the daemon: a restart, a restored
+//! data directory or another order of reading changes no owner. Because the API server dates each
+//! object, a person who can only create objects cannot take over a name.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,8 +18,8 @@ pub enum Holder {
     Object(Origin),
 }
 
-/// The owner of each name. An object owns its name whatever is wrong with it: a charter that
-/// somebody has just broken is out of force, and no other charter takes its place.
+/// Returns the owner of each name. An invalid object still owns its name: a charter that was just
+/// broken is out of force, and no other charter takes its place.
 #[must_use]
 pub fn owners<'a>(
     directory: &BTreeSet<String>,
@@ -87,7 +87,7 @@ pub(crate) mod tests {
             assert_eq!(holder(&["a"], &all), "directory");
             assert_eq!(holder(&["b"], &all), "u3");
         }
-        // When the first goes, the next one has the name.
+        // When the first object is deleted, the next one gets the name.
         assert_eq!(holder(&[], &[younger.clone(), twin]), "u4");
         assert_eq!(holder(&[], &[younger]), "u1");
         assert_eq!(holder(&[], &[]), "nobody");

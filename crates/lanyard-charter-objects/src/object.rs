@@ -114,8 +114,9 @@ impl Object {
     }
 }
 
-/// Renders the charter's document: fields in order, each value on a line of its own, so that
-/// findings have places. Unknown fields beside `spec` are kept, so that the parser refuses them.
+/// Renders the charter's document with its fields in order and each value on a line of its own, so
+/// that findings have positions. Unknown fields beside `spec` are kept, so that the parser refuses
+/// them.
 ///
 /// # Errors
 /// When the document is larger or deeper than a charter may be.
@@ -145,7 +146,7 @@ pub fn canonical(item: &RawValue, name: &str) -> Result<Arc<str>, Finding> {
             return Err(too_large(raw.get().len()));
         }
         let value = serde_json::from_str::<Value>(raw.get());
-        // The API server has parsed this text already, so nothing but its depth can be wrong.
+        // The API server has parsed this text already, so only its depth can be wrong.
         let value = value.map_err(|_| {
             let message = format!("nested deeper than {MAX_DOCUMENT_DEPTH} levels");
             refused(Code::TooDeep, message)
@@ -286,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_knows_reaches_the_reader() {
+    fn unknown_fields_reach_the_parser() {
         for (path, field) in [("spec", "aprovals"), ("spec", "prohibitedd"), ("", "specs")] {
             let mut charter = charter();
             let at = if path.is_empty() {
@@ -345,7 +346,7 @@ mod tests {
             };
             assert_eq!(finding.code, code);
         }
-        // What JSON still takes, the reader refuses.
+        // A depth that JSON accepts is refused by the charter's parser.
         let read = of_charter(text(&object(&deep)), &world::world(), &NoPolicies);
         assert_eq!(read.unwrap_err()[0].code, Code::TooDeep);
     }
@@ -363,7 +364,7 @@ mod tests {
             charter["spec"]["owners"]["business"] = odd.into();
             let object = object(&charter);
             let Ok(root) = read(text(&object)) else {
-                // What YAML does not take is a finding, and nothing else becomes of it.
+                // A text that YAML refuses becomes a finding.
                 assert!(odd.chars().any(char::is_control), "{odd:?}");
                 continue;
             };

@@ -14,7 +14,7 @@ pub struct ConfigMaps(BTreeMap<String, Result<BTreeMap<String, Arc<str>>, Missin
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Missing {
     /// No ConfigMap has this name.
-    #[error("there is no ConfigMap `{0}` in the namespace")]
+    #[error("the namespace has no ConfigMap `{0}`")]
     Absent(String),
     /// The API server does not give the ConfigMap.
     #[error("ConfigMap `{name}` cannot be read: {why}")]
@@ -24,14 +24,14 @@ pub enum Missing {
         /// The API server's reason.
         why: String,
     },
-    /// The ConfigMap was not read since the start.
+    /// The ConfigMap was not read since the broker started.
     #[error("ConfigMap `{0}` was not read yet")]
     NotYet(String),
 }
 
 impl ConfigMaps {
-    /// Records what was read of a ConfigMap; returns whether anything changed. A ConfigMap that
-    /// cannot be read just now keeps its texts.
+    /// Records the result of reading a ConfigMap; returns true if anything changed. If a read
+    /// fails, the earlier texts are kept.
     pub(crate) fn note(
         &mut self,
         name: &str,
@@ -46,7 +46,7 @@ impl ConfigMaps {
         true
     }
 
-    /// Drops ConfigMaps that no charter names any more.
+    /// Drops ConfigMaps that no charter names.
     pub(crate) fn keep(&mut self, named: &BTreeSet<String>) {
         self.0.retain(|name, _| named.contains(name));
     }
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_cannot_be_read_just_now_is_as_it_was() {
+    fn an_unreadable_config_map_keeps_its_texts() {
         let mut maps = ConfigMaps::default();
         let texts: BTreeMap<String, Arc<str>> = [("x.rego".to_owned(), "package x".into())].into();
         let unread = || Missing::Unread {
@@ -167,7 +167,7 @@ mod tests {
         assert!(
             maps.text("a/x.rego")
                 .unwrap_err()
-                .contains("there is no ConfigMap `a`")
+                .contains("has no ConfigMap `a`")
         );
         maps.keep(&BTreeSet::new());
         assert_eq!(maps, ConfigMaps::default());

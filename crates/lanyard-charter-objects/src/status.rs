@@ -62,8 +62,8 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// Renders the status. Keeps the transition time of the present status where the condition is
-    /// unchanged; `None` when the present status says the same.
+    /// Renders the status. An unchanged condition keeps its transition time. `None` if the object's
+    /// present status is equal.
     pub(crate) fn status(&self, now: &str, there: &Value) -> Option<Value> {
         let is_in_force = if self.reason == Reason::Accepted {
             "True"
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_is_written_when_it_says_something_new_and_keeps_its_time() {
+    fn a_status_is_written_on_change_and_keeps_its_transition_time() {
         let good = verdict(Reason::Accepted, 0);
         let first = good.status("t1", &Value::Null).unwrap();
         assert_eq!(good.status("t2", &first), None);
@@ -177,12 +177,12 @@ mod tests {
         let third = bad.status("t3", &second).unwrap();
         assert_eq!(condition(&third, "lastTransitionTime"), "t3");
         assert_eq!(condition(&third, "reason"), "Refused");
-        // What is null is gone from what the API server gives back.
+        // The API server drops null fields from what it returns.
         let mut stored = third;
         let fields = stored.as_object_mut().unwrap();
         fields.retain(|_, value| !value.is_null());
         assert_eq!(bad.status("t4", &stored), None);
-        // What somebody else writes there is put right.
+        // A foreign change to the status is overwritten.
         fields_of(&mut stored).insert("findingCount".to_owned(), 0.into());
         assert!(bad.status("t4", &stored).is_some());
     }

@@ -20,8 +20,8 @@ const LAST_RETRY_INTERVAL: Duration = Duration::from_secs(60);
 pub struct StatusWriter {
     source: Arc<Source>,
     verdicts: watch::Receiver<Arc<Vec<Verdict>>>,
-    /// The resource version that was last written to, by uid. Until the object is read again, its
-    /// status looks unwritten.
+    /// The resource version of each object's last status write, by uid. Until the object is read
+    /// again, its known status is the one before that write.
     written: BTreeMap<String, String>,
 }
 
@@ -79,7 +79,7 @@ impl StatusWriter {
             };
             let of = (&verdict.origin, version.as_str());
             match api.write_status(of, &status).await {
-                // An object that was changed or deleted meanwhile is read and judged again.
+                // An object that was changed or deleted meanwhile will be read and judged again.
                 Err(error) if error.is_conflict() || error.is_missing() => {}
                 Err(error) => {
                     first = first.and(Err(error));
@@ -94,7 +94,7 @@ impl StatusWriter {
         first
     }
 
-    /// The status to write for a verdict, and the resource version to write it to.
+    /// Returns the status to write for a verdict, and the resource version that the write requires.
     fn due(&self, verdict: &Verdict) -> Option<(String, serde_json::Value)> {
         let Origin { namespace, uid, .. } = &verdict.origin;
         let mut due = None;

@@ -20,7 +20,7 @@ pub struct Breaker {
     pub within: Ttl,
     /// The subject that events are counted for.
     pub per: Per,
-    /// The consequence.
+    /// The consequence of a trip.
     pub then: Then,
     /// The time after which the consequence ends by itself; `None` if only a person ends it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -218,12 +218,12 @@ impl fmt::Display for Breaker {
 /// A circuit breaker with its position in the charter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BreakerRule {
-    /// The circuit breaker.
+    /// The breaker's name, condition and consequence.
     #[serde(flatten)]
     pub breaker: Breaker,
-    /// Its position in the charter.
+    /// The rule's position in the charter.
     pub at: Position,
-    /// Its field path, if the charter comes from a Kubernetes object.
+    /// The rule's field path, if the charter comes from a Kubernetes object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
 }

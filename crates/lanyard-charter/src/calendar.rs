@@ -49,7 +49,7 @@ impl Freeze {
 pub struct End {
     /// The first moment at which the charter allows nothing.
     pub when: Timestamp,
-    /// Its position in the charter.
+    /// The freeze's position in the charter.
     pub at: Position,
 }
 
@@ -64,22 +64,22 @@ pub struct Hours {
     pub from: Time,
     /// The time at which the hours end, on the next day if it is not after `from`.
     pub to: Time,
-    /// What holds outside of the hours.
+    /// The consequence of a request outside of the hours.
     pub outside: Outside,
-    /// The roles covered.
+    /// The roles that the hours hold for.
     pub roles: BTreeSet<Role>,
     /// The environments covered; all if empty.
     pub environments: BTreeSet<Name>,
-    /// Their position in the charter.
+    /// The hours' position in the charter.
     pub at: Position,
 }
 
-/// What holds outside of the hours.
+/// The consequence of a request outside of the hours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Outside {
     /// A person has to approve what needs no approval otherwise.
     RequireApproval,
-    /// Nothing is issued.
+    /// The request is denied.
     Deny,
 }
 

@@ -19,8 +19,8 @@ use crate::agent::AgentRule;
 use crate::aws::ActionPattern;
 use crate::breaker::BreakerRule;
 use crate::calendar::{End, Freeze, Hours};
-use crate::kubernetes::PolicyRule;
 use crate::plan::{PlanFormat, Risk};
+use crate::prohibition::Prohibition;
 use crate::rates::Rates;
 use crate::rights::Rights;
 use crate::version::VersionRule;
@@ -36,7 +36,7 @@ pub enum Stated {
     ProofOfPossession,
 }
 
-/// Whether decisions of the charter take effect.
+/// The effect of a charter's decisions: enforced, or recorded alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
@@ -46,11 +46,11 @@ pub enum Mode {
     Shadow,
 }
 
-/// How far an agent may go in one environment.
+/// The most that an agent may do in an environment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Autonomy {
-    /// The plan role.
+    /// The plan role alone.
     Observe,
     /// The plan role, and credentials that can open a proposal.
     Propose,
@@ -95,7 +95,7 @@ pub struct Charter {
     pub purpose: String,
     /// The people or groups who answer for the charter.
     pub owners: Owners,
-    /// Whether decisions take effect.
+    /// The effect of decisions: enforced, or recorded alone.
     pub mode: Mode,
     /// The agents that may open a task.
     pub agents: Vec<AgentRule>,
@@ -107,7 +107,7 @@ pub struct Charter {
     pub grants: BTreeMap<Name, Grant>,
     /// The prohibitions, which dominate every grant.
     pub prohibited: Vec<Prohibition>,
-    /// Where an apply needs a plan.
+    /// The environments in which an apply needs a plan.
     pub plans: Option<PlanRule>,
     /// The approvals that people must give.
     pub approvals: Vec<ApprovalRule>,
@@ -117,13 +117,13 @@ pub struct Charter {
     pub requires: BTreeSet<Stated>,
     /// AWS actions that this version's table does not list and the charter uses nevertheless.
     pub unlisted: BTreeSet<ActionPattern>,
-    /// The freezes.
+    /// The freezes of the calendar.
     pub freezes: Vec<Freeze>,
     /// The hours in which the charter allows what it grants; always if absent.
     pub hours: Option<Hours>,
     /// The easier terms of an emergency.
     pub emergency: Option<EmergencyRule>,
-    /// The circuit breakers.
+    /// The circuit breakers of the charter.
     pub breakers: Vec<BreakerRule>,
     /// The builds of the agent that may act; all if empty.
     pub versions: Vec<VersionRule>,
@@ -134,7 +134,8 @@ pub struct Charter {
 }
 
 impl Policy {
-    /// The revision of a charter's bytes together with the policies that they name: another policy is another revision (T25).
+    /// The revision of a charter's bytes together with the policies that they name: another policy
+    /// is another revision (T25).
     #[must_use]
     pub fn revision(content: &[u8], policies: &[Self]) -> Revision {
         let own = Revision::of(content);
@@ -156,6 +157,12 @@ impl Policy {
 }
 
 impl Charter {
+    /// The grants that could extend their own rights.
+    pub fn admin_equivalent(&self) -> impl Iterator<Item = &Grant> {
+        let grants = self.grants.values();
+        grants.filter(|grant| !grant.rights.powers().is_empty())
+    }
+
     /// The policies that judge plans submitted under the charter.
     #[must_use]
     pub fn policies(&self) -> &[Policy] {
@@ -200,9 +207,9 @@ pub struct Owners {
 pub struct EmergencyRule {
     /// The grants that have the easier terms.
     pub grants: BTreeSet<Name>,
-    /// How many people approve, not counting the person who declared the emergency.
+    /// The number of people who approve, not counting the person who declared the emergency.
     pub people: u32,
-    /// How long an emergency lasts.
+    /// The length of an emergency.
     pub lasts: Ttl,
     /// The position in the charter.
     pub at: Position,
@@ -225,26 +232,6 @@ pub struct Grant {
     pub ttl: Option<Ttl>,
     /// The grant's position in the charter.
     pub at: Position,
-}
-
-/// A prohibition: rights that no grant can give.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Prohibition {
-    /// The prohibited rights.
-    pub what: Prohibited,
-    /// The reason, in the words that the agent reads.
-    pub reason: String,
-    /// The prohibition's position in the charter.
-    pub at: Position,
-}
-
-/// The kinds of prohibition.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Prohibited {
-    /// AWS actions, on every resource.
-    Aws(Vec<ActionPattern>),
-    /// Kubernetes requests, in every namespace.
-    Kubernetes(PolicyRule),
 }
 
 /// The rule that an apply needs a plan.
@@ -270,7 +257,7 @@ pub struct PlanRule {
 pub struct Policy {
     /// The file's path, relative to the charter's folder.
     pub path: String,
-    /// The file's content.
+    /// The content of the file.
     pub text: Arc<str>,
     /// The position at which the charter names the file.
     pub at: Position,
@@ -285,13 +272,13 @@ pub struct ApprovalRule {
     pub environment: Option<Name>,
     /// The lowest risk of a plan that the rule covers; every plan if absent.
     pub risk: Option<Risk>,
-    /// How many distinct people must approve.
+    /// The number of distinct people who must approve.
     pub people: u32,
     /// The groups whose members may approve, without the file's prefix `group:`.
     pub from: BTreeSet<String>,
-    /// How long after the last approval an apply session may begin.
+    /// The time after the last approval within which an apply session may begin.
     pub expires: Ttl,
-    /// How many apply sessions may begin.
+    /// The number of apply sessions that may begin.
     pub uses: u32,
     /// The rule's position in the charter.
     pub at: Position,
@@ -323,13 +310,13 @@ pub struct Limits {
     pub ttl: Ttl,
     /// The longest lifetime of a task.
     pub task: Ttl,
-    /// How many credentials of one agent may live at once.
+    /// The most credentials of one agent that may live at once.
     pub live_leases: u32,
-    /// How many credentials of one agent may be minted within windows of time.
+    /// The most credentials of one agent that may be minted within windows of time.
     pub mints: Rates,
     /// The budget of one task.
     pub budget: Option<Budget>,
-    /// How often one agent may ask people for approval.
+    /// The bounds on how often one agent may ask people for approval.
     pub requests: RequestLimits,
     /// The longest worst case of revocation that is accepted.
     pub revocable_within: Option<Ttl>,
@@ -338,18 +325,18 @@ pub struct Limits {
 /// The budget of one task. A task closes itself once the budget is used up and nothing is live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Budget {
-    /// How many credentials the task may get.
+    /// The most credentials that the task may get.
     pub mints: u32,
     /// The lifetimes of those credentials, added up.
     pub time: Ttl,
 }
 
-/// How often one agent may ask people under one charter (T23).
+/// The bounds on how often one agent may ask people under one charter (T23).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestLimits {
-    /// How many requests may wait at once.
+    /// The most requests that may wait at once.
     pub open: u32,
-    /// How long after a rejection the agent must wait.
+    /// The time that the agent must wait after a rejection.
     pub cooldown: Ttl,
 }
 

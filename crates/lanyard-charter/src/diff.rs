@@ -6,7 +6,6 @@
 
 mod control;
 mod limits;
-mod rights;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -15,11 +14,11 @@ use lanyard_document::Position;
 use lanyard_vocabulary::name::Name;
 use lanyard_vocabulary::role::Role;
 use lanyard_vocabulary::time::Timestamp;
-use rights::given;
 
 use crate::agent::{AgentRule, SubjectPattern};
 use crate::calendar::Freeze;
 use crate::charter::{Charter, Grant, Mode, Stated};
+use crate::pattern::is_within;
 use crate::plan::Risk;
 use crate::requirement::{Requirement, Unsatisfiable};
 
@@ -47,7 +46,7 @@ impl fmt::Display for Effect {
     }
 }
 
-/// One change between two revisions.
+/// A change between two revisions.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Change {
     /// The effect of the change.
@@ -151,7 +150,7 @@ impl Changes {
             self.add(Effect::Narrowing, what, at);
             return;
         }
-        let (gained, lost) = (given(two, new, one, old), given(one, old, two, new));
+        let (gained, lost) = (given((two, new), (one, old)), given((one, old), (two, new)));
         for what in gained {
             self.add(Effect::Widening, format!("grant {name}: {what}"), at);
         }
@@ -256,10 +255,10 @@ impl Changes {
             groups(&old.from),
             groups(&new.from)
         );
-        if !within(&new.from, &old.from) {
+        if !is_within(&new.from, &old.from) {
             self.add(Effect::Widening, what.clone(), None);
         }
-        if !within(&old.from, &new.from) {
+        if !is_within(&old.from, &new.from) {
             self.add(Effect::Narrowing, what, None);
         }
     }
@@ -268,7 +267,8 @@ impl Changes {
         let known = |rule: &AgentRule, all: &[AgentRule]| {
             all.iter().any(|wide| {
                 wide.issuer == rule.issuer && covers(&wide.subject, &rule.subject) && {
-                    // Every claim that the wide one asks for, the narrow one asks for at least as closely.
+                    // Every claim that the wide one asks for, the narrow one asks for at least as
+                    // closely.
                     let mut asked = wide.claims.iter();
                     asked.all(|(name, wide)| {
                         let narrow = rule.claims.get(name);
@@ -323,7 +323,7 @@ impl Changes {
                 other.from <= freeze.from
                     && freeze.to <= other.to
                     && freeze.roles.is_subset(&other.roles)
-                    && within(&freeze.environments, &other.environments)
+                    && is_within(&freeze.environments, &other.environments)
             })
         };
         let line = |freeze: &Freeze| format!("{} to {}: {}", freeze.from, freeze.to, freeze.reason);
@@ -423,11 +423,6 @@ impl fmt::Display for Until {
     }
 }
 
-/// True if one set is within the other, where an empty set means everything.
-fn within<T: Ord>(one: &BTreeSet<T>, all: &BTreeSet<T>) -> bool {
-    all.is_empty() || (!one.is_empty() && one.is_subset(all))
-}
-
 fn covers(wide: &SubjectPattern, narrow: &SubjectPattern) -> bool {
     match (wide, narrow) {
         (_, SubjectPattern::Exact(subject)) => wide.matches(subject),
@@ -442,4 +437,13 @@ fn shown(rule: &AgentRule) -> String {
         shown.push_str(&format!(", {name} {pattern}"));
     }
     shown
+}
+
+/// The rights that the first grant gives and the second does not, each under its charter.
+fn given((grant, charter): (&Grant, &Charter), (other, of): (&Grant, &Charter)) -> Vec<String> {
+    if grant.rights.kind() != other.rights.kind() {
+        return vec![format!("a credential of {}", grant.rights.provider())];
+    }
+    let prohibited = [charter.prohibited.as_slice(), of.prohibited.as_slice()];
+    grant.rights.beyond(&other.rights, prohibited)
 }

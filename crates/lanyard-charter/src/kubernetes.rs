@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::aws::ActionPattern;
+use crate::usage::{SCOPE, Usage};
 
 /// A rule of Kubernetes RBAC, without wildcards.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -222,5 +223,29 @@ impl PolicyRule {
                 .resources
                 .iter()
                 .any(|resource| STREAMS.contains(&resource.as_str()))
+    }
+}
+
+impl PolicyRule {
+    /// The request that a use of a credential makes: `get deployments.apps/web`.
+    pub(crate) fn asked(usage: &Usage) -> Option<Self> {
+        if usage.is_of_aws() || usage.action == SCOPE {
+            return None;
+        }
+        let (resource, rest) = match usage.resource.split_once('.') {
+            Some((resource, rest)) => (resource, Some(rest)),
+            None => (usage.resource.as_str(), None),
+        };
+        let (group, name) = match rest.map(|rest| rest.split_once('/')) {
+            Some(Some((group, name))) => (group, Some(name)),
+            Some(None) => (rest.unwrap_or_default(), None),
+            None => ("", None),
+        };
+        Some(Self {
+            api_groups: [group.to_owned()].into(),
+            resources: [resource.to_owned()].into(),
+            verbs: [usage.action.clone()].into(),
+            resource_names: name.map(str::to_owned).into_iter().collect(),
+        })
     }
 }

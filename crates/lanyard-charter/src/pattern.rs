@@ -1,7 +1,9 @@
 //! Patterns with `*` and `?`, and which of them contain which.
 
-/// Patterns for ARNs and actions: `*` for any run of characters, `?` for one. Linear in `text`'s length
-/// times the number of stars (T27).
+use std::collections::BTreeSet;
+
+/// Patterns for ARNs and actions: `*` for any run of characters, `?` for one. Linear in `text`'s
+/// length times the number of stars (T27).
 #[must_use]
 pub fn wildcard_matches(pattern: &str, text: &str) -> bool {
     if pattern.is_ascii() && text.is_ascii() {
@@ -48,4 +50,9 @@ pub fn pattern_contains(wide: &str, narrow: &str) -> bool {
         return false;
     }
     wildcard_matches(wide, narrow)
+}
+
+/// True if one set is within the other, where an empty set means everything.
+pub(crate) fn is_within<T: Ord>(one: &BTreeSet<T>, all: &BTreeSet<T>) -> bool {
+    all.is_empty() || (!one.is_empty() && one.is_subset(all))
 }

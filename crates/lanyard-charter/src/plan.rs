@@ -52,7 +52,7 @@ impl fmt::Display for PlanFormat {
 pub enum Risk {
     /// Another apply can undo the plan.
     Low,
-    /// Running things change.
+    /// A change of things that run.
     Medium,
     /// Data, identities or the network perimeter change, or nothing can read the plan.
     High,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub struct Rate {
     /// The number within the window.
     pub count: u32,
-    /// The window.
+    /// The window in which the credentials are counted.
     pub per: Ttl,
 }
 
@@ -46,6 +46,13 @@ impl From<Rates> for RatesForm {
 impl From<Rate> for Rates {
     fn from(rate: Rate) -> Self {
         Self(vec![rate])
+    }
+}
+
+impl From<Vec<Rate>> for Rates {
+    /// Takes the rates as they are: a record holds them as [`Rates::and`] left them.
+    fn from(all: Vec<Rate>) -> Self {
+        Self(all)
     }
 }
 

@@ -5,18 +5,16 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::rights::Rights;
-
 /// The number of objects that a plan changes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Effects {
-    /// Objects created.
+    /// The number of objects created.
     pub created: u32,
     /// Objects changed in place.
     pub updated: u32,
     /// Objects destroyed and created again.
     pub replaced: u32,
-    /// Objects destroyed.
+    /// The number of objects destroyed.
     pub destroyed: u32,
     /// Objects that are no longer managed and stay as they are.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -78,14 +76,14 @@ impl Sensitive {
     }
 }
 
-/// What narrowing a credential to a plan does, for people.
+/// The effects of narrowing a credential to a plan, in words for people.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Narrowing {
-    /// What the session can do.
+    /// The rights that the session has.
     pub gives: Vec<String>,
-    /// What the grant gives and the session does not.
+    /// The rights that the grant has and the session does not.
     pub withholds: Vec<String>,
-    /// What the plan changes and the grant does not give.
+    /// The changes of the plan that the grant does not permit.
     pub lacks: Vec<String>,
 }
 
@@ -112,11 +110,13 @@ impl Narrowing {
         })
     }
 
-    /// The highest number of kept lines of what the session cannot do, and the longest kept line, in characters.
+    /// The highest number of kept lines of what the session cannot do, and the longest kept line,
+    /// in characters.
     const KEPT_LINES: usize = 40;
     const KEPT_LINE_CHARS: usize = 1000;
 
-    /// Cuts the lines of what the session cannot do to what a record may hold. The last line says how many are missing.
+    /// Cuts the lines of what the session cannot do to what a record may hold. The last line says
+    /// how many are missing.
     #[must_use]
     pub fn kept(self) -> Self {
         let kept = |mut lines: Vec<String>| {
@@ -148,26 +148,6 @@ pub struct PlanReach {
     pub aws: Named<Arn>,
     /// The objects in Kubernetes.
     pub kubernetes: Named<KubernetesObject>,
-}
-
-impl PlanReach {
-    /// The part of the reach that concerns rights of this kind; `None` if nothing does.
-    #[must_use]
-    pub fn about(self, rights: &Rights) -> Option<Self> {
-        let none = Self::default();
-        let of = match rights {
-            Rights::Token(_) | Rights::Vault(_) | Rights::GitHub(_) => return None,
-            Rights::Aws(_) => Self {
-                aws: self.aws,
-                ..Self::default()
-            },
-            Rights::Kubernetes(_) => Self {
-                kubernetes: self.kubernetes,
-                ..Self::default()
-            },
-        };
-        (of != none).then_some(of)
-    }
 }
 
 /// Objects with a name, and the places of those without one yet.
@@ -262,7 +242,7 @@ pub struct KubernetesObject {
     pub resource: String,
     /// The namespace; empty if the plan names none.
     pub namespace: String,
-    /// The object's name.
+    /// The name of the object.
     pub name: String,
     /// True if the plan creates the object. RBAC cannot narrow the verb `create` to a name.
     pub created: bool,

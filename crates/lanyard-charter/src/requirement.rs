@@ -15,13 +15,13 @@ use crate::plan::Risk;
 /// The approval that a charter demands, fixed when the plan is submitted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Requirement {
-    /// How many distinct people have to approve.
+    /// The number of distinct people who have to approve.
     pub people: u32,
     /// The groups whose members may approve. Empty means everybody with the approver role.
     pub from: BTreeSet<String>,
-    /// How long after the deciding approval an apply session may begin.
+    /// The time after the deciding approval within which an apply session may begin.
     pub expires: Ttl,
-    /// How many apply sessions may begin.
+    /// The number of apply sessions that may begin.
     pub uses: u32,
     /// Groups of which at least one approver each has to be a member. Their members may approve
     /// whatever `from` says.
@@ -63,7 +63,7 @@ pub fn persons(count: u32) -> String {
 }
 
 impl Requirement {
-    /// One person with the approver role, for one apply session within 30 minutes.
+    /// Requires one person with the approver role, for one apply session within 30 minutes.
     #[must_use]
     pub const fn of_one() -> Self {
         Self {
@@ -136,8 +136,8 @@ impl Requirement {
 }
 
 impl Charter {
-    /// The strictest of the rules of `approvals` about a role in an environment, for a plan of this risk. It may ask for
-    /// nobody.
+    /// The strictest of the rules of `approvals` about a role in an environment, for a plan of this
+    /// risk. It may ask for nobody.
     ///
     /// # Errors
     /// Where the rules ask for people of groups of which none is in all of them.

@@ -1,113 +1,215 @@
-//! The rights of a grant, in the words of its provider.
+//! The rights of a grant: what every kind of target says of its own.
 
-use crate::aws::AwsGrant;
-use crate::github::GitHubGrant;
-use crate::kubernetes::{KubernetesGrant, KubernetesRights};
-use crate::token::TokenGrant;
-use crate::vault::{VaultGives, VaultGrant};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
-/// The rights of a grant, by kind of target.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Rights {
-    /// Lanyard's own access tokens.
-    Token(TokenGrant),
-    /// An AWS STS session.
-    Aws(AwsGrant),
-    /// A Kubernetes service-account token.
-    Kubernetes(KubernetesGrant),
-    /// A token of Vault or OpenBao, or a dynamic secret of theirs.
-    Vault(VaultGrant),
-    /// An installation token of a GitHub App.
-    GitHub(GitHubGrant),
-}
+use crate::aws::ActionPattern;
+use crate::of_kind::{OfKind, Typed};
+use crate::prohibition::{Prohibited, Prohibition};
+use crate::reach::{KubernetesObject, PlanReach};
+use crate::target_kind::TargetKind;
+use crate::usage::Usage;
 
-impl Rights {
-    /// The provider's name as charters and reports write it.
-    #[must_use]
-    pub const fn provider(&self) -> &'static str {
-        match self {
-            Self::Token(_) => "token",
-            Self::Aws(_) => "aws",
-            Self::Kubernetes(_) => "kubernetes",
-            Self::Vault(_) => "vault",
-            Self::GitHub(_) => "github",
-        }
+/// The rights that a grant of one kind gives.
+///
+/// The first six methods are what every kind has to say. The others have an answer that is safe for
+/// a kind of which nothing more is known.
+pub trait KindRights: Typed {
+    /// The kind of target.
+    fn kind(&self) -> TargetKind;
+
+    /// Describes the rights for people, one line each.
+    fn lines(&self) -> Vec<String>;
+
+    /// The rights that both allow; `None` if there are none, or if the two are of different kinds.
+    /// The outcome is never wider than either.
+    fn narrowed(&self, other: &Rights) -> Option<Rights>;
+
+    /// The rights that these give and the others, of the same kind, do not, one line each. The
+    /// prohibitions are those of both charters, in the same order.
+    fn beyond(&self, other: &Rights, prohibited: [&[Prohibition]; 2]) -> Vec<String>;
+
+    /// True if the rights allow this use.
+    fn gives(&self, usage: &Usage) -> bool;
+
+    /// The request to the provider, in JSON, for an object of this name; `None` if the grant alone
+    /// does not determine the request.
+    fn request(&self, object: &str) -> Option<serde_json::Value>;
+
+    /// The words of the rights that give what is prohibited. A grant with such a word is refused,
+    /// and so is its credential. What the provider denies in every credential is no such word.
+    fn prohibited(&self, what: &Prohibited) -> Vec<String> {
+        let is_own = what.kind() == self.kind();
+        is_own.then(|| what.line()).into_iter().collect()
     }
 
-    /// The namespace that rights on a cluster are bound in.
-    #[must_use]
-    pub fn namespace(&self) -> Option<&str> {
-        match self {
-            Self::Kubernetes(grant) => Some(&grant.namespace),
-            Self::Token(_) | Self::Aws(_) | Self::Vault(_) | Self::GitHub(_) => None,
-        }
+    /// Remarks about such a request for people, one line each.
+    fn notes(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// The union of two rights that were narrowed from the same; `None` if the two are about
+    /// different things.
+    fn joined(&self, _other: &Rights) -> Option<Rights> {
+        None
+    }
+
+    /// Narrows the rights to what a plan needs.
+    fn to_plan(&self, _reach: &PlanReach) -> ToPlan {
+        ToPlan::Whole(format!(
+            "a plan names nothing that a {} grant is about",
+            self.kind()
+        ))
+    }
+
+    /// The part of a plan's reach that concerns these rights; `None` if nothing does.
+    fn reached(&self, _reach: PlanReach) -> Option<PlanReach> {
+        None
+    }
+
+    /// True if no plan narrows the rights, whether or not the plan can be read.
+    fn is_for_state(&self) -> bool {
+        false
+    }
+
+    /// The rights that `narrowed`, which a plan left of these, does not give, one line each.
+    fn withheld(&self, _narrowed: &Rights, _reach: &PlanReach) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// The objects that a plan changes and that neither these rights nor `narrowed` reach.
+    fn lacking(&self, _narrowed: &Rights, _reach: &PlanReach) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Lists briefly what the rights can change.
+    fn changes_in_short(&self) -> String {
+        self.lines().join("; ")
+    }
+
+    /// True if plans of such changes have a form that rules of risk can read. A plan that is handed
+    /// in as text then needs as many people as an unread plan.
+    fn has_form_of_plan(&self) -> bool {
+        true
+    }
+
+    /// True if the rights let somebody read the object.
+    fn reads(&self, _object: &KubernetesObject) -> bool {
+        false
+    }
+
+    /// The namespace in which the rights are bound.
+    fn namespace(&self) -> Option<&str> {
+        None
     }
 
     /// True if the rights hand on secrets, which a person has to approve.
-    pub(crate) fn hands_on_approved(&self) -> bool {
-        match self {
-            Self::Aws(grant) => !grant.approved.is_empty(),
-            Self::Token(_) | Self::Kubernetes(_) | Self::Vault(_) | Self::GitHub(_) => false,
-        }
+    fn hands_on_approved(&self) -> bool {
+        false
     }
 
-    /// Describes the rights for people, one line each.
+    /// The actions that a credential holds only if its approved plan names them.
+    fn destructive(&self) -> &BTreeSet<ActionPattern> {
+        static NONE: BTreeSet<ActionPattern> = BTreeSet::new();
+        &NONE
+    }
+
+    /// The destructive action of the rights that includes this use.
+    fn destroys(&self, _usage: &Usage) -> Option<&ActionPattern> {
+        None
+    }
+
+    /// The rights without the destructive actions that the plan does not name, where the provider
+    /// cannot deny them; `None` if nothing is left.
+    fn holding_back(&self, _named: &BTreeSet<ActionPattern>) -> Option<Held> {
+        Some(Held::Unchanged)
+    }
+
+    /// The words of the grant that lead to more rights, each with the path.
+    fn powers(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
+
+    /// A right that is grave in every environment, because it changes who may do what, or because
+    /// nobody has looked at it, in words that follow "the grant".
+    fn grave(&self, _unlisted: &BTreeSet<ActionPattern>) -> Option<String> {
+        None
+    }
+
+    /// A right that opens the network perimeter or deletes what holds state, and what it does.
+    fn peril(&self) -> Option<(String, &'static str)> {
+        None
+    }
+}
+
+/// The rights that are left once destructive actions are held back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Held {
+    /// The rights as they are.
+    Unchanged,
+    /// The given rights, which permit less.
+    Less(Rights),
+}
+
+/// The rights of a grant, of whatever kind.
+pub type Rights = OfKind<dyn KindRights>;
+
+impl Rights {
+    /// The prohibitions that forbid this use of a credential with the rights.
+    pub fn forbidden<'a>(
+        &self,
+        prohibited: &'a [Prohibition],
+        usage: &Usage,
+    ) -> impl Iterator<Item = &'a Prohibition> {
+        let own = self.kind();
+        let rules = prohibited.iter();
+        rules.filter(move |rule| rule.what.kind() == own && rule.what.forbids(usage))
+    }
+
+    /// The kind's name as charters and reports write it.
     #[must_use]
-    pub fn lines(&self) -> Vec<String> {
-        fn list<'a>(of: impl IntoIterator<Item = &'a str>) -> String {
-            of.into_iter().collect::<Vec<_>>().join(", ")
-        }
-        match self {
-            Self::Token(grant) => {
-                let scopes = list(grant.scopes.iter().map(String::as_str));
-                vec![format!("{scopes} at {}", grant.audience)]
-            }
-            Self::Aws(grant) => grant
-                .allow
-                .iter()
-                .map(|statement| {
-                    let actions = list(statement.actions.iter().map(|it| it.0.as_str()));
-                    let resources = list(statement.resources.iter().map(|it| it.0.as_str()));
-                    let mut line = format!("{actions} on {resources}");
-                    if !statement.when.is_empty() {
-                        line.push_str(&format!(", when {}", statement.when));
-                    }
-                    if let Some(why) = &statement.unnarrowed {
-                        line.push_str(&format!(", whatever the plan changes ({why})"));
-                    }
-                    line
-                })
-                .chain((!grant.except.is_empty()).then(|| {
-                    let except = list(grant.except.iter().map(|it| it.0.as_str()));
-                    format!("none of {except}")
-                }))
-                .collect(),
-            Self::Kubernetes(grant) => match &grant.rights {
-                KubernetesRights::ClusterRole(name) => {
-                    vec![format!("ClusterRole {name} in {}", grant.namespace)]
-                }
-                KubernetesRights::Rules(rules) => rules
-                    .iter()
-                    .map(|rule| format!("{rule} in {}", grant.namespace))
-                    .collect(),
-            },
-            Self::Vault(grant) => {
-                let policies = list(grant.policies.iter().map(String::as_str));
-                vec![match &grant.gives {
-                    VaultGives::Token { uses: None } => format!("a token with {policies}"),
-                    VaultGives::Token { uses: Some(uses) } => {
-                        format!("a token with {policies}, for {uses} requests")
-                    }
-                    VaultGives::Secret { path } => format!("{path}, read with {policies}"),
-                }]
-            }
-            Self::GitHub(grant) => {
-                let repositories = list(grant.repositories.iter().map(String::as_str));
-                let permissions = grant.permissions.iter();
-                permissions
-                    .map(|(name, access)| format!("{name}: {access} in {repositories}"))
-                    .collect()
-            }
-        }
+    pub fn provider(&self) -> &'static str {
+        self.kind().as_str()
+    }
+
+    /// The union of two rights that were narrowed from the same; the first alone if the two are
+    /// about different things.
+    #[must_use]
+    pub fn with(self, other: &Self) -> Self {
+        self.joined(other).unwrap_or(self)
+    }
+}
+
+impl<T: KindRights> From<T> for Rights {
+    fn from(rights: T) -> Self {
+        Self::new(Arc::new(rights))
+    }
+}
+
+/// The result of narrowing a grant to a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ToPlan {
+    /// The grant is narrowed to these rights.
+    Narrowed(Rights),
+    /// The grant is narrowed to these rights, and they can change more than the plan names, as
+    /// described.
+    Partly(Rights, String),
+    /// The grant cannot be narrowed, for this reason.
+    Whole(String),
+    /// The grant can change nothing that the plan names.
+    Nothing,
+}
+
+/// The reason why a credential cannot be narrowed to what a plan names, if there is one.
+#[must_use]
+pub fn unnamed(unnamed: &BTreeSet<String>, nothing_named: bool) -> Option<String> {
+    match unnamed.first() {
+        Some(first) if unnamed.len() == 1 => Some(format!("the plan does not name {first}")),
+        Some(first) => Some(format!(
+            "the plan does not name {first} and {} more",
+            unnamed.len() - 1
+        )),
+        None if nothing_named => Some("the plan names no resource".to_owned()),
+        None => None,
     }
 }

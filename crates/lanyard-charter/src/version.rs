@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// A build of an agent: its model and what it was told to do.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Version {
-    /// The model.
+    /// The name of the model.
     pub model: String,
     /// The digest of the instructions, if the agent states it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

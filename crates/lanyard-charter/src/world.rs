@@ -1,42 +1,27 @@
-//! The part of the daemon's configuration that charters may refer to.
+//! What charters may refer to: environments, targets, and the kinds of target.
 
+use std::cell::{Cell, OnceCell};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
-use lanyard_document::{Diagnostic, Fields, Findings, Node, read};
+use lanyard_document::{Code, Diagnostic, Fields, Findings, Node, Position};
 use lanyard_vocabulary::name::Name;
 
-/// The kind of a target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum TargetKind {
-    /// A target for Lanyard's own tokens.
-    Token,
-    /// An AWS account with its lease roles.
-    Aws,
-    /// A Kubernetes cluster.
-    Kubernetes,
-    /// A Vault or OpenBao server.
-    Vault,
-    /// An owner of repositories at GitHub.
-    GitHub,
-}
+use crate::charter::{Charter, Grant};
+use crate::places::Places;
+use crate::prohibition::{Prohibited, Prohibition};
+use crate::rights::Rights;
+use crate::target_kind::TargetKind;
 
 /// The kind of an environment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EnvironmentKind {
     /// Production, where the strictest rules hold.
     Production,
-    /// Any other environment.
+    /// Any environment of another kind.
     Sandbox,
 }
 
-/// The kinds of target by the names that configurations use.
-pub const TARGET_KINDS: &[(&str, TargetKind)] = &[
-    ("token", TargetKind::Token),
-    ("aws", TargetKind::Aws),
-    ("kubernetes", TargetKind::Kubernetes),
-    ("vault", TargetKind::Vault),
-    ("github", TargetKind::GitHub),
-];
 /// The kinds of environment by the names that configurations use.
 pub const ENVIRONMENT_KINDS: &[(&str, EnvironmentKind)] = &[
     ("production", EnvironmentKind::Production),
@@ -57,6 +42,162 @@ pub struct World {
     /// The broker's own Kubernetes namespaces: the one it runs in, and those with the service
     /// accounts of leases.
     pub own_namespaces: BTreeSet<String>,
+    /// The kinds of target beside those that are built in.
+    pub more_kinds: MoreKinds,
+}
+
+/// A kind of target: its section in a grant, and what the section means.
+pub trait GrantKind: Send + Sync {
+    /// The kind's name, and the name of its section in a grant.
+    fn id(&self) -> TargetKind;
+
+    /// Reads the section of a grant: the target and the rights.
+    fn parse(&self, f: &Findings, node: &Node, world: &World) -> Option<(Name, Rights)>;
+
+    /// The meaning of the section in one sentence, for editors and the reference.
+    fn meaning(&self) -> &'static str;
+
+    /// The JSON Schema of the section, where `target` is that of the field `target`.
+    fn schema(&self, target: serde_json::Value) -> serde_json::Value;
+
+    /// The section as a new charter begins with it.
+    fn starter(&self) -> Starter;
+
+    /// Adds to the world what charters are checked against in a target of the configuration.
+    fn declare(&self, _f: &Findings, _fields: &Fields<'_>, _target: &Name, _world: &mut World) {}
+
+    /// The kind's section in a prohibition; `None` if nothing of the kind can be prohibited.
+    fn prohibited(&self) -> Option<ProhibitedSection> {
+        None
+    }
+
+    /// Refuses what no prohibition of the kind may say.
+    fn check_prohibition(&self, _check: &Check<'_>, _prohibition: &Prohibition) {}
+
+    /// Warns of what a prohibition of the kind may say and hardly means.
+    fn lint_prohibition(&self, _check: &Check<'_>, _prohibition: &Prohibition) {}
+
+    /// Refuses what no charter may give.
+    fn check(&self, _check: &Check<'_>, _grant: &Grant) {}
+
+    /// Warns of what a charter may give and hardly means.
+    fn lint(&self, _check: &Check<'_>, _grant: &Grant) {}
+}
+
+/// The section of a kind in a prohibition.
+#[derive(Debug)]
+pub struct ProhibitedSection {
+    /// The meaning of the section in one sentence, for editors and the reference.
+    pub meaning: &'static str,
+    /// The JSON Schema of the section.
+    pub schema: serde_json::Value,
+    /// Reads the section of a prohibition, and reports its faults.
+    pub read: fn(&Findings, &Node) -> Option<Prohibited>,
+}
+
+/// Two sections of a grant for a new charter, as lines within the grant. `TARGET` stands for the
+/// target's name.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Starter {
+    /// A section that reads.
+    pub reads: &'static str,
+    /// A section that changes something.
+    pub changes: &'static str,
+}
+
+/// Kinds of target that a program adds to those that are built in.
+#[derive(Clone, Copy, Default)]
+pub struct MoreKinds(pub &'static [&'static dyn GrantKind]);
+
+impl PartialEq for MoreKinds {
+    fn eq(&self, other: &Self) -> bool {
+        let ids = |of: &Self| of.0.iter().map(|kind| kind.id()).collect::<Vec<_>>();
+        ids(self) == ids(other)
+    }
+}
+
+impl Eq for MoreKinds {}
+
+impl fmt::Debug for MoreKinds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list()
+            .entries(self.0.iter().map(|kind| kind.id()))
+            .finish()
+    }
+}
+
+/// The words for a right that opens the network perimeter.
+pub(crate) const OPENS_PERIMETER: &str = "can open the network perimeter";
+/// The words for a right that deletes resources which hold state.
+pub(crate) const DELETES_STATE: &str = "can delete what holds state";
+
+/// A charter while its grants are checked, and where the findings go.
+pub struct Check<'a> {
+    pub(crate) f: &'a Findings,
+    pub(crate) charter: &'a Charter,
+    pub(crate) places: Places<'a>,
+    /// The prohibited AWS actions in lower case, from the first question on.
+    pub(crate) prohibited: OnceCell<Vec<String>>,
+    pub(crate) world: &'a World,
+    /// The number of unknown names that a suggestion was searched for.
+    pub(crate) suggested: Cell<u32>,
+}
+
+impl<'a> Check<'a> {
+    pub(crate) fn new(
+        f: &'a Findings,
+        charter: &'a Charter,
+        root: &'a Node,
+        world: &'a World,
+    ) -> Self {
+        Self {
+            f,
+            charter,
+            places: Places::new(root),
+            prohibited: OnceCell::new(),
+            world,
+            suggested: Cell::default(),
+        }
+    }
+
+    /// Adds a finding about a word of a grant.
+    pub fn report(&self, grant: &Grant, word: &str, code: Code, message: String) {
+        self.f.add(self.about(grant, word, code, message));
+    }
+
+    /// Adds a finding about a word of what begins at this position.
+    pub fn report_at(&self, at: Position, word: &str, code: Code, message: String) {
+        let place = self.places.word(at, word);
+        self.f.add(Diagnostic::new(code, place, message));
+    }
+
+    pub(crate) fn about(
+        &self,
+        grant: &Grant,
+        word: &str,
+        code: Code,
+        message: String,
+    ) -> Diagnostic {
+        Diagnostic::new(code, self.places.word(grant.at, word), message)
+    }
+
+    pub(crate) fn in_production(&self, grant: &Grant) -> bool {
+        grant.is_in_production(self.world)
+    }
+}
+
+impl Grant {
+    /// True if one of the grant's environments is production.
+    #[must_use]
+    pub fn is_in_production(&self, world: &World) -> bool {
+        self.environments
+            .iter()
+            .any(|name| is_production(name, world))
+    }
+}
+
+pub(crate) fn is_production(name: &Name, world: &World) -> bool {
+    world.environments.get(name) == Some(&EnvironmentKind::Production)
 }
 
 /// The account in a role's ARN.
@@ -71,74 +212,4 @@ pub fn account_of(role: &str) -> Option<String> {
 pub fn partition_of(role: &str) -> Option<String> {
     let partition = role.split(':').nth(1).filter(|it| !it.is_empty())?;
     role.starts_with("arn:").then(|| partition.to_owned())
-}
-
-impl World {
-    /// Reads the environments and targets of a daemon's configuration. Other sections are skipped.
-    ///
-    /// # Errors
-    /// Every fault of the two sections.
-    pub fn of_configuration(text: &str) -> Result<Self, Vec<Diagnostic>> {
-        let root = read(text).map_err(|fault| vec![fault])?;
-        let findings = Findings::default();
-        let world = world(&findings, &root);
-        let faults = findings.sorted();
-        match world {
-            Some(world) if faults.is_empty() => Ok(world),
-            Some(_) | None => Err(faults),
-        }
-    }
-}
-
-fn world(f: &Findings, root: &Node) -> Option<World> {
-    let top = f.map(root)?;
-    let environments = top
-        .required("environments")
-        .map(|node| environments(f, node));
-    let targets = top.required("targets").map(|node| {
-        let kind = |value| f.one_of(f.map(value)?.required("kind")?, TARGET_KINDS);
-        f.map(node)
-            .iter()
-            .flat_map(Fields::open)
-            .filter_map(|(_, key, value)| Some((f.parsed(key)?, kind(value)?)))
-            .collect()
-    });
-    let of_role = |read: fn(&str) -> Option<String>| -> BTreeMap<Name, String> {
-        let role = |value| {
-            let role = f.map(value)?.optional("plan_role")?;
-            read(f.text(role)?)
-        };
-        let targets = top.optional("targets").and_then(|node| f.map(node));
-        let each = targets.iter().flat_map(Fields::open);
-        each.filter_map(|(_, key, value)| Some((f.parsed(key)?, role(value)?)))
-            .collect()
-    };
-    let (accounts, partitions) = (of_role(account_of), of_role(partition_of));
-    let lease_namespace = |value| {
-        let fields = f.map(value)?;
-        let is_cluster = f.text(fields.optional("kind")?)? == "kubernetes";
-        let namespace = fields.optional("namespace").filter(|_| is_cluster)?;
-        f.text(namespace).map(str::to_owned)
-    };
-    let clusters = top.optional("targets").and_then(|node| f.map(node));
-    let clusters = clusters.iter().flat_map(Fields::open);
-    let own_namespaces = clusters
-        .filter_map(|(_, _, value)| lease_namespace(value))
-        .collect();
-    Some(World {
-        own_namespaces,
-        environments: environments?,
-        targets: targets?,
-        accounts,
-        partitions,
-    })
-}
-
-/// Reads the configuration's section `environments`.
-pub fn environments(f: &Findings, node: &Node) -> BTreeMap<Name, EnvironmentKind> {
-    f.map(node)
-        .iter()
-        .flat_map(Fields::open)
-        .filter_map(|(_, key, value)| Some((f.parsed(key)?, f.one_of(value, ENVIRONMENT_KINDS)?)))
-        .collect()
 }

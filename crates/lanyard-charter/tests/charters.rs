@@ -1,4 +1,5 @@
-//! The corpus of charters: each good one parses, each bad one fails with exactly the text beside it.
+//! The corpus of charters: each good one parses, each bad one fails with exactly the text beside
+//! it.
 //!
 //! `LANYARD_UPDATE=1` writes the texts anew; read the difference before you keep it.
 #![expect(
@@ -10,7 +11,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use lanyard_charter::{World, parse};
-use lanyard_document::{Code, Diagnostic, MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH, render};
+use lanyard_document::{
+    Code, Diagnostic, MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH, render, render_within,
+};
+use lanyard_vocabulary::text::width;
 use proptest::prelude::*;
 
 fn corpus(kind: &str) -> Vec<PathBuf> {
@@ -48,9 +52,33 @@ fn every_good_charter_parses() {
     }
 }
 
+/// A screen has no more columns than the sentences of a finding take. Lines of the file are cut to
+/// it, and words and commands stay whole.
+fn fits_a_screen(name: &str, text: &str, findings: &[Diagnostic]) {
+    let words = |shown: &str| -> Vec<String> {
+        let sentences = shown.lines().filter(|line| !is_of_file(line));
+        let words = sentences.flat_map(str::split_whitespace);
+        words.map(str::to_owned).collect()
+    };
+    let folded = render_within(name, text, findings, Some(80));
+    assert_eq!(words(&folded), words(&render(name, text, findings)));
+    for line in folded.lines().filter(|line| !is_of_file(line)) {
+        let sentence = line.trim_start().trim_start_matches("= help: ");
+        let is_whole = !sentence.contains(' ') || sentence.contains('`');
+        assert!(is_whole || width(line) <= 80, "{line}");
+    }
+}
+
+/// True if the line shows the file or underlines a place of it.
+fn is_of_file(line: &str) -> bool {
+    line.trim_start_matches([' ', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9'])
+        .starts_with('|')
+}
+
 /// Holds what is said of a file to the text beside it.
 fn is_said(path: &Path, text: &str, findings: &[Diagnostic]) {
     let name = path.file_name().unwrap().to_string_lossy().into_owned();
+    fits_a_screen(&name, text, findings);
     let shown = render(&name, text, findings);
     let golden = path.with_extension("txt");
     if std::env::var_os("LANYARD_UPDATE").is_some() {
@@ -82,8 +110,8 @@ fn every_odd_charter_holds_together_and_has_its_text() {
 
 #[test]
 fn every_finding_about_a_charter_is_in_the_corpus() {
-    // Of a file that is too large, of an alias (its anchor is found first), of two files, of the configuration, of the
-    // targets, of Kubernetes objects, of the time at which it is linted.
+    // Findings about a file that is too large, an alias (its anchor is found first), two files, the
+    // configuration, the targets, Kubernetes objects, and the time at which the charter is linted.
     let elsewhere = |id: &str| {
         let families = ["LC4", "LC5", "LC6"];
         matches!(id, "LC003" | "LC007" | "LC022" | "LC219")

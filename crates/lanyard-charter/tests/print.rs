@@ -1,5 +1,5 @@
-//! Parse, print, parse is the identity, and printing twice is printing once: on the good charters, and on documents that are
-//! written at random.
+//! Parse, print, parse is the identity, and printing twice is printing once: on the good charters,
+//! and on documents that are written at random.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -14,7 +14,7 @@ use lanyard_document::{Node, Value, print, read};
 use proptest::prelude::*;
 use proptest::sample::select;
 
-/// What a document says.
+/// The content of a document, without its positions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Said {
     Text(String),

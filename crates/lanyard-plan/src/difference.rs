@@ -2,12 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use crate::embedded::Notation;
 use crate::lists::{self, Pair};
-use crate::secrets::{SENSITIVE, Secrets, speaks_of_a_secret};
+use crate::masks::{SENSITIVE, is_masked_key, speaks_of_a_secret};
 use crate::shown::{MAX_SHOWN_BYTES, quoted};
 use crate::texts;
-use crate::tree::{Text, Tree};
+use crate::tree::{Notation, Text, Tree};
 
 /// Longest value, in characters, that is shown on the line of its path.
 const INLINE_CHARS: usize = 160;
@@ -337,7 +336,7 @@ impl Differences {
     fn below(&mut self, path: &str, key: &str) -> String {
         let own = join(path, key);
         self.path_bytes = self.path_bytes.saturating_add(own.len());
-        if Secrets::is_masked_key(key) {
+        if is_masked_key(key) {
             self.name(&own);
         }
         own

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use lanyard_core::charter::PolicyFiles;
+use lanyard_charter::PolicyFiles;
 use lanyard_secret_file::{SecretFileError, read_plain_up_to};
 
 use crate::policy::PolicySet;

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use crate::rights::{plain_name, says_something};
+use crate::names::plain_name;
 use crate::tree::Tree;
 
 /// Fields that break isolation whenever they are set.
@@ -86,7 +86,7 @@ const SELINUX_TYPES: &[&str] = &[
 
 /// True if an attribute breaks isolation, by its name, its value and the attribute above it.
 pub(crate) fn is_broken_by(above: Option<&str>, key: &str, is: &Tree) -> bool {
-    if !says_something(is) {
+    if !is.says_something() {
         return false;
     }
     let (name, above) = (plain_name(key), above.map(plain_name).unwrap_or_default());

@@ -6,11 +6,12 @@
 
 mod contained;
 mod difference;
-mod embedded;
 mod folder;
 mod isolation;
 mod lists;
 mod manifests;
+mod masks;
+mod names;
 mod numbers;
 mod plain_text;
 mod policy;
@@ -21,14 +22,18 @@ mod rights;
 mod scalars;
 mod secrets;
 mod shown;
+mod strict;
 mod terraform;
 mod texts;
 mod tree;
+mod yaml_file;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use lanyard_core::plan::{Effects, PlanFormat, PlanReach, Reading, Sensitive, Unjudged};
+use lanyard_charter::plan::PlanFormat;
+use lanyard_charter::reach::{Effects, PlanReach, Sensitive};
+use lanyard_core::plan::{Reading, Unjudged};
 use serde_json::Value;
 
 pub use folder::{PolicyFolder, compiled};

@@ -2,20 +2,21 @@
 
 use std::borrow::Cow;
 
-use lanyard_core::document::{Node, Style, Value as Yaml, read_with_aliases};
-use lanyard_core::plan::{Effects, KubernetesObject, PlanReach, Reading, Sensitive};
+use lanyard_charter::reach::{Effects, KubernetesObject, PlanReach, Sensitive};
+use lanyard_core::plan::Reading;
+use lanyard_document::{Node, Style, Value as Yaml, read_with_aliases};
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use crate::contained::ContainedObjects;
-use crate::embedded::Strict;
 use crate::numbers::exact;
 use crate::review::Piece::{Named, Own, Plan};
 use crate::review::{Name, Review};
-use crate::scalars;
 use crate::secrets::Secrets;
 use crate::shown::whole;
+use crate::strict::Strict;
 use crate::tree::Tree;
+use crate::{scalars, yaml_file};
 
 /// Objects in one plan, including those in lists.
 ///
@@ -124,9 +125,9 @@ pub(crate) struct Manifest {
 }
 
 impl Manifest {
-    /// Returns the object as the cluster gets it under a grant for this namespace: `kubectl` puts it
-    /// there where it names none. A kind that is not known, which may be of the whole cluster, is
-    /// treated alike, because no grant for a namespace reaches beyond it.
+    /// Returns the object as the cluster gets it under a grant for this namespace: `kubectl` puts
+    /// it there where it names none. A kind that is not known, which may be of the whole cluster,
+    /// is treated alike, because no grant for a namespace reaches beyond it.
     pub(crate) fn applied_to(&self, namespace: Option<&str>) -> Cow<'_, Value> {
         let named = self.json.pointer("/metadata/namespace");
         let names_none = named.is_none_or(|it| it.is_null() || it.as_str() == Some(""));
@@ -213,7 +214,7 @@ fn of_json(objects: Vec<&str>) -> Result<Vec<Manifest>, String> {
 fn of_yaml(text: &str) -> Result<Vec<Manifest>, String> {
     line_breaks(text)?;
     let (mut manifests, mut copied_bytes) = (Vec::new(), 0);
-    for (start, document) in documents(text)? {
+    for (start, document) in yaml_file::documents(text)? {
         let at = |message: String, row: u32| {
             let row = start.saturating_add(row);
             format!("line {row}: {message}")
@@ -221,6 +222,10 @@ fn of_yaml(text: &str) -> Result<Vec<Manifest>, String> {
         let root = read_with_aliases(&document, &mut copied_bytes)
             .map_err(|fault| at(fault.message.clone(), fault.span.at.line))?;
         let json = json(&root).map_err(|(message, row)| at(message, row))?;
+        // kubectl passes over `null`, which some tools print for an empty document.
+        if json.is_null() {
+            continue;
+        }
         open(json, 0, &mut manifests).map_err(|message| at(message, root.span.at.line))?;
     }
     if manifests.is_empty() {
@@ -322,46 +327,6 @@ fn open_list(
             .map_err(|why| format!("item {place} of a `{}`: {why}", whole(kind)))?;
     }
     Ok(())
-}
-
-/// Splits a file into its documents, each with the number of lines before it. Documents with
-/// nothing but blank lines and comments are dropped.
-///
-/// # Errors
-/// The line that separates documents for some readers and not for others.
-pub(crate) fn documents(text: &str) -> Result<Vec<(u32, String)>, String> {
-    let mut all = vec![(0, String::new())];
-    for (row, line) in (1_u32..).zip(text.lines()) {
-        let mut content = line;
-        if let Some(rest) = line.strip_prefix("---") {
-            // kubectl needs no space between `---` and a comment.
-            let rest_read = rest.trim();
-            if rest_read.is_empty() || rest_read.starts_with('#') {
-                all.push((row, String::new()));
-                continue;
-            }
-            if !rest.starts_with(' ') {
-                return Err(format!(
-                    "line {row}: `{}` begins with `---`, which separates documents for some readers of YAML and not for others; \
-                     put it in quotes, or a space behind `---`",
-                    whole(line)
-                ));
-            }
-            all.push((row.saturating_sub(1), String::new()));
-            content = rest;
-        }
-        if let Some((_, document)) = all.last_mut() {
-            // Concatenated files may each begin with a byte order mark.
-            if document.is_empty() {
-                content = content.trim_start_matches('\u{feff}');
-            }
-            document.push_str(content);
-            document.push('\n');
-        }
-    }
-    let blank = |line: &str| line.trim().is_empty() || line.trim_start().starts_with('#');
-    all.retain(|(_, document)| !document.lines().all(blank));
-    Ok(all)
 }
 
 /// Converts a YAML node to JSON as the cluster reads it.

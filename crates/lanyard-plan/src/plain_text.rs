@@ -1,12 +1,13 @@
 //! Plans as plain text, or as the output of `kubectl diff`. They are shown unchanged except for the
 //! data of Secrets.
 
-use lanyard_core::plan::Risk;
+use lanyard_charter::plan::Risk;
 use serde_json::Value;
 
+use crate::masks::{SENSITIVE, speaks_of_a_secret};
 use crate::review::Piece::Own;
 use crate::review::Review;
-use crate::secrets::{SENSITIVE, Secrets, speaks_of_a_secret};
+use crate::secrets::Secrets;
 
 /// Fields in which a Secret holds its values.
 const FIELDS: &[&str] = &["data", "stringData"];

@@ -1,6 +1,6 @@
 //! Recognition of a plan's format from its bytes, and names for files that are no plans.
 
-use lanyard_core::plan::PlanFormat;
+use lanyard_charter::plan::PlanFormat;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -204,6 +204,8 @@ struct Peek {
     configuration: Option<IgnoredAny>,
     provider_schemas: Option<IgnoredAny>,
     plan_format_version: Option<IgnoredAny>,
+    /// Present in a plan file or a state that OpenTofu has encrypted.
+    encrypted_data: Option<IgnoredAny>,
     lineage: Option<IgnoredAny>,
     serial: Option<IgnoredAny>,
     #[serde(rename = "@level")]
@@ -267,6 +269,12 @@ fn json(text: &str) -> Result<PlanFormat, String> {
                 .get(all.byte_offset()..)
                 .unwrap_or_default()
                 .trim_start();
+            if first_of_plan(rest).is_some() {
+                return Err(
+                    "it holds more than one plan, as `terragrunt run --all -- show -json` prints them: submit each by itself"
+                        .to_owned(),
+                );
+            }
             if let Some(behind) = rest.lines().next() {
                 return Err(format!(
                     "`{}` stands behind the plan: write the standard output of `terraform show -json FILE` alone into the file",
@@ -278,6 +286,12 @@ fn json(text: &str) -> Result<PlanFormat, String> {
         return Err(
             "it is a state, which `terraform show -json` prints where no plan file is named: submit what `terraform show -json FILE` \
              prints, with the FILE of `terraform plan -out=FILE`"
+                .to_owned(),
+        );
+    }
+    if peek.encrypted_data.is_some() {
+        return Err(
+            "it is a plan file or a state that OpenTofu has encrypted: submit what `tofu show -json FILE` prints where the key is"
                 .to_owned(),
         );
     }

@@ -6,7 +6,8 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use lanyard_core::plan::{Risk, Sensitive};
+use lanyard_charter::plan::Risk;
+use lanyard_charter::reach::Sensitive;
 
 use crate::difference::Differences;
 use crate::rights::{self, Right};

@@ -7,10 +7,10 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use crate::embedded;
 use crate::isolation;
+use crate::names::plain_name;
 use crate::secrets::Secrets;
-use crate::tree::Tree;
+use crate::tree::{Tree, is_unread};
 
 /// The right that an attribute grants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -165,7 +165,8 @@ const TOKEN_SECRET: &str = "kubernetes.io/service-account-token";
 /// # Limit
 /// - for: one thing that attributes of a resource say
 /// - unit: places
-/// - beyond: further places are not named among the reasons; the risk and the lines of what differs have them all
+/// - beyond: further places are not named among the reasons; the risk and the lines of what differs
+///   have them all
 /// - test: `a_risk_many_attributes_are_rated_as_a_few_are`
 const MAX_PLACES: usize = 25;
 /// Longest path in a reason, in bytes. The lines of the difference show the whole path.
@@ -173,7 +174,7 @@ const REASON_PATH_BYTES: usize = 400;
 
 /// Lists the changed attributes that grant rights, with their paths as shown.
 pub(crate) fn changed(before: &Tree, after: &Tree, secrets: &Secrets) -> Vec<(String, Right)> {
-    let mut found = Found {
+    let mut found = FoundRights {
         places: BTreeMap::new(),
         secrets,
     };
@@ -185,13 +186,13 @@ pub(crate) fn changed(before: &Tree, after: &Tree, secrets: &Secrets) -> Vec<(St
     each
 }
 
-struct Found<'a> {
+struct FoundRights<'a> {
     places: BTreeMap<Right, BTreeSet<String>>,
     secrets: &'a Secrets,
 }
 
-impl Found<'_> {
-    fn note(&mut self, place: Option<&Place<'_>>, says: Right) {
+impl FoundRights<'_> {
+    fn note(&mut self, place: Option<&KeyPath<'_>>, says: Right) {
         let paths = self.places.entry(says).or_default();
         if paths.len() < MAX_PLACES {
             paths.insert(place.map_or_else(String::new, |place| place.path(self.secrets)));
@@ -201,12 +202,12 @@ impl Found<'_> {
 
 /// A key below other keys. The path is built only for findings: a long key may stand above very
 /// many others.
-struct Place<'a> {
+struct KeyPath<'a> {
     above: Option<&'a Self>,
     key: &'a str,
 }
 
-impl Place<'_> {
+impl KeyPath<'_> {
     fn path(&self, secrets: &Secrets) -> String {
         let above = std::iter::successors(Some(self), |place| place.above);
         let mut keys: Vec<&str> = above.map(|place| place.key).collect();
@@ -223,7 +224,7 @@ impl Place<'_> {
     }
 }
 
-fn walk(place: Option<&Place<'_>>, before: &Tree, after: &Tree, found: &mut Found<'_>) {
+fn walk(place: Option<&KeyPath<'_>>, before: &Tree, after: &Tree, found: &mut FoundRights<'_>) {
     if before == after {
         return;
     }
@@ -231,7 +232,7 @@ fn walk(place: Option<&Place<'_>>, before: &Tree, after: &Tree, found: &mut Foun
         // Masking does not make a value less grave. Only the position inside the masked value stays
         // hidden.
         (Tree::Hidden(_), _) | (_, Tree::Hidden(_)) => {
-            let mut within = Found {
+            let mut within = FoundRights {
                 places: BTreeMap::new(),
                 secrets: found.secrets,
             };
@@ -259,7 +260,7 @@ fn walk(place: Option<&Place<'_>>, before: &Tree, after: &Tree, found: &mut Foun
                 let was = one.get(key).unwrap_or(&Tree::Null);
                 let is = two.get(key).unwrap_or(&Tree::Null);
                 if was != is {
-                    attribute(Place { above: place, key }, was, is, found);
+                    attribute(KeyPath { above: place, key }, was, is, found);
                 }
             }
         }
@@ -302,28 +303,12 @@ fn revealed(side: &Tree) -> Cow<'_, Tree> {
     }
 }
 
-/// Longest key that is compared with the known names. A long key may stand above very many others,
-/// and is not copied for each.
-///
-/// # No limit
-/// A longer key is taken: it is compared with nothing.
-const LONGEST_NAME_BYTES: usize = 64;
-
-/// Removes case and separators from a name. Empty if the name is too long to be a known one.
-pub(crate) fn plain_name(key: &str) -> String {
-    if key.len() > LONGEST_NAME_BYTES {
-        return String::new();
-    }
-    let kept = key.chars().filter(|c| !matches!(c, '_' | '-'));
-    kept.map(|c| c.to_ascii_lowercase()).collect()
-}
-
-fn attribute(place: Place<'_>, was: &Tree, is: &Tree, found: &mut Found<'_>) {
+fn attribute(place: KeyPath<'_>, was: &Tree, is: &Tree, found: &mut FoundRights<'_>) {
     let key = place.key;
     let name = plain_name(key);
     let is_in = |names: &[&str]| names.contains(&name.as_str());
-    let speaks = says_something(was) || says_something(is);
-    let comes = says_something(is);
+    let speaks = was.says_something() || is.says_something();
+    let comes = is.says_something();
     let is_as = is_in(AS) || AS_ANNOTATIONS.contains(&key);
     let above = place.above.map(|above| above.key);
     if is_in(WHO) && speaks && !(is_lifecycle(was) && is_lifecycle(is))
@@ -343,21 +328,8 @@ fn attribute(place: Place<'_>, was: &Tree, is: &Tree, found: &mut Found<'_>) {
     }
 }
 
-/// True if a value is set: not null, false or empty.
-pub(crate) fn says_something(side: &Tree) -> bool {
-    match side {
-        Tree::Null => false,
-        Tree::Plain(text) => !matches!(&*text.raw, "false" | "null" | "~" | ""),
-        Tree::Text(text) => !text.raw.trim().is_empty(),
-        Tree::Map(map) => !map.is_empty(),
-        Tree::List(items) => !items.is_empty(),
-        Tree::Document { root, .. } => **root != Tree::Map(BTreeMap::new()),
-        Tree::Unknown | Tree::Hidden(_) => true,
-    }
-}
-
 /// Searches a text that is no document, or that cannot be parsed as one.
-fn unread(place: Option<&Place<'_>>, text: &str, found: &mut Found<'_>) {
+fn unread(place: Option<&KeyPath<'_>>, text: &str, found: &mut FoundRights<'_>) {
     static STATEMENT: LazyLock<Option<Regex>> = LazyLock::new(|| {
         // The boundaries are ASCII: Unicode word boundaries make the regex a hundred times slower.
         // The alternatives cover quotes, escaped quotes, the syntax of HCL, and the CloudFormation
@@ -383,7 +355,7 @@ fn unread(place: Option<&Place<'_>>, text: &str, found: &mut Found<'_>) {
     if isolation::is_broken_in(text) {
         found.note(place, Right::Host);
     }
-    if embedded::is_unread(text) {
+    if is_unread(text) {
         found.note(place, Right::Unread);
     }
 }

@@ -43,11 +43,43 @@ pub(crate) fn plain(text: &str) -> Result<Value, String> {
 pub(crate) fn key(text: &str) -> Result<String, String> {
     match plain(text)? {
         Value::String(text) => Ok(text),
-        Value::Bool(_) | Value::Number(_) => Ok(plain(text)?.to_string()),
+        Value::Number(_) => number_key(text),
+        Value::Bool(_) => Ok(plain(text)?.to_string()),
         Value::Null | Value::Array(_) | Value::Object(_) => Err(format!(
             "`{text}` is no key: the cluster reads nothing in it"
         )),
     }
+}
+
+/// Prints a number as the cluster's YAML reader does in a key: a float as Go's `%g` with the
+/// shortest digits that a 32-bit float needs, although it may become an integer as a value.
+fn number_key(text: &str) -> Result<String, String> {
+    let digits = text.replace('_', "");
+    if let Some(whole) = whole(&digits) {
+        return match whole.as_i64() {
+            Some(number) => Ok(number.to_string()),
+            None => Err(format!(
+                "`{text}` is no key for the cluster: put it in quotes"
+            )),
+        };
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the cluster's reader rounds the key so"
+    )]
+    let value = decimal(&digits).unwrap_or_default() as f32;
+    if value.is_infinite() {
+        let sign = if value < 0.0 { "-" } else { "" };
+        return Ok(format!("{sign}.inf"));
+    }
+    let scientific = format!("{value:e}");
+    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let power: i32 = exponent.parse().unwrap_or_default();
+    if (-4..6).contains(&power) {
+        return Ok(value.to_string());
+    }
+    let sign = if power < 0 { '-' } else { '+' };
+    Ok(format!("{mantissa}e{sign}{:02}", power.abs()))
 }
 
 fn number(text: &str) -> Option<Result<Value, String>> {

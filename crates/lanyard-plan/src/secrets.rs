@@ -2,22 +2,16 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::LazyLock;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
-use regex::Regex;
 use serde_json::Value;
 
+use crate::masks::{SENSITIVE, SENSITIVE_KEY, is_masked_key};
 use crate::tree::Tree;
 use crate::{numbers, scalars};
 
-/// Text that replaces a sensitive value.
-pub(crate) const SENSITIVE: &str = "(sensitive)";
-/// Prefix of the text that replaces a key that repeats a secret. A number follows, so that two keys
-/// stay distinct.
-const SENSITIVE_KEY: &str = "(sensitive key";
 /// Shortest secret, in bytes, that is masked inside other texts. Three digits occur in every port.
 const MIN_PART_BYTES: usize = 8;
 /// Shortest secret, in bytes, that is masked as a whole value elsewhere. Shorter ones are masked at
@@ -78,7 +72,7 @@ impl Secrets {
             tree.keys(&mut |key| {
                 // A key that looks like a masked one is masked too, so that no two keys are shown
                 // alike.
-                if Self::is_masked_key(key) || secrets.repeats(key) {
+                if is_masked_key(key) || secrets.repeats(key) {
                     keys.insert(key);
                 }
             });
@@ -153,8 +147,33 @@ impl Secrets {
 
     /// Masks the secrets in a value.
     pub(crate) fn mask(&self, mut tree: Tree) -> Masked {
-        tree.mask(self);
+        self.mask_in(&mut tree);
         Masked(tree)
+    }
+
+    fn mask_in(&self, tree: &mut Tree) {
+        match tree {
+            Tree::Null | Tree::Unknown | Tree::Hidden(_) => {}
+            Tree::Plain(text) | Tree::Text(text) => {
+                if self.is_one(&text.raw) {
+                    tree.hide_leaves();
+                } else {
+                    text.masked = self.masked(&text.raw);
+                }
+            }
+            Tree::Document { text, root, .. } => {
+                text.masked = self.masked(&text.raw);
+                self.mask_in(root);
+            }
+            Tree::Map(map) => {
+                let raw = std::mem::take(map);
+                for (key, mut inner) in raw {
+                    self.mask_in(&mut inner);
+                    map.insert(self.key(&key).into_owned(), inner);
+                }
+            }
+            Tree::List(items) => items.iter_mut().for_each(|inner| self.mask_in(inner)),
+        }
     }
 
     /// True if the whole text is a secret.
@@ -221,10 +240,6 @@ impl Secrets {
             Some(shown) => Cow::Owned(shown.clone()),
             None => Cow::Borrowed(key),
         }
-    }
-
-    pub(crate) fn is_masked_key(key: &str) -> bool {
-        key.starts_with(SENSITIVE_KEY)
     }
 }
 
@@ -413,18 +428,4 @@ fn percent_encoded(text: &str) -> String {
         }
     }
     encoded
-}
-
-/// True if a text that is no document may be or contain an object of kind Secret.
-pub(crate) fn speaks_of_a_secret(text: &str) -> bool {
-    static KIND: LazyLock<Option<Regex>> = LazyLock::new(|| {
-        // Covers quotes, escaped quotes, a tag or an anchor before the word, and the syntax of HCL.
-        Regex::new(
-            r#"(?-u:\b)kind\\*["']?\s*[:=]\s*(?:[&!]\S*\s+)*\\*["']?Secret(?:List)?(?-u:\b)"#,
-        )
-        .ok()
-    });
-    // The expression is a constant. If it did not compile, every text would match, and nothing
-    // would be shown.
-    text.contains("Secret") && KIND.as_ref().is_none_or(|kind| kind.is_match(text))
 }

@@ -1,6 +1,6 @@
 //! Display of foreign text: no character in it moves a cursor, hides, or reverses text (T21, T78).
 
-use lanyard_core::document::visible;
+use lanyard_vocabulary::text::visible;
 
 /// Longest line of a message, in characters. Messages are sentences about a plan; the content of a
 /// plan is never cut.

@@ -3,6 +3,7 @@
 //! <https://developer.hashicorp.com/terraform/internals/json-format>
 
 mod arns;
+mod expressions;
 mod objects;
 mod parts;
 mod providers;
@@ -10,14 +11,15 @@ mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lanyard_core::plan::{Effects, PlanReach, Reading, Sensitive};
+use lanyard_charter::reach::{Effects, PlanReach, Sensitive};
+use lanyard_core::plan::Reading;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::contained::ContainedObjects;
-use crate::embedded::Strict;
 use crate::numbers::exact;
 use crate::shown::line;
+use crate::strict::Strict;
 use crate::tree::Tree;
 
 /// Names of one kind that are kept. A credential covers fewer.
@@ -163,6 +165,8 @@ enum Action {
     Update,
     Delete,
     Forget,
+    /// OpenTofu lists the ephemeral resources that an apply opens; Terraform does not.
+    Open,
 }
 
 /// The combined effect of a list of actions.
@@ -171,6 +175,8 @@ enum Effect {
     Nothing,
     /// A data source is read during the apply.
     Read,
+    /// An ephemeral resource is opened during the apply, and is in no state.
+    Open,
     Create,
     Update,
     Replace,
@@ -186,6 +192,7 @@ impl Effect {
         Some(match actions {
             [Action::NoOp] => Self::Nothing,
             [Action::Read] => Self::Read,
+            [Action::Open] => Self::Open,
             [Action::Create] => Self::Create,
             [Action::Update] => Self::Update,
             [Action::Delete] => Self::Destroy,
@@ -199,7 +206,7 @@ impl Effect {
     /// True if the provider is asked to change something.
     const fn changes(self) -> bool {
         match self {
-            Self::Nothing | Self::Read | Self::Forget => false,
+            Self::Nothing | Self::Read | Self::Open | Self::Forget => false,
             Self::Create | Self::Update | Self::Replace | Self::Destroy | Self::Supersede => true,
         }
     }
@@ -262,8 +269,12 @@ impl ResourceChange {
             ));
         }
         match self.mode.as_deref() {
-            None | Some("managed") => Ok(()),
+            None | Some("managed") if effect != Effect::Open => Ok(()),
             Some("data") if matches!(effect, Effect::Nothing | Effect::Read) => Ok(()),
+            Some("ephemeral") if matches!(effect, Effect::Nothing | Effect::Open) => Ok(()),
+            None => Err(format!(
+                "`{address}` has no mode, and the action `open` is for ephemeral resources"
+            )),
             Some(mode) => Err(format!(
                 "`{address}` has the mode `{}`, and cannot change so",
                 line(mode)
@@ -291,13 +302,12 @@ impl TerraformPlan {
         let outline = Outline::deserialize(&json).map_err(fault)?;
         if outline.format_version.split('.').next() != Some("1") {
             let version = line(&outline.format_version);
-            return Err(format!("format_version {version} is not 1.x"));
+            return Err(format!(
+                "format_version {version} is not 1.x: plan with Terraform 1.1 or later, or with OpenTofu"
+            ));
         }
         if outline.errored {
             return Err("planning ended with an error, and the plan is not whole".to_owned());
-        }
-        if outline.applyable == Some(false) {
-            return Err("Terraform says that it is not applyable; plan again".to_owned());
         }
         let deferred = outline
             .deferred_changes
@@ -319,8 +329,12 @@ impl TerraformPlan {
             }
         }
         let plan = Self { json, outline };
+        // Terraform calls a plan without changes not applyable too: planning again helps nobody.
         if !plan.is_anything() {
             return Err("it changes nothing, and needs no credential".to_owned());
+        }
+        if plan.outline.applyable == Some(false) {
+            return Err("Terraform says that it is not applyable; plan again".to_owned());
         }
         Ok(plan)
     }
@@ -331,7 +345,7 @@ impl TerraformPlan {
         let resources = outline.resource_changes.iter();
         resources
             .clone()
-            .any(|it| it.effect() != Effect::Read && it.is_applied())
+            .any(|it| !matches!(it.effect(), Effect::Read | Effect::Open) && it.is_applied())
             || outline
                 .output_changes
                 .values()
@@ -397,7 +411,7 @@ impl TerraformPlan {
 fn count(change: &ResourceChange, effects: &mut Effects) {
     let add = |counter: &mut u32| *counter = counter.saturating_add(1);
     match change.effect() {
-        Effect::Nothing | Effect::Read => {}
+        Effect::Nothing | Effect::Read | Effect::Open => {}
         Effect::Create => add(&mut effects.created),
         Effect::Update => add(&mut effects.updated),
         Effect::Replace => add(&mut effects.replaced),

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use lanyard_core::count::{counted, verb_for};
-use lanyard_core::document::visible;
+use lanyard_vocabulary::count::{counted, verb_for};
+use lanyard_vocabulary::text::visible;
 use similar::{Algorithm, DiffTag, capture_diff_slices};
 
 use crate::shown::quoted;

@@ -1,12 +1,15 @@
 //! A value of a plan with its marks: what is sensitive, and what is only known after the apply.
 
+mod embedded;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde_json::Value;
 
-use crate::embedded::{self, Notation};
-use crate::secrets::{SENSITIVE, Secrets};
+use crate::masks::{SENSITIVE, is_masked_key};
+
+pub(crate) use embedded::{Notation, is_unread};
 
 /// Annotation in which kubectl stores another copy of the applied object.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -23,7 +26,7 @@ const SECRET_FIELDS: &[&str] = &[
 /// A field that only Secrets have.
 const SECRET_ALONE: &str = "stringData";
 /// Replaces a text that mentions a Secret and whose values cannot be found.
-const UNREAD: &str = "(not shown: it speaks of `kind: Secret`, and cannot be read)";
+const UNREADABLE_SECRET: &str = "(not shown: it speaks of `kind: Secret`, and cannot be read)";
 
 /// A value with its marks in place.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -96,7 +99,11 @@ impl Hidden {
 
     /// Returns the text that replaces the value.
     pub(crate) const fn shown(&self) -> &'static str {
-        if self.is_unread { UNREAD } else { SENSITIVE }
+        if self.is_unread {
+            UNREADABLE_SECRET
+        } else {
+            SENSITIVE
+        }
     }
 }
 
@@ -316,7 +323,7 @@ impl Tree {
             Self::Hidden(_) => true,
             Self::Map(map) => map
                 .iter()
-                .any(|(key, inner)| Secrets::is_masked_key(key) || inner.has_hidden()),
+                .any(|(key, inner)| is_masked_key(key) || inner.has_hidden()),
             Self::List(items) => items.iter().any(Self::has_hidden),
         }
     }
@@ -344,6 +351,19 @@ impl Tree {
             | Self::Map(_)
             | Self::List(_)
             | Self::Document { .. } => None,
+        }
+    }
+
+    /// True if a value is set: not null, false or empty.
+    pub(crate) fn says_something(&self) -> bool {
+        match self {
+            Self::Null => false,
+            Self::Plain(text) => !matches!(&*text.raw, "false" | "null" | "~" | ""),
+            Self::Text(text) => !text.raw.trim().is_empty(),
+            Self::Map(map) => !map.is_empty(),
+            Self::List(items) => !items.is_empty(),
+            Self::Document { root, .. } => **root != Self::Map(BTreeMap::new()),
+            Self::Unknown | Self::Hidden(_) => true,
         }
     }
 
@@ -405,7 +425,7 @@ impl Tree {
         }
     }
 
-    fn hide_leaves(&mut self) {
+    pub(crate) fn hide_leaves(&mut self) {
         match self {
             Self::Null | Self::Hidden(_) => {}
             Self::Map(map) => map.values_mut().for_each(Self::hide_leaves),
@@ -439,32 +459,6 @@ impl Tree {
                     inner.keys(note);
                 }
             }
-        }
-    }
-
-    /// Masks repetitions of secrets. Only [`Secrets::mask`] calls this.
-    pub(crate) fn mask(&mut self, secrets: &Secrets) {
-        match self {
-            Self::Null | Self::Unknown | Self::Hidden(_) => {}
-            Self::Plain(text) | Self::Text(text) => {
-                if secrets.is_one(&text.raw) {
-                    self.hide_leaves();
-                } else {
-                    text.masked = secrets.masked(&text.raw);
-                }
-            }
-            Self::Document { text, root, .. } => {
-                text.masked = secrets.masked(&text.raw);
-                root.mask(secrets);
-            }
-            Self::Map(map) => {
-                let raw = std::mem::take(map);
-                for (key, mut inner) in raw {
-                    inner.mask(secrets);
-                    map.insert(secrets.key(&key).into_owned(), inner);
-                }
-            }
-            Self::List(items) => items.iter_mut().for_each(|inner| inner.mask(secrets)),
         }
     }
 }

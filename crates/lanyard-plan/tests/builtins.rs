@@ -153,7 +153,7 @@ const VALUES: &[&str] = &[
     "\"\\\\Qa\\\\E\"",
 ];
 
-/// Of functions of three arguments.
+/// The functions of three arguments.
 const FEW: &[&str] = &[
     "null",
     "0",

@@ -5,7 +5,7 @@
 
 mod stage;
 
-use lanyard_core::plan::{MAX_BYTES_PER_PLAN, PlanFormat};
+use lanyard_charter::plan::{MAX_BYTES_PER_PLAN, PlanFormat};
 use lanyard_plan::Document;
 use serde_json::json;
 use stage::{has, lacks};
@@ -147,6 +147,10 @@ fn d23_what_stands_around_a_plan_is_named() {
             format!("{TERRAFORM}\nReleasing state lock\n"),
             "`Releasing state lock` stands behind the plan",
         ),
+        (
+            format!("{TERRAFORM}\n{TERRAFORM}\n"),
+            "it holds more than one plan, as `terragrunt run --all",
+        ),
     ] {
         has(&refused(content.as_bytes()), what);
         let told = Document::read(PlanFormat::TerraformJson, content.as_bytes());
@@ -173,6 +177,14 @@ fn c_form_json_that_is_no_plan_is_named() {
         (
             r#"{"format_version":"1.0","provider_schemas":{}}"#,
             "providers schema",
+        ),
+        (
+            r#"{"serial":3,"lineage":"a","meta":{"key_provider.pbkdf2.it":"e30="},"encrypted_data":"AA==","encryption_version":"v0"}"#,
+            "OpenTofu has encrypted: submit what `tofu show -json FILE` prints",
+        ),
+        (
+            r#"{"meta":{},"encrypted_data":"AA==","encryption_version":"v0"}"#,
+            "a plan file or a state that OpenTofu has encrypted",
         ),
         (
             r#"{"plan_format_version":"1.2","resource_changes":[]}"#,

@@ -7,13 +7,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use lanyard_core::charter::{Policy, PolicyFiles, Position};
-use lanyard_core::plan::{Judgement, Plan, PlanFormat, Risk, Unjudged};
+use lanyard_charter::plan::{PlanFormat, Risk};
+use lanyard_charter::{Policy, PolicyFiles};
+use lanyard_core::plan::{Judgement, Plan, Unjudged};
 use lanyard_core::task::Task;
-use lanyard_core::time::Timestamp;
+use lanyard_document::Position;
 use lanyard_plan::{Context, Document, PolicyFolder, PolicySet};
 use lanyard_testkit::ids::Ids;
 use lanyard_testkit::world;
+use lanyard_vocabulary::time::Timestamp;
 use serde_json::Value;
 
 fn here(path: &str) -> PathBuf {
@@ -105,7 +107,8 @@ fn no_bucket_is_opened_to_everybody() {
     assert_eq!(judge(&[BUCKETS], &terraform("queue"), None).denied, [""; 0]);
 }
 
-// A grant for `payments` applies what names no namespace to `payments`: a rule about namespaces has to see that.
+// A grant for `payments` applies what names no namespace to `payments`: a rule about namespaces has
+// to see that.
 #[test]
 fn c15_policies_read_an_object_in_the_namespace_that_it_is_applied_to() {
     let policy = r#"package own

@@ -11,7 +11,7 @@ mod stage;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use lanyard_core::plan::{PlanFormat, Risk};
+use lanyard_charter::plan::{PlanFormat, Risk};
 use lanyard_plan::{Document, compared};
 use serde_json::{Value, json};
 use stage::{change, create, has, judged, judged_by, lacks, manifests, terraform, update};

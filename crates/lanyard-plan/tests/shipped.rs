@@ -6,12 +6,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use lanyard_core::charter::{Policy, Position};
-use lanyard_core::plan::PlanFormat;
-use lanyard_core::time::Timestamp;
+use lanyard_charter::Policy;
+use lanyard_charter::plan::PlanFormat;
+use lanyard_document::Position;
 use lanyard_plan::{Context, Document, PolicySet};
 use lanyard_testkit::ids::Ids;
 use lanyard_testkit::world;
+use lanyard_vocabulary::time::Timestamp;
 use serde_json::{Value, json};
 
 const BUCKETS: &str = "terraform/no-public-buckets.rego";

@@ -12,7 +12,7 @@ mod stage;
 
 use std::path::Path;
 
-use lanyard_core::plan::{PlanFormat, Risk};
+use lanyard_charter::plan::{PlanFormat, Risk};
 use lanyard_core::provider::Rehearsed;
 use lanyard_plan::{Document, compared};
 use serde_json::{Value, json};
@@ -524,6 +524,63 @@ fn a04_scalars_are_read_as_the_cluster_reads_them() {
 }
 
 #[test]
+fn a04_a_key_that_is_a_number_is_the_text_that_the_cluster_makes_of_it() {
+    let of = |key: &str| -> Result<Value, String> {
+        let text =
+            format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: c}}\ndata:\n  {key}: a\n");
+        let document = manifests(&text)?;
+        let objects = document.reading().objects;
+        Ok(objects[0]["data"].clone())
+    };
+    // The second of each pair is what kubectl 1.36 reads.
+    for (key, read) in [
+        ("1.0", "1"),
+        ("1.10", "1.1"),
+        ("1e3", "1000"),
+        ("100000.0", "100000"),
+        ("1000000", "1000000"),
+        ("1000000.0", "1e+06"),
+        ("1e6", "1e+06"),
+        ("-1e6", "-1e+06"),
+        ("1e21", "1e+21"),
+        ("0.0001", "0.0001"),
+        ("0.00001", "1e-05"),
+        ("0.1e-7", "1e-08"),
+        ("1.23456789", "1.2345679"),
+        ("123456789.5", "1.2345679e+08"),
+        ("16777217.0", "1.6777216e+07"),
+        ("18446744073709551616", "1.8446744e+19"),
+        ("1_0.5", "10.5"),
+        ("-0.0", "-0"),
+        ("1e39", ".inf"),
+        ("-1e39", "-.inf"),
+        ("1e-46", "0"),
+        ("0644", "420"),
+        ("-0", "0"),
+        ("'1e6'", "1e6"),
+    ] {
+        assert_eq!(of(key), Ok(json!({read: "a"})), "{key}");
+    }
+    has(
+        &of("18446744073709551615").unwrap_err(),
+        "line 5: `18446744073709551615` is no key for the cluster",
+    );
+}
+
+#[test]
+fn a04_a_document_that_is_null_is_passed_over() {
+    let object = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n";
+    for empty in ["null", "~", "Null # nothing here"] {
+        let document = manifests(&format!("{empty}\n---\n{object}---\n{empty}\n")).unwrap();
+        assert_eq!(document.reading().objects.len(), 1, "{empty}");
+        has(
+            &manifests(&format!("{empty}\n---\n{empty}\n")).unwrap_err(),
+            "it holds no object",
+        );
+    }
+}
+
+#[test]
 fn a04_what_readers_of_yaml_disagree_on_is_refused_with_the_line() {
     let with = |line: &str| {
         manifests(&format!(
@@ -737,6 +794,61 @@ fn a09_what_a_plan_does_beside_resources_is_shown_and_rated() {
         "mean nothing together",
     );
     has(&odd("data", &["delete"]), "has the mode `data`");
+    has(&odd("managed", &["open"]), "has the mode `managed`");
+    has(&odd("ephemeral", &["update"]), "has the mode `ephemeral`");
+    // Terraform calls a plan without changes not applyable: another plan would say the same.
+    let nothing = json!({"applyable": false, "complete": true, "resource_changes": []});
+    has(&refused(nothing), "it changes nothing");
+}
+
+#[test]
+fn a09_an_ephemeral_resource_that_opentofu_lists_is_shown_once() {
+    let document = field("opentofu-ephemeral.json");
+    let text = document.text();
+    let opened = "! ephemeral.aws_secretsmanager_secret_version.login is opened during the apply";
+    assert_eq!(text.matches(opened).count(), 1, "{text}");
+    has(&text, "+ secret_id = ");
+    has(&text, "~ aws_sqs_queue.shop is updated in place");
+    let effects = document.reading().effects;
+    assert_eq!((effects.updated, effects.created), (1, 0));
+    // As the same plan of Terraform, which lists no ephemeral resource.
+    let mut unlisted: Value = serde_json::from_slice(&bytes("opentofu-ephemeral.json")).unwrap();
+    unlisted["resource_changes"].as_array_mut().unwrap().pop();
+    let unlisted = unlisted.to_string();
+    let unlisted = Document::read(PlanFormat::TerraformJson, unlisted.as_bytes()).unwrap();
+    assert_eq!(text, unlisted.text());
+    assert_eq!(judged(&document).risk, judged(&unlisted).risk);
+
+    let opens = |provider: &str, configured: Value| {
+        let plan = json!({"format_version": "1.2",
+            "configuration": {"root_module": {"resources": configured}},
+            "resource_changes": [
+            {"address": "aws_sqs_queue.c", "type": "aws_sqs_queue", "change": {"actions": ["update"],
+                "before": {"delay_seconds": 0}, "after": {"delay_seconds": 5}, "after_unknown": {}}},
+            {"address": "ephemeral.random_password.x", "mode": "ephemeral", "type": "random_password",
+                "provider_name": provider,
+                "change": {"actions": ["open"], "before": null, "after": null}}]});
+        Document::read(PlanFormat::TerraformJson, plan.to_string().as_bytes()).unwrap()
+    };
+    let own = json!({"address": "aws_sqs_queue.c", "mode": "managed", "type": "aws_sqs_queue"});
+    let both = json!([own, {"address": "ephemeral.random_password.x", "mode": "ephemeral",
+        "type": "random_password"}]);
+    let usual = "registry.opentofu.org/hashicorp/random";
+    assert_eq!(judged(&opens(usual, both.clone())).risk, Risk::Medium);
+    // A resource whose provider comes from another registry, or has no configuration, may do
+    // anything.
+    let of_another = opens("registry.example/acme/random", both);
+    has(
+        &of_another.text(),
+        "by the provider registry.example/acme/random",
+    );
+    assert_eq!(judged(&of_another).risk, Risk::High);
+    let unconfigured = opens(usual, json!([own]));
+    has(
+        &unconfigured.text(),
+        "NOT SHOWN: the provisioners of ephemeral.random_password.x",
+    );
+    assert_eq!(judged(&unconfigured).risk, Risk::High);
 }
 
 #[test]

@@ -5,7 +5,7 @@
 
 mod stage;
 
-use lanyard_core::plan::{PlanFormat, Risk};
+use lanyard_charter::plan::{PlanFormat, Risk};
 use lanyard_plan::Document;
 use serde_json::{Map, Value, json};
 use stage::{create, has, judged, lacks, manifests, update, whole};

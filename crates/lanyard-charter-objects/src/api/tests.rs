@@ -1,4 +1,4 @@
-//! Answers of an API server, and of what stands in its place.
+//! Answers of an API server, and of other servers in its place.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,7 +16,7 @@ use super::*;
 use crate::absence::Gap;
 use crate::follow::{MAX_CONFIG_MAPS_PER_NAMESPACE, Source, follow};
 
-/// A client of a server that answers so.
+/// Starts a server that answers each request with `answer`, and returns a client of it.
 async fn serving<F>(answer: F) -> Client
 where
     F: Fn(Asked) -> Response + Clone + Send + Sync + 'static,
@@ -68,7 +68,7 @@ async fn a_list_of_many_pages_is_read_to_its_end() {
 }
 
 #[tokio::test]
-async fn a_namespace_holds_so_many_objects_and_no_more() {
+async fn the_number_of_objects_in_a_namespace_is_limited() {
     let count = |most: usize| {
         move |asked: Asked| {
             let query = Query::<BTreeMap<String, String>>::try_from_uri(asked.uri()).unwrap();
@@ -101,7 +101,7 @@ async fn an_answer_without_end_is_cut_off() {
 }
 
 #[tokio::test]
-async fn an_answer_of_somebody_else_is_no_list() {
+async fn an_answer_of_another_server_is_refused() {
     let foreign = [
         "{}".to_owned(),
         "<html>welcome</html>".to_owned(),
@@ -151,7 +151,7 @@ async fn a_definition_that_is_being_deleted_takes_no_charters() {
     assert!(api(serving(down).await).takes_charters().await.is_err());
 }
 
-/// Waits until what is known of the one namespace is so.
+/// Waits until the state of the one namespace has this value.
 async fn until<T>(
     source: &Source,
     mut so: impl FnMut(&crate::KnownObjects, Option<Gap>) -> Option<T>,
@@ -168,7 +168,7 @@ async fn until<T>(
 }
 
 #[tokio::test]
-async fn so_many_config_maps_are_read_and_no_more() {
+async fn the_number_of_config_maps_is_limited() {
     let read = Arc::new(AtomicUsize::new(0));
     let counts = Arc::clone(&read);
     let answer = move |asked: Asked| {
@@ -208,7 +208,7 @@ async fn so_many_config_maps_are_read_and_no_more() {
 async fn a_source_that_comes_back_is_read_again() {
     let step = Arc::new(AtomicUsize::new(0));
     let steps = Arc::clone(&step);
-    // No connection, then no right, then a list.
+    // The steps: no connection, then no permission, then a list.
     let answer = move |_: Asked| match steps.load(Ordering::SeqCst) {
         0 => (StatusCode::FORBIDDEN, "{\"message\": \"no right\"}").into_response(),
         _ => list(vec![item(1)], "").into_response(),

@@ -1,8 +1,9 @@
-//! Conditions on a statement: keys of a request's context, and the values of which one has to be there.
+//! Conditions on a statement: keys of a request's context, and the values of which one has to be
+//! there.
 //!
-//! Every key has to hold, and a key that the request does not have does not hold: a condition only ever narrows. Two
-//! statements narrow to the conditions of both (T17). Keys with several values in one request are not in the language: their
-//! operators allow a request without the key.
+//! Every key has to hold, and a key that the request does not have does not hold: a condition only
+//! ever narrows. Two statements narrow to the conditions of both (T17). Keys with several values in
+//! one request are not in the language: their operators allow a request without the key.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -66,7 +67,7 @@ const OTHER_GLOBAL: &[&str] = &[
     "aws:vpceorgpaths",
 ];
 
-/// How a key's value is compared.
+/// The comparison that a condition's operator makes with a key's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// Compared as text, with the wildcards `*` and `?`.
@@ -175,7 +176,7 @@ impl fmt::Display for ConditionKey {
 /// The condition on one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Test {
-    /// How the values are compared.
+    /// The comparison of the values.
     pub kind: Kind,
     /// The accepted values, at least one.
     pub values: BTreeSet<String>,

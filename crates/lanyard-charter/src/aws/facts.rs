@@ -120,8 +120,8 @@ impl Action {
         })
     }
 
-    /// How the action acts, if a review found that a person may approve it. A review pattern covers
-    /// only actions that AWS lists as reads.
+    /// Says what the action does, if a review found that a person may approve it. A review pattern
+    /// covers only actions that AWS lists as reads.
     fn acts(&self) -> Option<String> {
         let mut reviews = self.reviews.iter();
         let found = reviews.find(|it| it.verdict == Verdict::Acts)?;
@@ -193,7 +193,8 @@ impl Action {
         })
     }
 
-    /// Why the answer contains something that works without the session, or that nobody should see.
+    /// Says why the answer contains something that works without the session, or that nobody should
+    /// see.
     fn hands_on(&self) -> Option<String> {
         if self.reads_nothing() {
             return None;
@@ -215,7 +216,7 @@ impl Action {
         self.said(Verdict::Nothing).is_some()
     }
 
-    /// Why a kill does not end what it hands out: its answer holds a credential.
+    /// Says why a kill does not end what the action hands out: its answer holds a credential.
     pub(crate) fn gives_credential(&self, when: &Conditions) -> Option<String> {
         if self.reads_where(when) || self.reads_nothing() {
             return None;
@@ -227,7 +228,7 @@ impl Action {
         })
     }
 
-    /// Why it changes who may do what.
+    /// Says which permissions of others the action changes.
     pub(crate) fn permits(&self) -> Option<String> {
         if let Some(why) = self.said_of_write(Verdict::Permits) {
             return Some(why.to_owned());
@@ -248,7 +249,7 @@ impl Action {
         self.said(Verdict::Permits).is_some() || self.level != Level::Permissions
     }
 
-    /// Why what it starts or changes runs with the rights of another role.
+    /// Says why what the action starts or changes runs with the rights of another role.
     pub(crate) fn runs(&self) -> Option<String> {
         if let Some(why) = self.said_of_write(Verdict::Runs) {
             return Some(why.to_owned());
@@ -303,7 +304,8 @@ pub(crate) enum Power {
     Opens(String),
 }
 
-/// Why an action, or one that a pattern of a grant holds, takes two people: which, and how.
+/// Says which action, the given one or one that a pattern of a grant holds, takes two people, and
+/// why.
 pub(crate) fn power(
     grant: &AwsGrant,
     pattern: &ActionPattern,

@@ -10,8 +10,8 @@ const PASS_ROLE: &str = "iam:passrole";
 /// The condition without which a passed role is usable by every service that takes roles.
 const PASSED_TO: &str = "iam:PassedToService";
 
-/// Why a statement may not have this action on identities; `None` if it may, or if the action is
-/// none.
+/// Says why a statement may not have this action on identities; `None` if it may, or if the action
+/// is unknown.
 #[must_use]
 pub fn identity_refused(
     action: &ActionPattern,

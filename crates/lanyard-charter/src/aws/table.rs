@@ -1,10 +1,11 @@
-//! The table of AWS's actions: written by `cargo xtask iam-data` from what AWS publishes, with a review of what that does not
-//! show. An action that is not in it is taken for a write.
+//! The table of AWS's actions: written by `cargo xtask iam-data` from what AWS publishes, with a
+//! review of what that does not show. An action that is not in it is taken for a write.
 //!
-//! A line of `actions.txt` is a service; a resource type of it with its ARN; a condition key with its type; actions of one
-//! access level with the numbers of their resource types and condition keys; or what a request or an answer of an action
-//! holds, with the field. An action whose answer has no published shape is `unseen` where its name speaks of
-//! what opens something. A line of `reviewed.txt` says what else is so of an action, or is not, and why.
+//! A line of `actions.txt` is a service; a resource type of it with its ARN; a condition key with
+//! its type; actions of one access level with the numbers of their resource types and condition
+//! keys; or what a request or an answer of an action holds, with the field. An action whose answer
+//! has no published shape is `unseen` where its name speaks of what opens something. A line of
+//! `reviewed.txt` says what else is so of an action, or is not, and why.
 
 use std::collections::BTreeMap;
 use std::sync::{LazyLock, OnceLock};
@@ -267,7 +268,7 @@ pub(super) enum Verdict {
     Secret,
     /// The answer contains neither, whatever the names of its fields.
     Nothing,
-    /// What the action starts or changes runs with the rights of another role.
+    /// Starts or changes something that runs with the rights of another role.
     Runs,
     /// The action changes permissions.
     Permits,
@@ -283,7 +284,7 @@ pub(super) enum Verdict {
     When(&'static str, Option<&'static str>),
 }
 
-/// One line of the review.
+/// A line of the review.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Review {
     /// The pattern of actions: of one service, or of all with `*`.

@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 
 use lanyard_vocabulary::name::Name;
 
-use super::{Changes, Effect, Fewer, within};
+use super::{Changes, Effect, Fewer};
 use crate::breaker::{Breaker, BreakerRule};
 use crate::calendar::Hours;
 use crate::charter::{Charter, EmergencyRule, Policy};
+use crate::pattern::is_within;
 use crate::plan::{PLAN_FORMATS, PlanFormat};
 use crate::version::VersionRule;
 
@@ -177,5 +178,5 @@ fn as_strict(one: &Hours, other: &Hours) -> bool {
         && one.minutes().is_subset(&other.minutes())
         && one.outside >= other.outside
         && one.roles.is_superset(&other.roles)
-        && within(&other.environments, &one.environments)
+        && is_within(&other.environments, &one.environments)
 }

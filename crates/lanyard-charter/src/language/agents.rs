@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use lanyard_document::{Code, Diagnostic, Findings, Node};
 use lanyard_vocabulary::text::escaped;
 
-use super::places::Places;
 use crate::agent::{AgentRule, SubjectPattern};
 use crate::charter::Charter;
+use crate::places::Places;
 
 pub(super) fn all(f: &Findings, node: &Node) -> Vec<AgentRule> {
     let items = f.list(node);

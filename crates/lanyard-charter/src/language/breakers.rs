@@ -4,8 +4,8 @@ use lanyard_document::{Code, Diagnostic, Findings, Node};
 use lanyard_vocabulary::text::escaped;
 use lanyard_vocabulary::time::Ttl;
 
-use super::bounds::{MAX_SPAN, at_most};
 use crate::breaker::{Breaker, BreakerRule, EVENTS, PERS, THENS};
+use crate::section::bounds::{MAX_SPAN, at_most};
 
 /// The longest window: an error budget is one of weeks.
 ///

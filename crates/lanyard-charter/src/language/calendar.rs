@@ -10,10 +10,10 @@ use lanyard_vocabulary::name::Name;
 use lanyard_vocabulary::role::Role;
 use lanyard_vocabulary::text::escaped;
 
-use super::names::named;
-use super::words::ROLES;
 use crate::calendar::{DAYS, Freeze, Hours, Outside};
 use crate::charter::Autonomy;
+use crate::section::names::named;
+use crate::section::words::ROLES;
 
 pub(super) fn freezes(f: &Findings, node: &Node, known: &BTreeMap<Name, Autonomy>) -> Vec<Freeze> {
     let items = f.list(node).iter();

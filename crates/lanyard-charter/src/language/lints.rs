@@ -2,35 +2,44 @@
 
 use std::collections::BTreeSet;
 
-use lanyard_document::{Code, Diagnostic, Findings, Node};
+use lanyard_document::{Code, Diagnostic, Findings};
 use lanyard_vocabulary::name::Name;
 use lanyard_vocabulary::role::Role;
 use lanyard_vocabulary::time::Ttl;
 
-use super::places::Places;
-use super::{agents, aws_lints, powers};
-use crate::aws::ActionPattern;
-use crate::charter::{ApprovalRule, Charter, Grant, Prohibited};
+use super::agents;
+use crate::aws::{ActionPattern, AwsGrant};
+use crate::charter::{ApprovalRule, Charter, Grant};
+use crate::places::Places;
 use crate::plan::PlanFormat;
-use crate::rights::Rights;
-use crate::world::World;
+use crate::world::{Check, GrantKind};
 
 /// The lifetime from which a leaked credential counts as useful for too long.
 const LONG: Ttl = Ttl::at_least_a_second(3600);
 
-pub(super) fn look(f: &Findings, charter: &Charter, root: &Node, world: &World) {
-    let places = Places::new(root);
-    agents::look(f, charter, &places);
-    environments(f, charter, &places);
-    prohibitions(f, charter, &places);
-    approvals(f, charter, &places);
-    plans(f, charter, &places);
-    state(f, charter, &places);
-    lifetimes(f, charter, &places);
-    owners(f, charter, &places);
+pub(super) fn look(check: &Check<'_>, kinds: &[&dyn GrantKind]) {
+    let (f, charter, world, places) = (check.f, check.charter, check.world, &check.places);
+    agents::look(f, charter, places);
+    environments(f, charter, places);
+    for prohibition in &charter.prohibited {
+        let of_prohibition = |kind: &&&dyn GrantKind| kind.id() == prohibition.what.kind();
+        kinds
+            .iter()
+            .filter(of_prohibition)
+            .for_each(|kind| kind.lint_prohibition(check, prohibition));
+    }
+    approvals(f, charter, places);
+    plans(f, charter, places);
+    state(f, charter, places);
+    lifetimes(f, charter, places);
+    owners(f, charter, places);
     for grant in charter.grants.values() {
-        aws_lints::look(f, charter, grant, &places, world);
-        powers_of(f, grant, &places);
+        let of_grant = |kind: &&&dyn GrantKind| kind.id() == grant.rights.kind();
+        kinds
+            .iter()
+            .filter(of_grant)
+            .for_each(|kind| kind.lint(check, grant));
+        powers_of(f, grant, places);
     }
     let production = |grant: &&Grant| grant.role == Role::Apply && grant.is_in_production(world);
     let bounded = charter.limits.revocable_within.is_some();
@@ -55,71 +64,6 @@ fn environments(f: &Findings, charter: &Charter, places: &Places<'_>) {
         let message = format!("no grant is for {name}");
         f.add(Diagnostic::new(Code::UnusedEnvironment, span, message));
     }
-}
-
-/// Lints prohibitions that no grant touches. An AWS action may be prohibited for later grants,
-/// since a misspelt one is an error; the kinds of a cluster are not all known here.
-fn prohibitions(f: &Findings, charter: &Charter, places: &Places<'_>) {
-    let rights = || charter.grants.values().map(|grant| &grant.rights);
-    for prohibition in &charter.prohibited {
-        let Prohibited::Kubernetes(rule) = &prohibition.what else {
-            continue;
-        };
-        let reached = rights().any(|rights| match rights {
-            Rights::Kubernetes(rights) => rights.may_touch(rule),
-            Rights::Token(_) | Rights::Aws(_) | Rights::Vault(_) | Rights::GitHub(_) => false,
-        });
-        if !reached && !rule.resources.iter().all(|name| is_known_kind(name)) {
-            let message = "no grant could reach what is prohibited here".to_owned();
-            let span = places.at(prohibition.at);
-            f.add(Diagnostic::new(Code::IdleProhibition, span, message));
-        }
-    }
-}
-
-/// True for kinds that every cluster has, whose names are no typos.
-fn is_known_kind(name: &str) -> bool {
-    const KINDS: &[&str] = &[
-        "*",
-        "certificatesigningrequests",
-        "clusterrolebindings",
-        "clusterroles",
-        "configmaps",
-        "cronjobs",
-        "customresourcedefinitions",
-        "daemonsets",
-        "deployments",
-        "endpoints",
-        "endpointslices",
-        "events",
-        "horizontalpodautoscalers",
-        "ingresses",
-        "jobs",
-        "leases",
-        "limitranges",
-        "mutatingwebhookconfigurations",
-        "namespaces",
-        "networkpolicies",
-        "nodes",
-        "persistentvolumeclaims",
-        "persistentvolumes",
-        "poddisruptionbudgets",
-        "pods",
-        "priorityclasses",
-        "replicasets",
-        "replicationcontrollers",
-        "resourcequotas",
-        "rolebindings",
-        "roles",
-        "secrets",
-        "serviceaccounts",
-        "services",
-        "statefulsets",
-        "storageclasses",
-        "validatingadmissionpolicies",
-        "validatingwebhookconfigurations",
-    ];
-    KINDS.contains(&name.split('/').next().unwrap_or_default())
 }
 
 fn approvals(f: &Findings, charter: &Charter, places: &Places<'_>) {
@@ -172,14 +116,9 @@ fn state(f: &Findings, charter: &Charter, places: &Places<'_>) {
     let Some(rule) = &charter.plans else { return };
     let of_aws = charter.grants.values().filter_map(|grant| {
         let of = |name: &Name| rule.is_about(grant.role, name);
-        match &grant.rights {
-            Rights::Aws(rights) if grant.environments.iter().any(of) => Some((grant, rights)),
-            Rights::Aws(_)
-            | Rights::Token(_)
-            | Rights::Kubernetes(_)
-            | Rights::Vault(_)
-            | Rights::GitHub(_) => None,
-        }
+        let rights = grant.rights.get::<AwsGrant>()?;
+        let planned = grant.environments.iter().any(of);
+        planned.then_some((grant, rights))
     });
     let of_aws: Vec<_> = of_aws.collect();
     let statements = || of_aws.iter().flat_map(|(_, rights)| &rights.allow);
@@ -187,7 +126,8 @@ fn state(f: &Findings, charter: &Charter, places: &Places<'_>) {
     let Some((grant, _)) = of_aws.first().filter(|_| !is_marked) else {
         return;
     };
-    // Where other forms are taken as well, Terraform is meant where a grant writes what only a backend does.
+    // Where other forms are taken as well, Terraform is meant where a grant writes what only a
+    // backend does.
     let writes = |action: &ActionPattern| {
         matches!(action.lower().as_str(), "s3:putobject" | "dynamodb:putitem")
     };
@@ -234,7 +174,7 @@ fn owners(f: &Findings, charter: &Charter, places: &Places<'_>) {
 }
 
 fn powers_of(f: &Findings, grant: &Grant, places: &Places<'_>) {
-    for (word, path) in powers::paths(&grant.rights) {
+    for (word, path) in grant.rights.powers() {
         let message = format!("grant {} could raise its own power: {path}", grant.name);
         let span = places.word(grant.at, &word);
         f.add(Diagnostic::new(Code::AdminEquivalent, span, message));

@@ -9,11 +9,11 @@ use lanyard_vocabulary::name::Name;
 use lanyard_vocabulary::text::escaped;
 
 use super::PolicyFiles;
-use super::bounds::at_most;
-use super::names::named;
-use super::words::ROLES;
 use crate::charter::{Autonomy, PlanRule, Policy};
 use crate::plan::{PLAN_FORMATS, PlanFormat, Risk};
+use crate::section::bounds::at_most;
+use crate::section::names::named;
+use crate::section::words::ROLES;
 
 pub(super) const RISKS: &[(&str, Risk)] = &[
     ("low", Risk::Low),

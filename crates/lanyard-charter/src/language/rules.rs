@@ -1,173 +1,54 @@
 //! Rules that no charter can turn off.
 
-use lanyard_document::{Code, Diagnostic, Findings, Node};
+use lanyard_document::{Code, Diagnostic};
 use lanyard_vocabulary::name::Name;
 use lanyard_vocabulary::role::Role;
-use lanyard_vocabulary::text::escaped;
 
-use super::places::Places;
-use super::{perils, powers};
-use crate::aws::{ActionPattern, power};
-use crate::charter::{Autonomy, Charter, Grant, Prohibited};
-use crate::github::GitHubGrant;
-use crate::kubernetes::{KubernetesGrant, KubernetesRights, PolicyRule};
+use crate::charter::{Autonomy, Charter, Grant};
 use crate::plan::Risk;
 use crate::requirement::persons;
-use crate::rights::Rights;
-use crate::world::{EnvironmentKind, World};
+use crate::world::{Check, GrantKind, is_production};
 
 /// The least number of people for an apply in production, and for a grant that could extend its own
 /// rights.
 const PEOPLE: u32 = 2;
 
-pub(super) fn check(f: &Findings, charter: &Charter, root: &Node, world: &World) {
-    let rules = Rules {
-        f,
-        charter,
-        places: Places::new(root),
-        prohibited: prohibited(charter),
-        world,
-        suggested: std::cell::Cell::default(),
-    };
-    for grant in charter.grants.values() {
-        match &grant.rights {
-            Rights::Aws(rights) => rules.aws(grant, rights),
-            Rights::Kubernetes(rights) => {
-                rules.namespace(grant, rights);
-                if let KubernetesRights::Rules(all) = &rights.rights {
-                    all.iter().for_each(|rule| rules.kubernetes(grant, rule));
-                    rules.held_back(grant, rights, all);
-                }
-            }
-            Rights::GitHub(rights) => rules.github(grant, rights),
-            // What its policies hold is known to that Vault alone, and looked at before each mint.
-            Rights::Token(_) | Rights::Vault(_) => {}
-        }
+pub(super) fn check(check: &Check<'_>, kinds: &[&dyn GrantKind]) {
+    for grant in check.charter.grants.values() {
+        let of_grant = |kind: &&&dyn GrantKind| kind.id() == grant.rights.kind();
+        kinds
+            .iter()
+            .filter(of_grant)
+            .for_each(|kind| kind.check(check, grant));
         if grant.role == Role::Apply {
-            rules.applies(grant);
+            check.applies(grant);
         }
-        rules.always_two(grant);
+        check.always_two(grant);
+        check.prohibited(grant);
     }
-    rules.prohibited_names();
-    rules.autonomy();
-    rules.emergency();
+    for prohibition in &check.charter.prohibited {
+        let of_prohibition = |kind: &&&dyn GrantKind| kind.id() == prohibition.what.kind();
+        kinds
+            .iter()
+            .filter(of_prohibition)
+            .for_each(|kind| kind.check_prohibition(check, prohibition));
+    }
+    check.unlisted_actions();
+    check.autonomy();
+    check.emergency();
 }
 
-/// Checks for rights that no grant may have, whatever its role.
-pub(super) fn dangerous(f: &Findings, node: &Node, rule: &PolicyRule) {
-    let places = Places::new(node);
-    for what in rule.never_given() {
-        let message = format!("`{}` is never given to an agent", escaped(what));
-        let span = places.word(node.span.at, what);
-        f.add(Diagnostic::new(Code::DangerousRbac, span, message));
-    }
-}
-
-pub(super) struct Rules<'a> {
-    pub(super) f: &'a Findings,
-    pub(super) charter: &'a Charter,
-    pub(super) places: Places<'a>,
-    /// The prohibited patterns, in lower case.
-    pub(super) prohibited: Vec<String>,
-    pub(super) world: &'a World,
-    /// The number of unknown names that a suggestion was searched for.
-    pub(super) suggested: std::cell::Cell<u32>,
-}
-
-impl Rules<'_> {
-    pub(super) fn about(
-        &self,
-        grant: &Grant,
-        word: &str,
-        code: Code,
-        message: String,
-    ) -> Diagnostic {
-        Diagnostic::new(code, self.places.word(grant.at, word), message)
-    }
-
-    fn held_back(&self, grant: &Grant, rights: &KubernetesGrant, all: &[PolicyRule]) {
-        for action in &rights.destructive {
-            let gives = |rule: &PolicyRule| {
-                rule.verbs.iter().any(|verb| {
-                    rule.resources.iter().any(|resource| {
-                        let mut groups = rule.api_groups.iter();
-                        groups.any(|group| action.is_of_rbac(verb, resource, group))
-                    })
-                })
-            };
-            if !all.iter().any(gives) {
-                let name = &grant.name;
-                let message =
-                    format!("grant {name}: {action} is called destructive and is not allowed");
-                self.f
-                    .add(self.about(grant, &action.0, Code::Destructive, message));
-            }
-        }
-    }
-
-    fn namespace(&self, grant: &Grant, rights: &KubernetesGrant) {
-        let namespace = &rights.namespace;
-        if self.world.own_namespaces.contains(namespace) {
-            let message = format!(
-                "grant {} is for namespace `{namespace}`, which is the broker's own",
-                grant.name
-            );
-            let finding = self.about(grant, namespace, Code::OwnNamespace, message);
-            self.f.add(finding.help("name the namespace of a workload"));
-        }
-    }
-
-    fn kubernetes(&self, grant: &Grant, rule: &PolicyRule) {
-        let name = &grant.name;
-        if grant.role == Role::Plan {
-            for what in rule.more_than_reading() {
-                let message =
-                    format!("grant {name} has the plan role, and {what} can do more than read");
-                self.f
-                    .add(self.about(grant, what, Code::PlanWrites, message));
-            }
-        }
+impl Check<'_> {
+    /// Checks that the grant gives nothing that the charter prohibits and no credential could deny.
+    fn prohibited(&self, grant: &Grant) {
         for prohibition in &self.charter.prohibited {
-            if let Prohibited::Kubernetes(bad) = &prohibition.what
-                && rule.is_touched_by(bad)
-            {
+            for word in grant.rights.prohibited(&prohibition.what) {
                 let message = format!(
-                    "grant {name} reaches what this charter prohibits: {}",
-                    prohibition.reason
+                    "grant {} reaches what this charter prohibits: {}",
+                    grant.name, prohibition.reason
                 );
-                let word = rule
-                    .resources
-                    .iter()
-                    .find(|one| bad.resources.contains(*one));
-                let word = word.map_or(name.as_str(), String::as_str);
-                self.f
-                    .add(self.about(grant, word, Code::Prohibited, message));
+                self.report(grant, &word, Code::Prohibited, message);
             }
-        }
-    }
-
-    fn github(&self, grant: &Grant, rights: &GitHubGrant) {
-        let name = &grant.name;
-        if grant.role == Role::Apply {
-            return;
-        }
-        for (what, why) in rights.more_than_planning() {
-            let message = format!("grant {name} has the plan role, and {what} {why}");
-            let finding = self.about(grant, what, Code::PlanWrites, message);
-            self.f.add(finding);
-        }
-        let observed = |environment: &&Name| {
-            let autonomy = self.charter.environments.get(*environment);
-            autonomy == Some(&Autonomy::Observe)
-        };
-        if rights.proposes
-            && let Some(environment) = grant.environments.iter().find(observed)
-        {
-            let message = format!(
-                "grant {name} can open a proposal, and the autonomy in {environment} is observe"
-            );
-            let finding = self.about(grant, environment.as_str(), Code::Autonomy, message);
-            self.f.add(finding.help("use propose or more there"));
         }
     }
 
@@ -262,10 +143,6 @@ impl Rules<'_> {
         }
     }
 
-    pub(super) fn in_production(&self, grant: &Grant) -> bool {
-        grant.is_in_production(self.world)
-    }
-
     fn autonomy(&self) {
         for (name, autonomy) in &self.charter.environments {
             let span = self.places.field(&["spec", "environments", name.as_str()]);
@@ -301,50 +178,11 @@ impl Rules<'_> {
     }
 }
 
-/// Why a grant needs two people wherever it applies; `None` if it does not.
+/// Says why a grant needs two people wherever it applies; `None` if it does not.
 fn grave(charter: &Charter, grant: &Grant) -> Option<String> {
-    let raises = powers::paths(&grant.rights).into_iter().next();
-    let raises = raises.map(|_| "could raise its own power".to_owned());
-    let raises = raises.or_else(|| {
-        let Rights::Aws(rights) = &grant.rights else {
-            return None;
-        };
-        let statements = rights.allow.iter();
-        let mut each = statements.flat_map(|statement| {
-            let actions = statement.actions.iter();
-            actions.map(move |action| (action, &statement.when))
-        });
-        each.find_map(|(action, when)| {
-            if let Some((found, _)) = power(rights, action, when) {
-                return Some(format!("can change who may do what ({found})"));
-            }
-            let mut named = charter.unlisted.iter();
-            let unlisted = named.any(|one| one.lower() == action.lower());
-            unlisted.then(|| format!("does what nobody has looked at ({action})"))
-        })
-    });
-    raises.or_else(|| perils::found(&grant.rights).map(|(word, why)| format!("{why} ({word})")))
-}
-
-impl Grant {
-    /// True if one of the grant's environments is production.
-    #[must_use]
-    pub fn is_in_production(&self, world: &World) -> bool {
-        self.environments
-            .iter()
-            .any(|name| is_production(name, world))
-    }
-}
-
-fn is_production(name: &Name, world: &World) -> bool {
-    world.environments.get(name) == Some(&EnvironmentKind::Production)
-}
-
-fn prohibited(charter: &Charter) -> Vec<String> {
-    let rules = charter.prohibited.iter();
-    let patterns = rules.filter_map(|rule| match &rule.what {
-        Prohibited::Aws(patterns) => Some(patterns),
-        Prohibited::Kubernetes(_) => None,
-    });
-    patterns.flatten().map(ActionPattern::lower).collect()
+    let rights = &grant.rights;
+    let raises = !rights.powers().is_empty();
+    let raises = raises.then(|| "could raise its own power".to_owned());
+    let grave = raises.or_else(|| rights.grave(&charter.unlisted));
+    grave.or_else(|| rights.peril().map(|(word, why)| format!("{why} ({word})")))
 }

@@ -8,18 +8,21 @@ use lanyard_vocabulary::role::Role;
 use lanyard_vocabulary::text::escaped;
 use lanyard_vocabulary::time::Ttl;
 
-use super::bounds::{MAX_SPAN, MAX_TTL, at_most};
-use super::names::declared;
-use super::words::ROLES;
-use super::{PolicyFiles, agents, aws, breakers, calendar, grants, plans};
+use super::{PolicyFiles, agents, breakers, calendar, grants, plans};
 use crate::calendar::End;
 use crate::charter::{
     ApprovalRule, Autonomy, Budget, Charter, EmergencyRule, Grant, Limits, Mode, Owners, Policy,
-    Prohibited, Prohibition, RequestLimits, Stated,
+    RequestLimits, Stated,
 };
+use crate::kinds;
+use crate::prohibition::Prohibition;
 use crate::rates::Rate;
+use crate::section::bounds::{MAX_SPAN, MAX_TTL, at_most};
+use crate::section::names::declared;
+use crate::section::words::ROLES;
+use crate::target_kind::TargetKind;
 use crate::version::VersionRule;
-use crate::world::World;
+use crate::world::{ProhibitedSection, World};
 
 /// The most time of credentials that one task may have.
 ///
@@ -29,7 +32,7 @@ use crate::world::World;
 /// - beyond: the charter is refused
 /// - test: `what_a_charter_may_say_has_bounds`
 const MAX_CREDENTIAL_TIME: Ttl = Ttl::at_least_a_second(30 * 24 * 3600);
-/// How long an approval may be used if the charter does not say.
+/// The time for which an approval may be used if the charter does not say.
 const HALF_AN_HOUR: Ttl = Ttl::at_least_a_second(1800);
 
 pub(super) fn charter(
@@ -59,7 +62,7 @@ pub(super) fn charter(
     let grants = spec
         .required("grants")
         .map(|node| grants::all(f, node, world, &declared));
-    let prohibited = section(&spec, "prohibited", |node| prohibited(f, node));
+    let prohibited = section(&spec, "prohibited", |node| prohibited(f, node, world));
     let plans = section(&spec, "plans", |node| {
         plans::plans(f, node, &declared, files)
     });
@@ -79,7 +82,9 @@ pub(super) fn charter(
     let delegates = section(&spec, "delegates", |node| delegates(f, node));
     let versions = section(&spec, "versions", |node| versions(f, node));
     let requires = section(&spec, "requires", |node| requires(f, node));
-    let unlisted = section(&spec, "unlisted_actions", |node| aws::full_names(f, node));
+    let unlisted = section(&spec, "unlisted_actions", |node| {
+        kinds::aws::full_names(f, node)
+    });
     let expires = spec.optional("expires").and_then(|node| end(f, node));
     spec.finish();
     Some(Charter {
@@ -212,41 +217,47 @@ fn environments(f: &Findings, node: &Node, world: &World) -> BTreeMap<Name, Auto
     environments
 }
 
-fn prohibited(f: &Findings, node: &Node) -> Vec<Prohibition> {
+fn prohibited(f: &Findings, node: &Node, world: &World) -> Vec<Prohibition> {
+    let kinds = kinds::all(world.more_kinds).into_iter();
+    let sections: Vec<_> = kinds
+        .filter_map(|kind| Some((kind.id(), kind.prohibited()?)))
+        .collect();
     let items = f.list(node).iter();
-    let all: Vec<_> = items.filter_map(|item| prohibition(f, item)).collect();
-    let patterns = all.iter().map(|rule| match &rule.what {
-        Prohibited::Aws(patterns) => patterns.len(),
-        Prohibited::Kubernetes(_) => 1,
-    });
-    if at_most(f, node, "prohibitions", patterns.sum()) {
+    let all: Vec<_> = items
+        .filter_map(|item| prohibition(f, item, &sections))
+        .collect();
+    let entries = all.iter().map(|rule| rule.what.entries());
+    if at_most(f, node, "prohibitions", entries.sum()) {
         all
     } else {
         Vec::new()
     }
 }
 
-fn prohibition(f: &Findings, node: &Node) -> Option<Prohibition> {
+fn prohibition(
+    f: &Findings,
+    node: &Node,
+    sections: &[(TargetKind, ProhibitedSection)],
+) -> Option<Prohibition> {
     let fields = f.map(node)?;
-    let aws = fields
-        .optional("aws")
-        .map(|node| Prohibited::Aws(aws::actions(f, node).into_iter().collect()));
-    let rule = fields
-        .optional("kubernetes")
-        .map(|node| grants::prohibited_rule(f, node).map(Prohibited::Kubernetes));
+    let mut found = Vec::new();
+    for (kind, section) in sections {
+        let node = fields.optional(kind.as_str());
+        found.extend(node.map(|node| (section.read)(f, node)));
+    }
     let reason = fields.required("reason").and_then(|node| f.text(node));
     fields.finish();
-    let what = match (aws, rule) {
-        (Some(aws), None) => aws,
-        (None, Some(rule)) => rule?,
-        _ => {
-            let message = "a prohibition is about `aws` or about `kubernetes`".to_owned();
-            f.add(Diagnostic::new(Code::Value, node.span, message));
-            return None;
-        }
+    let [what] = found.as_slice() else {
+        let kinds: Vec<_> = sections
+            .iter()
+            .map(|(kind, _)| format!("`{kind}`"))
+            .collect();
+        let message = format!("a prohibition is about {}", kinds.join(" or about "));
+        f.add(Diagnostic::new(Code::Value, node.span, message));
+        return None;
     };
     Some(Prohibition {
-        what,
+        what: what.clone()?,
         reason: reason?.to_owned(),
         at: node.span.at,
     })

@@ -6,8 +6,9 @@ use lanyard_vocabulary::time::Timestamp;
 
 use super::{Condition, Document, Effect, OneOrMany, Statement};
 use crate::aws::{ActionPattern, AwsGrant, AwsStatement, Conditions, Kind, iam_beyond};
-use crate::charter::{Prohibited, Prohibition};
 use crate::pattern::pattern_contains;
+use crate::prohibited_actions::ProhibitedActions;
+use crate::prohibition::Prohibition;
 
 /// The most characters that AssumeRole takes as inline and managed session policies together.
 /// <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>
@@ -86,7 +87,7 @@ fn denied_actions(
     prohibited: &[Prohibition],
     named: &BTreeSet<ActionPattern>,
 ) -> OneOrMany {
-    let prohibited = prohibited.iter().flat_map(aws_actions);
+    let prohibited = ProhibitedActions::of(prohibited);
     let unapproved = grant.destructive.difference(named);
     let guard = guard(grant);
     let all: BTreeSet<&str> = guard
@@ -135,13 +136,6 @@ fn widest(patterns: BTreeSet<&str>) -> Vec<&str> {
         }
     }
     kept
-}
-
-fn aws_actions(prohibition: &Prohibition) -> &[ActionPattern] {
-    match &prohibition.what {
-        Prohibited::Aws(actions) => actions,
-        Prohibited::Kubernetes(_) => &[],
-    }
 }
 
 /// Ends the session with the lease, before the 15 minutes that STS gives at least, without a

@@ -1,9 +1,9 @@
 //! Test of the deadline of a judgement.
 
-use lanyard_core::plan::PlanFormat;
-use lanyard_core::time::Timestamp;
+use lanyard_charter::plan::PlanFormat;
 use lanyard_testkit::ids::Ids;
 use lanyard_testkit::world;
+use lanyard_vocabulary::time::Timestamp;
 
 use super::*;
 

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use lanyard_core::approval::persons;
-use lanyard_core::digest::Digest;
-use lanyard_core::plan::{Judgement, Risk};
+use lanyard_charter::plan::Risk;
+use lanyard_charter::requirement::persons;
+use lanyard_core::plan::Judgement;
+use lanyard_vocabulary::digest::Digest;
 use serde::Deserialize;
 use serde_json::Value;
 

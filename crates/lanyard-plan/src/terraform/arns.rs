@@ -3,7 +3,7 @@
 //! Where the provider accepts a name, it usually accepts an ARN or a part of one as well; both are
 //! read for what they are.
 
-use lanyard_core::plan::Arn;
+use lanyard_charter::reach::Arn;
 use serde_json::Value;
 
 use super::{Effect, ResourceChange};
@@ -81,6 +81,7 @@ pub(super) fn named(change: &ResourceChange) -> Vec<Arn> {
         Effect::Update | Effect::Replace => 2,
         Effect::Nothing
         | Effect::Read
+        | Effect::Open
         | Effect::Create
         | Effect::Destroy
         | Effect::Forget

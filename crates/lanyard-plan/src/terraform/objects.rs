@@ -1,6 +1,6 @@
 //! Kubernetes objects that a Terraform plan changes.
 
-use lanyard_core::plan::KubernetesObject;
+use lanyard_charter::reach::KubernetesObject;
 use serde_json::Value;
 
 use super::{Effect, ResourceChange};

@@ -3,10 +3,10 @@
 
 use serde_json::Value;
 
-use lanyard_core::plan::Risk;
+use lanyard_charter::plan::Risk;
 
 use super::Outline;
-use super::parts::{expressions, unwritten, unwritten_parts};
+use super::expressions::{expressions, unwritten, unwritten_parts};
 use crate::review::Piece::{Named, Own, Plan};
 use crate::review::Review;
 use crate::shown::MAX_SHOWN_BYTES;

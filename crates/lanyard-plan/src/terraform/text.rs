@@ -1,7 +1,7 @@
 //! The view of a Terraform plan: the change of each resource, attribute by attribute, with
 //! sensitive values masked.
 
-use lanyard_core::plan::Risk;
+use lanyard_charter::plan::Risk;
 
 use super::{Change, Effect, ResourceChange, TerraformPlan, parts, providers};
 use crate::difference::Differences;
@@ -88,7 +88,11 @@ impl TerraformPlan {
 
         others.first(&mut review);
         for resource in changes {
-            if resource.about.is_applied() {
+            if resource.about.effect() == Effect::Open {
+                // Its configuration is shown with those of plans that list none of them here.
+                let name = heading(&mut review, resource.about);
+                by_provider(&mut review, &name, resource.about);
+            } else if resource.about.is_applied() {
                 let is_gone = others.is_gone(&resource.about.address);
                 show(&mut review, resource, is_gone);
             }
@@ -154,6 +158,22 @@ fn heading(review: &mut Review, change: &ResourceChange) -> Name {
     }
 }
 
+/// Says which provider makes the resource, where that is not the usual one of its type.
+fn by_provider(review: &mut Review, name: &Name, about: &ResourceChange) {
+    if let Some(provider) = providers::unusual(about.provider_name.as_deref(), &about.kind) {
+        review.line(&[Own("    by the provider "), Plan(provider)]);
+        review.find(
+            Risk::High,
+            &[
+                Named(name),
+                Own(" is of the provider "),
+                Plan(provider),
+                Own(", which is not the usual one of its type"),
+            ],
+        );
+    }
+}
+
 fn show(review: &mut Review, resource: Resource<'_>, is_gone: bool) {
     let Resource {
         about,
@@ -167,6 +187,7 @@ fn show(review: &mut Review, resource: Resource<'_>, is_gone: bool) {
     let (sign, word) = match effect {
         Effect::Nothing => ("  ", " does not change"),
         Effect::Read => ("<= ", " is read during the apply"),
+        Effect::Open => ("! ", " is opened during the apply"),
         Effect::Create => ("+ ", " is created"),
         Effect::Update => ("~ ", " is updated in place"),
         Effect::Replace => ("-/+ ", " is destroyed and created anew"),
@@ -181,18 +202,7 @@ fn show(review: &mut Review, resource: Resource<'_>, is_gone: bool) {
         ),
     };
     review.line(&[Own(sign), Named(&name), Own(word)]);
-    if let Some(provider) = providers::unusual(about.provider_name.as_deref(), &about.kind) {
-        review.line(&[Own("    by the provider "), Plan(provider)]);
-        review.find(
-            Risk::High,
-            &[
-                Named(&name),
-                Own(" is of the provider "),
-                Plan(provider),
-                Own(", which is not the usual one of its type"),
-            ],
-        );
-    }
+    by_provider(review, &name, about);
     if effect == Effect::Destroy && about.deposed.is_none() && is_gone {
         review.line(&[Own(
             "    its configuration is gone: a `removed` block may run a command with it that no plan shows",
@@ -223,6 +233,7 @@ fn show(review: &mut Review, resource: Resource<'_>, is_gone: bool) {
         Effect::Destroy | Effect::Forget => false,
         Effect::Nothing
         | Effect::Read
+        | Effect::Open
         | Effect::Create
         | Effect::Update
         | Effect::Replace

@@ -9,11 +9,12 @@
 
 use std::sync::LazyLock;
 
-use lanyard_core::plan::{Judgement, PlanFormat};
-use lanyard_core::time::Timestamp;
+use lanyard_charter::plan::PlanFormat;
+use lanyard_core::plan::Judgement;
 use lanyard_plan::{Context, Document, PolicySet};
 use lanyard_testkit::ids::Ids;
 use lanyard_testkit::world;
+use lanyard_vocabulary::time::Timestamp;
 use serde_json::{Value, json};
 
 /// Completes a plan as `terraform show -json` prints it, with a configuration that has each

@@ -1,0 +1,170 @@
+//! Kind `token`: Lanyard's own access tokens.
+
+use std::collections::BTreeSet;
+
+use lanyard_document::{Findings, Node};
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::secret::Secret;
+use serde_json::{Value, json};
+
+use super::credential::CredentialForm;
+use super::list_of;
+use crate::prohibition::Prohibition;
+use crate::reach::PlanReach;
+use crate::rights::{KindRights, Rights, ToPlan};
+use crate::schema::{fields, list, section, text};
+use crate::section::names::target;
+use crate::section::words::texts;
+use crate::target_kind::TargetKind;
+use crate::usage::{SCOPE, Usage};
+use crate::world::{GrantKind, Starter, World};
+
+impl TargetKind {
+    /// A target for Lanyard's own tokens.
+    pub const TOKEN: Self = Self::new("token");
+}
+
+/// The contents of a Lanyard access token (RFC 9068).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenGrant {
+    /// The only audience (`aud`).
+    pub audience: String,
+    /// The scope tokens (`scope`, RFC 6749 section 3.3).
+    pub scopes: BTreeSet<String>,
+}
+
+/// The entry of kind `token` in the registry.
+pub(super) struct Token;
+
+impl GrantKind for Token {
+    fn id(&self) -> TargetKind {
+        TargetKind::TOKEN
+    }
+
+    fn parse(&self, f: &Findings, node: &Node, world: &World) -> Option<(Name, Rights)> {
+        let fields = f.map(node)?;
+        let target = target(f, &fields, world, TargetKind::TOKEN);
+        let audience = fields.required("audience").and_then(|node| f.text(node));
+        let scopes = fields
+            .optional("scopes")
+            .map(|node| texts(f, node, scope_token))
+            .unwrap_or_default();
+        fields.finish();
+        let rights = TokenGrant {
+            audience: audience?.to_owned(),
+            scopes,
+        };
+        Some((target?, rights.into()))
+    }
+
+    fn meaning(&self) -> &'static str {
+        "One of Lanyard's own access tokens."
+    }
+
+    fn schema(&self, target: Value) -> Value {
+        fields(
+            &["target", "audience"],
+            json!({
+                "target": target,
+                "audience": text("`aud`."),
+                "scopes": section("What `scope` holds.", list(text("A scope."), 0)),
+            }),
+        )
+    }
+
+    fn starter(&self) -> Starter {
+        Starter {
+            reads: "token: {target: TARGET, audience: https://service.example, scopes: [read]}\n",
+            changes: "token: {target: TARGET, audience: https://service.example, scopes: [write]}\n",
+        }
+    }
+}
+
+/// Checks a scope token (RFC 6749 section 3.3).
+fn scope_token(text: &str) -> Result<(), &'static str> {
+    let allowed = |byte: u8| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
+    if text.bytes().all(allowed) {
+        Ok(())
+    } else {
+        Err("a scope has no spaces, quotes or backslashes")
+    }
+}
+
+impl KindRights for TokenGrant {
+    fn kind(&self) -> TargetKind {
+        TargetKind::TOKEN
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let scopes = list_of(self.scopes.iter().map(String::as_str));
+        vec![format!("{scopes} at {}", self.audience)]
+    }
+
+    fn narrowed(&self, other: &Rights) -> Option<Rights> {
+        let other: &Self = other.get()?;
+        let scopes: BTreeSet<_> = self.scopes.intersection(&other.scopes).cloned().collect();
+        let same =
+            self.audience == other.audience && (!scopes.is_empty() || self.scopes == other.scopes);
+        same.then(|| {
+            let audience = self.audience.clone();
+            Self { audience, scopes }.into()
+        })
+    }
+
+    fn joined(&self, other: &Rights) -> Option<Rights> {
+        let other: &Self = other.get()?;
+        let scopes = || self.scopes.union(&other.scopes).cloned().collect();
+        (self.audience == other.audience).then(|| {
+            let (audience, scopes) = (self.audience.clone(), scopes());
+            Self { audience, scopes }.into()
+        })
+    }
+
+    fn beyond(&self, other: &Rights, _prohibited: [&[Prohibition]; 2]) -> Vec<String> {
+        match other.get::<Self>() {
+            Some(other) if other.audience == self.audience => {
+                let scopes = self.scopes.difference(&other.scopes);
+                scopes.map(|scope| format!("scope {scope}")).collect()
+            }
+            Some(_) | None => vec![format!("audience {}", self.audience)],
+        }
+    }
+
+    fn gives(&self, usage: &Usage) -> bool {
+        usage.action == SCOPE && self.scopes.contains(&usage.resource)
+    }
+
+    fn request(&self, _object: &str) -> Option<Value> {
+        let scopes: Vec<&str> = self.scopes.iter().map(String::as_str).collect();
+        Some(json!({"aud": self.audience, "scope": scopes.join(" ")}))
+    }
+
+    fn to_plan(&self, _reach: &PlanReach) -> ToPlan {
+        ToPlan::Whole("a token is not about resources".to_owned())
+    }
+
+    fn has_form_of_plan(&self) -> bool {
+        false
+    }
+}
+
+/// A Lanyard access token.
+#[derive(Debug)]
+pub struct TokenCredential {
+    /// The token, as a compact JWS (RFC 7515).
+    pub jwt: Secret<String>,
+}
+
+impl CredentialForm for TokenCredential {
+    fn kind(&self) -> TargetKind {
+        TargetKind::TOKEN
+    }
+
+    fn values(&self) -> Vec<(&str, String)> {
+        Vec::new()
+    }
+
+    fn secrets(&self) -> Vec<(&str, &Secret<String>)> {
+        vec![("jwt", &self.jwt)]
+    }
+}
