@@ -31,6 +31,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             "lanyard.v1.VaultCredential",
             "lanyard.v1.VaultSecretCredential",
             "lanyard.v1.GitHubCredential",
+            "lanyard.v1.OtherCredential",
             "lanyard.v1.InviteAgentResponse",
             "lanyard.v1.BeginEnrolmentRequest",
             "lanyard.v1.CompleteEnrolmentRequest",

@@ -1,12 +1,13 @@
-//! Hostile proofs of AWS workloads, and hostile answers to them: nothing else is asked of nobody else, and nobody else is named.
+//! Hostile proofs of AWS workloads, and hostile answers to them: nothing else is asked of nobody
+//! else, and nobody else is named.
 #![no_main]
 
 use std::sync::LazyLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use lanyard_core::time::Timestamp;
 use lanyard_identity::aws::{AwsCallers, CallerIdentity, CallerIdentityRequest, Region};
+use lanyard_vocabulary::time::Timestamp;
 use libfuzzer_sys::fuzz_target;
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);

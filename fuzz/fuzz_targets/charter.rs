@@ -1,10 +1,11 @@
-//! Hostile charters (T24 to T27): whatever the bytes are, the parser answers, in time, and what it prints means the same.
+//! Hostile charters (T24 to T27): whatever the bytes are, the parser answers, in time, and what it
+//! prints means the same.
 #![no_main]
 
 use std::sync::LazyLock;
 
-use lanyard_core::charter::{World, parse};
-use lanyard_core::document::{print, render};
+use lanyard_charter::{World, parse};
+use lanyard_document::{print, render};
 use libfuzzer_sys::fuzz_target;
 
 static WORLD: LazyLock<World> = LazyLock::new(|| {

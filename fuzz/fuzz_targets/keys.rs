@@ -1,4 +1,5 @@
-//! Hostile key sets and bundles (T6, T7, T10): whatever an issuer serves, the answer is a set without a weak key, or none.
+//! Hostile key sets and bundles (T6, T7, T10): whatever an issuer serves, the answer is a set
+//! without a weak key, or none.
 #![no_main]
 
 use lanyard_identity::jwks::{Algorithm, Jwks};

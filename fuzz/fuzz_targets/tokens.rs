@@ -1,12 +1,11 @@
-//! Hostile tokens (T1 to T5, T13): as they come, as a header, and as claims that a known key signed.
+//! Hostile tokens (T1 to T5, T13): as they come, as a header, and as claims that a known key
+//! signed.
 #![no_main]
 
 use std::sync::LazyLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use lanyard_core::identity::{Confirmation, Method, OperatorRole};
-use lanyard_core::time::Timestamp;
 use lanyard_identity::break_glass::{BREAK_GLASS_TYPE, BreakGlass};
 use lanyard_identity::jwks::{Jwks, PublicKey};
 use lanyard_identity::jws::{Jws, MAX_KEY_ID_BYTES, MAX_TOKEN_BYTES};
@@ -14,6 +13,9 @@ use lanyard_identity::security_event::{EVENT_TYPE, Transmitter, verify};
 use lanyard_identity::ticket::TICKET_TYPE;
 use lanyard_identity::verifier::{Claimed, PeopleRule, Purpose};
 use lanyard_identity::{Issuer, IssuerKind, Keys, Tickets, Verifier, dpop};
+use lanyard_vocabulary::identity::{Confirmation, Method};
+use lanyard_vocabulary::operator::OperatorRole;
+use lanyard_vocabulary::time::Timestamp;
 use libfuzzer_sys::fuzz_target;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 
@@ -115,7 +117,8 @@ fn read(token: &str) {
     verified(token);
 }
 
-/// What limits are counted by is what is verified; a token that was accepted once is remembered until it is too old.
+/// Limits count by the verified identity; the replay cache keeps a token that was accepted once
+/// until it is too old.
 fn verified(token: &str) {
     for purpose in [Purpose::Change, Purpose::Look, Purpose::Kill] {
         if let Ok(accepted) = VERIFIER.verify(token, None, purpose, NOW) {

@@ -1,10 +1,10 @@
 //! The wire: packages `lanyard.v1`, the broker's, and `lanyard.agent.v1`, the local agent's.
 //!
 //! A client in another language is generated from the files of `proto/`, as `sdk/python` is. Each
-//! module of `v1` ending in `_client` has the calls of one service: tasks, plans and credentials for
-//! agents, kills, approvals and audit for people. A refusal carries a `google.rpc.ErrorInfo` of the
-//! domain `lanyard.dev`, whose reason is the class and whose metadata has the decision, the limit and
-//! the time to wait. Fields and messages are only added.
+//! module of `v1` ending in `_client` has the calls of one service: tasks, plans and credentials
+//! for agents, kills, approvals and audit for people. A refusal carries a `google.rpc.ErrorInfo` of
+//! the domain `lanyard.dev`, whose reason is the class and whose metadata has the decision, the
+//! limit and the time to wait. Fields and messages are only added.
 
 mod redacted;
 
@@ -45,5 +45,5 @@ pub const MAX_MESSAGE_BYTES: usize = 64 * 1024;
 /// - for: a part of a plan
 /// - unit: bytes
 /// - beyond: the client cuts the plan into more parts
-/// - test: `a_plan_is_submitted_as_it_is_and_its_state_is_told`
+/// - test: `a_plan_is_submitted_unchanged_and_its_state_is_shown`
 pub const MAX_CHUNK_BYTES: usize = 32 * 1024;

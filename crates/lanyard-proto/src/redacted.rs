@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::v1::{
     AwsCredential, BeginEnrolmentRequest, CompleteEnrolmentRequest, GitHubCredential,
-    InviteAgentResponse, KubernetesCredential, TokenCredential, VaultCredential,
+    InviteAgentResponse, KubernetesCredential, OtherCredential, TokenCredential, VaultCredential,
     VaultSecretCredential,
 };
 
@@ -54,6 +54,15 @@ impl fmt::Debug for GitHubCredential {
             .field("host", &self.host)
             .field("owner", &self.owner)
             .field("repositories", &self.repositories)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for OtherCredential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OtherCredential")
+            .field("kind", &self.kind)
+            .field("values", &self.values)
             .finish_non_exhaustive()
     }
 }
@@ -111,6 +120,10 @@ mod tests {
             token: canary(),
             ..GitHubCredential::default()
         };
+        let other = OtherCredential {
+            secrets: [("password".to_owned(), canary())].into(),
+            ..OtherCredential::default()
+        };
         let invited = InviteAgentResponse {
             join_token: canary(),
             ..InviteAgentResponse::default()
@@ -124,7 +137,7 @@ mod tests {
             ..CompleteEnrolmentRequest::default()
         };
         let shown = format!(
-            "{:?}{aws:?}{kubernetes:?}{vault:?}{secret:?}{github:?}{invited:?}{begun:?}{completed:?}",
+            "{:?}{aws:?}{kubernetes:?}{vault:?}{secret:?}{github:?}{other:?}{invited:?}{begun:?}{completed:?}",
             TokenCredential { jwt: canary() }
         );
         assert!(!shown.contains("canary"), "{shown}");
