@@ -170,6 +170,9 @@ pub fn is_full(error: &io::Error) -> bool {
     )
 }
 
+/// The most bytes of a file that [`each_chunk`] holds in memory.
+const CHUNK_BYTES: u64 = 1 << 20;
+
 /// Replaces a file so that a crash leaves either the old or the new one: writes a temporary file,
 /// syncs, renames, syncs the directory.
 ///
@@ -177,10 +180,23 @@ pub fn is_full(error: &io::Error) -> bool {
 /// When the file system refuses. The old file then still exists, and the temporary one does not
 /// hinder another try.
 pub fn replace(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<Box<dyn OpenFile>> {
+    replace_with(disk, path, |file| file.write_at(bytes, 0))
+}
+
+/// Replaces a file as [`replace`] does, with what `write` writes to an empty one.
+///
+/// # Errors
+/// When `write` fails or the file system refuses. The old file then still exists, and the temporary
+/// one does not hinder another try.
+pub fn replace_with(
+    disk: &dyn Disk,
+    path: &Path,
+    write: impl FnOnce(&dyn OpenFile) -> io::Result<()>,
+) -> io::Result<Box<dyn OpenFile>> {
     let unfinished = unfinished(path);
     let written = (|| {
         let file = disk.open(&unfinished, Access::Replace)?;
-        file.write_at(bytes, 0)?;
+        write(file.as_ref())?;
         file.sync()?;
         disk.rename(&unfinished, path)?;
         disk.sync_directory(directory_of(path))?;
@@ -192,6 +208,27 @@ pub fn replace(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<Box<dyn
         disk.remove(&unfinished).ok();
     }
     written
+}
+
+/// Passes a file's bytes to `each` in order, with their offset, and never more than
+/// [`CHUNK_BYTES`] at once. Bytes that are appended meanwhile are left out.
+///
+/// # Errors
+/// When `each` fails or the file cannot be read.
+pub fn each_chunk(
+    file: &dyn OpenFile,
+    mut each: impl FnMut(u64, &[u8]) -> io::Result<()>,
+) -> io::Result<()> {
+    let length = file.length()?;
+    let mut at = 0;
+    while at < length {
+        let some = (length - at).min(CHUNK_BYTES);
+        let mut bytes = vec![0; usize::try_from(some).unwrap_or_default()];
+        file.read_at(&mut bytes, at)?;
+        each(at, &bytes)?;
+        at += some;
+    }
+    Ok(())
 }
 
 /// The temporary name under which a file is written.

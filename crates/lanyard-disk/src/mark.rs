@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mark_says_what_it_was_set_to_or_nothing() {
+    fn a_mark_reads_as_written_or_not_at_all() {
         let directory = tempfile::tempdir().unwrap();
         let (disk, path) = (crate::system(), directory.path().join("mark"));
         assert_eq!(Mark::read(disk.as_ref(), &path), None);

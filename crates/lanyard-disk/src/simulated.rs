@@ -108,14 +108,14 @@ impl Chance {
 
 /// The share of sync_error changes that a cut keeps.
 #[derive(Debug, Clone, Copy)]
-enum Kept {
+enum KeptShare {
     Nothing,
     Everything,
     /// Each change with a chance of `n` in 8.
     Some(u64),
 }
 
-impl Kept {
+impl KeptShare {
     fn keeps(self, chance: &mut Chance) -> bool {
         match self {
             Self::Nothing => false,
@@ -320,9 +320,9 @@ impl Platter {
     fn without_power(&self, seed: u64) -> Self {
         let mut chance = Chance::of(seed);
         let kept = match seed {
-            0 => Kept::Nothing,
-            1 => Kept::Everything,
-            _ => Kept::Some(1 + chance.below(7)),
+            0 => KeptShare::Nothing,
+            1 => KeptShare::Everything,
+            _ => KeptShare::Some(1 + chance.below(7)),
         };
         let mut names = self.durable_names.clone();
         for directory in &self.directories {

@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn t63_a_directory_stays_locked_whatever_becomes_of_the_file_in_it() {
+    fn t63_a_directory_stays_locked_even_if_its_lock_file_is_removed() {
         let directory = tempfile::tempdir().unwrap();
         let held = SystemDisk.lock(directory.path()).unwrap();
         assert!(held.is_some());
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn s10_what_root_makes_in_a_directory_belongs_to_the_owner_of_the_directory() {
+    fn s10_files_created_by_root_belong_to_the_directorys_owner() {
         let directory = tempfile::tempdir().unwrap();
         if chown(directory.path(), Some(65_534), Some(65_534)).is_err() {
             eprintln!("NOT RUN: this user is not root");

@@ -8,15 +8,18 @@
 //! ```
 //! All numbers are little-endian. A batch's checksum (CRC-32C) covers everything behind the
 //! checksum; a segment's covers the version and the first record (earlier versions wrote a zero
-//! there). Each batch names the size and the root of the Merkle tree before it, all of which was
-//! durable when the batch was written: a batch of another history does not fit.
+//! there). Version 1 held records in JSON alone; a segment of version 2 holds records of every
+//! form. Beside one of version 3, sealed segments may be compressed, or removed by retention:
+//! earlier versions would take those for missing. Each batch names the size and the root of the
+//! Merkle tree before it, all of which was durable when the batch was written: a batch of another
+//! history does not fit.
 
 use std::ops::Range;
 
 use crate::merkle::Hash;
 
-/// The version of this layout; a reader refuses a later one.
-pub(crate) const VERSION: u32 = 1;
+/// The version of a new segment; a reader refuses a later one.
+pub(crate) const VERSION: u32 = 3;
 /// Size of a segment's header, in bytes.
 pub(crate) const SEGMENT_HEADER: usize = 24;
 /// Size of a batch's header, in bytes.
@@ -39,10 +42,14 @@ pub struct Fault {
 }
 
 pub(crate) fn segment_header(first: u64) -> Vec<u8> {
+    header_of(VERSION, first)
+}
+
+fn header_of(version: u32, first: u64) -> Vec<u8> {
     let mut header = Vec::with_capacity(SEGMENT_HEADER);
     header.extend_from_slice(SEGMENT_MAGIC);
-    header.extend_from_slice(&VERSION.to_le_bytes());
-    header.extend_from_slice(&header_checksum(VERSION, first).to_le_bytes());
+    header.extend_from_slice(&version.to_le_bytes());
+    header.extend_from_slice(&header_checksum(version, first).to_le_bytes());
     header.extend_from_slice(&first.to_le_bytes());
     header
 }
@@ -63,17 +70,17 @@ pub(crate) fn read_segment_header(bytes: &[u8]) -> Option<(u32, u64)> {
 /// Checks whether `bytes` are the begin of a header whose write was cut off. Nothing can follow
 /// such a header.
 pub(crate) fn is_begun_header(bytes: &[u8], first: u64) -> bool {
-    let whole = segment_header(first);
-    let mut earlier = whole.clone();
-    earlier
-        .iter_mut()
-        .skip(12)
-        .take(4)
-        .for_each(|byte| *byte = 0);
-    bytes.len() < SEGMENT_HEADER
-        && (whole.starts_with(bytes)
-            || earlier.starts_with(bytes)
-            || bytes.iter().all(|it| *it == 0))
+    let is_of = |version| {
+        let whole = header_of(version, first);
+        let mut earlier = whole.clone();
+        earlier
+            .iter_mut()
+            .skip(12)
+            .take(4)
+            .for_each(|byte| *byte = 0);
+        whole.starts_with(bytes) || earlier.starts_with(bytes)
+    };
+    bytes.len() < SEGMENT_HEADER && ((1..=VERSION).any(is_of) || bytes.iter().all(|it| *it == 0))
 }
 
 /// Renders a batch; `None` when a record or the batch exceeds 4 GiB.

@@ -3,11 +3,12 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use lanyard_disk::{Access, Disk, Files, OpenFile};
+use lanyard_disk::{Disk, Files};
 
 use crate::batch::{self, BATCH_HEADER, Batch, Fault, SEGMENT_HEADER};
 use crate::error::OpenError;
-use crate::scan::{first_of, segment_path, segments};
+use crate::removed::Removed;
+use crate::segment::{OpenSegment, segments};
 
 /// Position of a batch in the segments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,7 +44,7 @@ pub struct Cursor {
 
 #[derive(Debug)]
 struct Segment {
-    file: Box<dyn OpenFile>,
+    file: OpenSegment,
     first: u64,
     /// Byte offset of the next batch.
     offset: u64,
@@ -127,11 +128,12 @@ impl Cursor {
         let entered = match self.segment.take() {
             Some(segment) => segment,
             None => {
-                let paths = segments(self.disk.as_ref(), &self.directory)?;
-                let mut firsts = paths.iter().rev().filter_map(|path| first_of(path));
-                let first = firsts
-                    .find(|first| *first <= self.index)
-                    .ok_or_else(|| self.fault(0))?;
+                let found = segments(self.disk.as_ref(), &self.directory)?;
+                let mut firsts = found.iter().rev().map(|segment| segment.first);
+                let first = match firsts.find(|first| *first <= self.index) {
+                    Some(first) => first,
+                    None => return Err(self.before_the_first()),
+                };
                 Segment::open(self.disk.as_ref(), &self.directory, first)?
             }
         };
@@ -142,14 +144,25 @@ impl Cursor {
     fn missing(&mut self) -> Result<(), OpenError> {
         let ended = self.segment.take();
         let (first, offset) = ended.map_or((0, 0), |segment| (segment.first, segment.offset));
-        let next = segment_path(&self.directory, self.index);
-        let is_there = self.disk.open(&next, Access::Read).is_ok();
+        let next = OpenSegment::open(self.disk.as_ref(), &self.directory, self.index);
+        let is_there = next.is_ok();
         // A segment that begins with the missing record has no whole batch for it: opening the same
         // segment again would never end.
         if first == self.index || !is_there {
             return Err(self.fault(offset));
         }
         Ok(())
+    }
+
+    /// The error for a record before the oldest segment.
+    fn before_the_first(&self) -> OpenError {
+        match Removed::read(self.disk.as_ref(), &self.directory) {
+            Ok(removed) if self.index < removed.records() => OpenError::Removed {
+                index: self.index,
+                kept: removed.records(),
+            },
+            Ok(_) | Err(_) => self.fault(0),
+        }
     }
 
     fn fault(&self, offset: u64) -> OpenError {
@@ -165,7 +178,7 @@ impl Cursor {
 impl Segment {
     fn open(disk: &dyn Disk, directory: &Path, first: u64) -> io::Result<Self> {
         Ok(Self {
-            file: disk.open(&segment_path(directory, first), Access::Read)?,
+            file: OpenSegment::open(disk, directory, first)?,
             first,
             offset: SEGMENT_HEADER as u64,
         })
@@ -210,10 +223,12 @@ impl Segment {
         }
     }
 
-    fn fill(&self, bytes: &mut [u8], offset: u64) -> io::Result<bool> {
+    /// Fills `bytes`; false where the segment ends before, or is damaged.
+    fn fill(&mut self, bytes: &mut [u8], offset: u64) -> io::Result<bool> {
+        use io::ErrorKind::{InvalidData, UnexpectedEof};
         match self.file.read_at(bytes, offset) {
             Ok(()) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+            Err(error) if matches!(error.kind(), UnexpectedEof | InvalidData) => Ok(false),
             Err(error) => Err(error),
         }
     }

@@ -26,6 +26,16 @@ pub enum OpenError {
     /// A batch or a header is not as it was written (T58).
     #[error("the journal is damaged: {0}")]
     Damaged(Fault),
+    /// Retention removed the record.
+    #[error(
+        "record {index} was removed by retention: the first record that is kept is {kept}, and earlier ones are in the archive, if `journal.archive` was set"
+    )]
+    Removed {
+        /// The record that was asked for.
+        index: u64,
+        /// The first record that is kept.
+        kept: u64,
+    },
     /// The file system refused an operation.
     #[error("cannot read the journal: {0}")]
     Io(#[from] io::Error),

@@ -10,7 +10,8 @@ use crate::error::{AppendError, OpenError};
 use crate::loss::{Loss, Recovery};
 use crate::merkle::{Frontier, Hash};
 use crate::reserve::Reserve;
-use crate::scan::{Last, Scan, scan, segment_path};
+use crate::scan::{Last, Scan, scan};
+use crate::segment::segment_path;
 
 /// Sizes of segments and reserve.
 #[derive(Debug, Clone, Copy)]
@@ -134,7 +135,7 @@ impl Journal {
         let mark = Mark::read(self.disk.as_ref(), &self.directory.join(MARK));
         let size = found.frontier.size();
         let (segment, offset) = match &found.last {
-            Some(last) => (last.first, last.end),
+            Some(last) => (last.file.first, last.end),
             None => (size, 0),
         };
         // Without a mark nobody knows what was acknowledged: a tail that is not all zeroes may have
@@ -169,28 +170,40 @@ impl Journal {
             self.preserve_tail(loss, tail)?;
         }
         match &found.last {
+            // A compressed segment is never written to; the one behind it is gone.
+            Some(last) if last.file.is_compressed => self.begin(size)?,
             Some(last) if last.end > 0 && found.end == size => {
                 recovery.cut = tail.len() as u64;
-                self.current = Some(reopen(self.disk.as_ref(), last)?);
+                let current = reopen(self.disk.as_ref(), last)?;
+                if last.version == batch::VERSION {
+                    self.current = Some(current);
+                } else {
+                    // Records of this version go behind a header that an earlier version refuses
+                    // with both versions, and not into a segment that it would read up to them.
+                    self.begin(size)?;
+                }
             }
             // The header was never finished, or a snapshot reaches further than the segments: a new
             // segment begins.
-            Some(_) | None => {
-                let begun = begin(self.disk.as_ref(), &self.directory, size);
-                let begun = begun.map(|begun| self.current = Some(begun));
-                begun.or_else(ignore_full)?;
-            }
+            Some(_) | None => self.begin(size)?,
         }
         if let Some(last) = found
             .last
             .as_ref()
-            .filter(|it| it.end == 0 && it.first != size)
+            .filter(|it| it.end == 0 && it.file.first != size)
         {
-            self.disk.remove(&last.path)?;
+            self.disk.remove(&last.file.path())?;
         }
         let numbers = self.numbers();
         let mark = Mark::begin(&self.disk, self.directory.join(MARK), numbers);
         mark.map(|mark| self.mark = Some(mark)).or_else(ignore_full)
+    }
+
+    /// Begins a segment before record `first`; a full disk leaves that to the next append.
+    fn begin(&mut self, first: u64) -> io::Result<()> {
+        let begun = begin(self.disk.as_ref(), &self.directory, first);
+        let begun = begun.map(|begun| self.current = Some(begun));
+        begun.or_else(ignore_full)
     }
 
     /// Saves the acknowledged bytes that are about to be cut in a file beside the journal, for an
@@ -305,6 +318,13 @@ impl Journal {
     #[must_use]
     pub const fn reserved(&self) -> u64 {
         self.reserve.held()
+    }
+
+    /// Index of the first record of the segment that batches go to; `None` before it is begun.
+    /// Every segment before it is sealed: nothing is written to it any more.
+    #[must_use]
+    pub fn current_segment(&self) -> Option<u64> {
+        self.current.as_ref().map(|current| current.first)
     }
 
     /// Makes the journal refuse everything from now on, with `why` as its failure.
@@ -479,13 +499,13 @@ fn begin(disk: &dyn Disk, directory: &Path, first: u64) -> io::Result<Current> {
 }
 
 fn reopen(disk: &dyn Disk, last: &Last) -> io::Result<Current> {
-    let file = disk.open(&last.path, Access::Write)?;
+    let file = disk.open(&last.file.path(), Access::Write)?;
     file.set_length(last.end)?;
     // The start relies on what it has read, which may have been in the page cache alone.
     file.sync()?;
     Ok(Current {
         file,
-        first: last.first,
+        first: last.file.first,
         written: last.end,
         allocated: last.end,
     })

@@ -2,13 +2,15 @@
 //! damaged place.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use lanyard_disk::Disk;
 
 use crate::batch::{self, Batch, Fault, SEGMENT_HEADER};
+use crate::compressed::Hole;
 use crate::error::OpenError;
 use crate::merkle::Frontier;
+use crate::segment::{Image, SegmentFile, segments};
 
 /// The largest gap, in records, before a batch that still counts as part of this journal. The scan
 /// adds an empty leaf for every missing record, so a damaged number must not decide how many.
@@ -35,9 +37,9 @@ pub(crate) struct Scan {
 /// The last segment, which goes on growing.
 #[derive(Debug)]
 pub(crate) struct Last {
-    pub(crate) path: PathBuf,
-    /// Index of the segment's first record, taken from its name.
-    pub(crate) first: u64,
+    pub(crate) file: SegmentFile,
+    /// The version of the segment; 0 when the header is not whole.
+    pub(crate) version: u32,
     /// Byte offset of the end of the last whole batch; 0 when the header is not whole.
     pub(crate) end: u64,
     /// The bytes behind `end`.
@@ -56,6 +58,19 @@ pub(crate) fn scan(
     from: Frontier,
     each: &mut impl FnMut(u64, &[u8]),
 ) -> Result<Scan, OpenError> {
+    scan_segments(disk, &segments(disk, directory)?, from, each)
+}
+
+/// Reads these segments, as [`scan`] does those of one directory.
+///
+/// # Errors
+/// When a later version wrote a segment.
+pub(crate) fn scan_segments(
+    disk: &dyn Disk,
+    segments: &[SegmentFile],
+    from: Frontier,
+    each: &mut impl FnMut(u64, &[u8]),
+) -> Result<Scan, OpenError> {
     let mut scan = Scan {
         start: from.size(),
         end: 0,
@@ -64,13 +79,12 @@ pub(crate) fn scan(
         incomplete: false,
         last: None,
     };
-    let segments = segments(disk, directory)?;
-    for (place, path) in segments.iter().enumerate() {
-        let next = segments.get(place + 1).and_then(|path| first_of(path));
+    for (place, segment) in segments.iter().enumerate() {
+        let next = segments.get(place + 1).map(|segment| segment.first);
         if next.is_some_and(|next| next <= scan.frontier.size()) {
             continue;
         }
-        scan.segment(disk, path, place + 1 == segments.len(), each)?;
+        scan.segment(disk, segment.clone(), place + 1 == segments.len(), each)?;
     }
     Ok(scan)
 }
@@ -98,45 +112,60 @@ impl Scan {
     fn segment(
         &mut self,
         disk: &dyn Disk,
-        path: &Path,
+        mut file: SegmentFile,
         is_last: bool,
         each: &mut impl FnMut(u64, &[u8]),
     ) -> Result<(), OpenError> {
-        let bytes = match disk.read(path) {
-            Ok(bytes) => bytes,
+        let Image { bytes, holes } = match file.read(disk) {
+            Ok(image) => image,
             Err(error) => {
-                self.fault(path, 0, format!("cannot read the segment: {error}"));
+                self.fault(&file, 0, format!("cannot read the segment: {error}"));
                 return Ok(());
             }
         };
-        let named = first_of(path).unwrap_or_default();
         let header = batch::read_segment_header(&bytes);
         if let Some((version, _)) = header.filter(|(version, _)| *version > batch::VERSION) {
             return Err(OpenError::Newer {
-                segment: name_of(path),
+                segment: file.name(),
                 found: version,
                 known: batch::VERSION,
             });
         }
         // Only the last segment can have an unfinished header; anywhere else records would have
-        // been lost with it.
-        let is_begun = is_last && batch::is_begun_header(&bytes, named);
-        if named > self.frontier.size() {
-            self.fault(path, 0, "a segment before this one is missing".to_owned());
-        } else if !is_begun && header.is_none_or(|(_, first)| first != named) {
+        // been lost with it. A compressed one was whole.
+        let is_growing = is_last && !file.is_compressed;
+        let is_begun = is_growing && batch::is_begun_header(&bytes, file.first);
+        // Where the index alone is damaged no record is missing, and the damage has to be known.
+        for hole in holes.iter().filter(|hole| hole.plain.is_empty()) {
+            self.faults
+                .push(self.fault_at(&file, hole.offset, hole.what.to_owned()));
+        }
+        if file.first > self.frontier.size() {
+            self.fault(&file, 0, "a segment before this one is missing".to_owned());
+        } else if !is_begun
+            // Told as damage of the frame that holds the header.
+            && !holes.iter().any(|hole| hole.plain.contains(&0))
+            && header.is_none_or(|(_, first)| first != file.first)
+        {
             let what = "the segment's header is damaged, or another segment's".to_owned();
-            self.faults.push(self.fault_at(path, 0, what));
+            self.faults.push(self.fault_at(&file, 0, what));
         }
         let end = if is_begun {
             0
         } else {
-            self.batches((path, is_last), &bytes, each)
+            let source = Source {
+                file: &file,
+                bytes: &bytes,
+                holes: &holes,
+                is_growing,
+            };
+            self.batches(&source, each)
         };
         if is_last {
-            self.end = self.end.max(named);
+            self.end = self.end.max(file.first);
             self.last = Some(Last {
-                path: path.to_path_buf(),
-                first: named,
+                file,
+                version: header.map_or(0, |(version, _)| version),
                 end: end as u64,
                 tail: bytes.get(end..).unwrap_or_default().to_vec(),
             });
@@ -145,27 +174,27 @@ impl Scan {
     }
 
     /// Reads every whole batch of a segment; returns the byte offset of the end of the last one.
-    fn batches(
-        &mut self,
-        (path, is_last): (&Path, bool),
-        bytes: &[u8],
-        each: &mut impl FnMut(u64, &[u8]),
-    ) -> usize {
+    fn batches(&mut self, source: &Source<'_>, each: &mut impl FnMut(u64, &[u8])) -> usize {
+        let bytes = source.bytes;
         let mut at = SEGMENT_HEADER.min(bytes.len());
         while at < bytes.len() {
             let Some(batch) = batch::parse(bytes, at) else {
                 let next = batch::next_good(bytes, at + 1);
                 // Nothing whole follows in the last segment: a torn write, which recovery cuts off
                 // and checks against the mark. Anywhere else a bad batch is damage.
-                if next.is_none() && is_last {
+                if next.is_none() && source.is_growing {
                     break;
                 }
-                self.fault(path, at, "the checksum is wrong".to_owned());
+                let hole = source.holes.iter().find(|hole| hole.plain.contains(&at));
+                let (offset, what) = hole.map_or((at as u64, "the checksum is wrong"), |hole| {
+                    (hole.offset, hole.what)
+                });
+                self.fault(source.file, offset, what.to_owned());
                 at = next.unwrap_or(bytes.len());
                 continue;
             };
             let end = batch.end;
-            self.batch((path, at), batch, bytes, each);
+            self.batch((source, at), batch, each);
             at = end;
         }
         at
@@ -173,9 +202,8 @@ impl Scan {
 
     fn batch(
         &mut self,
-        (path, at): (&Path, usize),
+        (source, at): (&Source<'_>, usize),
         batch: Batch,
-        bytes: &[u8],
         each: &mut impl FnMut(u64, &[u8]),
     ) {
         let size = self.frontier.size();
@@ -190,7 +218,8 @@ impl Scan {
         // After missing records the tree is not the one that was written, so no root can fit any
         // more.
         if !(fits || self.incomplete && is_next) {
-            self.fault(path, at, "this batch belongs to another history".to_owned());
+            let what = "this batch belongs to another history".to_owned();
+            self.fault(source.file, at as u64, what);
         }
         if batch.first < size || batch.first - size > BELIEVABLE_GAP_RECORDS {
             return;
@@ -200,7 +229,7 @@ impl Scan {
             self.frontier.push(&[]);
         }
         for record in batch.records {
-            let record = bytes.get(record).unwrap_or_default();
+            let record = source.bytes.get(record).unwrap_or_default();
             each(self.frontier.size(), record);
             self.frontier.push(record);
         }
@@ -208,39 +237,27 @@ impl Scan {
     }
 
     /// Adds a fault at which records may be missing.
-    fn fault(&mut self, path: &Path, offset: usize, what: String) {
+    fn fault(&mut self, file: &SegmentFile, offset: u64, what: String) {
         self.incomplete = true;
-        self.faults.push(self.fault_at(path, offset, what));
+        self.faults.push(self.fault_at(file, offset, what));
     }
 
-    fn fault_at(&self, path: &Path, offset: usize, what: String) -> Fault {
+    fn fault_at(&self, file: &SegmentFile, offset: u64, what: String) -> Fault {
         Fault {
-            segment: name_of(path),
-            offset: offset as u64,
+            segment: file.name(),
+            offset,
             index: self.frontier.size(),
             what,
         }
     }
 }
 
-fn name_of(path: &Path) -> String {
-    let name = path.file_name().unwrap_or_default();
-    name.to_string_lossy().into_owned()
-}
-
-/// Paths of the segments, oldest first.
-pub(crate) fn segments(disk: &dyn Disk, directory: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut found = disk.list(directory)?;
-    found.retain(|path| path.extension().is_some_and(|extension| extension == "seg"));
-    Ok(found)
-}
-
-/// Index of a segment's first record, from the file's name.
-pub(crate) fn first_of(path: &Path) -> Option<u64> {
-    path.file_stem()?.to_str()?.parse().ok()
-}
-
-/// Path of the segment whose first record is `first`.
-pub(crate) fn segment_path(directory: &Path, first: u64) -> PathBuf {
-    directory.join(format!("{first:020}.seg"))
+/// A segment that is read.
+struct Source<'a> {
+    file: &'a SegmentFile,
+    /// The plain bytes, decompressed where the file is not.
+    bytes: &'a [u8],
+    holes: &'a [Hole],
+    /// The next batch may go behind these bytes: the last write may be torn.
+    is_growing: bool,
 }

@@ -65,6 +65,20 @@ impl Snapshot {
         Ok(Self::all(disk, directory)?.next())
     }
 
+    /// The number of records that every one of the snapshots on disk covers; `None` while there are
+    /// fewer than two whole ones. Records before it are replayed by no start, even where the newest
+    /// snapshot is damaged later.
+    ///
+    /// # Errors
+    /// When the directory cannot be listed.
+    pub fn covered_by_all(disk: &dyn Disk, directory: &Path) -> io::Result<Option<u64>> {
+        let sizes: Vec<u64> = Self::all(disk, directory)?
+            .map(|snapshot| snapshot.frontier.size())
+            .collect();
+        let covered = sizes.iter().min().copied();
+        Ok(covered.filter(|_| sizes.len() >= SNAPSHOTS_KEPT))
+    }
+
     fn rendered(&self) -> Vec<u8> {
         let mut body = Vec::with_capacity(self.payload.len() + 4096);
         let roots = self.frontier.roots();

@@ -1,6 +1,7 @@
 //! What a journal survives.
 #![expect(
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     reason = "a test stops where its footing gives way"
 )]
 
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use lanyard_disk::system;
 use lanyard_journal::merkle::Frontier;
-use lanyard_journal::{Cursor, Journal, OpenError, Options, Recovery, verify};
+use lanyard_journal::{Cursor, Journal, OpenError, Options, Recovery, Then, verify};
 use proptest::prelude::*;
 
 fn options() -> Options {
@@ -63,9 +64,9 @@ fn what_was_appended_is_read_again() {
             ..Recovery::default()
         }
     );
-    let verified = verify(directory.path(), 18).unwrap();
+    let verified = verify(directory.path(), None, 18).unwrap();
     assert_eq!((verified.size, verified.root), (18, journal.root()));
-    assert_eq!(verified.root_then, Some(journal.root()));
+    assert_eq!(verified.then, Then::Root(journal.root()));
 }
 
 #[test]
@@ -90,6 +91,51 @@ fn t64_a_newer_format_is_refused_with_its_version() {
         open(directory.path()),
         Err(OpenError::Newer { found: 9, .. })
     ));
+}
+
+/// Makes a segment one of version 1, which had no checksum in its header at first.
+fn as_version_1(path: &Path) -> Vec<u8> {
+    let mut bytes = fs::read(path).unwrap();
+    bytes[8] = 1;
+    bytes[12..16].copy_from_slice(&[0; 4]);
+    fs::write(path, &bytes).unwrap();
+    bytes
+}
+
+#[test]
+fn a_segment_of_an_earlier_version_is_read_and_not_written_to() {
+    let directory = tempfile::tempdir().unwrap();
+    filled(directory.path(), 2);
+    let before = segments(directory.path());
+    let whole = as_version_1(&before[0]);
+    let mut torn = whole.clone();
+    torn.extend_from_slice(b"BTCH and what a crash left of a batch");
+    fs::write(&before[0], torn).unwrap();
+    let (mut journal, recovery, records) = open(directory.path()).unwrap();
+    assert_eq!((records.len(), recovery.cut, recovery.loss), (4, 37, None));
+    journal.append(&[[7; 5]]).unwrap();
+    drop(journal);
+    assert_eq!(fs::read(&before[0]).unwrap(), whole);
+    let after = segments(directory.path());
+    assert_eq!((before.len(), after.len()), (1, 2));
+    assert_eq!(fs::read(&after[1]).unwrap()[8], 3);
+    let (_, recovery, records) = open(directory.path()).unwrap();
+    assert_eq!((records.len(), recovery.faults), (5, vec![]));
+    assert_eq!(verify(directory.path(), None, 0).unwrap().size, 5);
+}
+
+#[test]
+fn a_segment_of_an_earlier_version_without_a_record_is_begun_again() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(open(directory.path()).unwrap());
+    let path = &segments(directory.path())[0];
+    as_version_1(path);
+    let (mut journal, ..) = open(directory.path()).unwrap();
+    journal.append(&[[7; 5]]).unwrap();
+    drop(journal);
+    assert_eq!(fs::read(path).unwrap()[8], 3);
+    let (_, recovery, records) = open(directory.path()).unwrap();
+    assert_eq!((records.len(), recovery.faults), (1, vec![]));
 }
 
 #[test]
@@ -195,7 +241,7 @@ fn t76_an_edit_with_a_right_checksum_does_not_fit_what_follows() {
     let mut bytes = fs::read(path).unwrap();
     bytes[..forged.len()].copy_from_slice(&forged);
     fs::write(path, bytes).unwrap();
-    let Err(OpenError::Damaged(fault)) = verify(one.path(), 0) else {
+    let Err(OpenError::Damaged(fault)) = verify(one.path(), None, 0) else {
         panic!("the edit was not seen")
     };
     assert_eq!(
@@ -210,11 +256,14 @@ fn t76_a_truncated_journal_is_smaller_than_what_was_seen() {
     filled(directory.path(), 9);
     let last = segments(directory.path()).pop().unwrap();
     fs::remove_file(last).unwrap();
-    let error = verify(directory.path(), 18).unwrap_err().to_string();
+    let error = verify(directory.path(), None, 18).unwrap_err().to_string();
     assert!(error.contains("18 were acknowledged"), "{error}");
     // A copy of the segments alone says nothing of it; who saw the size knows.
     fs::remove_file(directory.path().join("durable")).unwrap();
-    assert_eq!(verify(directory.path(), 18).unwrap().root_then, None);
+    assert_eq!(
+        verify(directory.path(), None, 18).unwrap().then,
+        Then::Shorter
+    );
 }
 
 #[test]
@@ -223,7 +272,7 @@ fn t76_a_missing_segment_is_named() {
     filled(directory.path(), 12);
     fs::remove_file(&segments(directory.path())[1]).unwrap();
     assert!(matches!(
-        verify(directory.path(), 0),
+        verify(directory.path(), None, 0),
         Err(OpenError::Damaged(_))
     ));
 }
@@ -313,7 +362,7 @@ fn a_start_behind_a_snapshot_reads_no_more_than_what_is_behind_it() {
     };
     let (root, seen) = behind(frontier.clone()).unwrap();
     assert_eq!(seen, (10..18).collect::<Vec<_>>());
-    assert_eq!(root, verify(directory.path(), 0).unwrap().root);
+    assert_eq!(root, verify(directory.path(), None, 0).unwrap().root);
     // What it stands for is not needed any more.
     fs::remove_file(gone).unwrap();
     assert_eq!(behind(frontier).unwrap().0, root);

@@ -1,37 +1,27 @@
-//! The two threads that follow the writer: one writes snapshots, the other keeps the history. The
-//! writer never waits for either thread, and neither waits for the other: rebuilding a suspect
+//! Two of the threads that follow the writer: one writes snapshots, the other keeps the history.
+//! The writer never waits for either thread, and neither waits for the other: rebuilding a suspect
 //! index must not delay the snapshots.
 
 use std::collections::VecDeque;
 use std::num::NonZero;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::time::{Duration, Instant};
 
-use lanyard_core::command::Record;
-use lanyard_core::lease::Seq;
 use lanyard_core::state::{Image, State};
 use lanyard_disk::{Disk, Files};
 use lanyard_journal::merkle::Frontier;
 use lanyard_journal::{Cursor, OpenError, Snapshot};
-use parking_lot::Mutex;
+use lanyard_vocabulary::seq::Seq;
 
 use crate::Shared;
 use crate::history::History;
+use crate::thread_health::ThreadHealth;
 
 /// Pause after each round of work. Records that arrive within the pause are indexed together, which
 /// costs far less than one by one.
 const COALESCE_INTERVAL: Duration = Duration::from_millis(100);
-/// Time by which the history may lag behind the journal while nobody reads the history. sled
-/// rewrites a page for every few entries, so indexing records one by one writes several times their
-/// own bytes to the disk.
-pub(crate) const HISTORY_LAG: Duration = Duration::from_secs(10);
-/// The lag while only agents read the history. Agents may query as often as they like, and their
-/// queries must not decide how often sled rewrites its pages.
-pub(crate) const HISTORY_LAG_FOR_AGENTS: Duration = Duration::from_secs(5);
-
 /// Wakes one follower thread when the writer has made records durable.
 #[derive(Debug, Clone)]
 pub(crate) struct Notifier {
@@ -69,66 +59,29 @@ impl Notified {
         self.woken.recv().is_ok()
     }
 
-    fn is_closed(&self) -> bool {
+    /// Waits for the next notification, for `interval` at most; returns false once the notifier is
+    /// dropped.
+    pub(crate) fn wait_for(&self, interval: Duration) -> bool {
+        self.woken.recv_timeout(interval) != Err(RecvTimeoutError::Disconnected)
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
         self.gone.try_recv() == Err(TryRecvError::Disconnected)
     }
 
     /// Waits for [`COALESCE_INTERVAL`], or until the notifier is dropped.
-    fn coalesce(&self) {
+    pub(crate) fn coalesce(&self) {
         // No message is ever sent on this channel: the wait ends by its time limit, or at once when
         // the notifier is dropped, so that a shutdown does not wait.
         self.gone.recv_timeout(COALESCE_INTERVAL).ok();
     }
 }
 
-/// The health of one ledger thread: a problem that may pass, or the panic that ended the thread.
-#[derive(Debug, Default)]
-pub(crate) struct ThreadHealth {
-    problem: Mutex<Option<String>>,
-    panicked: Mutex<Option<String>>,
-}
-
-impl ThreadHealth {
-    pub(crate) fn set_problem(&self, why: Option<String>) {
-        *self.problem.lock() = why;
-    }
-
-    pub(crate) fn problem(&self) -> Option<String> {
-        self.problem.lock().clone()
-    }
-
-    /// The panic message of a thread that has panicked.
-    pub(crate) fn panicked(&self) -> Option<String> {
-        self.panicked.lock().clone()
-    }
-}
-
-/// Runs a thread's work and records a panic. The thread is not restarted, because a panic may have
-/// left the thread's data half changed.
-pub(crate) fn supervised(name: &str, health: &ThreadHealth, run: impl FnOnce()) {
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
-        let why = panic_text(panic.as_ref());
-        tracing::error!(
-            thread = name,
-            why,
-            "a thread of the ledger panicked: the broker issues nothing until a restart"
-        );
-        *health.panicked.lock() = Some(why.to_owned());
-    }
-}
-
-/// The text of a panic payload.
-pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-    text.unwrap_or("a panic without a message")
-}
-
 #[expect(
     clippy::disallowed_methods,
     reason = "how long a thread rests is no time of the ledger"
 )]
-fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
@@ -217,7 +170,7 @@ fn compact(disk: &Files, directory: &Path, until: u64) -> Result<(), OpenError> 
     let mut is_unreadable = false;
     Cursor::on(disk, directory, frontier.size()).read(until, |entry| {
         frontier.push(entry.record);
-        match serde_json::from_slice::<Record>(entry.record) {
+        match lanyard_records::decode(entry.record) {
             Ok(record) => drop(state.apply(&record)),
             Err(_) => is_unreadable = true,
         }
@@ -306,6 +259,7 @@ fn parse(lines: &[u8]) -> Option<Vec<Image>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::thread_health::supervised;
 
     #[test]
     fn s48_the_last_words_of_a_thread_are_told() {

@@ -9,6 +9,7 @@
 //! k kind 0 first         -> index*             the records of a kind, from `first` on
 //! m mention 0 first      -> index*             the records that mention something, from `first` on
 //! t first                -> earliest, latest   the times of 256 records at most, from `first` on
+//! first                                        the first record, where earlier ones were forgotten
 //! applied, root                                how many records are indexed, and their Merkle root
 //! ```
 //! Numbers are big-endian and have 64 bits. One list entry holds the records that were indexed
@@ -16,24 +17,32 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use lanyard_core::time::Timestamp;
 use lanyard_disk::{Files, is_full};
 use lanyard_journal::merkle::Frontier;
-use lanyard_journal::{Cursor, OpenError, Place};
+use lanyard_journal::{Cursor, OpenError, Place, base};
+use lanyard_vocabulary::time::Timestamp;
 use parking_lot::{Mutex, RwLock};
-use serde_json::Value;
 use sled::Db;
 
-use crate::behind::{HISTORY_LAG, HISTORY_LAG_FOR_AGENTS, ThreadHealth, panic_text};
+use crate::thread_health::{ThreadHealth, panic_text};
 
+mod forgotten;
 mod taken;
 mod times;
 
 use taken::IndexUpdate;
 use times::spans;
+
+/// Time by which the history may lag behind the journal while nobody reads the history. sled
+/// rewrites a page for every few entries, so indexing records one by one writes several times their
+/// own bytes to the disk.
+const HISTORY_LAG: Duration = Duration::from_secs(10);
+/// The lag while only agents read the history. Agents may query as often as they like, and their
+/// queries must not decide how often sled rewrites its pages.
+const HISTORY_LAG_FOR_AGENTS: Duration = Duration::from_secs(5);
 
 /// Number of records that one write to sled indexes.
 const RECORDS_PER_WRITE: u64 = 8192;
@@ -63,7 +72,7 @@ pub const MAX_RECORDS_PER_ANSWER: usize = 1000;
 pub struct Query {
     /// An id, or the name of an agent, a person, a charter, a target, an environment or a grant.
     pub mentions: Option<String>,
-    /// The record's kind, as `type` stands in the journal.
+    /// The record's kind, one of [`lanyard_core::command::Command::KINDS`].
     pub kind: Option<String>,
     /// The earliest time of interest. A record before it may be in the answer, where one beside it
     /// is not: the caller compares.
@@ -103,6 +112,8 @@ pub struct History {
     /// reopens it.
     out_of_space: AtomicBool,
     health: ThreadHealth,
+    /// The first record that queries may find: retention removes those before it.
+    kept_from: AtomicU64,
     /// The Merkle frontier at which a start began to read the journal.
     start: Frontier,
     progress: Mutex<Progress>,
@@ -125,6 +136,7 @@ const BATCH_AT: u8 = b'b';
 const MENTION: u8 = b'm';
 const KIND: u8 = b'k';
 const APPLIED: &[u8] = b"applied";
+const FIRST: &[u8] = b"first";
 /// The number is the version of the key layout: an index of another version has no root here and is
 /// rebuilt.
 const ROOT: &[u8] = b"root/5";
@@ -153,6 +165,7 @@ impl History {
             wanted_by_agent: AtomicBool::new(false),
             out_of_space: AtomicBool::new(false),
             health: ThreadHealth::default(),
+            kept_from: AtomicU64::new(base(disk.as_ref(), journal).map_or(0, |it| it.size())),
             progress: Mutex::new(Progress::at((disk, journal), from.clone(), 0)),
             start: from,
         }
@@ -245,6 +258,11 @@ impl History {
         behind < lag
     }
 
+    /// The first record that queries may find. The index forgets those before it.
+    pub(crate) fn forget_before(&self, first: u64) {
+        self.kept_from.fetch_max(first, Ordering::SeqCst);
+    }
+
     /// The number of indexed records.
     #[must_use]
     pub fn applied(&self) -> u64 {
@@ -281,14 +299,14 @@ impl History {
         {
             tracing::error!(%error, "cannot remove the old history");
         }
-        let mut from = Frontier::default();
-        if !Cursor::on(&self.disk, &self.journal, 0).is_there() {
-            from = self.start.clone();
+        let from = base(self.disk.as_ref(), &self.journal).unwrap_or_else(|error| {
             tracing::warn!(
-                from = from.size(),
-                "the journal's first segments are missing: the history begins behind them"
+                %error,
+                from = self.start.size(),
+                "the history begins at the snapshot of the start"
             );
-        }
+            self.start.clone()
+        });
         let opened = catch_panic(|| {
             let db = open(&self.path)?;
             db.apply_batch(IndexUpdate::default().into_batch(&from))?;
@@ -333,6 +351,10 @@ impl History {
         if self.db.read().is_none() {
             return false;
         }
+        if let Err(why) = self.forget() {
+            self.rebuild(&why);
+            return true;
+        }
         let mut progress = self.progress.lock();
         let Progress { cursor, tree, .. } = &mut *progress;
         if cursor.index() >= until {
@@ -344,6 +366,11 @@ impl History {
             grown.push(entry.record);
             new.add(entry);
         });
+        if matches!(read, Err(OpenError::Removed { .. })) {
+            drop(progress);
+            self.rebuild("retention removed records that were not indexed yet");
+            return true;
+        }
         if let Err(error) = read {
             let why = format!("cannot read the journal: {error}");
             if self.health.problem().is_none() {
@@ -378,6 +405,23 @@ impl History {
         cursor.index() < until
     }
 
+    /// Removes the index entries of the records that retention removed.
+    fn forget(&self) -> Result<(), String> {
+        let first = self.kept_from.load(Ordering::SeqCst);
+        let done = catch_panic(|| match self.db.read().as_ref() {
+            Some(db) => forgotten::forget(db, first),
+            None => Ok(()),
+        });
+        match done {
+            Ok(Err(error)) if is_space(&error) => {
+                self.close_until_space();
+                Ok(())
+            }
+            Ok(done) => done.map_err(|error| error.to_string()),
+            Err(why) => Err(why),
+        }
+    }
+
     /// Records that match, oldest first with their indices, and the index to continue from where
     /// more may match.
     ///
@@ -399,6 +443,10 @@ impl History {
             return (Vec::new(), None);
         };
         let limit = query.limit.clamp(1, MAX_RECORDS_PER_ANSWER);
+        let query = &Query {
+            from: query.from.max(self.kept_from.load(Ordering::SeqCst)),
+            ..query.clone()
+        };
         let spans = spans(db, query);
         let is_timely = |index: &u64| {
             let behind = spans.partition_point(|span| span.end <= *index);
@@ -419,10 +467,8 @@ impl History {
             let Some(record) = cache.record((&self.disk, &self.journal), db, index) else {
                 continue;
             };
-            let wanted = query.kind.as_deref().is_none_or(|kind| {
-                let parsed = serde_json::from_slice(record).unwrap_or(Value::Null);
-                kind_of(&parsed) == Some(kind)
-            });
+            let is_of = |kind| lanyard_records::head(record).kind == kind;
+            let wanted = query.kind.as_deref().is_none_or(is_of);
             if !wanted {
                 continue;
             }
@@ -523,18 +569,6 @@ fn is_whole(db: &Db) -> bool {
 /// hold what it should.
 fn catch_panic<R>(with: impl FnOnce() -> R) -> Result<R, String> {
     catch_unwind(AssertUnwindSafe(with)).map_err(|panic| panic_text(panic.as_ref()).to_owned())
-}
-
-/// The kind of a record: `command.type` of its JSON.
-#[must_use]
-pub fn kind_of(record: &Value) -> Option<&str> {
-    record.get("command")?.get("type")?.as_str()
-}
-
-/// The time of a record: `at` of its JSON, also of a kind that this version does not know.
-#[must_use]
-pub fn time_of(record: &Value) -> Option<Timestamp> {
-    serde_json::from_value(record.get("at")?.clone()).ok()
 }
 
 #[cfg(test)]

@@ -2,13 +2,16 @@
 //!
 //! [`Embedded`] keeps the journal in a local directory. The writer admits each command against
 //! everything admitted before; one fsync makes a batch of commands durable; only then are their
-//! callers answered.
+//! callers answered. Threads behind the writer write snapshots, keep the history, and bound the
+//! journal's size ([`retention`]).
 
 mod behind;
 pub mod history;
 mod queue;
+pub mod retention;
 mod store;
 mod sync;
+mod thread_health;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -19,19 +22,22 @@ use std::time::Duration;
 use async_trait::async_trait;
 use lanyard_core::command::{Command, Record};
 use lanyard_core::condition::Reason;
-use lanyard_core::lease::Seq;
-use lanyard_core::ledger::{CommitError, Ledger, Reach};
+use lanyard_core::ledger::{CommitError, Ledger, Reach, StateGuard};
 use lanyard_core::state::State;
-use lanyard_core::time::Timestamp;
 use lanyard_disk::Files;
 use lanyard_journal::{Cursor, Fault, Journal, Loss, OpenError, Options, Recovery};
+use lanyard_records::Unread;
+use lanyard_vocabulary::seq::Seq;
+use lanyard_vocabulary::time::Timestamp;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
-use behind::{Compactor, Notifier, Projector, ThreadHealth, supervised};
+use behind::{Compactor, Notifier, Projector};
 use history::History;
 use queue::Queue;
+use retention::{Keeper, Kept, Retention};
 use store::Store;
+use thread_health::{ThreadHealth, supervised};
 use writer::Writer;
 
 /// The reason why [`Embedded::open`] failed.
@@ -40,6 +46,20 @@ pub enum StartError {
     /// The journal does not open: another process holds its lock, or a newer version wrote it.
     #[error(transparent)]
     Journal(#[from] OpenError),
+    /// A later version wrote a record that this version cannot read (T64). Nothing may be issued
+    /// on a state that lacks a record, and what the record stopped must not be taken for live.
+    #[error(
+        "cannot read record {index} of the journal: {why}; lanyardd {writer} wrote it, and this is {own}. Start lanyardd {writer} or a later one: the records are as they were",
+        own = env!("CARGO_PKG_VERSION")
+    )]
+    LaterVersion {
+        /// The number of that record, from 0.
+        index: u64,
+        /// The part of the record that this version does not know.
+        why: Unread,
+        /// The version of the last start before the record.
+        writer: String,
+    },
     /// The operating system refused to start one of the ledger's threads.
     #[error("cannot start a thread of the ledger")]
     Thread(#[source] std::io::Error),
@@ -55,6 +75,7 @@ pub struct Embedded {
     history: Arc<History>,
     writer: Arc<ThreadHealth>,
     snapshots: Arc<ThreadHealth>,
+    kept: Arc<Kept>,
     damage: Option<Fault>,
     disk: Files,
     directory: PathBuf,
@@ -75,6 +96,8 @@ pub struct Settings {
     /// Time that one disk operation may take before the ledger goes on without the disk: kills and
     /// revocations are then in effect in memory alone.
     pub disk_timeout: Duration,
+    /// The rules by which segments are kept and removed.
+    pub retention: Retention,
 }
 
 /// Default of [`Settings::disk_timeout`]. Three seconds is far above a slow fsync and short enough
@@ -94,6 +117,7 @@ impl Settings {
             history,
             snapshot_every: 100_000,
             disk_timeout: DISK_TIMEOUT,
+            retention: Retention::default(),
         }
     }
 }
@@ -111,6 +135,8 @@ pub(crate) struct Shared {
 pub(crate) struct Durable {
     /// Number of the first record that is not durable.
     pub(crate) next: Seq,
+    /// The segment that the journal appends to, by its first record.
+    pub(crate) segment: Option<u64>,
     /// The failure after which the journal accepts nothing until a restart.
     pub(crate) failed: Option<String>,
     /// Only kills, revocations and other stops are admitted: there is no space for ordinary
@@ -146,18 +172,28 @@ impl Embedded {
         // `Journal::open` meets the same fault and names it.
         let (mut state, from) = behind::start(disk.as_ref(), directory).unwrap_or_default();
         let (last_snapshot, known) = (from.size(), from.clone());
-        let mut unreadable = Vec::new();
+        let (mut unreadable, mut later) = (Vec::new(), None);
         let opened = Journal::open(disk, directory, settings.journal, from, |index, bytes| {
             // Before and after `apply`: the state counts every record of the journal, also one that
             // this version cannot read, so that later records keep their numbers.
             state.pass_over(Seq(index));
-            match serde_json::from_slice::<Record>(bytes) {
+            match lanyard_records::decode(bytes) {
                 Ok(record) => drop(state.apply(&record)),
-                Err(source) => unreadable.push(unknown_record(index, &source)),
+                Err(why) if why.is_of_a_later_version() => {
+                    later.get_or_insert((index, why));
+                }
+                Err(why) => unreadable.push(unreadable_record(index, &why)),
             }
             state.pass_over(Seq(index + 1));
         });
         let (mut journal, mut recovery) = opened?;
+        if let Some((index, why)) = later {
+            return Err(StartError::LaterVersion {
+                index,
+                why,
+                writer: writer_of(disk, directory, index),
+            });
+        }
         state.pass_over(Seq(journal.len()));
         if let Some(first) = unreadable.first() {
             journal.stop(&first.to_string());
@@ -168,6 +204,7 @@ impl Embedded {
         let shared = Arc::new(Shared {
             durable: watch::channel(Durable {
                 next: state.next_seq(),
+                segment: None,
                 failed: None,
                 full: false,
                 unreserved: None,
@@ -184,6 +221,7 @@ impl Embedded {
             history: Arc::clone(&history),
             writer: Arc::default(),
             snapshots: Arc::default(),
+            kept: Arc::default(),
             damage: recovery.faults.first().cloned(),
             disk: Files::clone(disk),
             directory: directory.to_path_buf(),
@@ -197,7 +235,13 @@ impl Embedded {
             interval_records: settings.snapshot_every,
             last_snapshot,
         };
-        ledger.begin((journal, settings.disk_timeout), now, compactor)?;
+        let keeper = Keeper::new(
+            &ledger,
+            (disk, directory),
+            settings.retention.clone(),
+            Arc::clone(&now),
+        );
+        ledger.begin((journal, settings.disk_timeout), now, (compactor, keeper))?;
         Ok((ledger, recovery))
     }
 
@@ -205,14 +249,15 @@ impl Embedded {
         &self,
         (journal, disk_timeout): (Journal, Duration),
         now: Now,
-        compactor: Compactor,
+        (compactor, keeper): (Compactor, Keeper),
     ) -> Result<(), StartError> {
         let (for_snapshots, snapshots_notified) = Notifier::new();
+        let (for_retention, retention_notified) = Notifier::new();
         let (for_history, history_notified) = Notifier::new();
         // Notifies once at the start: where the last snapshot is far behind, a new one must not
         // wait for the next record.
         for_snapshots.notify();
-        let notifiers = vec![for_snapshots, for_history];
+        let notifiers = vec![for_snapshots, for_history, for_retention];
         let store = Store::new(journal, disk_timeout, Arc::clone(&self.writer));
         let store = store.map_err(StartError::Thread)?;
         let writer = Writer::new(store, Arc::clone(&self.shared), now, notifiers);
@@ -248,6 +293,15 @@ impl Embedded {
                 })
             }),
         )?;
+        let kept = Arc::clone(&self.kept);
+        spawn(
+            "retention",
+            Box::new(move || {
+                supervised("retention", kept.health(), || {
+                    keeper.run(&retention_notified)
+                })
+            }),
+        )?;
         spawn(
             "history",
             Box::new(move || {
@@ -267,6 +321,7 @@ impl Embedded {
         history
             .into_iter()
             .chain(self.snapshots.problem())
+            .chain(self.kept.health().problem())
             .collect()
     }
 
@@ -283,6 +338,12 @@ impl Embedded {
     #[must_use]
     pub fn history(&self) -> &Arc<History> {
         &self.history
+    }
+
+    /// The size of the segments, and what holds up their removal.
+    #[must_use]
+    pub fn kept(&self) -> &Kept {
+        &self.kept
     }
 
     /// A cursor over the journal, before record `from`.
@@ -326,9 +387,30 @@ impl Embedded {
     }
 }
 
-/// The fault of a record that does not parse: a later version wrote it, or somebody changed its
-/// bytes together with the checksum.
-fn unknown_record(index: u64, source: &serde_json::Error) -> Fault {
+/// The version of lanyardd that wrote a record: that of the last start before it. Reads the journal
+/// from its first record, which only a start does that fails.
+fn writer_of(disk: &Files, directory: &Path, index: u64) -> String {
+    let mut writer = None;
+    let read = Cursor::on(disk, directory, 0).read(index, |entry| {
+        let is_before = entry.index < index;
+        if is_before
+            && lanyard_records::head(entry.record).kind == "started"
+            && let Ok(Record {
+                command: Command::Started { version },
+                ..
+            }) = lanyard_records::decode(entry.record)
+        {
+            writer = Some(version);
+        }
+    });
+    // Where segments were archived, the start may be in one of them.
+    let writer = writer.filter(|_| read.is_ok());
+    writer.unwrap_or_else(|| "of a later version".to_owned())
+}
+
+/// The fault of a record that no version writes: somebody changed its bytes together with the
+/// checksum.
+fn unreadable_record(index: u64, source: &Unread) -> Fault {
     Fault {
         segment: "the journal".to_owned(),
         offset: 0,
@@ -352,8 +434,8 @@ impl Ledger for Embedded {
             .unwrap_or_else(|_| Err(CommitError::Unavailable("the ledger is closed".to_owned())))
     }
 
-    fn look(&self, at: &mut dyn FnMut(&State)) {
-        at(&self.shared.state.read());
+    fn read(&self) -> StateGuard<'_> {
+        Box::new(self.shared.state.read())
     }
 
     async fn settle(&self) -> Result<(), CommitError> {
@@ -408,7 +490,8 @@ impl Ledger for Embedded {
                 .panicked()
                 .map(|why| Reason::ThreadEnded { thread, why })
         });
-        journal.into_iter().chain(ended).collect()
+        let held = self.kept.held().map(|why| Reason::RetentionHeld { why });
+        journal.into_iter().chain(ended).chain(held).collect()
     }
 
     async fn barrier(&self, _order: Seq) -> Reach {

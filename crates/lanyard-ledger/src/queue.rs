@@ -5,14 +5,14 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use lanyard_core::command::Command;
-use lanyard_core::lease::Seq;
 use lanyard_core::ledger::CommitError;
+use lanyard_vocabulary::seq::Seq;
 use tokio::sync::oneshot;
 
 use crate::sync::{Condvar, Mutex};
 
 /// The channel by which the writer answers one command.
-pub(crate) type Answer = oneshot::Sender<Result<Seq, CommitError>>;
+pub(crate) type AnswerSender = oneshot::Sender<Result<Seq, CommitError>>;
 
 /// Commands that wait for the writer; kill orders are not counted.
 ///
@@ -35,15 +35,15 @@ const MAX_COMMANDS_PER_BATCH: usize = 2048;
 #[derive(Default)]
 pub(crate) struct Batch {
     /// Kill orders; the writer commits them by themselves, before `others`.
-    pub(crate) kills: Vec<(Command, Answer)>,
+    pub(crate) kills: Vec<(Command, AnswerSender)>,
     /// All other commands, in the order they arrived.
-    pub(crate) others: Vec<(Command, Answer)>,
+    pub(crate) others: Vec<(Command, AnswerSender)>,
 }
 
 #[derive(Default)]
 struct Waiting {
-    kills: VecDeque<(Command, Answer)>,
-    others: VecDeque<(Command, Answer)>,
+    kills: VecDeque<(Command, AnswerSender)>,
+    others: VecDeque<(Command, AnswerSender)>,
     closed: bool,
 }
 
@@ -124,10 +124,10 @@ impl Queue {
 
 #[cfg(all(test, not(feature = "model")))]
 mod tests {
-    use lanyard_core::id::{KillId, TaskId};
     use lanyard_core::kill::{Actor, KillOrder};
-    use lanyard_core::scope::{RoleFilter, Scope};
-    use lanyard_core::time::Timestamp;
+    use lanyard_vocabulary::id::{KillId, TaskId};
+    use lanyard_vocabulary::scope::{RoleFilter, Scope};
+    use lanyard_vocabulary::time::Timestamp;
 
     use super::*;
 
@@ -199,10 +199,10 @@ mod tests {
 
 #[cfg(all(test, feature = "model"))]
 mod model {
-    use lanyard_core::id::{KillId, TaskId};
     use lanyard_core::kill::{Actor, KillOrder};
-    use lanyard_core::scope::{RoleFilter, Scope};
-    use lanyard_core::time::Timestamp;
+    use lanyard_vocabulary::id::{KillId, TaskId};
+    use lanyard_vocabulary::scope::{RoleFilter, Scope};
+    use lanyard_vocabulary::time::Timestamp;
     use loom::sync::Arc;
     use loom::thread;
 
@@ -256,7 +256,8 @@ mod model {
                 thread::spawn(move || {
                     let mut got = 0;
                     while let Some(batch) = queue.next_batch(None) {
-                        let is_kill = |it: &(Command, Answer)| matches!(it.0, Command::Kill(_));
+                        let is_kill =
+                            |it: &(Command, AnswerSender)| matches!(it.0, Command::Kill(_));
                         assert!(batch.kills.iter().all(is_kill));
                         assert!(!batch.others.iter().any(is_kill));
                         got += batch.kills.len() + batch.others.len();

@@ -9,7 +9,7 @@ use std::time::Duration;
 use lanyard_journal::merkle::Hash;
 use lanyard_journal::{AppendError, Journal};
 
-use crate::behind::{ThreadHealth, supervised};
+use crate::thread_health::{ThreadHealth, supervised};
 
 /// The outcome of one job on the journal.
 #[derive(Debug)]
@@ -37,6 +37,8 @@ pub(crate) struct Status {
     pub(crate) room: u64,
     /// See [`Journal::covered`]; in bytes.
     pub(crate) covered: Option<u64>,
+    /// The segment that batches go to; see [`Journal::current_segment`].
+    pub(crate) segment: Option<u64>,
 }
 
 impl Status {
@@ -47,6 +49,7 @@ impl Status {
             failure: journal.failure().map(str::to_owned),
             room: journal.room(),
             covered: journal.covered(),
+            segment: journal.current_segment(),
         }
     }
 }

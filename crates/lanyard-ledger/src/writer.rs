@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lanyard_core::command::{Command, Record};
-use lanyard_core::lease::Seq;
 use lanyard_core::ledger::CommitError;
 use lanyard_disk::is_full;
 use lanyard_journal::AppendError;
+use lanyard_vocabulary::seq::Seq;
 
 use crate::behind::Notifier;
-use crate::queue::Answer;
+use crate::queue::AnswerSender;
 use crate::store::{JobOutcome, Store};
 use crate::{Durable, Now, Shared};
 
@@ -49,7 +49,7 @@ const FULL: &str = "the disk is full";
 /// The reason given to callers that are refused while the disk hangs.
 const STALLED: &str = "the disk does not answer";
 
-type Pending = (Answer, Result<Seq, CommitError>);
+type Pending = (AnswerSender, Result<Seq, CommitError>);
 
 impl Writer {
     pub(crate) fn new(
@@ -119,7 +119,7 @@ impl Writer {
         self.publish();
     }
 
-    fn process(&mut self, commands: Vec<(Command, Answer)>) {
+    fn process(&mut self, commands: Vec<(Command, AnswerSender)>) {
         if commands.is_empty() {
             return;
         }
@@ -192,7 +192,7 @@ impl Writer {
 
     /// Admits and applies the commands one by one, so that each sees the effect of those before it;
     /// renders the admitted ones.
-    fn admit(&mut self, batch: Vec<(Command, Answer)>) -> (Vec<Vec<u8>>, Vec<Pending>) {
+    fn admit(&mut self, batch: Vec<(Command, AnswerSender)>) -> (Vec<Vec<u8>>, Vec<Pending>) {
         let mut records = Vec::with_capacity(batch.len());
         let mut answers = Vec::with_capacity(batch.len());
         let mut bytes = OVERHEAD_BYTES;
@@ -216,8 +216,7 @@ impl Writer {
             at: (self.now)(),
             command,
         };
-        let unavailable = |error: serde_json::Error| CommitError::Unavailable(error.to_string());
-        let rendered = serde_json::to_vec(&record).map_err(unavailable)?;
+        let rendered = lanyard_records::encode(&record);
         let grown = *bytes + rendered.len() as u64 + OVERHEAD_BYTES;
         if !critical {
             // Before the command is in effect. Ordinary records must not use the reserve, and a
@@ -307,6 +306,7 @@ impl Writer {
         let status = self.store.status();
         let now = Durable {
             next: Seq(status.len),
+            segment: status.segment,
             failed: status.failure.clone(),
             full: self.full,
             unreserved: self.unreserved.clone(),

@@ -11,12 +11,9 @@ use std::time::Duration;
 
 use lanyard_core::command::{Command, Record};
 use lanyard_core::condition::{Kind, Reason};
-use lanyard_core::id::{KillId, TaskId};
 use lanyard_core::kill::{Actor, KillOrder};
 use lanyard_core::ledger::{CommitError, Ledger as _, look};
-use lanyard_core::scope::{RoleFilter, Scope};
 use lanyard_core::task::Task;
-use lanyard_core::time::Timestamp;
 use lanyard_disk::simulated::SimulatedDisk;
 use lanyard_disk::{Disk as _, Files};
 use lanyard_journal::merkle::Frontier;
@@ -24,6 +21,9 @@ use lanyard_journal::{Journal, Options};
 use lanyard_ledger::{Embedded, Settings};
 use lanyard_testkit::ids::Ids;
 use lanyard_testkit::world;
+use lanyard_vocabulary::id::{KillId, TaskId};
+use lanyard_vocabulary::scope::{RoleFilter, Scope};
+use lanyard_vocabulary::time::Timestamp;
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 const PLACE: &str = "/data/journal";
@@ -86,7 +86,7 @@ impl Stage {
 
     fn segments(&self) -> Vec<PathBuf> {
         let mut all = self.disk.list(Path::new(PLACE)).unwrap();
-        all.retain(|path| path.extension().is_some_and(|extension| extension == "seg"));
+        all.retain(|path| path.to_string_lossy().contains(".seg"));
         all
     }
 }
@@ -119,7 +119,6 @@ fn knows(ledger: &Embedded, bits: u128) -> bool {
     look(ledger, |state| {
         state.kills().get(KillId::from_bits(bits)).is_some()
     })
-    .unwrap()
 }
 
 fn kinds(ledger: &Embedded) -> Vec<Kind> {
@@ -290,7 +289,10 @@ async fn s16_damage_anywhere_opens_to_revoke_only_and_kills_go_on() {
                 "{at}"
             );
             let known = (1..30).filter(|bits| knows(&ledger, *bits)).count();
-            assert!(known >= 28, "{at}: {known} orders of 29");
+            // A frame holds more batches than one of these segments has.
+            let is_compressed = segment.extension().is_some_and(|it| it == "zst");
+            let least = if is_compressed { 15 } else { 28 };
+            assert!(known >= least, "{at}: {known} orders of 29");
             assert!(matches!(
                 ledger.commit(open_task(&ids)).await,
                 Err(CommitError::Unavailable(_))
@@ -339,7 +341,7 @@ async fn s16_a_record_that_this_version_does_not_know_opens_to_revoke_only() {
         ledger.commit(kill(3)).await,
         Err(CommitError::Volatile { .. })
     ));
-    assert_eq!(look(&ledger, |state| state.next_seq().0), Some(4));
+    assert_eq!(look(&ledger, |state| state.next_seq().0), 4);
 }
 
 #[tokio::test]
@@ -415,7 +417,7 @@ fn times_journaled(disk: &Arc<SimulatedDisk>, kills: &[u128]) -> Vec<usize> {
     let mut found = Vec::new();
     let place = Path::new(PLACE);
     Journal::open(&files, place, OPTIONS, Frontier::default(), |_, bytes| {
-        let record: Record = serde_json::from_slice(bytes).unwrap();
+        let record = lanyard_records::decode(bytes).unwrap();
         if let Command::Kill(order) = record.command {
             found.push(order.id);
         }
@@ -517,7 +519,7 @@ async fn t59_a_kill_behind_a_write_that_hangs_is_in_effect_and_what_stops_leases
     let is_open = look(&again, |state| {
         state.task(task.id).is_some_and(|it| it.closed.is_none())
     });
-    assert_eq!(is_open, Some(false));
+    assert!(!is_open);
 }
 
 #[tokio::test]

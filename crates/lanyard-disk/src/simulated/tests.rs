@@ -48,7 +48,7 @@ fn a_rename_is_undone_until_the_directory_is_synced() {
 }
 
 #[test]
-fn a_full_disk_takes_what_fits_and_says_so() {
+fn a_full_disk_accepts_what_fits_and_reports_the_rest() {
     let disk = SimulatedDisk::shared();
     disk.create_directories(Path::new("/d")).unwrap();
     disk.set_capacity(Some(2 * SECTOR_BYTES as u64));

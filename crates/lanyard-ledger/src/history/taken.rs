@@ -1,16 +1,15 @@
-//! What records add to the history.
+//! The index entries that records add to the history.
 
 use std::collections::BTreeMap;
 
-use lanyard_core::command::Record;
 use lanyard_core::references::references;
 use lanyard_journal::merkle::Frontier;
 use lanyard_journal::{Entry, Place};
-use serde_json::Value;
+use lanyard_records::Head;
 use sled::Batch;
 
 use super::times::Times;
-use super::{APPLIED, BATCH_AT, KIND, MENTION, ROOT, key, kind_of, list, time_of};
+use super::{APPLIED, BATCH_AT, KIND, MENTION, ROOT, key, list};
 
 /// Distance in bytes between the batches whose positions are indexed; the batches between are found
 /// by reading on. One position per batch would cost
@@ -39,17 +38,13 @@ impl IndexUpdate {
             at.extend_from_slice(&place.offset.to_be_bytes());
             self.batch.insert(key(vec![BATCH_AT], place.first), at);
         }
-        let parsed = serde_json::from_slice::<Value>(entry.record);
-        let at = parsed.as_ref().ok().and_then(time_of);
+        let Head { at, kind } = lanyard_records::head(entry.record);
         self.times.note(entry.index, at);
-        let Ok(parsed) = parsed else {
-            return;
-        };
-        if let Some(kind) = kind_of(&parsed) {
-            self.note(list(KIND, kind), entry.index);
+        if !kind.is_empty() {
+            self.note(list(KIND, &kind), entry.index);
         }
-        // A record of a later version does not parse: only its kind is indexed.
-        if let Ok(record) = serde_json::from_value::<Record>(parsed) {
+        // Of a record that this version cannot read, only the time and the kind are indexed.
+        if let Ok(record) = lanyard_records::decode(entry.record) {
             for reference in references(&record.command) {
                 self.note(list(MENTION, &reference), entry.index);
             }

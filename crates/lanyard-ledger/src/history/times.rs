@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use lanyard_core::time::Timestamp;
+use lanyard_vocabulary::time::Timestamp;
 use sled::{Batch, Db};
 
 use super::{Query, applied, key, number};
 
-const TIMES: u8 = b't';
+pub(super) const TIMES: u8 = b't';
 /// Records whose times are kept as one span: a question about a time reads all of them, or none.
 const RECORDS_PER_SPAN: u64 = 256;
 
