@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{ActionId, LeaseId, TaskId};
-use crate::identity::Identity;
-use crate::time::Timestamp;
+use lanyard_vocabulary::id::{ActionId, LeaseId, TaskId};
+use lanyard_vocabulary::identity::Identity;
+use lanyard_vocabulary::time::Timestamp;
 
 /// The state of an action that a report tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -17,7 +17,7 @@ pub enum Outcome {
     /// The action is about to begin. A tool that waits for the answer does nothing that the journal
     /// does not know.
     Started,
-    /// The action succeeded.
+    /// The agent reported success.
     Succeeded,
     /// The action failed, wholly or in part.
     Failed,

@@ -3,18 +3,19 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::count::{counted, verb_for};
-use crate::digest::Digest;
-use crate::id::{ApprovalId, LeaseId, PlanId, TaskId};
-use crate::identity::{Identity, Operator, OperatorRole};
-use crate::lease::Seq;
-use crate::person::{Person, Sameness};
-use crate::plan::Risk;
-use crate::time::Timestamp;
+use lanyard_charter::plan::Risk;
+use lanyard_vocabulary::count::{counted, verb_for};
+use lanyard_vocabulary::digest::Digest;
+use lanyard_vocabulary::id::{ApprovalId, LeaseId, PlanId, TaskId};
+use lanyard_vocabulary::identity::Identity;
+use lanyard_vocabulary::operator::{Operator, OperatorRole};
+use lanyard_vocabulary::person::{Person, Sameness};
+use lanyard_vocabulary::seq::Seq;
+use lanyard_vocabulary::time::Timestamp;
 
-pub use lanyard_charter::requirement::{Requirement, Unsatisfiable, approvers, persons};
+use lanyard_charter::requirement::Requirement;
 
-/// One person's approval.
+/// An approval by one person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Consent {
     /// The approver, with the groups and roles held at that time.
@@ -46,10 +47,10 @@ impl From<Digest> for Seen {
     }
 }
 
-/// One request for approval, with its answers.
+/// A request for approval, with its answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Approval {
-    /// The approval's id.
+    /// The id of the approval.
     pub id: ApprovalId,
     /// The plan to approve.
     pub plan: PlanId,
@@ -67,16 +68,16 @@ pub struct Approval {
     pub consents: Vec<Consent>,
     /// The person who rejected the plan, with reason and time. Final.
     pub denied: Option<(Operator, String, Timestamp)>,
-    /// Why and when the agent withdrew its request. Final.
+    /// The reason why and when the agent withdrew its request. Final.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taken_back: Option<(String, Timestamp)>,
-    /// How many apply sessions began under the approval.
+    /// The number of apply sessions that began under the approval.
     pub used: u32,
     /// The newest lease of the open apply session.
     pub session: Option<LeaseId>,
 }
 
-/// Why an approval by this person is not accepted.
+/// The reason why an approval by this person is not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConsentError {
     /// The person does not have the approver role.
@@ -95,15 +96,15 @@ pub enum ConsentError {
     MaybeSponsor {
         /// The sponsor of the task.
         sponsor: Box<Person>,
-        /// Why the two accounts may belong to one person.
+        /// The reason why the two accounts may belong to one person.
         doubt: String,
     },
     /// An earlier approver's account is at another issuer and may belong to this person (S33).
     #[error("`{other}` has approved this, and may be you: {doubt}")]
     MaybeTwice {
-        /// The earlier approver.
+        /// The person who approved earlier.
         other: Box<Person>,
-        /// Why the two accounts may belong to one person.
+        /// The reason why the two accounts may belong to one person.
         doubt: String,
     },
     /// The person declared the emergency (T19).
@@ -325,7 +326,7 @@ fn missing<'a>(
     requirement.also.iter().filter(move |group| !said(group))
 }
 
-/// Why no apply session may begin under an approval.
+/// The reason why no apply session may begin under an approval.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unusable {
     /// Too few people approved.
@@ -333,7 +334,7 @@ pub enum Unusable {
     Pending {
         /// The number of approvals that count.
         given: usize,
-        /// The number demanded.
+        /// The number of people demanded.
         needed: u32,
     },
     /// Enough people approved, but none of this group.
@@ -356,7 +357,7 @@ pub enum Unusable {
     RiskRose {
         /// The risk that the approvers were shown.
         then: Risk,
-        /// The risk now.
+        /// The risk as judged now.
         now: Risk,
     },
     /// A person rejected the plan, for this reason.

@@ -3,27 +3,32 @@
 
 use std::collections::BTreeSet;
 
+use lanyard_charter::requirement::Requirement;
+use lanyard_charter::{ActionPattern, BreakerRule, Limits, RequestLimits};
+use lanyard_vocabulary::agent::AgentName;
+use lanyard_vocabulary::digest::Digest;
+use lanyard_vocabulary::id::{
+    ApprovalId, DecisionId, KillId, LeaseId, PauseId, PlanId, RearmId, TaskId,
+};
+use lanyard_vocabulary::identity::{Confirmation, Evidence, Identity};
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::operator::{Login, Operator};
+use lanyard_vocabulary::person::Person;
+use lanyard_vocabulary::revision::Revision;
+use lanyard_vocabulary::time::{BootClock, Timestamp, Ttl};
 use serde::{Deserialize, Serialize};
 
 use crate::action::Report;
-use crate::approval::Requirement;
-use crate::charter::{ActionPattern, BreakerRule, Limits, Name, RequestLimits, Revision};
 use crate::condition::Acceptance;
 use crate::decide::{Denial, Rule};
-use crate::digest::Digest;
 use crate::drill::Drill;
 use crate::emergency::Emergency;
 use crate::enrolment::EnrolmentStep;
-use crate::id::{ApprovalId, DecisionId, KillId, LeaseId, PauseId, PlanId, RearmId, TaskId};
-use crate::identity::{Confirmation, Evidence, Identity, Login, Operator};
 use crate::kill::{KillOrder, RearmProposal};
 use crate::lease::{Entry, Handle, Progress, StopCause};
 use crate::pause::Pause;
-use crate::person::Person;
 use crate::plan::Plan;
-use crate::scope::AgentName;
 use crate::task::Task;
-use crate::time::{BootClock, Timestamp, Ttl};
 use crate::trip::Trip;
 
 /// A command with the time at which the writer accepted it: one record of the journal, stored as
@@ -32,7 +37,7 @@ use crate::trip::Trip;
 pub struct Record {
     /// The time at which the writer accepted the command.
     pub at: Timestamp,
-    /// The accepted command.
+    /// The command that was accepted.
     pub command: Command,
 }
 
@@ -42,7 +47,7 @@ pub struct Record {
 pub enum Command {
     /// The broker puts a revision of a charter in force.
     CharterInForce {
-        /// The charter's name.
+        /// The name of the charter.
         charter: Name,
         /// The revision in force from this record on.
         revision: Revision,
@@ -52,14 +57,14 @@ pub enum Command {
     },
     /// The broker takes a charter out of force, because its file is gone or cannot be read.
     CharterWithdrawn {
-        /// The charter's name.
+        /// The name of the charter.
         charter: Name,
-        /// Why the broker withdrew the charter, for people.
+        /// The reason why the broker withdrew the charter, for people.
         reason: String,
     },
     /// An agent opens a task.
     OpenTask {
-        /// The task, complete.
+        /// The task with all its fields.
         task: Task,
         /// The caller's request id: a second request with it returns the same task.
         request: Option<String>,
@@ -135,7 +140,7 @@ pub enum Command {
         /// The cause, the same for all of them.
         cause: StopCause,
     },
-    /// Revocations made progress.
+    /// Records progress of revocations.
     Advance {
         /// The new progress of each lease.
         progress: Vec<(LeaseId, Progress)>,
@@ -151,7 +156,7 @@ pub enum Command {
         plan: Box<Plan>,
         /// The approval that the charter demands; `None` when the charter demands none.
         requirement: Option<Requirement>,
-        /// How often the charter lets agents ask for an approval.
+        /// The bounds on how often the charter lets agents ask for an approval.
         #[serde(default)]
         requests: RequestLimits,
     },
@@ -191,7 +196,7 @@ pub enum Command {
     /// The groups and roles that a person's login carries: the first that are known, or others than
     /// before. The person's approvals are counted again (T22).
     Recognize(Box<Operator>),
-    /// A kill order.
+    /// Engages a kill order.
     Kill(KillOrder),
     /// A person lifts a kill order that reached nothing when it was given.
     WithdrawKill {
@@ -238,8 +243,8 @@ pub enum Command {
         kill: KillId,
         /// The person who confirms.
         by: Person,
-        /// Why lifting is right although leases of the order are not known to be dead; `None` when
-        /// all are.
+        /// The reason why lifting is right although leases of the order are not known to be dead;
+        /// `None` when all are.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         despite: Option<String>,
     },
@@ -247,17 +252,17 @@ pub enum Command {
     Observe {
         /// The target where the difference was found.
         target: Name,
-        /// The difference.
+        /// The difference that was found.
         what: Observation,
     },
     /// A caller proved its identity and holds a session, bound to a key, that stands for the proof
     /// until its end.
     BeginSession(Box<SessionBegun>),
-    /// One step of an agent's enrolment: invited, enrolled, key replaced, removed.
+    /// A step of an agent's enrolment: invited, enrolled, key replaced, removed.
     Enrolment(EnrolmentStep),
     /// The broker held a drill.
     Drill(Box<Drill>),
-    /// The daemon started.
+    /// Records a start of the daemon.
     Started {
         /// The version of `lanyardd`.
         version: String,
@@ -314,7 +319,7 @@ impl Command {
 /// record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionBegun {
-    /// The session's id.
+    /// The id of the session.
     pub session: String,
     /// The identity that the session stands for.
     pub identity: Identity,
@@ -330,8 +335,8 @@ pub struct SessionBegun {
     pub until: Timestamp,
 }
 
-/// How many differences between the targets and the ledger the broker has found, since the journal
-/// began.
+/// The numbers of differences between the targets and the ledger that the broker has found since
+/// the journal began.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Observed {
     /// Credentials at a target without a lease in the ledger.
@@ -359,7 +364,7 @@ pub enum Observation {
     /// A credential bears the broker's marks and belongs to no lease of the ledger. The broker
     /// revokes it.
     Stray(LeaseId),
-    /// These leases are in the ledger, and their target has no trace of them.
+    /// Leases that are in the ledger, while their target has no trace of them.
     Missing(Vec<LeaseId>),
     /// Somebody else changed an object that keeps credentials revoked. The broker restores it. One
     /// line says what changed.
@@ -426,7 +431,8 @@ pub struct Intent {
     /// The options of the request besides its grant.
     #[serde(default, skip_serializing_if = "Asked::is_plain")]
     pub asked: Asked,
-    /// True if the mint happens outside the hours of a charter, with an approval or in an emergency.
+    /// True if the mint happens outside the hours of a charter, with an approval or in an
+    /// emergency.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub outside_hours: bool,
     /// The limits that the writer enforces at the commit.
@@ -446,10 +452,10 @@ pub struct LeaseLimits {
     /// The highest number of live leases of one agent under one charter.
     pub live: u32,
     /// The highest rates of mints of one agent under one charter.
-    pub mints: crate::charter::Rates,
+    pub mints: lanyard_charter::Rates,
     /// The budget of the task: credentials and lifetime in all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub budget: Option<crate::charter::Budget>,
+    pub budget: Option<lanyard_charter::Budget>,
 }
 
 impl From<&Limits> for LeaseLimits {

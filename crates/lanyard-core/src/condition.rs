@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::KillId;
-use crate::person::Person;
-use crate::time::Timestamp;
+use lanyard_vocabulary::id::KillId;
+use lanyard_vocabulary::person::Person;
+use lanyard_vocabulary::time::Timestamp;
 
-/// What a broker can do, from the most to the least.
+/// The abilities of a broker, from the most to the least.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Condition {
     /// The broker issues and revokes credentials and takes kill orders.
@@ -60,7 +60,7 @@ impl fmt::Display for Condition {
 pub struct Jump {
     /// True if the clock was set to a later time.
     pub forward: bool,
-    /// How far the clock was set.
+    /// The time by which the clock was set.
     pub by: Duration,
 }
 
@@ -71,8 +71,8 @@ impl fmt::Display for Jump {
     }
 }
 
-/// Why the broker issues nothing. The text is for operators and may name files; everybody else is
-/// told the [`Kind`] alone.
+/// The reason why the broker issues nothing. The text is for operators and may name files;
+/// everybody else is told the [`Kind`] alone.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 pub enum Reason {
     /// The process was told to end.
@@ -135,7 +135,7 @@ pub enum Reason {
     SpoolUnreadable {
         /// The file of the order.
         file: String,
-        /// Why the file cannot be read.
+        /// The reason why the file cannot be read.
         why: String,
     },
     /// The kill plane is not served, so nobody could stop what would be issued.
@@ -143,7 +143,7 @@ pub enum Reason {
     KillPlaneDown {
         /// The address that the kill plane should listen on.
         address: String,
-        /// Why nothing listens there.
+        /// The reason why nothing listens there.
         why: String,
     },
     /// The main address is not served, so callers reach the kill plane alone.
@@ -151,7 +151,7 @@ pub enum Reason {
     ListenerDown {
         /// The address that the broker should listen on.
         address: String,
-        /// Why nothing listens there.
+        /// The reason why nothing listens there.
         why: String,
     },
     /// A kill order is in effect in this process and would not survive a restart.
@@ -163,9 +163,9 @@ pub enum Reason {
     /// The checkpoint file cannot be read, so a rollback of the journal might go unnoticed.
     #[error("the witness file `{file}` cannot be read: {why}")]
     WitnessUnreadable {
-        /// The checkpoint file.
+        /// The path of the checkpoint file.
         file: String,
-        /// Why the file cannot be read.
+        /// The reason why the file cannot be read.
         why: String,
     },
     /// A checkpoint saw records that the journal has lost, and the kill order that stops everything
@@ -178,7 +178,7 @@ pub enum Reason {
     /// The thread that keeps the history and writes snapshots ended unexpectedly.
     #[error("the thread `{thread}` has ended by itself: {why}")]
     ThreadEnded {
-        /// The thread's name.
+        /// The name of the thread.
         thread: String,
         /// The thread's panic message.
         why: String,
@@ -186,9 +186,9 @@ pub enum Reason {
     /// A component of the broker cannot be used, with unknown consequences.
     #[error("{what} cannot be used: {why}")]
     PartUnusable {
-        /// The component.
+        /// The name of the component.
         what: String,
-        /// Why it cannot be used, with the file.
+        /// The reason why it cannot be used, with the file.
         why: String,
     },
     /// The replay cache cannot be written, so the broker accepts no token that is good for one use.
@@ -223,8 +223,15 @@ pub enum Reason {
     ChartersDeleted {
         /// The namespace of those charters.
         namespace: String,
-        /// The charters' names.
+        /// The names of the charters.
         charters: String,
+    },
+    /// Retention cannot remove a segment of the journal that is due. Everything else goes on, and
+    /// the journal grows.
+    #[error("segments of the journal that are due for removal stay: {why}")]
+    RetentionHeld {
+        /// The answer of the archive, or the delivery that needs the segment.
+        why: String,
     },
 }
 
@@ -233,46 +240,48 @@ pub enum Reason {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
-    /// [`Reason::Ending`].
+    /// The kind of [`Reason::Ending`].
     Ending,
-    /// [`Reason::ClockJumped`].
+    /// The kind of [`Reason::ClockJumped`].
     ClockJumped,
-    /// [`Reason::JournalAhead`].
+    /// The kind of [`Reason::JournalAhead`].
     JournalAhead,
-    /// [`Reason::JournalDamaged`].
+    /// The kind of [`Reason::JournalDamaged`].
     JournalDamaged,
-    /// [`Reason::JournalFailed`].
+    /// The kind of [`Reason::JournalFailed`].
     JournalFailed,
-    /// [`Reason::DiskFull`].
+    /// The kind of [`Reason::DiskFull`].
     DiskFull,
-    /// [`Reason::ReserveFailed`].
+    /// The kind of [`Reason::ReserveFailed`].
     ReserveFailed,
-    /// [`Reason::DiskStalled`].
+    /// The kind of [`Reason::DiskStalled`].
     DiskStalled,
-    /// [`Reason::SpoolUnreadable`].
+    /// The kind of [`Reason::SpoolUnreadable`].
     SpoolUnreadable,
-    /// [`Reason::KillPlaneDown`].
+    /// The kind of [`Reason::KillPlaneDown`].
     KillPlaneDown,
-    /// [`Reason::ListenerDown`].
+    /// The kind of [`Reason::ListenerDown`].
     ListenerDown,
-    /// [`Reason::OrderNotDurable`].
+    /// The kind of [`Reason::OrderNotDurable`].
     OrderNotDurable,
-    /// [`Reason::WitnessUnreadable`].
+    /// The kind of [`Reason::WitnessUnreadable`].
     WitnessUnreadable,
-    /// [`Reason::Restored`].
+    /// The kind of [`Reason::Restored`].
     Restored,
-    /// [`Reason::ThreadEnded`].
+    /// The kind of [`Reason::ThreadEnded`].
     ThreadEnded,
-    /// [`Reason::PartUnusable`].
+    /// The kind of [`Reason::PartUnusable`].
     PartUnusable,
-    /// [`Reason::ReplayCacheFailed`].
+    /// The kind of [`Reason::ReplayCacheFailed`].
     ReplayCacheFailed,
-    /// [`Reason::ReplayCacheDamaged`].
+    /// The kind of [`Reason::ReplayCacheDamaged`].
     ReplayCacheDamaged,
-    /// [`Reason::ChartersUnread`].
+    /// The kind of [`Reason::ChartersUnread`].
     ChartersUnread,
-    /// [`Reason::ChartersDeleted`].
+    /// The kind of [`Reason::ChartersDeleted`].
     ChartersDeleted,
+    /// The kind of [`Reason::RetentionHeld`].
+    RetentionHeld,
 }
 
 /// The decision of operators that the broker issues in spite of a reason.
@@ -284,17 +293,17 @@ pub struct Acceptance {
     pub of: Vec<String>,
     /// The operator who decided first.
     pub by: Person,
-    /// That operator's reason.
+    /// The reason that the operator gave.
     pub reason: String,
     /// The second operator and that operator's reason, if two people have to decide.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub second: Option<(Person, String)>,
 }
 
-/// How many people have to decide that the broker issues in spite of a reason.
+/// The number of people who have to decide that the broker issues in spite of a reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum People {
-    /// One operator, who confirms an observation.
+    /// An operator, who confirms an observation.
     One,
     /// Two operators, because a protection is given up.
     Two,
@@ -302,7 +311,7 @@ pub enum People {
 
 impl Kind {
     /// All kinds, in the order of docs/conditions.md.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Ending,
         Self::ClockJumped,
         Self::JournalAhead,
@@ -323,6 +332,7 @@ impl Kind {
         Self::ReplayCacheDamaged,
         Self::ChartersUnread,
         Self::ChartersDeleted,
+        Self::RetentionHeld,
     ];
 
     /// The name in status, label values, the API and `lanyard condition accept`.
@@ -349,6 +359,7 @@ impl Kind {
             Self::ReplayCacheDamaged => "replay-cache-damaged",
             Self::ChartersUnread => "charters-unread",
             Self::ChartersDeleted => "charters-deleted",
+            Self::RetentionHeld => "retention-held",
         }
     }
 
@@ -375,12 +386,14 @@ impl Kind {
             | Self::ReplayCacheFailed
             | Self::ReplayCacheDamaged => Condition::RevokeOnly,
             // Told to operators; what the charters in force allow is issued.
-            Self::ChartersUnread | Self::ChartersDeleted => Condition::Issuing,
+            Self::ChartersUnread | Self::ChartersDeleted | Self::RetentionHeld => {
+                Condition::Issuing
+            }
         }
     }
 
-    /// How many people may lift it with `lanyard condition accept`; `None` if only the end of the
-    /// cause lifts it.
+    /// Returns the number of people who may lift it with `lanyard condition accept`; `None` if only
+    /// the end of the cause lifts it.
     #[must_use]
     pub const fn accepted_by(self) -> Option<People> {
         match self {
@@ -401,11 +414,12 @@ impl Kind {
             | Self::ThreadEnded
             | Self::PartUnusable
             | Self::ReplayCacheFailed
-            | Self::ChartersUnread => None,
+            | Self::ChartersUnread
+            | Self::RetentionHeld => None,
         }
     }
 
-    /// What an operator does about it, in one sentence.
+    /// Says in one sentence what an operator does about it.
     #[must_use]
     pub const fn remedy(self) -> &'static str {
         match self {
@@ -461,6 +475,9 @@ impl Kind {
             Self::ChartersDeleted => {
                 "make the objects again; or, if they are meant to be gone, say so: lanyard condition accept charters-deleted"
             }
+            Self::RetentionHeld => {
+                "mend the archive or the receiver that the reason names (docs/how-to/bound-the-journal.md): removal goes on by itself"
+            }
         }
     }
 }
@@ -510,6 +527,7 @@ impl Reason {
             Self::ReplayCacheDamaged { .. } => Kind::ReplayCacheDamaged,
             Self::ChartersUnread { .. } => Kind::ChartersUnread,
             Self::ChartersDeleted { .. } => Kind::ChartersDeleted,
+            Self::RetentionHeld { .. } => Kind::RetentionHeld,
         }
     }
 }

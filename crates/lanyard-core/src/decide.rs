@@ -12,23 +12,28 @@ mod reason;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::approval::{Requirement, persons};
-use crate::charter::{
-    ActionPattern, AgentRule, Autonomy, Budget, Charter, Grant, KubernetesRights, Limits, Mode,
-    Name, Prohibited, Prohibition, RequestLimits, Revision, Rights, Role, Stated, VersionRule,
-};
 use crate::emergency::Emergency;
-use crate::identity::{Evidence, Identity};
-use crate::person::Person;
-use crate::plan::{Narrowing, Plan, Risk};
+use crate::plan::Plan;
 use crate::task::Task;
-use crate::time::{Timestamp, Ttl};
+use lanyard_charter::plan::Risk;
+use lanyard_charter::reach::Narrowing;
+use lanyard_charter::requirement::{Requirement, persons};
+use lanyard_charter::{
+    ActionPattern, AgentRule, Autonomy, Budget, Charter, Grant, Held, Limits, Mode, Prohibition,
+    RequestLimits, Rights, Stated, VersionRule,
+};
+use lanyard_vocabulary::identity::{Evidence, Identity};
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::person::Person;
+use lanyard_vocabulary::revision::Revision;
+use lanyard_vocabulary::role::Role;
+use lanyard_vocabulary::time::{Timestamp, Ttl};
 
-pub use calendar::ClosedHours;
+pub use calendar::{ClosedHours, Withheld, withheld};
 use calendar::{ends, in_hours, is_outside, outside, terms, thawed, until};
 pub use delegation::{Ancestor, MAX_LINEAGE, may_delegate};
 pub use denial::{
-    Denial, LimitReached, Rule, not_in_force, revision_lost, unmapped_sponsor, unread,
+    Denial, HeldBy, LimitReached, Rule, not_in_force, revision_lost, unmapped_sponsor, unread,
 };
 use denial::{Sayer, named, over};
 use people::required;
@@ -122,20 +127,20 @@ impl Permit {
         &self.destructive
     }
 
-    /// Why the grant is not narrowed to its plan; `None` if it is, or if there is no plan.
+    /// Says why the grant is not narrowed to its plan; `None` if it is, or if there is no plan.
     #[must_use]
     pub fn whole(&self) -> Option<&str> {
         self.whole.as_deref()
     }
 
-    /// What the credential can change beyond the plan, although the grant is narrowed to it; `None`
-    /// if nothing.
+    /// Says what the credential can change beyond the plan, although the grant is narrowed to it;
+    /// `None` if nothing.
     #[must_use]
     pub fn beyond(&self) -> Option<&str> {
         self.beyond.as_deref()
     }
 
-    /// What the plan removes from the grant; `None` if there is no plan.
+    /// Returns what the plan removes from the grant; `None` if there is no plan.
     #[must_use]
     pub const fn narrowing(&self) -> Option<&Narrowing> {
         self.narrowing.as_ref()
@@ -301,6 +306,7 @@ fn judged(revisions: Revisions<'_>, request: &GrantRequest<'_>) -> Result<Permit
         more => union(more, &prohibited),
     };
     let rights = above.rights;
+    nothing_prohibited(&say, &rights, &prohibited, request)?;
     let destructive = destructive(&say, &rights, &prohibited, request)?;
     let rights = held_back(&say, rights, &destructive)?;
     let planned = plan::narrowed(&say, &rights, request)?;
@@ -471,6 +477,26 @@ fn narrowed(say: &Sayer<'_>, pinned: &Grant, current: &Grant) -> Result<Rights, 
     })
 }
 
+/// Checks that the rights give nothing that is prohibited and that the provider could not deny.
+fn nothing_prohibited(
+    say: &Sayer<'_>,
+    rights: &Rights,
+    prohibited: &[Prohibition],
+    request: &GrantRequest<'_>,
+) -> Result<(), Denial> {
+    for rule in prohibited {
+        if let Some(word) = rights.prohibited(&rule.what).first() {
+            let message = format!(
+                "grant {} gives {word}, which is prohibited: {}",
+                request.grant, rule.reason
+            );
+            let next = "use a grant that does not give it";
+            return Err(say.no(Rule::Prohibited, Some(rule.at), message, next));
+        }
+    }
+    Ok(())
+}
+
 fn destructive(
     say: &Sayer<'_>,
     rights: &Rights,
@@ -481,12 +507,7 @@ fn destructive(
         return Ok(BTreeSet::new());
     };
     // What nothing holds back from the credential would be an empty word to approvers (S41).
-    let none = BTreeSet::new();
-    let known = match rights {
-        Rights::Aws(grant) => &grant.destructive,
-        Rights::Kubernetes(grant) => &grant.destructive,
-        Rights::Token(_) | Rights::Vault(_) | Rights::GitHub(_) => &none,
-    };
+    let known = rights.destructive();
     for action in &plan.destructive {
         if let Some(rule) = prohibiting(prohibited, action) {
             let message = format!("{action} is prohibited: {}", rule.reason);
@@ -515,17 +536,14 @@ fn held_back(
     rights: Rights,
     named: &BTreeSet<ActionPattern>,
 ) -> Result<Rights, Denial> {
-    match rights {
-        Rights::Kubernetes(grant) => {
-            let grant = grant.holding_back(named);
-            if grant.rights == KubernetesRights::Rules(Vec::new()) {
-                let message = "all that this grant gives is destructive, and no plan names it";
-                let next = "name it with `lanyard plan submit --destructive`";
-                return Err(say.no(Rule::Grants, None, message.to_owned(), next));
-            }
-            Ok(Rights::Kubernetes(grant))
+    match rights.holding_back(named) {
+        Some(Held::Unchanged) => Ok(rights),
+        Some(Held::Less(rights)) => Ok(rights),
+        None => {
+            let message = "all that this grant gives is destructive, and no plan names it";
+            let next = "name it with `lanyard plan submit --destructive`";
+            Err(say.no(Rule::Grants, None, message.to_owned(), next))
         }
-        Rights::Token(_) | Rights::Aws(_) | Rights::Vault(_) | Rights::GitHub(_) => Ok(rights),
     }
 }
 
@@ -533,10 +551,7 @@ fn prohibiting<'a>(
     prohibited: &'a [Prohibition],
     action: &ActionPattern,
 ) -> Option<&'a Prohibition> {
-    prohibited.iter().find(|rule| match &rule.what {
-        Prohibited::Aws(patterns) => patterns.iter().any(|pattern| pattern.matches(&action.0)),
-        Prohibited::Kubernetes(_) => false,
-    })
+    prohibited.iter().find(|rule| rule.what.covers(action))
 }
 
 fn lifetime(

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::charter::Name;
-use crate::id::{KillId, LeaseId};
-use crate::time::Timestamp;
+use lanyard_vocabulary::id::{KillId, LeaseId};
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::time::Timestamp;
 
-/// One drill at one target.
+/// A drill at one target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drill {
     /// The target where the drill was held.
@@ -36,9 +36,9 @@ pub enum DrillOutcome {
         /// if no check can show that.
         dead_millis: Option<u64>,
     },
-    /// The drill failed.
+    /// The drill did not end as it should.
     Failed {
-        /// What went wrong, for people.
+        /// The fault, in words for people.
         why: String,
     },
 }

@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::charter::Name;
-use crate::person::Person;
-use crate::time::Timestamp;
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::person::Person;
+use lanyard_vocabulary::time::Timestamp;
 
 /// An emergency under one charter, from its record to its end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

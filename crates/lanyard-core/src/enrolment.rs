@@ -7,24 +7,24 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::charter::Name;
-use crate::digest::Digest;
-use crate::identity::Identity;
-use crate::person::Person;
-use crate::time::Timestamp;
+use lanyard_vocabulary::digest::Digest;
+use lanyard_vocabulary::identity::Identity;
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::person::Person;
+use lanyard_vocabulary::time::Timestamp;
 
-/// Why a step of enrolment does not take effect.
+/// The reason why a step of enrolment does not take effect.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EnrolmentError {
     /// The name, the key or the last place is taken.
     #[error("{0} already exists")]
     Exists(String),
-    /// Nobody has the name or the key, and nobody was invited with the token.
+    /// The name or the key is no enrolled agent's, and the token no invitation's.
     #[error("there is no {0}")]
     Unknown(String),
 }
 
-/// How many agents may be enrolled.
+/// The most agents that may be enrolled.
 ///
 /// # Limit
 /// - for: all enrolled agents and invitations together
@@ -55,7 +55,7 @@ pub struct AgentKey {
     pub x: String,
 }
 
-/// An enrolled agent.
+/// An agent that is enrolled with a key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnrolledAgent {
     /// The name under which the key will be enrolled.
@@ -96,7 +96,7 @@ pub enum EnrolmentStep {
         agent: Name,
         /// The thumbprint of the old key.
         from: String,
-        /// The new key.
+        /// The key that takes its place.
         to: AgentKey,
     },
     /// An operator removes an agent.

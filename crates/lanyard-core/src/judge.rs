@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use lanyard_charter::Charter;
+use lanyard_charter::plan::PlanFormat;
 
-use crate::charter::Charter;
-use crate::plan::{Judgement, Plan, PlanFormat, Reading, Unjudged};
+use crate::plan::{Judgement, Plan, Reading, Unjudged};
 use crate::provider::Rehearsed;
 use crate::task::Task;
 

@@ -8,16 +8,20 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
+use lanyard_vocabulary::agent::AgentName;
+use lanyard_vocabulary::id::{KillId, RearmId};
+use lanyard_vocabulary::identity::Identity;
+use lanyard_vocabulary::lineage::Above;
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::person::Person;
+use lanyard_vocabulary::role::Role;
+use lanyard_vocabulary::scope::{Facets, RoleFilter, Scope};
+use lanyard_vocabulary::seq::Seq;
+use lanyard_vocabulary::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::charter::{Name, Role};
-use crate::id::{KillId, RearmId};
-use crate::identity::Identity;
-use crate::lease::{Lease, Seq};
-use crate::person::Person;
-use crate::scope::{AgentName, Facets, RoleFilter, Scope};
-use crate::task::{Above, Task};
-use crate::time::Timestamp;
+use crate::lease::Lease;
+use crate::task::Task;
 
 mod book;
 mod places;
@@ -29,7 +33,7 @@ pub use tally::{Spread, Tally};
 /// A kill order, as it was given.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KillOrder {
-    /// The order's id.
+    /// The id of the order.
     pub id: KillId,
     /// The scope that the order covers.
     pub scope: Scope,
@@ -52,10 +56,10 @@ pub struct KillOrder {
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub identities: BTreeSet<Identity>,
     /// True if a person typed the name of the agent. The order then covers every identity that the
-    /// name can mean ([`AgentName::can_mean`]), those that come later among them: no look-alike of a
-    /// name escapes an order or takes the order away from another agent.
+    /// name can mean ([`AgentName::can_mean`]), those that come later among them: no look-alike of
+    /// a name escapes an order or takes the order away from another agent.
     ///
-    /// [`AgentName::can_mean`]: crate::scope::AgentName::can_mean
+    /// [`AgentName::can_mean`]: lanyard_vocabulary::agent::AgentName::can_mean
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub as_typed: bool,
     /// True if nothing had the name of the scope when the order was given. One person may lift such
@@ -99,8 +103,8 @@ impl KillOrder {
         self.names_identity(identity) || above.any(|identity| self.names_identity(&identity))
     }
 
-    /// True if the order is over an agent and lists this identity, or has a typed name that can mean
-    /// it.
+    /// True if the order is over an agent and lists this identity, or has a typed name that can
+    /// mean it.
     #[must_use]
     pub fn names_identity(&self, identity: &Identity) -> bool {
         let can_mean = || match &self.scope {
@@ -132,7 +136,7 @@ impl KillOrder {
     /// True if the scope and the roles cover something with these facts, whatever its age.
     #[must_use]
     pub fn reaches(&self, facets: &Facets<'_>) -> bool {
-        let named = || self.names(facets.identity, facets.lineage);
+        let named = || self.names(facets.task.identity, facets.task.lineage);
         self.roles.reaches(facets.role) && (self.scope.covers(facets) || named())
     }
 }
@@ -147,7 +151,7 @@ pub enum Actor {
     Agent(Identity),
     /// The holder of a ticket that an offline key signed.
     Ticket {
-        /// The ticket's id.
+        /// The id of the ticket.
         id: String,
         /// The configured name of the signing key.
         key: String,
@@ -156,7 +160,7 @@ pub enum Actor {
     BreakGlass {
         /// The person's configured name.
         name: String,
-        /// The key's thumbprint.
+        /// The thumbprint of the key.
         key: String,
     },
     /// Somebody with access to the daemon's data directory.
@@ -180,7 +184,7 @@ pub enum Actor {
         /// The system's configured name.
         name: String,
     },
-    /// The broker itself.
+    /// The broker itself, for a reason of its own.
     Broker,
 }
 
@@ -233,7 +237,7 @@ impl fmt::Display for Actor {
     }
 }
 
-/// How far people have lifted an order: first the plan role, then the apply role.
+/// The roles for which people have lifted an order: first the plan role, then the apply role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Lifted {
@@ -245,6 +249,26 @@ pub enum Lifted {
     Everything,
 }
 
+impl Lifted {
+    /// The word for it on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Nothing => "nothing",
+            Self::Plan => "plan",
+            Self::Everything => "everything",
+        }
+    }
+
+    /// Reads the word of the wire; `None` if this version does not know the word.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Nothing, Self::Plan, Self::Everything]
+            .into_iter()
+            .find(|lifted| lifted.as_str() == word)
+    }
+}
+
 /// A kill order in the ledger, with what happened to it since.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EngagedOrder {
@@ -252,7 +276,7 @@ pub struct EngagedOrder {
     pub order: KillOrder,
     /// The order's record in the journal.
     pub seq: Seq,
-    /// How far people have lifted the order.
+    /// The roles for which people have lifted the order.
     pub lifted: Lifted,
     /// The time of the last step of lifting.
     pub lifted_at: Option<Timestamp>,
@@ -293,7 +317,7 @@ pub enum RearmStage {
 /// [`REARM_PROPOSAL_LIFE`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RearmProposal {
-    /// The proposal's id.
+    /// The id of the proposal.
     pub id: RearmId,
     /// The order to lift.
     pub kill: KillId,
@@ -310,7 +334,8 @@ pub struct RearmProposal {
     /// The newest kill order at that time. A newer order voids the proposal.
     #[serde(default)]
     pub epoch: Seq,
-    /// How long the plan role must have been issued again before the apply role may be, in seconds.
+    /// The time for which the plan role must have been issued again before the apply role may be,
+    /// in seconds.
     #[serde(default)]
     pub soak: u32,
 }
@@ -328,7 +353,7 @@ impl RearmProposal {
     }
 }
 
-/// How long a re-arm proposal can be confirmed.
+/// The time for which a re-arm proposal can be confirmed.
 ///
 /// # Limit
 /// - for: a proposal to re-arm
@@ -339,9 +364,12 @@ pub const REARM_PROPOSAL_LIFE: Duration = Duration::from_secs(3600);
 
 #[cfg(test)]
 mod tests {
+    use lanyard_vocabulary::agent::AgentName;
+    use lanyard_vocabulary::id::{LeaseId, TaskId};
+
+    use lanyard_vocabulary::scope::TaskFacets;
+
     use super::*;
-    use crate::id::{LeaseId, TaskId};
-    use crate::scope::AgentName;
 
     fn order(bits: u128, scope: Scope, roles: RoleFilter) -> KillOrder {
         KillOrder {
@@ -362,16 +390,18 @@ mod tests {
     fn with_facets<R>(role: Role, test: impl FnOnce(&Facets<'_>) -> R) -> R {
         let name: Name = "x".parse().unwrap();
         test(&Facets {
-            environment: &name,
-            target: &name,
-            charter: &name,
-            agent: &AgentName("a".into()),
-            identity: &Identity {
-                issuer: "i".into(),
-                subject: "s".into(),
+            task: TaskFacets {
+                environment: &name,
+                charter: &name,
+                agent: &AgentName("a".into()),
+                identity: &Identity {
+                    issuer: "i".into(),
+                    subject: "s".into(),
+                },
+                id: TaskId::from_bits(1),
+                lineage: &[],
             },
-            task: TaskId::from_bits(1),
-            lineage: &[],
+            target: &name,
             lease: Some(LeaseId::from_bits(1)),
             role,
         })

@@ -9,18 +9,18 @@
 use std::fmt;
 use std::sync::Arc;
 
+use lanyard_vocabulary::id::{ApprovalId, KillId, LeaseId, TaskId};
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::role::Role;
+use lanyard_vocabulary::scope::Facets;
+use lanyard_vocabulary::seq::Seq;
+use lanyard_vocabulary::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::charter::{Name, Role};
-use crate::id::{ApprovalId, KillId, LeaseId, TaskId};
-use crate::scope::Facets;
 use crate::task::Task;
-use crate::time::Timestamp;
 
-pub use lanyard_vocabulary::seq::Seq;
-
-/// What the provider needs to revoke the credential, chosen before the provider is called. Each
-/// provider defines the form of its handles; a handle holds no secret in the clear.
+/// The data that the provider needs to revoke the credential, chosen before the provider is called.
+/// Each provider defines the form of its handles; a handle holds no secret in the clear.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Handle(pub Box<str>);
@@ -36,7 +36,7 @@ pub struct Entry {
     pub target: Name,
 }
 
-/// One issued credential, or one that may have been issued, without its secret.
+/// An issued credential, or one that may have been issued, without its secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {
     /// The lease's id, which also names the credential at the provider.
@@ -75,13 +75,8 @@ impl Lease {
     #[must_use]
     pub fn facets(&self) -> Facets<'_> {
         Facets {
-            environment: &self.task.environment,
+            task: self.task.facets(),
             target: &self.entry.target,
-            charter: &self.task.charter,
-            agent: &self.task.agent,
-            identity: &self.task.identity,
-            task: self.task.id,
-            lineage: &self.task.lineage,
             lease: Some(self.id),
             role: self.entry.role,
         }
@@ -117,7 +112,7 @@ impl Lease {
         }
     }
 
-    /// What the lease waits for; `None` unless the lease is being stopped.
+    /// Returns the step that the lease waits for; `None` unless the lease is being stopped.
     #[must_use]
     pub const fn awaits(&self) -> Option<Awaits> {
         let Stage::Stopping { cause, progress } = self.stage else {
@@ -150,7 +145,7 @@ pub enum Stage {
     Stopping {
         /// The first cause, except that a kill order replaces any other cause.
         cause: StopCause,
-        /// How far the revocation got.
+        /// The progress of the revocation.
         progress: Progress,
     },
 }
@@ -194,7 +189,7 @@ impl StopCause {
     }
 }
 
-/// How far a revocation got. Progress only moves forward.
+/// The progress of a revocation. Progress only moves forward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Progress {
@@ -262,7 +257,7 @@ impl Progress {
     }
 }
 
-/// What a stopping lease waits for, most urgent first.
+/// The step that a stopping lease waits for, most urgent first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Awaits {
     /// The provider has to acknowledge a revocation that a kill order demands. Such leases go
@@ -292,12 +287,12 @@ impl fmt::Display for Progress {
     }
 }
 
-/// What a provider is told about a lease that it has to revoke.
+/// The description of a lease that a provider has to revoke.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeaseRef {
-    /// The lease's id.
+    /// The id of the lease.
     pub id: LeaseId,
-    /// The lease's task.
+    /// The task of the lease.
     pub task: TaskId,
     /// The handle that revokes the credential.
     pub handle: Handle,

@@ -1,16 +1,17 @@
 //! The port to the component that makes commands durable. Callers do not know which component that
 //! is.
 
+use std::ops::Deref;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use lanyard_vocabulary::seq::Seq;
 
 use crate::command::Command;
 use crate::condition::Reason;
-use crate::lease::Seq;
 use crate::state::{Refusal, State};
 
-/// Why a command is not in effect, or not known to be.
+/// The reason why a command is not in effect, or not known to be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CommitError {
     /// The command's precondition does not hold.
@@ -25,7 +26,7 @@ pub enum CommitError {
     Volatile {
         /// The command's place among the commands in effect.
         seq: Seq,
-        /// Why the command is not durable.
+        /// The reason why the command is not durable.
         why: String,
     },
 }
@@ -44,11 +45,15 @@ impl CommitError {
 /// The processes in which a kill order is in effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
-    /// This process.
+    /// The order is known to this process alone.
     Here,
     /// Every process that could issue.
     Everywhere,
 }
+
+/// The admitted state. The ledger's writer waits while the guard lives, and kill orders wait with
+/// it.
+pub type StateGuard<'a> = Box<dyn Deref<Target = State> + 'a>;
 
 /// The writer of the journal: takes commands, makes them durable, and shows the resulting state.
 #[async_trait]
@@ -60,22 +65,22 @@ pub trait Ledger: Send + Sync {
     /// See [`CommitError`].
     async fn commit(&self, command: Command) -> Result<Seq, CommitError>;
 
-    /// Shows the admitted state, which may be ahead of what is durable. Meant for preconditions and
-    /// fences.
-    fn look(&self, at: &mut dyn FnMut(&State));
+    /// Locks the admitted state for reading. The admitted state may be ahead of what is durable,
+    /// and is meant for preconditions and fences.
+    fn read(&self) -> StateGuard<'_>;
 
-    /// Waits until everything that [`Ledger::look`] has shown is durable.
+    /// Waits until everything that [`Ledger::read`] has shown is durable.
     ///
     /// # Errors
     /// When the ledger can never make it durable.
     async fn settle(&self) -> Result<(), CommitError>;
 
-    /// How long this process may rely on the kill orders it knows without hearing from other
-    /// processes. `None` means for ever.
+    /// The time for which this process may rely on the kill orders it knows without hearing from
+    /// other processes. `None` means for ever.
     fn fence_valid_for(&self) -> Option<Duration>;
 
-    /// Why nothing may be issued, as far as the ledger knows. Asked before every secret is handed
-    /// over, so an implementation must not block.
+    /// Says why nothing may be issued, as far as the ledger knows. Asked before every secret is
+    /// handed over, so an implementation must not block.
     fn faults(&self) -> Vec<Reason> {
         Vec::new()
     }
@@ -84,9 +89,7 @@ pub trait Ledger: Send + Sync {
     async fn barrier(&self, order: Seq) -> Reach;
 }
 
-/// Reads a value through [`Ledger::look`].
-pub fn look<R>(ledger: &(impl Ledger + ?Sized), at: impl FnOnce(&State) -> R) -> Option<R> {
-    let (mut at, mut answer) = (Some(at), None);
-    ledger.look(&mut |state| answer = at.take().map(|at| at(state)));
-    answer
+/// Reads a value from the admitted state, and unlocks the state before returning.
+pub fn look<R>(ledger: &(impl Ledger + ?Sized), at: impl FnOnce(&State) -> R) -> R {
+    at(&ledger.read())
 }

@@ -3,25 +3,28 @@
 
 use std::fmt;
 
+use lanyard_vocabulary::agent::AgentName;
+use lanyard_vocabulary::id::{PauseId, TaskId};
+use lanyard_vocabulary::identity::Identity;
+use lanyard_vocabulary::lineage::Above;
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::role::Role;
+use lanyard_vocabulary::scope::{Facets, Scope};
+use lanyard_vocabulary::seq::Seq;
+use lanyard_vocabulary::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::charter::{Name, Role};
-use crate::id::{PauseId, TaskId};
-use crate::identity::Identity;
 use crate::kill::Actor;
-use crate::lease::Seq;
-use crate::scope::{AgentName, Facets, Scope};
-use crate::task::{Above, Task};
-use crate::time::Timestamp;
+use crate::task::Task;
 
 /// A pause, from its record to its end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pause {
-    /// The pause's id.
+    /// The id of the pause.
     pub id: PauseId,
-    /// What the pause covers.
+    /// The requests that the pause covers.
     pub reach: Reach,
-    /// What the pause demands while it lasts.
+    /// The demand of the pause while it lasts.
     pub demand: Demand,
     /// The reason, for people.
     pub reason: String,
@@ -37,17 +40,18 @@ pub struct Pause {
     pub evidence: Vec<Seq>,
 }
 
-/// What a pause demands while it lasts.
+/// The demand of a pause while it lasts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Demand {
-    /// Nothing is issued.
+    /// The broker issues nothing.
     Stillness,
     /// A credential is issued with a person's approval only, also where the charter demands none.
     Approval,
 }
 
-/// What a pause covers. A set field has to match; a field that is `None` matches everything.
+/// The requests that a pause covers. A set field has to match; a field that is `None` matches
+/// everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reach {
     /// The environment to match.
@@ -81,7 +85,7 @@ impl Reach {
         let is = |named: &Option<Name>, found: &Name| named.as_ref().is_none_or(|one| one == found);
         let covers = |named: Option<Scope>| named.is_none_or(|scope| scope.covers(facets));
         self.role.is_none_or(|role| role == facets.role)
-            && is(&self.environment, facets.environment)
+            && is(&self.environment, facets.task.environment)
             && is(&self.target, facets.target)
             && covers(self.charter.clone().map(Scope::Charter))
             && self
@@ -92,30 +96,21 @@ impl Reach {
     }
 
     fn names(&self, agent: &AgentName, facets: &Facets<'_>) -> bool {
-        let mut above = facets.lineage.iter().filter_map(Above::run_by);
+        let mut above = facets.task.lineage.iter().filter_map(Above::run_by);
         let can_mean = |identity: &Identity| self.as_typed && agent.can_mean(identity);
         Scope::Agent(agent.clone()).covers(facets)
-            || can_mean(facets.identity)
+            || can_mean(facets.task.identity)
             || above.any(|identity| can_mean(&identity))
     }
 
     /// True if the pause covers the task with everything in it, whichever targets the task uses.
     #[must_use]
     pub fn covers_task(&self, task: &Task) -> bool {
-        let target = task.environment.clone();
+        // A pause that names neither a target nor a role covers a credential whatever these are.
+        let (target, role) = (&task.environment, lanyard_vocabulary::role::Role::Plan);
         self.target.is_none()
             && self.role.is_none()
-            && self.covers(&Facets {
-                environment: &task.environment,
-                target: &target,
-                charter: &task.charter,
-                agent: &task.agent,
-                identity: &task.identity,
-                task: task.id,
-                lineage: &task.lineage,
-                lease: None,
-                role: crate::charter::Role::Plan,
-            })
+            && self.covers(&task.lease_facets(target, role, None))
     }
 }
 

@@ -3,52 +3,64 @@
 //! A provider renders, mints, revokes and probes. A provider decides nothing, keeps no record and
 //! never retries a mint, because only the ledger knows whether a credential may exist.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use lanyard_charter::kinds::Credential;
+use lanyard_charter::{ActionPattern, Prohibition, Rights};
+use lanyard_vocabulary::agent::AgentName;
+use lanyard_vocabulary::id::{LeaseId, TaskId};
+use lanyard_vocabulary::identity::{Confirmation, Identity};
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::revision::Revision;
+use lanyard_vocabulary::role::Role;
+use lanyard_vocabulary::seq::Seq;
+use lanyard_vocabulary::time::{Skew, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::charter::{ActionPattern, Name, Prohibition, Revision, Rights, Role};
 use crate::decide::Permit;
-use crate::id::{LeaseId, TaskId};
-use crate::identity::{Confirmation, Identity};
-use crate::lease::{Handle, LeaseRef, Seq};
+use crate::lease::{Handle, LeaseRef};
 use crate::plan::Plan;
-use crate::scope::AgentName;
-use crate::secret::Secret;
 use crate::task::Task;
-use crate::time::{Skew, Timestamp};
 use crate::witness::Witness;
 
-/// What a provider guarantees about the credentials it issues.
+/// The guarantees of a provider about the credentials it issues. Each provider names the vendor's
+/// page that its numbers rest on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Capabilities {
-    /// The provider's kind: `token`, `aws`, `kubernetes`, `vault` or `github`.
+    /// The name of the provider's kind, such as `token`.
     pub provider: &'static str,
-    /// How long after the provider acknowledged a revocation new requests may still succeed.
-    pub settles: Duration,
-    /// The highest number of leases in one call of [`Provider::revoke`].
-    pub at_once: usize,
+    /// The time for which new requests may still succeed after the provider acknowledged a
+    /// revocation. Then a credential whose death the provider cannot show is presumed dead. AWS
+    /// names no bound for IAM propagation; 300 s is assumed (docs/what-a-kill-does.md).
+    pub settle_time: Duration,
+    /// The highest number of leases in one call of [`Provider::revoke`] and of
+    /// [`Provider::finish_and_prove`]; at least 1.
+    pub max_batch: usize,
     /// [`Provider::revoke`] must receive every lease that has to stay revoked, not only the new
-    /// ones, because the provider keeps all revocations in one document.
-    pub whole: bool,
-    /// [`Provider::list`] shows every credential that works.
-    pub lists: bool,
-    /// [`Provider::prove`] can show that an acknowledged revocation is in effect.
-    pub proves: bool,
-    /// How long an unconfirmed mint may take before it is given up and revoked.
+    /// ones, because the provider keeps all revocations in one document (AWS: one inline policy
+    /// per role).
+    pub rewrites_whole_document: bool,
+    /// [`Provider::list`] shows every live credential, so a credential that the ledger does not
+    /// know is found and revoked.
+    pub can_list: bool,
+    /// [`Provider::finish_and_prove`] can show that the provider refuses a credential, so a lease
+    /// can become proved dead instead of presumed dead.
+    pub can_prove: bool,
+    /// The longest time that a mint may take. An unconfirmed mint is then given up and revoked.
     pub mint_timeout: Duration,
-    /// How long after a mint was given up the provider may still carry out a request of that mint.
-    /// Until then no probe shows an unconfirmed lease to be dead. Zero if a revocation also holds
-    /// for requests that arrive late.
-    pub late_requests: Duration,
-    /// How long past its worst expiry the provider might accept a credential, because clocks
-    /// differ.
+    /// The time for which the provider may carry out a request of a mint that was given up
+    /// (Vault: the server's request time of 90 s, and 10 s for the network). Until then no probe
+    /// shows an unconfirmed lease to be dead. Zero if a revocation also holds for requests that
+    /// arrive late.
+    pub late_request_time: Duration,
+    /// The time past its worst expiry for which the provider might accept a credential, because
+    /// clocks differ.
     pub leeway: Duration,
 }
 
-/// How a credential can be revoked, declared before the credential is issued.
+/// The way in which a credential can be revoked, declared before the credential is issued.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Revocability {
     /// The mechanism, in one line for people.
@@ -71,7 +83,7 @@ pub struct MintRequest {
     pub charter: Name,
     /// The charter revision that the decision was made under.
     pub revision: Revision,
-    /// The grant's name.
+    /// The name of the grant.
     pub grant: Name,
     /// The plan role or the apply role.
     pub role: Role,
@@ -84,7 +96,7 @@ pub struct MintRequest {
     /// The key whose possession the agent proved, if it proved any.
     pub key: Option<Confirmation>,
     /// The agents of the task's lineage, nearest first.
-    pub behind: Vec<AgentName>,
+    pub lineage: Vec<AgentName>,
     /// The rights of the grant, after every narrowing.
     pub rights: Rights,
     /// The prohibitions that dominate the rights.
@@ -96,12 +108,12 @@ pub struct MintRequest {
     /// The newest kill order in the ledger. Shared objects at the provider bear its number in their
     /// names, so that no later mint restores an object that a kill removed.
     pub epoch: Seq,
-    /// A number that no other request of this process has.
-    pub number: u64,
+    /// The number of this request; no other request of this process has it.
+    pub request_number: u64,
     /// The time of the request.
     pub now: Timestamp,
-    /// How far the target's clock was ahead of the broker's when it was last read. The provider
-    /// corrects the target's times by it.
+    /// The time by which the target's clock was ahead of the broker's when it was last read. The
+    /// provider corrects the target's times by it.
     pub skew: Skew,
     /// The time at which the lease ends.
     pub expires: Timestamp,
@@ -129,7 +141,7 @@ impl MintRequest {
             agent: task.agent.clone(),
             identity: task.identity.clone(),
             key: task.evidence.key.clone(),
-            behind: task
+            lineage: task
                 .lineage
                 .iter()
                 .map(|above| above.agent.clone())
@@ -141,7 +153,7 @@ impl MintRequest {
                 .filter(|_| grant.role == Role::Apply)
                 .map(|plan| plan.digest.to_string()),
             epoch: Seq::default(),
-            number: 0,
+            request_number: 0,
             now,
             skew: Skew::NONE,
             expires: permit.expires(),
@@ -162,7 +174,7 @@ pub struct Prepared {
     pub document: String,
 }
 
-/// Why a request cannot be rendered. The provider was not called.
+/// The reason why a request cannot be rendered. The provider was not called.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PrepareError {
     /// The document exceeds the provider's limit (T32).
@@ -170,7 +182,7 @@ pub enum PrepareError {
         "the {what} takes {size} characters and {provider} accepts {limit}: use fewer or shorter statements"
     )]
     TooLarge {
-        /// The provider's kind.
+        /// The kind of the provider.
         provider: &'static str,
         /// The document's name, such as `session policy`.
         what: &'static str,
@@ -204,81 +216,14 @@ pub struct Minted {
     pub handle: Option<Handle>,
 }
 
-/// A secret with what a client needs to use it, by kind of target.
-#[derive(Debug)]
-pub enum Credential {
-    /// A Lanyard access token.
-    Token {
-        /// The token, as a compact JWS (RFC 7515).
-        jwt: Secret<String>,
-    },
-    /// An AWS session from STS.
-    Aws {
-        /// The access key's id, which identifies the session and is not secret.
-        access_key_id: String,
-        /// The secret access key.
-        secret_access_key: Secret<String>,
-        /// The session token.
-        session_token: Secret<String>,
-        /// The region in the target's configuration.
-        region: String,
-    },
-    /// A Kubernetes service-account token.
-    Kubernetes {
-        /// The API server's URL.
-        server: String,
-        /// The API server's certificate authority, in PEM; empty if the system's roots serve.
-        certificate_authority: String,
-        /// The name in the API server's certificate, if it differs from the URL's host; else empty.
-        tls_server_name: String,
-        /// The proxy on the way to the API server; empty if there is none.
-        proxy_url: String,
-        /// The namespace in which the rights are bound.
-        namespace: String,
-        /// The service-account token.
-        token: Secret<String>,
-    },
-    /// A service token of Vault or OpenBao.
-    Vault {
-        /// The server's URL.
-        address: String,
-        /// The namespace of the token; empty for the root namespace.
-        namespace: String,
-        /// The server's certificate authority, in PEM; empty if the system's roots serve.
-        certificate_authority: String,
-        /// The service token.
-        token: Secret<String>,
-    },
-    /// A dynamic secret that Vault or OpenBao created for the lease.
-    VaultSecret {
-        /// The path of the secrets engine that created it.
-        path: String,
-        /// The secret's fields, such as `username` and `password`.
-        data: BTreeMap<String, Secret<String>>,
-    },
-    /// An installation token of a GitHub App.
-    GitHub {
-        /// The URL that git clones from, such as `https://github.com`.
-        host: String,
-        /// The URL of the API.
-        api: String,
-        /// The account that owns the repositories.
-        owner: String,
-        /// The repositories' names, without the owner.
-        repositories: BTreeSet<String>,
-        /// The installation token.
-        token: Secret<String>,
-    },
-}
-
-/// Why a provider did not do what it was asked. The error carries codes and names, never a text of
-/// the provider that could echo a credential (T50).
+/// The reason why a provider did not do what it was asked. The error carries codes and names, never
+/// a text of the provider that could echo a credential (T50).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProviderError {
     /// The provider understood the request and refused it. Nothing was created.
     #[error("{provider} refused {operation}: {code}")]
     Refused {
-        /// The provider's kind.
+        /// The kind of the provider.
         provider: &'static str,
         /// The operation that was refused.
         operation: &'static str,
@@ -288,7 +233,7 @@ pub enum ProviderError {
     /// The provider asked to slow down. Nothing was created.
     #[error("{provider} throttles {operation}")]
     Throttled {
-        /// The provider's kind.
+        /// The kind of the provider.
         provider: &'static str,
         /// The operation that was throttled.
         operation: &'static str,
@@ -296,31 +241,31 @@ pub enum ProviderError {
     /// The provider's answer is missing or incomplete, so the operation may have happened.
     #[error("{provider} did not answer {operation}: {code}")]
     Ambiguous {
-        /// The provider's kind.
+        /// The kind of the provider.
         provider: &'static str,
         /// The operation that may have happened.
         operation: &'static str,
-        /// What failed on the way.
+        /// The failure on the way.
         code: String,
     },
-    /// This credential has to wait for an earlier operation on it; the provider is well.
+    /// The operation waits for an earlier one on the same credential; the provider is well.
     #[error("{provider}: {operation} waits: {code}")]
     Pending {
-        /// The provider's kind.
+        /// The kind of the provider.
         provider: &'static str,
         /// The operation that waits.
         operation: &'static str,
-        /// What the operation waits for.
+        /// The operation that is waited for.
         code: String,
     },
     /// The provider issued something other than was requested (T79).
     #[error("{provider} answered {operation} with {found}")]
     Excessive {
-        /// The provider's kind.
+        /// The kind of the provider.
         provider: &'static str,
         /// The operation that returned it.
         operation: &'static str,
-        /// How the result differs from the request.
+        /// The difference between the result and the request.
         found: String,
     },
 }
@@ -340,7 +285,7 @@ impl ProviderError {
     }
 }
 
-/// What has to be dead on one target, complete. A provider that keeps its revocations in one
+/// Everything that has to be dead on one target. A provider that keeps its revocations in one
 /// document (a deny policy) renders the document as a pure function of this value.
 #[derive(Debug, Clone, Default)]
 pub struct Revocation {
@@ -368,7 +313,7 @@ pub struct RevocationReport {
     pub edited: Vec<String>,
 }
 
-/// How far a revocation got during the call itself.
+/// The progress that a revocation made during the call itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Revoked {
     /// The provider acknowledged the revocation, and reading it back showed the same.
@@ -394,7 +339,7 @@ pub enum Probe {
 
 /// A credential at the provider that bears Lanyard's marks.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
+pub struct FoundCredential {
     /// The lease that the marks name.
     pub lease: LeaseId,
     /// The handle that revokes the credential.
@@ -404,21 +349,22 @@ pub struct Found {
 /// Returns the handles of every lease in the ledger; `None` if the ledger does not answer.
 pub type InUse<'a> = &'a (dyn Fn() -> Option<Vec<Handle>> + Send + Sync);
 
-/// One configured target.
+/// A target as configured.
 #[async_trait]
 pub trait Provider: Send + Sync {
-    /// What the provider guarantees. The answer never changes.
+    /// Returns the guarantees of the provider. The answer never changes.
     fn capabilities(&self) -> Capabilities;
 
-    /// How a credential with these rights is revoked, and how long that takes at worst.
+    /// Returns how a credential with these rights is revoked, and how long that takes at worst.
     fn revocability(&self, rights: &Rights) -> Revocability;
 
-    /// Creates the shared objects at the provider that a handle refers to, before
-    /// [`Provider::prepare`]. Grants no access. Idempotent.
+    /// Creates the objects at the provider that several credentials share and that a handle refers
+    /// to (Vault: the parent token of a role). Called before [`Provider::prepare`]. Grants no
+    /// access. Idempotent.
     ///
     /// # Errors
     /// See [`ProviderError`]; nothing was minted.
-    async fn ready(&self, _request: &MintRequest) -> Result<(), ProviderError> {
+    async fn ensure_shared_objects(&self, _request: &MintRequest) -> Result<(), ProviderError> {
         Ok(())
     }
 
@@ -438,9 +384,10 @@ pub trait Provider: Send + Sync {
         prepared: &Prepared,
     ) -> Result<Minted, ProviderError>;
 
-    /// True if the credential has ended, or ends so soon by its own policy at the provider, that
-    /// revoking it adds nothing. Such a lease is left to its end unless a kill order covers it.
-    fn ends_itself(&self, _lease: &LeaseRef, _now: Timestamp) -> bool {
+    /// True if a revocation would add nothing, because the credential has ended or its own policy
+    /// at the provider ends it sooner than a revocation could hold. The engine leaves such a lease
+    /// to its end unless a kill order covers it.
+    fn needs_no_revocation(&self, _lease: &LeaseRef, _now: Timestamp) -> bool {
         false
     }
 
@@ -448,33 +395,40 @@ pub trait Provider: Send + Sync {
     /// due. A credential that was never created is revoked by its handle all the same.
     async fn revoke(&self, revocation: &Revocation) -> RevocationReport;
 
-    /// Removes the remains of credentials whose revocation was acknowledged, and checks that they
-    /// are dead. Called when no revocation waits, because kill orders go first.
-    async fn prove(&self, _leases: &[LeaseRef]) -> Vec<(LeaseId, Result<Revoked, ProviderError>)> {
+    /// Finishes acknowledged revocations: removes what is left of the credentials at the provider,
+    /// and checks that the provider refuses them. The engine calls this when no revocation waits,
+    /// because kill orders go first.
+    async fn finish_and_prove(
+        &self,
+        _leases: &[LeaseRef],
+    ) -> Vec<(LeaseId, Result<Revoked, ProviderError>)> {
         Vec::new()
     }
 
-    /// Checks whether one credential is dead.
+    /// Asks the provider whether one credential is dead.
     ///
     /// # Errors
     /// When the provider could not be asked.
     async fn probe(&self, lease: &LeaseRef) -> Result<Probe, ProviderError>;
 
-    /// Uses a credential, for a drill: `Some(true)` if the target accepts it, `None` if no use can
-    /// show that.
+    /// Sends a harmless request with the credential, for a drill: `Some(true)` if the target
+    /// accepts the credential, `None` if no request can show that.
     ///
     /// # Errors
     /// When the provider could not be asked.
-    async fn try_out(&self, _credential: &Credential) -> Result<Option<bool>, ProviderError> {
+    async fn probe_with_credential(
+        &self,
+        _credential: &Credential,
+    ) -> Result<Option<bool>, ProviderError> {
         Ok(None)
     }
 
-    /// The faults in the provider's set-up that stand in the way of such a credential, one line
-    /// each. Creates nothing.
+    /// Checks the set-up at the provider that a mint of this request needs, and returns one line
+    /// for each fault. Creates nothing.
     ///
     /// # Errors
     /// When the provider could not be asked.
-    async fn inspect(&self, _request: &MintRequest) -> Result<Vec<String>, ProviderError> {
+    async fn check_setup(&self, _request: &MintRequest) -> Result<Vec<String>, ProviderError> {
         Ok(Vec::new())
     }
 
@@ -500,7 +454,11 @@ pub trait Provider: Send + Sync {
     ///
     /// # Errors
     /// When the provider could not be asked; the next pass goes on.
-    async fn tidy(&self, _grants: &[Rights], _in_use: InUse<'_>) -> Result<usize, ProviderError> {
+    async fn remove_unused_objects(
+        &self,
+        _grants: &[Rights],
+        _in_use: InUse<'_>,
+    ) -> Result<usize, ProviderError> {
         Ok(0)
     }
 
@@ -508,7 +466,7 @@ pub trait Provider: Send + Sync {
     ///
     /// # Errors
     /// When the provider could not be asked.
-    async fn recall(&self) -> Result<Option<Witness>, ProviderError> {
+    async fn load_checkpoint(&self) -> Result<Option<Witness>, ProviderError> {
         Ok(None)
     }
 
@@ -516,16 +474,16 @@ pub trait Provider: Send + Sync {
     ///
     /// # Errors
     /// When the target is not known to have stored it.
-    async fn remember(&self, _witness: &Witness) -> Result<(), ProviderError> {
+    async fn store_checkpoint(&self, _witness: &Witness) -> Result<(), ProviderError> {
         Ok(())
     }
 
-    /// The target's clock, in whole seconds; `None` if the target has no clock of its own or does
-    /// not tell it.
+    /// Reads the target's clock, in whole seconds; `None` if the target has no clock of its own or
+    /// does not tell it.
     ///
     /// # Errors
     /// When the provider could not be asked.
-    async fn time(&self) -> Result<Option<Timestamp>, ProviderError> {
+    async fn read_clock(&self) -> Result<Option<Timestamp>, ProviderError> {
         Ok(None)
     }
 
@@ -533,5 +491,5 @@ pub trait Provider: Send + Sync {
     ///
     /// # Errors
     /// When the provider could not be asked.
-    async fn list(&self) -> Result<Vec<Found>, ProviderError>;
+    async fn list(&self) -> Result<Vec<FoundCredential>, ProviderError>;
 }

@@ -2,26 +2,29 @@
 //!
 //! The answer is that of [`decide`], on a task and a plan that exist only for the question.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::approval::{Requirement, approvers, persons};
-use crate::charter::{
-    ActionPattern, ApprovalRule, Charter, Grant, KubernetesRights, Name, PolicyRule, Position,
-    Prohibited, Prohibition, Rights, Role, Version, VersionRule,
-};
-use crate::decide::{Denial, GrantRequest, Permit, Revisions, Rule, decide};
-use crate::digest::Digest;
-use crate::emergency::Emergency;
-use crate::id::{LeaseId, PlanId, TaskId};
-use crate::identity::{Confirmation, Evidence, Identity};
-use crate::plan::{Effects, Judgement, Plan, PlanFormat, PlanReach, Risk, Sensitive};
-use crate::provider::MintRequest;
-use crate::scope::AgentName;
-use crate::task::Task;
-use crate::time::{Timestamp, Ttl};
+use lanyard_charter::plan::{PlanFormat, Risk};
+use lanyard_charter::reach::{Effects, PlanReach, Sensitive};
+use lanyard_charter::requirement::{Requirement, approvers, persons};
+use lanyard_charter::{ActionPattern, ApprovalRule, Charter, Grant, Usage, Version, VersionRule};
+use lanyard_document::Position;
+use lanyard_vocabulary::agent::AgentName;
+use lanyard_vocabulary::digest::Digest;
+use lanyard_vocabulary::id::{LeaseId, PlanId, TaskId};
+use lanyard_vocabulary::identity::{Confirmation, Evidence, Identity};
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::role::Role;
+use lanyard_vocabulary::time::{Timestamp, Ttl};
 
-/// A hypothetical request.
+use crate::decide::{Denial, GrantRequest, Permit, Revisions, Rule, decide};
+use crate::emergency::Emergency;
+use crate::plan::{Judgement, Plan};
+use crate::provider::MintRequest;
+use crate::task::Task;
+
+/// A request that nobody made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
     /// The identity that asks.
@@ -91,7 +94,7 @@ impl Question {
     }
 }
 
-/// A hypothetical plan.
+/// A plan that nobody submitted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Planned {
     /// The destructive actions that the plan names.
@@ -115,36 +118,9 @@ impl Planned {
     }
 }
 
-/// One use of a credential.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Usage {
-    /// An AWS action on one resource.
-    Aws {
-        /// The action, such as `s3:GetObject`.
-        action: String,
-        /// The resource's ARN.
-        resource: String,
-        /// The request's condition keys with their values.
-        context: BTreeMap<String, String>,
-    },
-    /// A Kubernetes request in the grant's namespace.
-    Kubernetes {
-        /// The API group; empty for the core group.
-        group: String,
-        /// The resource, with its subresource: `deployments`, `pods/log`.
-        resource: String,
-        /// The verb, such as `get`.
-        verb: String,
-        /// The object's name, if the request names one.
-        name: Option<String>,
-    },
-    /// The use of one scope of a Lanyard token.
-    Scope(String),
-}
-
 /// The charter's answer to a question.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
+pub struct CharterAnswer {
     /// The bounds if allowed, or the rule that denies.
     pub verdict: Result<Allowed, Denial>,
     /// The parts of the charter that took part, in the order in which they were evaluated.
@@ -154,14 +130,14 @@ pub struct Answer {
 /// The bounds of an allowed request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Allowed {
-    /// The lifetime granted.
+    /// The lifetime that was granted.
     pub ttl: Ttl,
     /// The approval demanded first.
     pub requirement: Option<Requirement>,
 }
 
 impl Allowed {
-    /// How many people must approve.
+    /// Returns the number of people who must approve.
     #[must_use]
     pub fn people(&self) -> u32 {
         self.requirement.as_ref().map_or(0, |needed| needed.people)
@@ -228,7 +204,7 @@ pub fn mint_request(
 
 /// Decides the question and lists the rules that took part.
 #[must_use]
-pub fn ask(charter: &Charter, question: &Question, now: Timestamp) -> Answer {
+pub fn ask(charter: &Charter, question: &Question, now: Timestamp) -> CharterAnswer {
     let verdict = permit(charter, question, now).and_then(|permit| {
         if let Some(usage) = &question.usage {
             used(charter, &permit, usage)?;
@@ -242,7 +218,7 @@ pub fn ask(charter: &Charter, question: &Question, now: Timestamp) -> Answer {
         ),
         requirement: permit.requirement().cloned(),
     });
-    Answer { verdict, met }
+    CharterAnswer { verdict, met }
 }
 
 /// The allowed question that differs from this one in as little as possible.
@@ -332,7 +308,9 @@ fn plan(charter: &Charter, question: &Question, now: Timestamp) -> Option<Plan> 
         id: PlanId::from_bits(0),
         task: TaskId::from_bits(0),
         grant: question.grant.clone(),
-        namespace: rights.and_then(Rights::namespace).map(str::to_owned),
+        namespace: rights
+            .and_then(|rights| rights.namespace())
+            .map(str::to_owned),
         format: format.or(taken).unwrap_or(PlanFormat::TerraformJson),
         digest: Digest::of(b""),
         size: 0,
@@ -366,9 +344,11 @@ fn used(charter: &Charter, permit: &Permit, usage: &Usage) -> Result<(), Denial>
         reason_code: Some(rule.code()),
         limit: None,
         retry_after: None,
+        held_by: None,
     };
     let grant = permit.grant();
-    if let Some(rule) = permit.prohibited().iter().find(|rule| reaches(rule, usage)) {
+    let mut forbidden = grant.rights.forbidden(permit.prohibited(), usage);
+    if let Some(rule) = forbidden.next() {
         let message = format!("this is prohibited: {}", rule.reason);
         return Err(deny(
             Rule::Prohibited,
@@ -377,89 +357,22 @@ fn used(charter: &Charter, permit: &Permit, usage: &Usage) -> Result<(), Denial>
             "no grant gives it",
         ));
     }
-    if !gives(&grant.rights, usage) {
+    if !grant.rights.gives(usage) {
         let message = format!("grant {} does not give this", grant.name);
         let next = "use a grant that does";
         return Err(deny(Rule::Grants, Some(grant.at), message, next));
     }
-    if let (Rights::Aws(rights), Usage::Aws { action, .. }) = (&grant.rights, usage) {
-        let is = |pattern: &&ActionPattern| pattern.matches(action);
-        let named = permit.destructive().iter().any(|pattern| is(&pattern));
-        if let Some(pattern) = rights.destructive.iter().find(is).filter(|_| !named) {
-            let message = format!("{pattern} is destructive, and the plan does not name it");
-            let next = "name it in the plan";
-            return Err(deny(Rule::Grants, Some(grant.at), message, next));
-        }
+    if let Some(pattern) = grant.rights.destroys(usage)
+        && !permit
+            .destructive()
+            .iter()
+            .any(|it| it.matches(&usage.action))
+    {
+        let message = format!("{pattern} is destructive, and the plan does not name it");
+        let next = "name it in the plan";
+        return Err(deny(Rule::Grants, Some(grant.at), message, next));
     }
     Ok(())
-}
-
-fn reaches(rule: &Prohibition, usage: &Usage) -> bool {
-    match (&rule.what, usage) {
-        (Prohibited::Aws(patterns), Usage::Aws { action, .. }) => {
-            patterns.iter().any(|pattern| pattern.matches(action))
-        }
-        (Prohibited::Kubernetes(prohibited), Usage::Kubernetes { .. }) => {
-            as_rule(usage).is_some_and(|rule| rule.is_touched_by(prohibited))
-        }
-        (Prohibited::Aws(_) | Prohibited::Kubernetes(_), _) => false,
-    }
-}
-
-fn as_rule(usage: &Usage) -> Option<PolicyRule> {
-    let Usage::Kubernetes {
-        group,
-        resource,
-        verb,
-        name,
-    } = usage
-    else {
-        return None;
-    };
-    Some(PolicyRule {
-        api_groups: [group.clone()].into(),
-        resources: [resource.clone()].into(),
-        verbs: [verb.clone()].into(),
-        resource_names: name.iter().cloned().collect(),
-    })
-}
-
-fn gives(rights: &Rights, usage: &Usage) -> bool {
-    match (rights, usage) {
-        (Rights::Token(rights), Usage::Scope(scope)) => rights.scopes.contains(scope),
-        (
-            Rights::Aws(rights),
-            Usage::Aws {
-                action,
-                resource,
-                context,
-            },
-        ) => {
-            let mut statements = rights.allow.iter();
-            let allowed = statements.any(|it| it.matches(action, resource, context));
-            allowed && !rights.except.iter().any(|pattern| pattern.matches(action))
-        }
-        (Rights::Kubernetes(rights), Usage::Kubernetes { name, .. }) => {
-            let (KubernetesRights::Rules(rules), Some(asked)) = (&rights.rights, as_rule(usage))
-            else {
-                // What a ClusterRole holds is known to the cluster alone.
-                return false;
-            };
-            rules.iter().any(|rule| {
-                let names = &rule.resource_names;
-                let named = name.as_ref().is_some_and(|name| names.contains(name));
-                rule.is_touched_by(&asked) && (names.is_empty() || named)
-            })
-        }
-        (
-            Rights::Token(_)
-            | Rights::Aws(_)
-            | Rights::Kubernetes(_)
-            | Rights::Vault(_)
-            | Rights::GitHub(_),
-            _,
-        ) => false,
-    }
 }
 
 /// The parts of the charter that took part, as far as the evaluation went.
@@ -517,11 +430,7 @@ fn met(
         say(Rule::Versions, Some(rule.at), version.to_string());
     }
     if let Some(usage) = &question.usage {
-        for rule in charter
-            .prohibited
-            .iter()
-            .filter(|rule| reaches(rule, usage))
-        {
+        for rule in grant.rights.forbidden(&charter.prohibited, usage) {
             say(Rule::Prohibited, Some(rule.at), rule.reason.clone());
         }
     }

@@ -6,28 +6,31 @@
 use std::collections::BTreeSet;
 use std::fmt::Display;
 
+use lanyard_charter::requirement::Requirement;
+use lanyard_vocabulary::agent::AgentName;
+use lanyard_vocabulary::id::is_id;
+use lanyard_vocabulary::identity::Identity;
+use lanyard_vocabulary::operator::Operator;
+use lanyard_vocabulary::person::Person;
+use lanyard_vocabulary::scope::Scope;
+
 use crate::action::{Report, Reporter};
-use crate::approval::Requirement;
 use crate::command::{Command, Intent, Observation};
 use crate::decide::Denial;
 use crate::drill::Drill;
 use crate::emergency::Emergency;
 use crate::enrolment::EnrolmentStep;
-use crate::id::is_id;
-use crate::identity::{Identity, Operator};
 use crate::kill::{Actor, KillOrder};
 use crate::lease::StopCause;
 use crate::pause::{Pause, Reach};
-use crate::person::Person;
 use crate::plan::Plan;
-use crate::scope::{AgentName, Scope};
 use crate::task::Task;
 use crate::trip::{Counted, Trip};
 
 /// The ids and names by which a record can be found, each as it is printed.
 #[must_use]
 pub fn references(command: &Command) -> BTreeSet<String> {
-    let mut found = Found::default();
+    let mut found = References::default();
     found.command(command);
     found.names
 }
@@ -37,18 +40,18 @@ pub fn references(command: &Command) -> BTreeSet<String> {
 /// `anna`.
 #[must_use]
 pub fn parties(command: &Command) -> BTreeSet<String> {
-    let mut found = Found::default();
+    let mut found = References::default();
     found.command(command);
     found.parties
 }
 
 #[derive(Default)]
-struct Found {
+struct References {
     names: BTreeSet<String>,
     parties: BTreeSet<String>,
 }
 
-impl Found {
+impl References {
     fn note(&mut self, what: impl Display) {
         self.names.insert(what.to_string());
     }
@@ -213,6 +216,7 @@ impl Found {
 
     fn denial(&mut self, denial: &Denial) {
         self.note(&denial.charter);
+        self.all(denial.held_by);
     }
 
     fn intent(&mut self, intent: &Intent) {
@@ -350,9 +354,10 @@ impl Found {
 
 #[cfg(test)]
 mod tests {
+    use lanyard_vocabulary::id::{ActionId, TaskId};
+
     use super::*;
     use crate::action::Outcome;
-    use crate::id::{ActionId, TaskId};
 
     fn report(on: &str) -> Command {
         Command::Report(Box::new(Report {
@@ -389,7 +394,7 @@ mod tests {
             subject: "anna".to_owned(),
         };
         let resume = Command::Resume {
-            pause: crate::id::PauseId::from_bits(1),
+            pause: lanyard_vocabulary::id::PauseId::from_bits(1),
             by,
             reason: String::new(),
         };

@@ -2,21 +2,25 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::charter::{Name, Revision, Version};
-use crate::id::TaskId;
-use crate::identity::{Evidence, Identity};
-use crate::person::Person;
-use crate::scope::{AgentName, TaskFacets};
-use crate::time::Timestamp;
+use lanyard_charter::Version;
+use lanyard_vocabulary::agent::AgentName;
+use lanyard_vocabulary::id::{LeaseId, TaskId};
+use lanyard_vocabulary::identity::{Evidence, Identity};
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::person::Person;
+use lanyard_vocabulary::revision::Revision;
+use lanyard_vocabulary::role::Role;
+use lanyard_vocabulary::scope::{Facets, TaskFacets};
+use lanyard_vocabulary::time::Timestamp;
 
-pub use lanyard_vocabulary::lineage::Above;
+use lanyard_vocabulary::lineage::Above;
 
 /// The facts fixed when a task is opened. They never change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Task {
-    /// The task's id.
+    /// The id of the task.
     pub id: TaskId,
-    /// The charter's name.
+    /// The name of the charter.
     pub charter: Name,
     /// The charter revision that the task is pinned to.
     pub revision: Revision,
@@ -26,13 +30,13 @@ pub struct Task {
     pub agent: AgentName,
     /// The identity that opened the task. No other identity can use the task (T15).
     pub identity: Identity,
-    /// How the agent proved that identity.
+    /// The way in which the agent proved that identity.
     #[serde(default, skip_serializing_if = "Evidence::is_none")]
     pub evidence: Evidence,
     /// The person on whose behalf the agent acts, if the identity names one. A sponsor never counts
     /// as an approver (T19).
     pub sponsor: Option<Person>,
-    /// Why the agent opened the task, in the agent's words.
+    /// The reason why the agent opened the task, in the agent's words.
     pub reason: String,
     /// The ticket that the agent named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -59,7 +63,24 @@ impl Task {
         }
     }
 
-    /// The facts about the lease that scopes are matched against.
+    /// The facts about a credential of the task that scopes are matched against; without a lease,
+    /// if there is none yet.
+    #[must_use]
+    pub fn lease_facets<'a>(
+        &'a self,
+        target: &'a Name,
+        role: Role,
+        lease: Option<LeaseId>,
+    ) -> Facets<'a> {
+        Facets {
+            task: self.facets(),
+            target,
+            lease,
+            role,
+        }
+    }
+
+    /// The facts about the task that scopes are matched against.
     #[must_use]
     pub fn facets(&self) -> TaskFacets<'_> {
         TaskFacets {
@@ -67,7 +88,7 @@ impl Task {
             charter: &self.charter,
             agent: &self.agent,
             identity: &self.identity,
-            task: self.id,
+            id: self.id,
             lineage: &self.lineage,
         }
     }

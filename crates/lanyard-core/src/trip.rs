@@ -2,15 +2,18 @@
 
 use std::fmt;
 
+use lanyard_charter::{BreakerRule, Then};
+use lanyard_vocabulary::agent::AgentName;
+use lanyard_vocabulary::digest::Digest;
+use lanyard_vocabulary::id::TaskId;
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::role::Role;
+use lanyard_vocabulary::scope::Scope;
+use lanyard_vocabulary::seq::Seq;
+use lanyard_vocabulary::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::charter::{BreakerRule, Name, Role, Then};
-use crate::digest::Digest;
-use crate::id::TaskId;
-use crate::lease::Seq;
 use crate::pause::{Demand, Reach};
-use crate::scope::{AgentName, Scope};
-use crate::time::Timestamp;
 
 /// The subject that a circuit breaker counts events for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -18,11 +21,11 @@ use crate::time::Timestamp;
 pub enum Counted {
     /// The charter as a whole.
     Charter,
-    /// One agent under the charter.
+    /// An agent under the charter.
     Agent(AgentName),
-    /// One task under the charter, with its agent.
+    /// A task under the charter, with its agent.
     Task(TaskId, AgentName),
-    /// One target of the charter.
+    /// A target of the charter.
     Target(Name),
 }
 
@@ -53,7 +56,7 @@ pub struct Trip {
     pub evidence: Vec<Seq>,
 }
 
-/// How many records a trip names as evidence.
+/// The most records that a trip names as evidence.
 pub const EVIDENCE: usize = 100;
 
 impl Trip {
@@ -71,7 +74,8 @@ impl Trip {
         self.evidence.last().copied().unwrap_or_default()
     }
 
-    /// What is held back until the consequence is recorded, and what a pause covers after that.
+    /// Returns what is held back until the consequence is recorded, and what a pause covers after
+    /// that.
     #[must_use]
     pub fn reach(&self) -> Reach {
         let mut reach = Reach {
@@ -88,7 +92,8 @@ impl Trip {
         reach
     }
 
-    /// What a kill order for the trip covers; `None` if the consequence is a pause or an alert.
+    /// Returns the scope of a kill order for the trip; `None` if the consequence is a pause or an
+    /// alert.
     #[must_use]
     pub fn scope(&self) -> Option<Scope> {
         match (self.rule.breaker.then, &self.of) {
@@ -108,7 +113,8 @@ impl Trip {
         }
     }
 
-    /// What a pause for the trip demands; `None` if the consequence is a kill order or an alert.
+    /// Returns the demand of a pause for the trip; `None` if the consequence is a kill order or an
+    /// alert.
     #[must_use]
     pub const fn demand(&self) -> Option<Demand> {
         match self.rule.breaker.then {

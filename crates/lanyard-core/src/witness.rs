@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::lease::Seq;
+use lanyard_vocabulary::seq::Seq;
 
 /// A checkpoint: the journal's length and its newest kill order.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,5 +1,5 @@
-//! `aws` grants: which actions read, hand on credentials, change permissions or run as another role; names that are no
-//! actions; conditions; and the ways for work that has to be done.
+//! `aws` grants: which actions read, hand on credentials, change permissions or run as another
+//! role; names that are no actions; conditions; and the ways for work that has to be done.
 #![expect(
     clippy::unwrap_used,
     reason = "a test stops where its footing gives way"
@@ -7,9 +7,9 @@
 
 use std::collections::BTreeMap;
 
-use lanyard_core::charter::{Charter, Effect, World, diff, parse};
-use lanyard_core::question::{Question, Usage, ask};
-use lanyard_core::time::Timestamp;
+use lanyard_charter::{Charter, Effect, Usage, World, diff, parse};
+use lanyard_core::question::{Question, ask};
+use lanyard_vocabulary::time::Timestamp;
 
 const NOW: Timestamp = Timestamp::from_secs(1_790_000_000);
 const QUEUE: &str = "arn:aws:sqs:eu-west-1:111122223333:payments-a";
@@ -402,7 +402,8 @@ fn iam5_what_aws_calls_a_read_and_acts_is_no_plan() {
         "sagemaker:InvokeEndpoint",
         "quicksight:PassDataSet",
     ]);
-    // What it is called says that it queries, starts, tries or takes; what it is given says what else it does.
+    // What it is called says that it queries, starts, tries or takes; what it is given says what
+    // else it does.
     refused_in_plan(&[
         "athena:*Query*",
         "athena:StartCalculationExecution",
@@ -631,7 +632,7 @@ fn iam9_conditions_hold_in_an_answer_and_a_removed_one_is_a_widening() {
             .iter()
             .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
             .collect();
-        let usage = Usage::Aws {
+        let usage = Usage {
             action: "s3:ListBucket".to_owned(),
             resource: "arn:aws:s3:::logs".to_owned(),
             context,

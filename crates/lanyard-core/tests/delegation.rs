@@ -6,13 +6,14 @@
 
 use std::time::Duration;
 
-use lanyard_core::charter::{Charter, Name, Rights, World, parse};
+use lanyard_charter::{AwsGrant, Charter, World, parse};
 use lanyard_core::decide::{Ancestor, Denial, GrantRequest, Permit, Revisions, Rule, decide};
-use lanyard_core::id::TaskId;
-use lanyard_core::identity::{Evidence, Identity};
-use lanyard_core::scope::AgentName;
 use lanyard_core::task::Task;
-use lanyard_core::time::{Timestamp, Ttl};
+use lanyard_vocabulary::agent::AgentName;
+use lanyard_vocabulary::id::TaskId;
+use lanyard_vocabulary::identity::{Evidence, Identity};
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::time::{Timestamp, Ttl};
 use proptest::prelude::*;
 use proptest::sample::subsequence;
 
@@ -62,7 +63,7 @@ fn task(of: &Charter, bits: u128, above: Option<&Task>) -> Task {
     }
 }
 
-/// What a task under `child` gets that was opened under one of `parent`.
+/// Decides for a task under `child` that was opened under one of `parent`.
 fn delegated(parent: &Charter, child: &Charter, grant: &str) -> Result<Permit, Denial> {
     let above = task(parent, 1, None);
     let own = task(child, 2, Some(&above));
@@ -131,7 +132,7 @@ const RESOURCES: &[&str] = &["arn:aws:s3:::a/*", "arn:aws:s3:::a/b", "arn:aws:s3
 const OBJECTS: &[&str] = &["arn:aws:s3:::a/b", "arn:aws:s3:::a/d", "arn:aws:s3:::c"];
 
 fn allows(permit: &Permit, action: &str, resource: &str) -> bool {
-    let Rights::Aws(rights) = &permit.grant().rights else {
+    let Some(rights) = permit.grant().rights.get::<AwsGrant>() else {
         return false;
     };
     let mut statements = rights.allow.iter();

@@ -1,4 +1,5 @@
-//! `diff` against the answers themselves: it names a widening exactly when something is allowed that was not.
+//! `diff` against the answers themselves: it names a widening exactly when something is allowed
+//! that was not.
 #![expect(
     clippy::unwrap_used,
     reason = "a test stops where its footing gives way"
@@ -8,10 +9,10 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use lanyard_core::charter::{ActionPattern, Charter, Effect, World, diff, parse};
-use lanyard_core::identity::Identity;
-use lanyard_core::question::{Planned, Question, Usage, ask};
-use lanyard_core::time::{Timestamp, Ttl};
+use lanyard_charter::{ActionPattern, Charter, Effect, Usage, World, diff, parse};
+use lanyard_core::question::{Planned, Question, ask};
+use lanyard_vocabulary::identity::Identity;
+use lanyard_vocabulary::time::{Timestamp, Ttl};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
@@ -186,13 +187,17 @@ fn charter(of: &Drawn) -> Option<Charter> {
 
 fn questions() -> Vec<Question> {
     let aws = ASKED.iter().flat_map(|action| {
-        OBJECTS.iter().map(|resource| Usage::Aws {
+        OBJECTS.iter().map(|resource| Usage {
             action: (*action).to_owned(),
             resource: (*resource).to_owned(),
             context: std::collections::BTreeMap::new(),
         })
     });
-    let scopes = SCOPES.iter().map(|scope| Usage::Scope((*scope).to_owned()));
+    let scopes = SCOPES.iter().map(|scope| Usage {
+        action: "scope".to_owned(),
+        resource: (*scope).to_owned(),
+        ..Usage::default()
+    });
     let usages: Vec<(&str, Option<Usage>)> = aws
         .map(|usage| ("change", Some(usage)))
         .chain(scopes.map(|usage| ("read", Some(usage))))
@@ -228,7 +233,7 @@ fn questions() -> Vec<Question> {
     all
 }
 
-/// How long, and approved by how many.
+/// Returns the lifetime, and the number of people who approve.
 fn answer(charter: &Charter, question: &Question) -> Option<(Ttl, u32)> {
     let ask = |question: &Question| {
         let answer = ask(charter, question, Timestamp::from_secs(0));
@@ -272,7 +277,7 @@ proptest! {
     }
 }
 
-/// One input, narrowed by a step; the same where it is as narrow as it can be.
+/// An input, narrowed by a step; the same where it is as narrow as it can be.
 fn narrowed(of: &Drawn, which: u8) -> Drawn {
     let fewer = |items: &[&'static str]| match items {
         [_, rest @ ..] if !rest.is_empty() => rest.to_vec(),
@@ -315,7 +320,7 @@ proptest! {
             of.prohibited.iter().any(|pattern| ActionPattern((*pattern).to_owned()).matches(action))
         };
         for question in questions() {
-            if let Some(Usage::Aws { action, .. }) = &question.usage && prohibited(action) {
+            if let Some(usage) = &question.usage && prohibited(&usage.action) {
                 prop_assert_eq!(answer(&charter, &question), None, "{:?}", question);
             }
         }
@@ -402,7 +407,7 @@ fn giving(rights: &str) -> Charter {
     parse(&text, &world()).unwrap().charter
 }
 
-/// Whether something is widened, and whether something is narrowed.
+/// Tells if something is widened, and whether something is narrowed.
 fn widens(old: &Charter, new: &Charter) -> (bool, bool) {
     let changes = diff(old, new);
     let any = |effect| changes.iter().any(|change| change.effect == effect);

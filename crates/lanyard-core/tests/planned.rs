@@ -1,5 +1,6 @@
-//! What a plan changes in the answer: what a grant calls destructive is in a credential only where the plan names it, whatever
-//! the target is, and what judges say of the plan, or cannot say, counts under every charter.
+//! What a plan changes in the answer: what a grant calls destructive is in a credential only where
+//! the plan names it, whatever the target is, and what judges say of the plan, or cannot say,
+//! counts under every charter.
 #![expect(
     clippy::unwrap_used,
     reason = "a test stops where its footing gives way"
@@ -8,17 +9,18 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use lanyard_core::charter::{ActionPattern, Charter, Name, Policy, Rights, World, parse};
+use lanyard_charter::plan::{PlanFormat, Risk};
+use lanyard_charter::reach::{Effects, KubernetesObject, Named, PlanReach, Sensitive};
+use lanyard_charter::{ActionPattern, Charter, KubernetesGrant, Policy, World, parse};
 use lanyard_core::decide::{Denial, GrantRequest, Permit, Revisions, Rule, decide};
-use lanyard_core::digest::Digest;
-use lanyard_core::id::{PlanId, TaskId};
-use lanyard_core::identity::{Evidence, Identity};
-use lanyard_core::plan::{
-    Effects, Judgement, KubernetesObject, Named, Plan, PlanFormat, PlanReach, Risk, Sensitive,
-};
-use lanyard_core::scope::AgentName;
+use lanyard_core::plan::{Judgement, Plan};
 use lanyard_core::task::Task;
-use lanyard_core::time::Timestamp;
+use lanyard_vocabulary::agent::AgentName;
+use lanyard_vocabulary::digest::Digest;
+use lanyard_vocabulary::id::{PlanId, TaskId};
+use lanyard_vocabulary::identity::{Evidence, Identity};
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::time::Timestamp;
 
 const NOW: Timestamp = Timestamp::from_secs(1_790_000_000);
 
@@ -32,18 +34,11 @@ fn charter(grant: &str) -> Result<Charter, String> {
          limits: {{ttl: 10m, task: 1h, live_leases: 5, mints: {{count: 30, per: 1h}}}}\n"
     );
     let world = World {
-        environments: [(
-            name("staging"),
-            lanyard_core::charter::EnvironmentKind::Sandbox,
-        )]
-        .into(),
+        environments: [(name("staging"), lanyard_charter::EnvironmentKind::Sandbox)].into(),
         targets: [
-            (
-                name("cluster"),
-                lanyard_core::charter::TargetKind::Kubernetes,
-            ),
-            (name("vault"), lanyard_core::charter::TargetKind::Vault),
-            (name("github"), lanyard_core::charter::TargetKind::GitHub),
+            (name("cluster"), lanyard_charter::TargetKind::KUBERNETES),
+            (name("vault"), lanyard_charter::TargetKind::VAULT),
+            (name("github"), lanyard_charter::TargetKind::GITHUB),
         ]
         .into(),
         ..World::default()
@@ -116,7 +111,7 @@ fn asked(charter: &Charter, destructive: Option<&[&str]>, reach: bool) -> Result
     })
 }
 
-/// What is decided with a plan of the task.
+/// Decides with a plan of the task.
 fn with(charter: &Charter, plan: impl FnOnce(&Task) -> Option<Plan>) -> Result<Permit, Denial> {
     let identity = Identity {
         issuer: "https://i.example".to_owned(),
@@ -175,10 +170,10 @@ fn s41_what_rbac_calls_destructive_is_in_no_rule_unless_the_plan_names_it() {
         (Some(&["delete deployments/scale.apps"][..]), true, true),
     ] {
         let permit = asked(&charter, named, reach).unwrap();
-        let Rights::Kubernetes(grant) = &permit.grant().rights else {
+        let Some(grant) = permit.grant().rights.get::<KubernetesGrant>() else {
             unreachable!("a grant on a cluster");
         };
-        let lanyard_core::charter::KubernetesRights::Rules(rules) = &grant.rights else {
+        let lanyard_charter::KubernetesRights::Rules(rules) = &grant.rights else {
             unreachable!("a grant with rules");
         };
         let gives = |verb: &str, resource: &str, group: &str| {

@@ -1,16 +1,22 @@
 //! Acceptance: one or two operators lift a reason to issue nothing.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use lanyard_core::command::Command;
 use lanyard_core::condition::{Acceptance, Kind, People};
-use lanyard_core::person::Person;
+use lanyard_vocabulary::person::Person;
 
 use crate::condition::{AcceptError, Accepted, First, is_of_the_clock};
-use crate::engine::Engine;
+use crate::context::Context;
 use crate::lane::Lane;
 
-impl Engine {
+/// Lifts reasons to issue nothing.
+pub struct Acceptances {
+    pub(crate) context: Arc<Context>,
+}
+
+impl Acceptances {
     /// Lifts the present reasons of a kind on an operator's decision, or on that of two operators
     /// if a protection is given up.
     ///
@@ -25,7 +31,7 @@ impl Engine {
         self.accept_seen((kind, &[]), by, reason).await
     }
 
-    /// Lifts the reasons with these texts as [`Engine::accept`] does. A reason that is raised
+    /// Lifts the reasons with these texts as [`Acceptances::accept`] does. A reason that is raised
     /// meanwhile stays.
     ///
     /// # Errors
@@ -37,7 +43,7 @@ impl Engine {
         reason: String,
     ) -> Result<Accepted, AcceptError> {
         let people = kind.accepted_by().ok_or(AcceptError::CauseOnly(kind))?;
-        let meant = self.conditions.standing(kind, seen);
+        let meant = self.context.conditions.standing(kind, seen);
         if meant.is_empty() {
             return Err(AcceptError::NotRaised(kind));
         }
@@ -49,7 +55,7 @@ impl Engine {
             second: None,
         };
         if people == People::Two {
-            match self.conditions.first(&said, self.now())? {
+            match self.context.conditions.first(&said, self.context.now())? {
                 First::Is(until) => {
                     tracing::warn!(kind = kind.as_str(), %by, "a reason to issue nothing is to be lifted: a second person has to say so");
                     return Ok(Accepted::SecondPersonBy(until));
@@ -60,19 +66,24 @@ impl Engine {
                 }
             }
         }
-        let seq = self.commit(Command::Accept(Box::new(said))).await?;
-        self.conditions.used(kind);
+        let seq = self.context.commit(Command::Accept(Box::new(said))).await?;
+        self.context.conditions.used(kind);
         meant
             .iter()
-            .for_each(|reason| self.conditions.lower(reason));
+            .for_each(|reason| self.context.conditions.lower(reason));
         if is_of_the_clock(kind) {
-            self.parts.clock.accept();
-            // What was asked for before has an end by another clock than what is asked for from now on.
-            self.timed_from.store(seq.0, Ordering::SeqCst);
-            self.lanes.values().for_each(Lane::clock_was_set);
-            self.note_clock().await;
-            self.wake_all();
-            self.conditions.tell();
+            self.context.clock.accept();
+            // What was asked for before has an end by another clock than what is asked for from now
+            // on.
+            self.context.timed_from.store(seq.0, Ordering::SeqCst);
+            self.context
+                .targets
+                .lanes
+                .values()
+                .for_each(Lane::clock_was_set);
+            self.context.note_clock().await;
+            self.context.wake_all();
+            self.context.conditions.tell();
         }
         Ok(Accepted::Lifted)
     }

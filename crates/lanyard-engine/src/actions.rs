@@ -1,30 +1,40 @@
 //! Reports of what was done with credentials.
 
+use std::sync::Arc;
+
 use lanyard_core::action::{Report, Reporter};
 use lanyard_core::command::Command;
-use lanyard_core::id::{ActionId, LeaseId};
-use lanyard_core::identity::Identity;
 use lanyard_core::ledger::CommitError;
+use lanyard_vocabulary::id::{ActionId, LeaseId};
+use lanyard_vocabulary::identity::Identity;
 
 use crate::clock::NoRandomness;
-use crate::engine::Engine;
+use crate::context::Context;
 use crate::records::TooManyRecords;
+use crate::requests::Requests;
 
-impl Engine {
+/// Records what tools report of their use of credentials.
+pub struct Actions {
+    pub(crate) context: Arc<Context>,
+    pub(crate) requests: Arc<Requests>,
+}
+
+impl Actions {
     /// Draws a new action id.
     ///
     /// # Errors
     /// When the operating system gives no random bits.
-    pub fn action_id(&self) -> Result<ActionId, NoRandomness> {
-        Ok(ActionId::from_bits(self.draw()?))
+    pub fn new_id(&self) -> Result<ActionId, NoRandomness> {
+        Ok(ActionId::from_bits(self.context.draw()?))
     }
 
     /// Records a report, which is durable on return.
     ///
     /// # Errors
     /// As of the ledger.
-    pub async fn report(&self, report: Report) -> Result<(), CommitError> {
-        self.commit(Command::Report(Box::new(report)))
+    pub async fn record(&self, report: Report) -> Result<(), CommitError> {
+        self.context
+            .commit(Command::Report(Box::new(report)))
             .await
             .map(drop)
     }
@@ -33,14 +43,14 @@ impl Engine {
     ///
     /// # Errors
     /// When the identity has used up its rate, or as of the ledger.
-    pub async fn report_of(
+    pub async fn record_by(
         &self,
         identity: &Identity,
         report: Report,
     ) -> Result<Result<(), CommitError>, TooManyRecords> {
         let command = Command::Report(Box::new(report));
-        self.meter(identity, &command)?;
-        Ok(self.commit(command).await.map(drop))
+        self.requests.meter(identity, &command)?;
+        Ok(self.context.commit(command).await.map(drop))
     }
 
     /// The task of a live lease, for a tool that was shown the lease's credential.
@@ -50,11 +60,12 @@ impl Engine {
     pub async fn live_task_of(
         &self,
         lease: LeaseId,
-    ) -> Result<Option<(lanyard_core::id::TaskId, Reporter)>, CommitError> {
-        self.query(|state| {
-            let lease = state.leases().get(lease).filter(|lease| lease.is_live())?;
-            Some((lease.task.id, Reporter::Holder))
-        })
-        .await
+    ) -> Result<Option<(lanyard_vocabulary::id::TaskId, Reporter)>, CommitError> {
+        self.context
+            .query(|state| {
+                let lease = state.leases().get(lease).filter(|lease| lease.is_live())?;
+                Some((lease.task.id, Reporter::Holder))
+            })
+            .await
     }
 }

@@ -9,14 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use lanyard_core::action::Outcome;
-use lanyard_core::charter::{Name, Role};
-use lanyard_core::command::Command;
 use lanyard_core::decide::Denial;
-use lanyard_core::id::{ApprovalId, LeaseId};
-use lanyard_core::time::Timestamp;
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::role::Role;
 use parking_lot::Mutex;
-
-use crate::engine::Engine;
 
 /// The reason code of a yes.
 pub const ALLOWED: &str = "ALLOWED";
@@ -70,18 +66,18 @@ pub struct Answer {
     pub request: Request,
     /// `allowed`, `denied` or `refused`.
     pub outcome: &'static str,
-    /// The reason code.
+    /// The code of the reason.
     pub code: &'static str,
 }
 
 /// A step in the life of an approval request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Approving {
-    /// People are asked.
+    /// The agent asked people.
     Requested,
     /// The last yes that was needed.
     Approved,
-    /// A no.
+    /// A person said no.
     Denied,
     /// The agent takes the request back.
     TakenBack,
@@ -156,10 +152,10 @@ impl Spans {
     }
 }
 
-/// All numbers.
+/// The numbers since the start.
 #[derive(Debug, Clone, Default)]
 pub struct Numbers {
-    /// Answers to requests.
+    /// The number of each answer to requests.
     pub answers: BTreeMap<Answer, u64>,
     /// Credentials that providers made, by kind and role.
     pub issued: BTreeMap<(&'static str, Role), u64>,
@@ -290,105 +286,6 @@ pub(crate) enum Noted {
     TakenBack,
     Reported(Option<Name>, Outcome),
     Issued(&'static str, Role),
-}
-
-impl Engine {
-    /// The numbers since the start.
-    #[must_use]
-    pub const fn activity(&self) -> &Activity {
-        &self.activity
-    }
-
-    /// The count that a command will add to, by the state before it.
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "of all that happens, this is counted"
-    )]
-    pub(crate) fn noted(&self, command: &Command) -> Option<Noted> {
-        let now = self.now();
-        Some(match command {
-            Command::OpenTask { task, .. } => {
-                Noted::Allowed(self.counted_name(&task.charter), Request::Task)
-            }
-            Command::CloseTask { task } => {
-                let closed = self.peek(|state| {
-                    let all = state.task_and_those_below(*task).into_iter();
-                    let open = all.filter_map(|id| state.task(id).filter(|it| it.is_open(now)));
-                    let closed = open.map(|entry| {
-                        let open_for = now.since(entry.task.opened);
-                        (entry.task.charter.clone(), open_for)
-                    });
-                    closed.collect::<Vec<_>>()
-                })?;
-                let closed = closed.into_iter();
-                let named =
-                    closed.map(|(charter, open_for)| (self.counted_name(&charter), open_for));
-                Noted::Closed(named.collect())
-            }
-            Command::SubmitPlan { plan, .. } => Noted::Planned {
-                charter: self.counted_charter(|state| Some(&state.task(plan.task)?.task.charter)),
-                asks: plan.approval.is_some(),
-            },
-            Command::BeginMint(intent) => {
-                let charter =
-                    self.counted_charter(|state| Some(&state.task(intent.task)?.task.charter));
-                Noted::Allowed(charter, Request::Credential)
-            }
-            Command::ConfirmMint { lease, .. } => {
-                let (kind, role) = self.kind_and_role(*lease)?;
-                Noted::Issued(kind, role)
-            }
-            Command::Reject { approval, .. } => {
-                let asked = self.peek(|state| Some(state.approval(*approval)?.requested));
-                Noted::Denied(now.since(asked.flatten()?))
-            }
-            Command::Withdraw { approval, by, .. } => {
-                let is_own = self.peek(|state| {
-                    let task = &state.task(state.approval(*approval)?.task)?.task;
-                    Some(task.identity == *by)
-                });
-                is_own.flatten().filter(|own| *own)?;
-                Noted::TakenBack
-            }
-            Command::Report(report) => {
-                let charter =
-                    self.counted_charter(|state| Some(&state.task(report.task)?.task.charter));
-                Noted::Reported(charter, report.outcome)
-            }
-            _ => return None,
-        })
-    }
-
-    /// The last approval that was needed counts as an answer.
-    pub(crate) fn note_yes(&self, approval: ApprovalId, at: Timestamp) {
-        let asked = self.peek(|state| {
-            let approval = state.approval(approval)?;
-            approval.is_complete().then_some(approval.requested)
-        });
-        if let Some(asked) = asked.flatten() {
-            self.activity.take(Noted::Approved(at.since(asked)));
-        }
-    }
-
-    fn counted_name(&self, charter: &Name) -> Option<Name> {
-        let is_in_force = self.charters().in_force(charter).is_some();
-        is_in_force.then(|| charter.clone())
-    }
-
-    fn counted_charter(
-        &self,
-        of: impl FnOnce(&lanyard_core::state::State) -> Option<&Name>,
-    ) -> Option<Name> {
-        let charter = self.peek(|state| of(state).cloned()).flatten()?;
-        self.counted_name(&charter)
-    }
-
-    fn kind_and_role(&self, lease: LeaseId) -> Option<(&'static str, Role)> {
-        let entry = self.peek(|state| Some(state.leases().get(lease)?.entry.clone()));
-        let entry = entry.flatten()?;
-        let provider = self.providers().get(&entry.target)?;
-        Some((provider.capabilities().provider, entry.role))
-    }
 }
 
 #[cfg(test)]

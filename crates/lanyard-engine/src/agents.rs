@@ -1,18 +1,19 @@
-//! Which agents a name can mean: those of the configuration and the charters, and those with a task in the books.
+//! Which agents a name can mean: those of the configuration and the charters, and those with a task
+//! in the books.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lanyard_core::charter::SubjectPattern;
-use lanyard_core::document::near_names;
-use lanyard_core::identity::Identity;
+use lanyard_charter::SubjectPattern;
 use lanyard_core::kill::KillOrder;
-use lanyard_core::scope::{AgentName, Scope};
 use lanyard_core::state::State;
-use lanyard_core::typed_name::Identities;
+use lanyard_document::near_names;
+use lanyard_vocabulary::agent::AgentName;
+use lanyard_vocabulary::identity::Identity;
+use lanyard_vocabulary::scope::Scope;
+use lanyard_vocabulary::typed_name::Identities;
 
-use crate::engine::Engine;
 use crate::pass::MAX_LEASES_PER_LOOK;
-use crate::reach::NEAR_NAMES;
+use crate::reach::{NEAR_NAMES, Scopes};
 
 /// A subject is shortened that is longer.
 const SHORT_NAME_BYTES: usize = 32;
@@ -21,17 +22,22 @@ const IDENTITIES_COUNTED: usize = 1024;
 /// Identities in the books that a mistyped name is compared with.
 const IDENTITIES_COMPARED: usize = 10_000;
 
-impl Engine {
-    /// The order with what its agent's name stands for here. A name that a person typed can mean more than the agents that are
-    /// known now, and nobody has to find out which before all of them are stopped. The configured identities are written down:
-    /// tasks that were opened before the name was configured go by another one (S32).
+impl Scopes {
+    /// The order with what its agent's name stands for here. A name that a person typed can mean
+    /// more than the agents that are known now, and nobody has to find out which before all of them
+    /// are stopped. The configured identities are written down: tasks that were opened before the
+    /// name was configured go by another one (S32).
     pub(crate) fn with_identities(&self, order: KillOrder) -> KillOrder {
         let Scope::Agent(name) = &order.scope else {
             return order;
         };
         let as_typed = order.as_typed || order.by.types_names();
         let is_meant = |agent: &AgentName| agent == name || as_typed && agent.is_spelled_like(name);
-        let named = self.agents().iter().filter(|(_, agent)| is_meant(agent));
+        let named = self
+            .context
+            .agents
+            .iter()
+            .filter(|(_, agent)| is_meant(agent));
         let mut identities = order.identities.clone();
         identities.extend(named.map(|(identity, _)| identity.clone()));
         KillOrder {
@@ -49,10 +55,10 @@ impl Engine {
         };
         let written = || {
             name.identity()
-                .is_some_and(|identity| self.knows(&identity))
+                .is_some_and(|identity| self.context.knows(&identity))
         };
         !order.identities.is_empty()
-            || self.peek(in_books) == Some(true)
+            || self.context.peek(in_books)
             || written()
             || self
                 .named(|identity| order.names_identity(identity))
@@ -60,7 +66,8 @@ impl Engine {
                 .is_some()
     }
 
-    /// The identities that are known and that an order names besides its agent's own name; at most as many as are counted.
+    /// The identities that are known and that an order names besides its agent's own name; at most
+    /// as many as are counted.
     pub(crate) fn identities_named(&self, order: &KillOrder) -> BTreeSet<Identity> {
         let Scope::Agent(name) = &order.scope else {
             return order.identities.clone();
@@ -73,20 +80,21 @@ impl Engine {
                 let meant = state.identities().meant(name);
                 meant.take(IDENTITIES_COUNTED).cloned().collect::<Vec<_>>()
             };
-            found.extend(self.peek(in_books).unwrap_or_default());
+            found.extend(self.context.peek(in_books));
         }
         found
     }
 
-    /// The shortest name of each of these agents by which a kill stops that agent and no other one that is known: an end of its
-    /// subject, the subject, or else all of the identity. Of an agent that only a pattern lets in, others may come with the same
-    /// end: such an agent keeps all of its subject.
+    /// The shortest name of each of these agents by which a kill stops that agent and no other one
+    /// that is known: an end of its subject, the subject, or else all of the identity. Of an agent
+    /// that only a pattern lets in, others may come with the same end: such an agent keeps all of
+    /// its subject.
     #[must_use]
     pub fn short_names(&self, identities: &BTreeSet<Identity>) -> BTreeMap<Identity, String> {
         let mut named = Identities::default();
         self.named(|_| true)
             .for_each(|identity| named.insert(&identity));
-        let agents: BTreeSet<&AgentName> = self.agents().values().collect();
+        let agents: BTreeSet<&AgentName> = self.context.agents.values().collect();
         let is_own = |end: &str, identity: &Identity| {
             let name = AgentName(end.to_owned());
             let is_other = |other: &Identity| other != identity;
@@ -94,7 +102,7 @@ impl Engine {
             name.can_mean(identity)
                 && !named.meant(&name).any(is_other)
                 && !agents.iter().any(|agent| agent.is_spelled_like(&name))
-                && self.peek(in_books) == Some(false)
+                && !self.context.peek(in_books)
         };
         let short = |identity: &Identity| {
             let subject = &identity.subject;
@@ -127,14 +135,14 @@ impl Engine {
                     .cloned()
                     .collect::<Vec<_>>()
             };
-            let page = self.peek(page).unwrap_or_default();
+            let page = self.context.peek(page);
             let Some(last) = page.last().cloned() else {
                 break;
             };
             after = Some(last);
             identities.extend(page);
         }
-        let configured = self.agents().values().map(|name| name.0.clone());
+        let configured = self.context.agents.values().map(|name| name.0.clone());
         let mut names: BTreeSet<String> = configured.collect();
         names.extend(identities.iter().map(Identity::to_string));
         // What people remember of an agent is the end of its subject.
@@ -160,9 +168,10 @@ impl Engine {
         near
     }
 
-    /// True if a charter in force lets agents in by a pattern: an agent can come that nobody knows yet.
+    /// True if a charter in force lets agents in by a pattern: an agent can come that nobody knows
+    /// yet.
     pub(crate) fn lets_in_by_pattern(&self) -> bool {
-        let charters = self.charters().all();
+        let charters = self.context.charters.all();
         let mut rules = charters.iter().flat_map(|charter| &charter.agents);
         rules.any(|rule| match rule.subject {
             SubjectPattern::Prefix(_) => true,
@@ -170,12 +179,17 @@ impl Engine {
         })
     }
 
-    /// The identities that the configuration or a charter names one by one, of those that are asked for.
+    /// The identities that the configuration or a charter names one by one, of those that are asked
+    /// for.
     fn named(&self, is_asked: impl Fn(&Identity) -> bool) -> impl Iterator<Item = Identity> {
         let mut named: BTreeSet<Identity> = BTreeSet::new();
-        let configured = self.agents().keys().filter(|identity| is_asked(identity));
+        let configured = self
+            .context
+            .agents
+            .keys()
+            .filter(|identity| is_asked(identity));
         named.extend(configured.cloned());
-        for charter in self.charters().known() {
+        for charter in self.context.charters.known() {
             for rule in &charter.agents {
                 named.extend(rule.identity().filter(&is_asked));
             }

@@ -3,18 +3,20 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use lanyard_core::charter::{Charter, Name, Revision};
-use lanyard_core::identity::Identity;
+use lanyard_charter::Charter;
+use lanyard_vocabulary::identity::Identity;
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::revision::Revision;
 use parking_lot::RwLock;
 
 /// The charters, replaced as a whole when files change.
 #[derive(Debug, Default)]
 pub struct Charters {
-    books: RwLock<Books>,
+    books: RwLock<KnownCharters>,
 }
 
 #[derive(Debug, Default)]
-struct Books {
+struct KnownCharters {
     in_force: BTreeMap<Name, Arc<Charter>>,
     unread: BTreeMap<Name, Arc<Charter>>,
     revisions: HashMap<(Name, Revision), Arc<Charter>>,
@@ -35,7 +37,7 @@ impl Charters {
         rules.any(|rule| rule.names(identity))
     }
 
-    /// This revision of the charter, in force or not.
+    /// Returns this revision of the charter, in force or not.
     #[must_use]
     pub fn revision(&self, name: &Name, revision: &Revision) -> Option<Arc<Charter>> {
         self.books

@@ -1,37 +1,41 @@
 //! The one place that reads clocks and draws random bits.
 //!
-//! Two times are told apart. The *system's time* is the wall clock as it stands: what others signed (tokens, proofs,
-//! messages) is judged by it. The *ledger's time* is what records carry and what ends by: it follows the wall clock as long
-//! as that keeps step with the time since the boot, which nobody can set and which counts what the machine slept; it never
-//! goes back, and takes part in no jump (T62).
+//! Two times are told apart. The *system's time* is the wall clock as it stands: what others signed
+//! (tokens, proofs, messages) is judged by it. The *ledger's time* is what records carry and what
+//! ends by: it follows the wall clock as long as that keeps step with the time since the boot,
+//! which nobody can set and which counts what the machine slept; it never goes back, and takes part
+//! in no jump (T62).
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use lanyard_core::condition::{Jump, Reason};
-use lanyard_core::time::{BootClock, Timestamp};
+use lanyard_vocabulary::time::{BootClock, Timestamp};
 use parking_lot::Mutex;
 
-/// How far the wall clock may be stepped, against the time since the boot, without a word: what time synchronisation does
-/// to a clock that it keeps. More is a jump. The same as what verifiers of tokens forgive.
+/// The distance that the wall clock may be stepped, against the time since the boot, without a
+/// word: what time synchronisation does to a clock that it keeps. More is a jump. The same as what
+/// verifiers of tokens forgive.
 ///
 /// # Limit
 /// - for: the clock of the broker
 /// - unit: of time
-/// - beyond: issuing stops (`clock-jumped`) until the clock is right again; kills and revocations go on
+/// - beyond: issuing stops (`clock-jumped`) until the clock is right again; kills and revocations
+///   go on
 /// - test: `s03_a_clock_that_jumps_stops_issuing_before_anything_carries_its_time`
 pub const MAX_CLOCK_STEP: Duration = Duration::from_secs(5);
-/// How much of the time that passes may be made up for by such steps, as a divisor: 1 ms in each second. Twice what the
-/// kernel slews a clock by; many small steps add up to a jump all the same.
+/// The share of the time that passes which such steps may make up for, as a divisor: 1 ms in each
+/// second. Twice what the kernel slews a clock by; many small steps add up to a jump all the same.
 const STEPS_PER_TIME: u64 = 1000;
-/// Both clocks are read within this time, or they are read again: a process that was held up in between would see a jump.
-const READ_TOGETHER: Duration = Duration::from_millis(20);
-/// How often they are read again.
+/// The longest time between the readings of the two clocks. A process that was held up in between
+/// would see a jump, so it reads both again.
+const READ_SPAN: Duration = Duration::from_millis(20);
+/// The number of times that both clocks are read again.
 const READS: u32 = 16;
 
 /// The times that the engine works with.
 pub trait Clock: Send + Sync {
-    /// The ledger's time.
+    /// The time of the ledger.
     fn now(&self) -> Timestamp;
 
     /// The system's time, with every jump.
@@ -68,8 +72,8 @@ pub trait Clock: Send + Sync {
         [system, now, issued]
     }
 
-    /// Why nothing may be issued, as far as the clock knows. Asked before every secret is handed
-    /// over, so an implementation must not block.
+    /// Says why nothing may be issued, as far as the clock knows. Asked before every secret is
+    /// handed over, so an implementation must not block.
     fn faults(&self) -> Vec<Reason> {
         Vec::new()
     }
@@ -141,12 +145,12 @@ impl TimeSource for MachineTime {
 pub struct SystemClock {
     source: Arc<dyn TimeSource>,
     boot: Option<String>,
-    held: Mutex<Held>,
+    held: Mutex<ClockState>,
 }
 
 /// All times in milliseconds, as `i128`, so that no two clocks are too far apart to subtract.
 #[derive(Debug, Clone, Copy)]
-struct Held {
+struct ClockState {
     /// The wall clock minus the time since the boot, when the wall clock was last believed.
     trusted: i128,
     /// The ledger's time minus the time since the boot, while the wall clock is not believed.
@@ -187,7 +191,7 @@ impl SystemClock {
         Self {
             boot: source.boot_id(),
             source,
-            held: Mutex::new(Held {
+            held: Mutex::new(ClockState {
                 trusted: offset,
                 ledger: offset,
                 sure: offset,
@@ -216,15 +220,16 @@ impl SystemClock {
             None => (wall - boot, wall.min(last) - boot),
         };
         let mut held = self.held.lock();
-        *held = Held {
+        *held = ClockState {
             trusted,
             ledger: trusted.max(last - boot),
             sure,
             read: boot,
             spare: 0,
             told: last,
-            // Within one boot it is known where the wall clock stood. The ledger's time may be ahead of that by the steps
-            // that were made up for since, which is no reason to believe a wall clock that was set further.
+            // Within one boot it is known where the wall clock stood. The ledger's time may be
+            // ahead of that by the steps that were made up for since, which is no reason to believe
+            // a wall clock that was set further.
             fault: if same.is_none() && last - wall > step() {
                 Fault::Ahead(last, wall)
             } else {
@@ -234,16 +239,17 @@ impl SystemClock {
         held.see(wall, boot);
     }
 
-    fn see(&self) -> Held {
+    fn see(&self) -> ClockState {
         let mut held = self.held.lock();
-        // Read under the lock: an older reading after a newer one would look like time that went back.
+        // Read under the lock: an older reading after a newer one would look like time that went
+        // back.
         let (wall, boot) = together(self.source.as_ref());
         held.see(wall, boot);
         *held
     }
 }
 
-impl Held {
+impl ClockState {
     fn see(&mut self, wall: i128, boot: i128) {
         let passed = (boot - self.read).max(0);
         self.read = self.read.max(boot);
@@ -336,7 +342,7 @@ impl Clock for SystemClock {
         let mut held = self.held.lock();
         let (wall, boot) = together(self.source.as_ref());
         let offset = wall - boot;
-        *held = Held {
+        *held = ClockState {
             trusted: offset,
             ledger: offset,
             sure: held.sure.min(offset),
@@ -356,7 +362,7 @@ fn together(source: &dyn TimeSource) -> (i128, i128) {
         let wall = source.wall();
         let after = source.since_boot();
         left = left.saturating_sub(1);
-        if after.saturating_sub(before) <= millis(READ_TOGETHER) || left == 0 {
+        if after.saturating_sub(before) <= millis(READ_SPAN) || left == 0 {
             return (i128::from(wall), i128::from(after));
         }
     }

@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use lanyard_core::condition::{Acceptance, Condition, Kind, Reason};
 use lanyard_core::ledger::{CommitError, Ledger};
-use lanyard_core::time::Timestamp;
+use lanyard_vocabulary::time::Timestamp;
 use parking_lot::Mutex;
 
 use crate::clock::Clock;
 
-/// How long the first of two people waits for the second.
+/// The time for which the first of two people waits for the second.
 ///
 /// # Limit
 /// - for: an acceptance that takes two people
@@ -67,7 +67,7 @@ pub enum Accepted {
     SecondPersonBy(Timestamp),
 }
 
-/// Why an operator's decision lifts nothing.
+/// The reason why an operator's decision lifts nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum AcceptError {
     /// No reason of the kind stands.
@@ -103,7 +103,7 @@ impl Conditions {
         self.tell();
     }
 
-    /// Removes a reason.
+    /// Removes a reason from the condition.
     pub fn lower(&self, reason: &Reason) {
         if self.raised.lock().remove(reason) {
             self.tell();
@@ -193,7 +193,8 @@ impl Conditions {
     /// The reasons of a kind that stand; only those seen, if any are given.
     pub(crate) fn standing(&self, kind: Kind, seen: &[String]) -> Vec<Reason> {
         let mut reasons = self.reasons();
-        // What is told of a clock goes on with it, and there is one clock: what is seen of it is that it is wrong.
+        // What is told of a clock goes on with it, and there is one clock: what is seen of it is
+        // that it is wrong.
         let is_any = seen.is_empty() || is_of_the_clock(kind);
         reasons.retain(|reason| {
             reason.kind() == kind && (is_any || seen.contains(&reason.to_string()))
@@ -230,7 +231,7 @@ impl Conditions {
 pub(crate) enum First {
     /// Another person decided before.
     Was(Box<Acceptance>),
-    /// This person is the first, and waits for a second until this time.
+    /// The person is the first, and waits for a second until this time.
     Is(Timestamp),
 }
 

@@ -1,35 +1,38 @@
 //! How many denials are journaled one by one: a flood of refused requests must not fill the disk.
 //!
-//! Refusals are counted by identity first: an agent has so many records a minute, whatever it asks for. What is beyond that
-//! is journaled as a number, whenever there are twice as many as were journaled so far, so that a breaker sees a flood
-//! while it lasts, and at the end of the window. Whom no charter names gets no record at all: all of those are one number a minute.
+//! Refusals are counted by identity first: an agent has so many records a minute, whatever it asks
+//! for. What is beyond that is journaled as a number, whenever there are twice as many as were
+//! journaled so far, so that a breaker sees a flood while it lasts, and at the end of the window.
+//! Whom no charter names gets no record at all: all of those are one number a minute.
 //!
 //! Refusals have tables and allowances of their own. An agent can be refused as often as it likes
 //! without doing anything that the charter forbids, so in one table with denials it would fill the
 //! allowance with refusals, and its denials would be numbers.
 //!
-//! Each charter has a table of its own, so that nobody but its own agents can fill it: what a `denied` breaker of a charter
-//! counts cannot be pushed out by agents of other charters, nor by those whom no charter names.
+//! Each charter has a table of its own, so that nobody but its own agents can fill it: what a
+//! `denied` breaker of a charter counts cannot be pushed out by agents of other charters, nor by
+//! those whom no charter names.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-use lanyard_core::charter::Name;
 use lanyard_core::command::Command;
 use lanyard_core::decide::{Denial, Rule};
-use lanyard_core::scope::AgentName;
-use lanyard_core::time::Timestamp;
+use lanyard_vocabulary::agent::AgentName;
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::time::Timestamp;
 use parking_lot::Mutex;
 
 /// The window in which denials are counted.
-const WINDOW: Duration = Duration::from_secs(60);
+const COUNT_WINDOW: Duration = Duration::from_secs(60);
 
 /// Denials of one agent that are journaled one by one, and as many refusals besides.
 ///
 /// # Limit
 /// - for: an agent, over all charters and rules; denials and refusals each
 /// - unit: records a minute
-/// - beyond: denials are counted, and journaled as a number at each doubling and when the minute is over
+/// - beyond: denials are counted, and journaled as a number at each doubling and when the minute is
+///   over
 /// - test: `s05_denials_are_journaled_by_agent_first`
 pub const MAX_DENIALS_PER_AGENT_PER_MINUTE: u32 = 60;
 
@@ -48,7 +51,8 @@ pub const MAX_DENIAL_BYTES_PER_AGENT_PER_MINUTE: u64 = 15_000;
 /// # Limit
 /// - for: a charter; denials and refusals each
 /// - unit: records a minute
-/// - beyond: denials of each agent and rule are counted, and journaled as a number at each doubling from the first on
+/// - beyond: denials of each agent and rule are counted, and journaled as a number at each doubling
+///   from the first on
 /// - test: `s06_beyond_the_records_of_a_charter_an_agent_is_still_counted_by_itself`
 pub const MAX_DENIALS_PER_CHARTER_PER_MINUTE: u32 = 1200;
 
@@ -70,34 +74,34 @@ pub const MAX_COUNTED_DENIALS_PER_CHARTER: usize = 10_000;
 /// - test: `s06_agents_beyond_those_with_records_of_their_own_are_counted`
 pub const MAX_AGENTS_WITH_DENIALS: usize = 20_000;
 
-/// What denials are counted by under a charter; all agents together when there is none.
+/// The key that denials are counted by under a charter; all agents together when there is none.
 type Of = (Option<AgentName>, Rule);
 
 #[derive(Debug, Clone, Copy)]
 struct Count {
     since: Timestamp,
     seen: u32,
-    /// How many of them are journaled, one by one or in numbers.
+    /// The number of denials that are journaled, one by one or in numbers.
     told: u32,
 }
 
-/// What is journaled of one more denial.
+/// The record that one more denial causes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Journaled {
-    /// It, by itself.
+    /// The denial by itself.
     One,
-    /// It, and those before it that were not.
+    /// The denial, and those before it that were not journaled.
     Many(Uncounted),
-    /// Nothing yet.
+    /// No record for now.
     Later,
 }
 
-/// Whose a denial is.
+/// The agent that was denied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Whose<'a> {
-    /// Of an agent that a charter names. The charter that says no, where there is one of that name.
+    /// An agent that a charter names, with the charter that says no, if there is one of that name.
     Agent(&'a AgentName, Option<&'a Name>),
-    /// Of somebody whom no charter names.
+    /// A caller whom no charter names.
     Stranger,
 }
 
@@ -127,7 +131,7 @@ struct OfAgent {
 #[derive(Debug)]
 struct OfCharter {
     since: Timestamp,
-    /// How many were journaled one by one.
+    /// The number of denials that were journaled one by one.
     alone: u32,
     counts: HashMap<Of, Count>,
 }
@@ -135,15 +139,15 @@ struct OfCharter {
 /// Denials that were not journaled one by one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Uncounted {
-    /// Whose; of many agents when there is none.
+    /// The agent; `None` of many agents together.
     pub agent: Option<AgentName>,
     /// By which charter; by none where there is none of the names that were asked for.
     pub charter: Option<Name>,
-    /// By which rule.
+    /// The rule that denied.
     pub rule: Rule,
-    /// From when on.
+    /// The time of the first.
     pub since: Timestamp,
-    /// How many.
+    /// The number of denials.
     pub count: u32,
 }
 
@@ -168,7 +172,7 @@ impl Count {
         }
     }
 
-    /// Those that were not journaled; now they are.
+    /// Takes the denials that were not journaled; the caller journals them.
     fn tell(&mut self, charter: Option<Name>, (agent, rule): Of) -> Uncounted {
         let count = self.seen - self.told;
         self.told = self.seen;
@@ -182,15 +186,16 @@ impl Count {
     }
 
     fn is_over(&self, now: Timestamp) -> bool {
-        now.since(self.since) >= WINDOW
+        now.since(self.since) >= COUNT_WINDOW
     }
 }
 
 impl Counts {
-    /// Whether this agent may have another record of its own.
+    /// Tells if this agent may have another record of its own.
     fn may_have_record(&mut self, agent: &AgentName, bytes: u64, now: Timestamp) -> bool {
         if !self.agents.contains_key(agent) && self.agents.len() >= MAX_AGENTS_WITH_DENIALS {
-            self.agents.retain(|_, it| now.since(it.since) < WINDOW);
+            self.agents
+                .retain(|_, it| now.since(it.since) < COUNT_WINDOW);
             if self.agents.len() >= MAX_AGENTS_WITH_DENIALS {
                 return false;
             }
@@ -201,7 +206,7 @@ impl Counts {
             bytes: 0,
         };
         let own = self.agents.entry(agent.clone()).or_insert(begun);
-        if now.since(own.since) >= WINDOW {
+        if now.since(own.since) >= COUNT_WINDOW {
             (own.since, own.records, own.bytes) = (now, 0, 0);
         }
         let has_room = own.records < MAX_DENIALS_PER_AGENT_PER_MINUTE
@@ -222,9 +227,10 @@ impl Counts {
             let untold = ended.filter(|(_, count)| count.seen > count.told);
             left.extend(untold.map(|(of, mut count)| count.tell(charter.clone(), of)));
         }
-        let is_empty = |it: &OfCharter| it.counts.is_empty() && now.since(it.since) >= WINDOW;
+        let is_empty = |it: &OfCharter| it.counts.is_empty() && now.since(it.since) >= COUNT_WINDOW;
         self.charters.retain(|_, it| !is_empty(it));
-        self.agents.retain(|_, it| now.since(it.since) < WINDOW);
+        self.agents
+            .retain(|_, it| now.since(it.since) < COUNT_WINDOW);
         if let Some(mut strangers) = self.strangers.take_if(|it| all || it.is_over(now)) {
             left.push(strangers.tell(None, (None, Rule::NotInForce)));
         }
@@ -233,7 +239,7 @@ impl Counts {
 }
 
 impl DenialMeter {
-    /// How this denial is to be journaled, whose own record has so many bytes.
+    /// Decides how this denial is to be journaled, whose own record has so many bytes.
     pub fn admits(
         &self,
         whose: Whose<'_>,
@@ -258,7 +264,7 @@ impl DenialMeter {
             alone: 0,
             counts: HashMap::new(),
         });
-        if now.since(of_charter.since) >= WINDOW {
+        if now.since(of_charter.since) >= COUNT_WINDOW {
             (of_charter.since, of_charter.alone) = (now, 0);
         }
         let mut of = (Some(agent.clone()), denial.rule);
@@ -286,7 +292,7 @@ impl DenialMeter {
         Journaled::Many(count.tell(charter.cloned(), of))
     }
 
-    /// What the windows that are over have left to be journaled; all of them when `all`.
+    /// Takes what the windows that are over have left to be journaled; all windows if `all`.
     pub fn over(&self, now: Timestamp, all: bool) -> Vec<Uncounted> {
         let mut left = self.denials.lock().over(now, all);
         left.extend(self.refusals.lock().over(now, all));
@@ -321,7 +327,8 @@ mod tests {
         AgentName(name.into())
     }
 
-    /// How many were journaled one by one, how many in numbers, and in how many records.
+    /// The numbers of denials that were journaled one by one and in numbers, and of the records of
+    /// the latter.
     #[derive(Debug, Default, PartialEq, Eq)]
     struct Told {
         alone: u32,
@@ -365,9 +372,9 @@ mod tests {
             since: START,
             count: 40,
         };
-        assert_eq!(meter.over(START + WINDOW, false), [left]);
-        assert_eq!(meter.over(START + WINDOW, false), []);
-        let next = meter.admits(whose, (&denial(Rule::Grants), SMALL), START + WINDOW);
+        assert_eq!(meter.over(START + COUNT_WINDOW, false), [left]);
+        assert_eq!(meter.over(START + COUNT_WINDOW, false), []);
+        let next = meter.admits(whose, (&denial(Rule::Grants), SMALL), START + COUNT_WINDOW);
         assert_eq!(next, Journaled::One);
     }
 
@@ -429,7 +436,7 @@ mod tests {
         }
         assert_eq!(told.alone, MAX_DENIALS_PER_AGENT_PER_MINUTE);
         assert!(told.records < 10, "{told:?}");
-        let left = meter.over(START + WINDOW, false);
+        let left = meter.over(START + COUNT_WINDOW, false);
         assert_eq!(left.len(), 1, "{left:?}");
         assert_eq!(left[0].charter, None);
     }
@@ -449,8 +456,8 @@ mod tests {
             since: START,
             count: 100_000,
         };
-        assert_eq!(meter.over(START + WINDOW, false), [left]);
-        assert_eq!(meter.over(START + WINDOW, true), []);
+        assert_eq!(meter.over(START + COUNT_WINDOW, false), [left]);
+        assert_eq!(meter.over(START + COUNT_WINDOW, true), []);
     }
 
     #[test]

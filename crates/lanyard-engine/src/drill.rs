@@ -4,36 +4,41 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lanyard_core::charter::{Name, Role};
+use lanyard_charter::kinds::Credential;
 use lanyard_core::command::Command;
 use lanyard_core::drill::{Drill, DrillOutcome};
-use lanyard_core::id::{KillId, LeaseId, TaskId};
-use lanyard_core::identity::Identity;
 use lanyard_core::kill::{Actor, KillOrder};
 use lanyard_core::lease::Progress;
 use lanyard_core::ledger::CommitError;
 use lanyard_core::pause::Demand;
-use lanyard_core::provider::{Credential, Provider};
-use lanyard_core::scope::{Facets, RoleFilter, Scope};
-use lanyard_core::time::Timestamp;
+use lanyard_core::provider::Provider;
+use lanyard_vocabulary::caller::Caller;
+use lanyard_vocabulary::id::{KillId, LeaseId, TaskId};
+use lanyard_vocabulary::identity::Identity;
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::role::Role;
+use lanyard_vocabulary::scope::{Facets, RoleFilter, Scope, TaskFacets};
+use lanyard_vocabulary::time::Timestamp;
 use tokio::time::Instant;
 
-use crate::engine::Engine;
+use crate::context::Context;
 use crate::issue::Ask;
-use crate::tasks::OpenTask;
+use crate::kill::Kills;
+use crate::mint::Mints;
+use crate::tasks::{OpenTask, Tasks};
 
-/// How long a canary may take to die.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// How long one use of the canary may take.
+/// The time for which a canary may take to die.
+const DRILL_WAIT: Duration = Duration::from_secs(60);
+/// The time for which one use of the canary may take.
 const USE: Duration = Duration::from_secs(10);
 
 /// The owner of canaries: an agent that only the broker can be, under a charter that touches
 /// nothing.
 #[derive(Debug, Clone)]
 pub struct Canary {
-    /// The canary's charter.
+    /// The charter of the canary.
     pub charter: Name,
-    /// The canary's agent.
+    /// The agent of the canary.
     pub agent: Identity,
     /// The environment of the canary's tasks.
     pub environment: Name,
@@ -56,19 +61,23 @@ pub enum Drilled {
     HeldUp(String),
 }
 
-impl Engine {
+/// Holds drills, as an agent would ask and a person would kill.
+pub struct Drills {
+    pub(crate) context: Arc<Context>,
+    pub(crate) tasks: Arc<Tasks>,
+    pub(crate) mints: Arc<Mints>,
+    pub(crate) kills: Arc<Kills>,
+}
+
+impl Drills {
     /// Holds a drill at a target, whose grant in the canary's charter has the target's name, and
     /// records it.
     ///
     /// # Errors
     /// When the drill could not be recorded.
-    pub async fn drill(
-        self: &Arc<Self>,
-        canary: &Canary,
-        target: &Name,
-    ) -> Result<Drilled, CommitError> {
+    pub async fn hold(&self, canary: &Canary, target: &Name) -> Result<Drilled, CommitError> {
         let mut held = Held::default();
-        let outcome = match self.hold(canary, target, &mut held).await {
+        let outcome = match self.run(canary, target, &mut held).await {
             Ok(passed) => passed,
             Err(why) => {
                 if let Some(by) = self.stops_canary(canary, target) {
@@ -88,23 +97,27 @@ impl Engine {
             DrillOutcome::Passed { .. } => tracing::info!(%target, "a drill passed"),
             DrillOutcome::Failed { why } => tracing::error!(%target, why, "a drill failed"),
         }
-        self.commit(Command::Drill(Box::new(drill.clone()))).await?;
+        self.context
+            .commit(Command::Drill(Box::new(drill.clone())))
+            .await?;
         Ok(Drilled::Held(drill))
     }
 
     /// The kill order or pause that keeps the canary from being issued.
     fn stops_canary(&self, canary: &Canary, target: &Name) -> Option<String> {
-        let agent = self.agent(&canary.agent);
-        let now = self.now();
-        let found = self.peek(|state| {
+        let agent = self.context.agent(&canary.agent);
+        let now = self.context.now();
+        self.context.peek(|state| {
             let facets = Facets {
-                environment: &canary.environment,
+                task: TaskFacets {
+                    environment: &canary.environment,
+                    charter: &canary.charter,
+                    agent: &agent,
+                    identity: &canary.agent,
+                    id: TaskId::from_bits(0),
+                    lineage: &[],
+                },
                 target,
-                charter: &canary.charter,
-                agent: &agent,
-                identity: &canary.agent,
-                task: TaskId::from_bits(0),
-                lineage: &[],
                 lease: None,
                 role: Role::Plan,
             };
@@ -112,17 +125,16 @@ impl Engine {
             let order = order.map(|engaged| engaged.order.id.to_string());
             let pause = || state.pausing(&facets, Demand::Stillness, now);
             order.or_else(|| pause().map(|pause| pause.id.to_string()))
-        });
-        found.flatten()
+        })
     }
 
-    async fn hold(
-        self: &Arc<Self>,
+    async fn run(
+        &self,
         canary: &Canary,
         target: &Name,
         held: &mut Held,
     ) -> Result<DrillOutcome, String> {
-        let provider = self.providers().get(target);
+        let provider = self.context.targets.providers.get(target);
         let provider = Arc::clone(provider.ok_or("there is no such target")?);
         let open = OpenTask {
             charter: canary.charter.clone(),
@@ -133,18 +145,21 @@ impl Engine {
             under: None,
             request: None,
         };
-        let task = self.open_task(&canary.agent, open).await;
+        let task = self
+            .tasks
+            .open(&Caller::unproved(&canary.agent), open)
+            .await;
         let task = task.map_err(|error| format!("no task: {error}"))?.id;
         let drilled = self.drilled((canary, task), (target, provider), held).await;
-        if let Err(error) = self.commit(Command::CloseTask { task }).await {
+        if let Err(error) = self.context.commit(Command::CloseTask { task }).await {
             tracing::warn!(%error, "the task of a drill could not be closed");
         }
         drilled
     }
 
     async fn drilled(
-        self: &Arc<Self>,
-        (canary, task): (&Canary, lanyard_core::id::TaskId),
+        &self,
+        (canary, task): (&Canary, lanyard_vocabulary::id::TaskId),
         (target, provider): (&Name, Arc<dyn Provider>),
         held: &mut Held,
     ) -> Result<DrillOutcome, String> {
@@ -155,7 +170,10 @@ impl Engine {
             plan: None,
             request: None,
         };
-        let issued = self.issue(&canary.agent, ask).await;
+        let issued = self
+            .mints
+            .issue(&Caller::unproved(&canary.agent), &ask)
+            .await;
         let issued = issued.map_err(|error| format!("no credential: {error}"))?;
         let (lease, credential) = (issued.lease, issued.credential);
         held.lease = Some(lease);
@@ -167,12 +185,10 @@ impl Engine {
         }
         let (kill, fenced_micros) = self.kill_canary(lease).await?;
         held.kill = Some(kill.id);
-        let proves = provider.capabilities().proves;
+        let proves = provider.capabilities().can_prove;
         let progress = self.followed((kill.id, lease), proves).await?;
-        let taken = self
-            .peek(|state| state.leases().get(lease)?.taken)
-            .flatten();
-        let taken = taken.unwrap_or_else(|| self.now());
+        let taken = self.context.peek(|state| state.leases().get(lease)?.taken);
+        let taken = taken.unwrap_or_else(|| self.context.now());
         let millis =
             |at: Timestamp| u64::try_from(at.since(kill.at).as_millis()).unwrap_or(u64::MAX);
         let proved = match progress {
@@ -197,14 +213,16 @@ impl Engine {
     /// Kills the canary; returns the order and the time to its fence, in microseconds.
     async fn kill_canary(&self, lease: LeaseId) -> Result<(KillOrder, u64), String> {
         let scope = Scope::Lease(lease);
-        let draft = self.draft_kill(scope, RoleFilter::Both, "drill".to_owned(), Actor::Broker);
+        let draft = self
+            .kills
+            .draft(scope, RoleFilter::Both, "drill".to_owned(), Actor::Broker);
         let order = draft.map_err(|error| error.to_string())?;
         let begun = Instant::now();
-        let fenced = self.engage(order).await;
+        let fenced = self.kills.engage(order).await;
         let took = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
-        match fenced.is_durable() {
-            true => Ok((fenced.order, took)),
-            false => Err("the kill order is not durable".to_owned()),
+        match fenced.seq {
+            Some(_) => Ok((fenced.order, took)),
+            None => Err("the kill order is not durable".to_owned()),
         }
     }
 
@@ -214,19 +232,19 @@ impl Engine {
         (kill, lease): (KillId, LeaseId),
         proves: bool,
     ) -> Result<Progress, String> {
-        let mut changes = self.changes();
+        let mut changes = self.context.changes();
         let followed = async {
             loop {
                 changes.mark_unchanged();
-                let lines = self.kill_lines(kill, &[lease]).await;
-                let lines = lines.map_err(|error| error.to_string())?;
+                let lines = self.kills.lines(kill, &[lease]).await;
                 match lines.first().map(|line| line.progress) {
                     Some(progress) if progress.is_confirmed() => return Ok(progress),
                     Some(progress) if progress.is_taken() && !proves => return Ok(progress),
                     Some(_) => {}
                     // The sweep has not come to it.
-                    None if self.peek(|state| state.leases().get(lease).is_some())
-                        == Some(true) => {}
+                    None if self
+                        .context
+                        .peek(|state| state.leases().get(lease).is_some()) => {}
                     None => return Err("the canary's lease is gone".to_owned()),
                 }
                 if changes.changed().await.is_err() {
@@ -236,16 +254,16 @@ impl Engine {
         };
         let late = Err(format!(
             "the provider has not taken the revocation in {} s",
-            PATIENCE.as_secs()
+            DRILL_WAIT.as_secs()
         ));
-        tokio::time::timeout(PATIENCE, followed)
+        tokio::time::timeout(DRILL_WAIT, followed)
             .await
             .unwrap_or(late)
     }
 }
 
 async fn used(provider: &dyn Provider, credential: &Credential) -> Result<Option<bool>, String> {
-    match tokio::time::timeout(USE, provider.try_out(credential)).await {
+    match tokio::time::timeout(USE, provider.probe_with_credential(credential)).await {
         Ok(used) => used.map_err(|error| format!("the canary could not be used: {error}")),
         Err(_) => Err("the canary could not be used in time".to_owned()),
     }

@@ -1,27 +1,34 @@
 //! Emergencies: declared by a person, and ended by a person or by time.
 
-use lanyard_core::charter::Name;
+use std::sync::Arc;
+
 use lanyard_core::command::Command;
 use lanyard_core::emergency::Emergency;
-use lanyard_core::identity::Identity;
 use lanyard_core::ledger::CommitError;
-use lanyard_core::person::Person;
 use lanyard_core::state::Refusal;
+use lanyard_vocabulary::identity::Identity;
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::person::Person;
 
-use crate::engine::Engine;
+use crate::context::Context;
 
-impl Engine {
+/// Declares and ends emergencies.
+pub struct Emergencies {
+    pub(crate) context: Arc<Context>,
+}
+
+impl Emergencies {
     /// Declares an emergency on the terms of the charter in force.
     ///
     /// # Errors
     /// As of the ledger. A charter that is not in force, or has no such terms, is unknown.
-    pub async fn declare_emergency(
+    pub async fn declare(
         &self,
         charter: &Name,
         by: &Person,
         reason: String,
     ) -> Result<Emergency, CommitError> {
-        let found = self.charters().in_force(charter);
+        let found = self.context.charters.in_force(charter);
         let rule = found.as_ref().and_then(|found| found.emergency.as_ref());
         let rule = rule.ok_or_else(|| {
             let what = format!("charter {charter} with terms for an emergency");
@@ -31,11 +38,11 @@ impl Engine {
             charter: charter.clone(),
             by: by.clone(),
             reason,
-            at: self.now(),
-            until: self.now() + rule.lasts,
+            at: self.context.now(),
+            until: self.context.now() + rule.lasts,
         };
         let declare = Command::DeclareEmergency(Box::new(emergency.clone()));
-        self.commit(declare).await?;
+        self.context.commit(declare).await?;
         tracing::warn!(%charter, by = %emergency.by, until = %emergency.until, "an emergency is declared");
         Ok(emergency)
     }
@@ -44,7 +51,7 @@ impl Engine {
     ///
     /// # Errors
     /// As of the ledger.
-    pub async fn end_emergency(
+    pub async fn end(
         &self,
         charter: &Name,
         by: &Identity,
@@ -56,12 +63,6 @@ impl Engine {
             by,
             reason,
         };
-        self.commit(end).await.map(drop)
-    }
-
-    /// The emergency last declared under this charter.
-    pub(crate) fn emergency(&self, charter: &Name) -> Option<Emergency> {
-        self.peek(|state| state.emergency(charter).cloned())
-            .flatten()
+        self.context.commit(end).await.map(drop)
     }
 }

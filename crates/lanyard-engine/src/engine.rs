@@ -1,368 +1,378 @@
-//! What the engine is made of, and what its parts share.
+//! The engine: the assembly of its parts. What a part does stands in the file of the part, and no
+//! part holds the engine.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use lanyard_core::charter::Name;
-use lanyard_core::command::Command;
-use lanyard_core::id::LeaseId;
 use lanyard_core::judge::Judge;
-use lanyard_core::lease::{Handle, Seq};
-use lanyard_core::ledger::{CommitError, Ledger, look};
+use lanyard_core::ledger::{Ledger, look};
 use lanyard_core::provider::Provider;
-use lanyard_core::scope::AgentName;
+use lanyard_core::spool::KillSpool;
 use lanyard_core::state::State;
-use lanyard_core::time::Timestamp;
-use lanyard_core::witness::Witness;
+use lanyard_vocabulary::agent::AgentName;
+use lanyard_vocabulary::identity::Identity;
+use lanyard_vocabulary::name::Name;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
-use tokio::task::JoinSet;
 
+use crate::acceptance::Acceptances;
+use crate::actions::Actions;
 use crate::activity::Activity;
+use crate::approvals::Approvals;
+use crate::broker_clock::BrokerClock;
 use crate::charters::Charters;
-use crate::clock::{Clock, NoRandomness, Randomness};
+use crate::clock::{Clock, Randomness};
 use crate::condition::Conditions;
+use crate::context::Context;
+use crate::decisions::Decisions;
+use crate::deliveries::Deliveries;
 use crate::denials::DenialMeter;
+use crate::drill::Drills;
+use crate::emergency::Emergencies;
+use crate::expiry::Expiry;
 use crate::gate::SharedGate;
-use crate::lane::Lane;
-use crate::records::{RecordLimits, RecordMeter, TooManyRecords, weight};
-use crate::skew::MAX_SKEW;
+use crate::inspect::Inspection;
+use crate::kill::Kills;
+use crate::mint::{Minting, Mints};
+use crate::pause::Pauses;
+use crate::plans::Plans;
+use crate::reach::Scopes;
+use crate::rearm::Rearms;
+use crate::records::{RecordLimits, RecordMeter};
+use crate::requests::Requests;
+use crate::revoke::Revoker;
+use crate::strays::Reconciler;
+use crate::targets::Targets;
+use crate::tasks::Tasks;
 
-/// What the engine is given.
+/// The ports and settings of an engine.
 pub struct Parts {
-    /// Makes commands durable.
+    /// The ledger, which makes commands durable.
     pub ledger: Arc<dyn Ledger>,
-    /// By target.
+    /// The providers by target.
     pub providers: BTreeMap<Name, Arc<dyn Provider>>,
     /// In force, and remembered.
     pub charters: Arc<Charters>,
     /// Reads plans and asks policies.
     pub judge: Arc<dyn Judge>,
-    /// Time.
+    /// The source of time.
     pub clock: Arc<dyn Clock>,
-    /// Ids.
+    /// The source of ids.
     pub randomness: Arc<dyn Randomness>,
     /// The configured names over identities: an identity that is not here is its own name.
-    pub agents: BTreeMap<lanyard_core::identity::Identity, AgentName>,
-    /// How long the plan role has to have been issued again before a re-arm of the apply role.
+    pub agents: BTreeMap<Identity, AgentName>,
+    /// Keeps kill orders that the journal does not take.
+    pub spool: Arc<dyn KillSpool>,
+    /// The time for which the plan role has to have been issued again before a re-arm of the apply
+    /// role.
     pub rearm_soak: Duration,
-    /// How many records identities may cause.
+    /// The most records that identities may cause.
     pub records: RecordLimits,
 }
 
-/// Mints, releases, expires, revokes, recovers.
+/// Mints, releases, expires, revokes, recovers: each by a part of its own.
 pub struct Engine {
-    pub(crate) parts: Parts,
-    pub(crate) gate: SharedGate,
-    pub(crate) conditions: Conditions,
-    pub(crate) denials: DenialMeter,
-    pub(crate) activity: Activity,
-    records: RecordMeter,
-    pub(crate) mints: Mutex<JoinSet<()>>,
-    /// The leases whose provider may be called by a mint at this moment: nothing says of one that it is dead.
-    pub(crate) minting: Mutex<BTreeSet<LeaseId>>,
-    pub(crate) delivered: Mutex<Vec<lanyard_core::id::LeaseId>>,
-    pub(crate) undelivered: Mutex<Vec<lanyard_core::id::LeaseId>>,
-    /// The agents that submit a plan at this moment.
-    pub(crate) submitting: Mutex<BTreeSet<AgentName>>,
-    pub(crate) housekeeping: Notify,
-    /// The newest order whose leases are all being stopped, as are those of every order before it: there will be no more
-    /// of them.
-    pub(crate) swept: Mutex<Option<Seq>>,
-    pub(crate) lanes: BTreeMap<Name, Lane>,
-    /// What is known to be gone from its target.
-    pub(crate) missing: Mutex<BTreeMap<Name, BTreeSet<LeaseId>>>,
-    /// Cuts whose collateral is in the books.
-    pub(crate) cuts: Mutex<HashMap<Handle, KnownCut>>,
-    pub(crate) prepared: AtomicU64,
-    /// The journal as this process found it.
-    pub(crate) opened: Witness,
-    /// Records from this place on were made at times that no jump has part in since.
-    pub(crate) timed_from: AtomicU64,
-    changes: watch::Sender<u64>,
-}
-
-/// How far the clock may move against the time since the boot until that is journaled again.
-const CLOCK_NEWS: Duration = Duration::from_secs(1);
-
-/// A cut, and when a report named it last.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct KnownCut {
-    pub(crate) at: Timestamp,
-    pub(crate) reported: Timestamp,
-}
-
-/// The error of a ledger that answers nothing about the state.
-pub(crate) fn no_state() -> CommitError {
-    CommitError::Unavailable("no state".to_owned())
+    pub(crate) context: Arc<Context>,
+    pub(crate) kills: Arc<Kills>,
+    acceptances: Acceptances,
+    actions: Actions,
+    approvals: Approvals,
+    clock: BrokerClock,
+    pub(crate) deliveries: Arc<Deliveries>,
+    drills: Drills,
+    emergencies: Emergencies,
+    pub(crate) expiry: Arc<Expiry>,
+    inspection: Inspection,
+    mints: Arc<Mints>,
+    pauses: Pauses,
+    plans: Plans,
+    rearms: Rearms,
+    pub(crate) reconciler: Arc<Reconciler>,
+    pub(crate) requests: Arc<Requests>,
+    pub(crate) revoker: Arc<Revoker>,
+    scopes: Arc<Scopes>,
+    tasks: Arc<Tasks>,
 }
 
 impl Engine {
     /// Puts the parts together. Nothing runs yet.
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
-        let targets = parts.providers.keys();
-        let lanes = targets
-            .map(|target| (target.clone(), Lane::default()))
-            .collect();
-        let opened = look(parts.ledger.as_ref(), State::witness).unwrap_or_default();
-        Arc::new(Self {
-            gate: SharedGate::default(),
-            conditions: Conditions::new(Arc::clone(&parts.ledger), Arc::clone(&parts.clock)),
-            denials: DenialMeter::default(),
+        let Parts {
+            ledger,
+            providers,
+            charters,
+            judge,
+            clock,
+            randomness,
+            agents,
+            spool,
+            rearm_soak,
+            records,
+        } = parts;
+        let opened = look(ledger.as_ref(), State::witness);
+        let context = Arc::new(Context {
+            conditions: Conditions::new(Arc::clone(&ledger), Arc::clone(&clock)),
+            ledger,
+            targets: Targets::new(providers, Arc::clone(&clock)),
+            charters,
+            agents,
+            clock,
+            randomness,
             activity: Activity::default(),
-            records: RecordMeter::new(parts.records),
-            mints: Mutex::default(),
-            minting: Mutex::default(),
-            delivered: Mutex::default(),
-            swept: Mutex::default(),
-            undelivered: Mutex::default(),
-            submitting: Mutex::default(),
-            housekeeping: Notify::new(),
-            lanes,
-            missing: Mutex::default(),
-            cuts: Mutex::default(),
-            prepared: AtomicU64::new(0),
             timed_from: AtomicU64::new(opened.records.0),
-            opened,
+            housekeeping: Notify::new(),
             changes: watch::channel(0).0,
-            parts,
+        });
+        let decisions = Arc::new(Decisions {
+            context: Arc::clone(&context),
+            judge,
+        });
+        let requests = Arc::new(Requests {
+            context: Arc::clone(&context),
+            records: RecordMeter::new(records),
+            denials: DenialMeter::default(),
+        });
+        let gate = SharedGate::default();
+        let deliveries = Arc::new(Deliveries::new(Arc::clone(&context), Arc::clone(&gate)));
+        let minting = Arc::new(Minting::default());
+        let mints = Arc::new(Mints {
+            context: Arc::clone(&context),
+            decisions: Arc::clone(&decisions),
+            requests: Arc::clone(&requests),
+            deliveries: Arc::clone(&deliveries),
+            minting: Arc::clone(&minting),
+            prepared: AtomicU64::new(0),
+            running: Mutex::default(),
+        });
+        let scopes = Arc::new(Scopes {
+            context: Arc::clone(&context),
+        });
+        let kills = Arc::new(Kills {
+            context: Arc::clone(&context),
+            scopes: Arc::clone(&scopes),
+            gate,
+            spool,
+            swept: Mutex::default(),
+        });
+        let reconciler = Arc::new(Reconciler {
+            context: Arc::clone(&context),
+            kills: Arc::clone(&kills),
+            opened,
+            missing: Mutex::default(),
+        });
+        let tasks = Arc::new(Tasks {
+            context: Arc::clone(&context),
+            decisions: Arc::clone(&decisions),
+            requests: Arc::clone(&requests),
+        });
+        Arc::new(Self {
+            acceptances: Acceptances {
+                context: Arc::clone(&context),
+            },
+            actions: Actions {
+                context: Arc::clone(&context),
+                requests: Arc::clone(&requests),
+            },
+            approvals: Approvals {
+                context: Arc::clone(&context),
+                requests: Arc::clone(&requests),
+            },
+            clock: BrokerClock {
+                context: Arc::clone(&context),
+            },
+            deliveries,
+            drills: Drills {
+                context: Arc::clone(&context),
+                tasks: Arc::clone(&tasks),
+                mints: Arc::clone(&mints),
+                kills: Arc::clone(&kills),
+            },
+            emergencies: Emergencies {
+                context: Arc::clone(&context),
+            },
+            expiry: Arc::new(Expiry {
+                context: Arc::clone(&context),
+            }),
+            inspection: Inspection {
+                context: Arc::clone(&context),
+            },
+            mints,
+            pauses: Pauses {
+                context: Arc::clone(&context),
+            },
+            plans: Plans {
+                context: Arc::clone(&context),
+                decisions,
+                requests: Arc::clone(&requests),
+                tasks: Arc::clone(&tasks),
+                submitting: Mutex::default(),
+            },
+            rearms: Rearms {
+                context: Arc::clone(&context),
+                scopes: Arc::clone(&scopes),
+                kills: Arc::clone(&kills),
+                soak: rearm_soak,
+            },
+            reconciler,
+            requests,
+            revoker: Arc::new(Revoker::new(Arc::clone(&context), minting)),
+            scopes,
+            tasks,
+            kills,
+            context,
         })
     }
 
-    /// The charters.
+    /// Returns the part that lifts reasons to issue nothing.
+    #[must_use]
+    pub fn acceptances(&self) -> &Acceptances {
+        &self.acceptances
+    }
+
+    /// Returns the part that records what tools did with credentials.
+    #[must_use]
+    pub fn actions(&self) -> &Actions {
+        &self.actions
+    }
+
+    /// Returns the numbers since the start.
+    #[must_use]
+    pub fn activity(&self) -> &Activity {
+        &self.context.activity
+    }
+
+    /// Returns the configured names of agents, by their identities.
+    #[must_use]
+    pub fn agents(&self) -> &BTreeMap<Identity, AgentName> {
+        &self.context.agents
+    }
+
+    /// Returns the part that records what people decide about plans.
+    #[must_use]
+    pub fn approvals(&self) -> &Approvals {
+        &self.approvals
+    }
+
+    /// Returns the charters in force.
     #[must_use]
     pub fn charters(&self) -> &Charters {
-        &self.parts.charters
+        &self.context.charters
     }
 
-    /// The targets and what serves them.
+    /// Returns the part that knows what time it is, here and at the targets.
     #[must_use]
-    pub const fn providers(&self) -> &BTreeMap<Name, Arc<dyn Provider>> {
-        &self.parts.providers
+    pub fn clock(&self) -> &BrokerClock {
+        &self.clock
     }
 
-    /// Now.
+    /// Returns the conditions: whether the broker issues, and why not.
     #[must_use]
-    pub fn now(&self) -> Timestamp {
-        self.parts.clock.now()
+    pub fn conditions(&self) -> &Conditions {
+        &self.context.conditions
     }
 
-    /// The configured names of agents, by their identities.
+    /// Returns what all parts share: reading the state, and commands to the ledger.
     #[must_use]
-    pub const fn agents(&self) -> &BTreeMap<lanyard_core::identity::Identity, AgentName> {
-        &self.parts.agents
+    pub fn context(&self) -> &Context {
+        &self.context
     }
 
-    /// The system's time: what others signed is judged by it.
+    /// Returns the part that releases secrets and records which were handed over.
     #[must_use]
-    pub fn system_time(&self) -> Timestamp {
-        self.parts.clock.system()
+    pub fn deliveries(&self) -> &Deliveries {
+        &self.deliveries
     }
 
-    /// The system's time is not believed.
+    /// Returns the part that holds drills.
     #[must_use]
-    pub fn is_clock_doubted(&self) -> bool {
-        !self.parts.clock.faults().is_empty()
+    pub fn drills(&self) -> &Drills {
+        &self.drills
     }
 
-    /// The times that a kill's proof may be judged by, which says that it was issued then. Where a target's clock agrees with
-    /// the broker's, there is no doubt about the time.
+    /// Returns the part that declares and ends emergencies.
     #[must_use]
-    pub fn times_for_a_kill(&self, issued: Option<Timestamp>) -> [Timestamp; 3] {
-        let [system, now, other] = self.parts.clock.times_for_a_kill(issued);
-        let agrees = |lane: &Lane| lane.skew().is_some_and(|skew| skew.size() <= MAX_SKEW);
-        if !self.is_clock_doubted() && self.lanes.values().any(agrees) {
-            return [system, now, now];
-        }
-        [system, now, other]
+    pub fn emergencies(&self) -> &Emergencies {
+        &self.emergencies
     }
 
-    /// What ended before this may be forgotten: it is past by every clock there is, whichever of them is wrong.
+    /// Returns the part that ends leases and tasks.
     #[must_use]
-    pub fn forgettable(&self) -> Timestamp {
-        let clock = &self.parts.clock;
-        clock.system().min(clock.now()).min(clock.surely())
+    pub fn expiry(&self) -> &Expiry {
+        &self.expiry
     }
 
-    /// Journals where the clock stands against the time since the boot, where that is news: the next process sees by it
-    /// whether the clock was set in between.
-    pub async fn note_clock(&self) {
-        let Some(now) = self.parts.clock.boot() else {
-            return;
-        };
-        let known = self.peek(|state| state.clock().cloned()).flatten();
-        let is_news = known.is_none_or(|known| {
-            let apart = known.offset_millis.abs_diff(now.offset_millis);
-            known.boot != now.boot
-                || apart > CLOCK_NEWS.as_millis() as u64
-                || known.sure_millis != now.sure_millis
-        });
-        if is_news && let Err(error) = self.commit(Command::Clock(now)).await {
-            // Tried again every half second: the condition says why nothing can be journaled.
-            tracing::debug!(%error, "where the clock stands could not be journaled");
-        }
-    }
-
-    /// The agent behind an identity.
+    /// Returns the part that checks how grants are set up at their targets.
     #[must_use]
-    pub fn agent(&self, identity: &lanyard_core::identity::Identity) -> AgentName {
-        self.parts
-            .agents
-            .get(identity)
-            .cloned()
-            .unwrap_or_else(|| AgentName(identity.to_string()))
+    pub fn inspection(&self) -> &Inspection {
+        &self.inspection
     }
 
-    /// The gate that releases go through.
+    /// Returns the part that engages and sweeps kill orders, and reports on them.
     #[must_use]
-    pub fn gate(&self) -> &SharedGate {
-        &self.gate
+    pub fn kills(&self) -> &Kills {
+        &self.kills
     }
 
-    /// Whether the broker issues, and why not.
+    /// Returns the part that issues credentials.
     #[must_use]
-    pub const fn conditions(&self) -> &Conditions {
-        &self.conditions
+    pub fn mints(&self) -> &Arc<Mints> {
+        &self.mints
     }
 
-    /// Counts up whenever leases, plans or kill orders changed: for whoever watches.
+    /// Returns the part that pauses and resumes.
     #[must_use]
-    pub fn changes(&self) -> watch::Receiver<u64> {
-        self.changes.subscribe()
+    pub fn pauses(&self) -> &Pauses {
+        &self.pauses
     }
 
-    /// An answer from the state once everything in it is durable.
-    ///
-    /// # Errors
-    /// When the ledger cannot say.
-    pub async fn query<R: Send>(
-        &self,
-        at: impl FnOnce(&State) -> R + Send,
-    ) -> Result<R, CommitError> {
-        let answer = self.peek(at).ok_or_else(no_state)?;
-        self.settle().await?;
-        Ok(answer)
-    }
-
-    /// An answer for whoever watches the broker: durable where the ledger can make it so, and as admitted where the
-    /// ledger takes nothing more, because the condition has to be told then all the same.
-    pub async fn survey<R: Send>(&self, at: impl FnOnce(&State) -> R + Send) -> Option<R> {
-        let answer = self.peek(at);
-        if let Err(error) = self.settle().await {
-            tracing::debug!(%error, "what is told of the broker is not durable");
-        }
-        answer
-    }
-
-    /// As [`Engine::survey`], for those who stop things: a report that waited for a disk would hide what is under way.
-    ///
-    /// # Errors
-    /// Where there is no state.
-    pub async fn in_effect<R: Send>(
-        &self,
-        at: impl FnOnce(&State) -> R + Send,
-    ) -> Result<R, CommitError> {
-        let answer = self.survey(at).await;
-        answer.ok_or_else(no_state)
-    }
-
-    /// Waits until everything that was looked at is durable.
-    ///
-    /// # Errors
-    /// When it never will be, or not before there is space.
-    pub async fn settle(&self) -> Result<(), CommitError> {
-        self.parts.ledger.settle().await
-    }
-
-    /// The state as admitted: for fences, work lists and what a commit follows. An answer needs [`Engine::settle`].
-    pub fn peek<R>(&self, at: impl FnOnce(&State) -> R) -> Option<R> {
-        look(self.parts.ledger.as_ref(), at)
-    }
-
-    /// Wakes whoever watches.
-    pub(crate) fn changed(&self) {
-        self.changes
-            .send_modify(|count| *count = count.wrapping_add(1));
-    }
-
-    pub(crate) async fn commit(&self, command: Command) -> Result<Seq, CommitError> {
-        let noted = self.noted(&command);
-        let approval = if let Command::Approve { approval, .. } = &command {
-            Some(*approval)
-        } else {
-            None
-        };
-        let committed = self.parts.ledger.commit(command).await;
-        if is_in_effect(&committed) {
-            if let Some(noted) = noted {
-                self.activity.take(noted);
-            }
-            if let Some(approval) = approval {
-                self.note_yes(approval, self.now());
-            }
-            self.changed();
-            if self.peek(|state| !state.tripped().is_empty()) == Some(true) {
-                self.housekeeping.notify_one();
-            }
-        }
-        committed
-    }
-
-    /// Counts a record that this identity is about to cause, and its bytes.
-    ///
-    /// # Errors
-    /// It is one too many.
-    pub fn meter(
-        &self,
-        identity: &lanyard_core::identity::Identity,
-        command: &Command,
-    ) -> Result<(), TooManyRecords> {
-        self.records.admit(identity, weight(command), self.now())
-    }
-
-    /// Whether this identity has anything to do here: a charter in force names it, or it has a task that is open.
+    /// Returns the part that takes plans in.
     #[must_use]
-    pub fn knows(&self, identity: &lanyard_core::identity::Identity) -> bool {
-        let now = self.now();
-        let has_task = |state: &State| state.open_tasks_of(identity, now) > 0;
-        self.charters().name_agent(identity) || self.peek(has_task) == Some(true)
+    pub fn plans(&self) -> &Plans {
+        &self.plans
     }
 
-    /// A command of the engine's own, outside any request.
-    ///
-    /// # Errors
-    /// As of the ledger.
-    pub async fn record(&self, command: Command) -> Result<Seq, CommitError> {
-        self.commit(command).await
+    /// Returns the targets and the providers that serve them.
+    #[must_use]
+    pub fn providers(&self) -> &BTreeMap<Name, Arc<dyn Provider>> {
+        &self.context.targets.providers
     }
 
-    pub(crate) fn draw(&self) -> Result<u128, NoRandomness> {
-        self.parts.randomness.draw()
+    /// Returns the part that lifts kill orders.
+    #[must_use]
+    pub fn rearms(&self) -> &Rearms {
+        &self.rearms
     }
 
-    pub(crate) fn wake(&self, target: &Name) {
-        if let Some(lane) = self.lanes.get(target) {
-            lane.wake.notify_one();
-        }
+    /// Returns the part that compares targets and checkpoints with the ledger.
+    #[must_use]
+    pub fn reconciler(&self) -> &Reconciler {
+        &self.reconciler
     }
 
-    pub(crate) fn wake_all_targets(&self) {
-        self.lanes.values().for_each(Lane::rouse);
+    /// Returns the part that counts the records of identities, and journals denials.
+    #[must_use]
+    pub fn requests(&self) -> &Requests {
+        &self.requests
     }
 
-    pub(crate) fn wake_all(&self) {
-        self.wake_all_targets();
-        self.housekeeping.notify_one();
+    /// Returns the part that revokes what is stopped.
+    #[must_use]
+    pub fn revoker(&self) -> &Revoker {
+        &self.revoker
     }
-}
 
-/// Whether a command took effect, durable or not.
-pub(crate) fn is_in_effect(committed: &Result<Seq, CommitError>) -> bool {
-    match committed {
-        Ok(_) => true,
-        Err(error) => error.in_effect().is_some(),
+    /// Returns the part that knows what orders over a scope reach.
+    #[must_use]
+    pub fn scopes(&self) -> &Scopes {
+        &self.scopes
+    }
+
+    /// Returns the part that opens and closes tasks.
+    #[must_use]
+    pub fn tasks(&self) -> &Tasks {
+        &self.tasks
     }
 }

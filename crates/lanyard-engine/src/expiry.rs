@@ -6,15 +6,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use lanyard_core::charter::{Charter, Name};
+use lanyard_charter::Charter;
 use lanyard_core::command::Command;
-use lanyard_core::id::{LeaseId, TaskId};
-use lanyard_core::identity::Identity;
 use lanyard_core::lease::{Awaits, Lease, LeaseRef, Stage, StopCause};
 use lanyard_core::state::State;
-use lanyard_core::time::Timestamp;
+use lanyard_vocabulary::id::{LeaseId, TaskId};
+use lanyard_vocabulary::identity::Identity;
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::time::Timestamp;
 
-use crate::engine::{Engine, is_in_effect};
+use crate::context::Context;
 use crate::issue::IssueError;
 
 /// Leases that one record ends.
@@ -35,20 +36,28 @@ struct Due {
     targets: BTreeSet<Name>,
 }
 
-impl Engine {
+/// Ends leases and tasks that are due, or given back.
+pub struct Expiry {
+    pub(crate) context: Arc<Context>,
+}
+
+impl Expiry {
     /// Ends what is due, and returns true if there may be more. What the journal does not accept
     /// waits for the next call.
     pub async fn expire_due(&self) -> bool {
-        let now = self.now();
-        let Some(due) = self.peek(|state| self.due(state, now)) else {
-            return false;
-        };
+        let now = self.context.now();
+        let due = self.context.peek(|state| self.due(state, now));
         let full = [&due.unconfirmed, &due.expired, &due.over];
         let full = full.iter().any(|some| some.len() == MAX_LEASES_PER_RECORD);
-        let unconfirmed = self.stop_all(due.unconfirmed, StopCause::Unconfirmed).await;
-        let expired = self.stop_all(due.expired, StopCause::Expired).await;
+        let unconfirmed = self
+            .context
+            .stop_all(due.unconfirmed, StopCause::Unconfirmed)
+            .await;
+        let expired = self.context.stop_all(due.expired, StopCause::Expired).await;
         let forgotten = self.forget(due.over).await;
-        due.targets.iter().for_each(|target| self.wake(target));
+        due.targets
+            .iter()
+            .for_each(|target| self.context.targets.wake(target));
         full && unconfirmed && expired && forgotten
     }
 
@@ -77,20 +86,23 @@ impl Engine {
             return false;
         };
         let target = &lease.entry.target;
-        let provider = self.providers().get(target);
-        // What is known to be dead may go by any clock. Of what is not, the end has to be past by a clock that did
-        // not jump since the lease was asked for (S50).
-        let from = self.timed_from.load(Ordering::SeqCst);
+        let provider = self.context.targets.providers.get(target);
+        // What is known to be dead may go by any clock. Of what is not, the end has to be past by a
+        // clock that did not jump since the lease was asked for (S50).
+        let from = self.context.timed_from.load(Ordering::SeqCst);
         let by = if progress.is_confirmed() {
             now
         } else if lease.intent.0 >= from {
             // A broker that is ahead of the target says "expired" of nothing that lives (S27).
-            self.by_both(target, now)
+            self.context.targets.by_both(target, now)
         } else {
-            self.by_both(target, self.parts.clock.surely())
+            self.context
+                .targets
+                .by_both(target, self.context.clock.surely())
         };
-        // Without an answer to its mint, only the provider's own word that it ends by itself lets a lease go.
-        let ends = provider.is_some_and(|it| it.ends_itself(&LeaseRef::from(lease), by));
+        // Without an answer to its mint, only the provider's own word that it ends by itself lets a
+        // lease go.
+        let ends = provider.is_some_and(|it| it.needs_no_revocation(&LeaseRef::from(lease), by));
         if progress.is_due() && !lease.confirmed && !ends {
             return false;
         }
@@ -100,33 +112,34 @@ impl Engine {
 
     /// Closes the tasks of charters that have ended, and tasks whose budget is used up.
     pub async fn close_tasks(&self) {
-        let now = self.now();
+        let now = self.context.now();
         let ended = |charter: &Arc<Charter>| charter.expires.is_some_and(|end| end.when <= now);
         let ended: BTreeSet<Name> = self
-            .charters()
+            .context
+            .charters
             .all()
             .iter()
             .filter(|charter| ended(charter))
             .map(|charter| charter.name.clone())
             .collect();
-        let over = self.peek(|state| {
+        let over = self.context.peek(|state| {
             let of_ended = ended.iter().flat_map(|name| state.open_tasks_under(name));
             let of_ended = of_ended.map(|entry| entry.task.id);
             let over = state.spent_tasks().chain(of_ended);
             over.take(MAX_LEASES_PER_RECORD).collect::<Vec<TaskId>>()
         });
-        for task in over.unwrap_or_default() {
+        for task in over {
             tracing::info!(%task, "a task is closed: its charter has ended, or its budget is spent");
-            if !self.journal(Command::CloseTask { task }).await {
+            if !self.context.journal(Command::CloseTask { task }).await {
                 return;
             }
-            self.wake_all_targets();
+            self.context.targets.wake_all();
         }
     }
 
     /// Forgets leases that are proved dead and that no kill order covers, before their natural end.
     pub async fn forget_dead(&self) {
-        let dead = self.peek(|state| {
+        let dead = self.context.peek(|state| {
             state
                 .leases()
                 .stopping_targets()
@@ -135,33 +148,7 @@ impl Engine {
                 .take(MAX_LEASES_PER_RECORD)
                 .collect()
         });
-        self.forget(dead.unwrap_or_default()).await;
-    }
-
-    /// Records which secrets were handed over, and ends the leases of the others.
-    pub async fn settle_deliveries(&self) {
-        let delivered = std::mem::take(&mut *self.delivered.lock());
-        let undelivered = std::mem::take(&mut *self.undelivered.lock());
-        if !delivered.is_empty() {
-            let leases = delivered.clone();
-            if let Err(error) = self.commit(Command::Delivered { leases }).await {
-                // Told again once the ledger takes it: a start that does not know of it ends leases that are in use.
-                tracing::debug!(%error, "a hand-over could not be journaled");
-                self.delivered.lock().extend(delivered);
-            }
-        }
-        let targets = self.peek(|state| {
-            undelivered
-                .iter()
-                .filter_map(|id| state.leases().get(*id))
-                .map(|lease| lease.entry.target.clone())
-                .collect::<BTreeSet<_>>()
-        });
-        self.stop_all(undelivered, StopCause::Undelivered).await;
-        targets
-            .unwrap_or_default()
-            .iter()
-            .for_each(|target| self.wake(target));
+        self.forget(dead).await;
     }
 
     /// Releases the lease of a credential that was shown. Releasing an ended lease succeeds.
@@ -169,12 +156,12 @@ impl Engine {
     /// # Errors
     /// As of the ledger.
     pub async fn give_back(&self, id: LeaseId) -> Result<(), IssueError> {
-        let owner = self.query(|state| {
+        let owner = self.context.query(|state| {
             let lease = state.leases().get(id)?;
             Some(lease.task.identity.clone())
         });
         match owner.await.map_err(IssueError::Commit)? {
-            Some(owner) => self.release_lease(&owner, id).await,
+            Some(owner) => self.release(&owner, id).await,
             None => Ok(()),
         }
     }
@@ -183,8 +170,8 @@ impl Engine {
     ///
     /// # Errors
     /// The same for another agent's lease as for one that does not exist.
-    pub async fn release_lease(&self, identity: &Identity, id: LeaseId) -> Result<(), IssueError> {
-        let found = self.query(|state| {
+    pub async fn release(&self, identity: &Identity, id: LeaseId) -> Result<(), IssueError> {
+        let found = self.context.query(|state| {
             let lease = state
                 .leases()
                 .get(id)
@@ -200,30 +187,18 @@ impl Engine {
             // Given back twice, it is given back once: no record a call.
             return Ok(());
         }
-        self.commit(Command::Stop {
-            leases: vec![id],
-            cause: StopCause::Released,
-        })
-        .await
-        .map_err(IssueError::Commit)?;
-        self.wake(&target);
+        self.context
+            .commit(Command::Stop {
+                leases: vec![id],
+                cause: StopCause::Released,
+            })
+            .await
+            .map_err(IssueError::Commit)?;
+        self.context.targets.wake(&target);
         Ok(())
     }
 
-    /// Stops the leases, and returns true if the journal accepted it.
-    pub(crate) async fn stop_all(&self, leases: Vec<LeaseId>, cause: StopCause) -> bool {
-        leases.is_empty() || self.journal(Command::Stop { leases, cause }).await
-    }
-
     async fn forget(&self, leases: Vec<LeaseId>) -> bool {
-        leases.is_empty() || self.journal(Command::Forget { leases }).await
-    }
-
-    async fn journal(&self, command: Command) -> bool {
-        let outcome = self.commit(command).await;
-        if let Err(error) = &outcome {
-            tracing::error!(%error, "a transition could not be journaled");
-        }
-        is_in_effect(&outcome)
+        leases.is_empty() || self.context.journal(Command::Forget { leases }).await
     }
 }

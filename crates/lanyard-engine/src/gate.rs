@@ -6,10 +6,10 @@
 
 use std::sync::Arc;
 
-use lanyard_core::id::KillId;
 use lanyard_core::kill::KillOrder;
 use lanyard_core::lease::{Lease, Stage};
 use lanyard_core::ledger::{Ledger, look};
+use lanyard_vocabulary::id::KillId;
 
 use crate::sync::RwLock;
 
@@ -18,7 +18,8 @@ use crate::sync::RwLock;
 /// # Limit
 /// - for: a process
 /// - unit: orders
-/// - beyond: the process releases no further credential until it is restarted; kills and revocations go on
+/// - beyond: the process releases no further credential until it is restarted; kills and
+///   revocations go on
 /// - test: `s43_the_gate_holds_so_many_orders_and_shuts_beyond_them`
 pub const MAX_RAISED_ORDERS: usize = 4096;
 
@@ -38,7 +39,7 @@ struct Raised {
 /// The gate is closed to this release.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Closed {
-    /// By an order.
+    /// A kill order stops it.
     #[error("stopped by kill order {0}")]
     Killed(KillId),
     /// The lease is being stopped, or is gone.
@@ -65,7 +66,8 @@ impl Gate {
         raised.orders.push(order.clone());
     }
 
-    /// The order is in the ledger, which every release looks at: the fence here is not needed any more.
+    /// The order is in the ledger, which every release looks at: the fence here is not needed any
+    /// more.
     pub fn lower(&self, id: KillId) {
         self.raised.write().orders.retain(|order| order.id != id);
     }
@@ -77,7 +79,7 @@ impl Gate {
     pub fn release<R>(
         &self,
         ledger: &(impl Ledger + ?Sized),
-        lease: lanyard_core::id::LeaseId,
+        lease: lanyard_vocabulary::id::LeaseId,
         hand_over: impl FnOnce() -> R,
     ) -> Result<R, Closed> {
         let raised = self.raised.read();
@@ -96,8 +98,7 @@ impl Gate {
                 Some(engaged) => Err(Closed::Killed(engaged.order.id)),
                 None => Ok(()),
             }
-        })
-        .unwrap_or(Err(Closed::Unknown))?;
+        })?;
         let handed = hand_over();
         drop(raised);
         Ok(handed)
@@ -117,10 +118,10 @@ pub type SharedGate = Arc<Gate>;
 
 #[cfg(all(test, not(feature = "model")))]
 mod tests {
-    use lanyard_core::id::TaskId;
     use lanyard_core::kill::Actor;
-    use lanyard_core::scope::{RoleFilter, Scope};
-    use lanyard_core::time::Timestamp;
+    use lanyard_vocabulary::id::TaskId;
+    use lanyard_vocabulary::scope::{RoleFilter, Scope};
+    use lanyard_vocabulary::time::Timestamp;
 
     use super::*;
 

@@ -1,12 +1,19 @@
 //! Checks whether a charter's grants are set up at their targets.
 
-use lanyard_core::charter::{Charter, Grant};
+use std::sync::Arc;
+
+use lanyard_charter::{Charter, Grant};
 use lanyard_core::question::{Question, mint_request};
 
-use crate::clear::make_ready;
-use crate::engine::Engine;
+use crate::context::Context;
+use crate::targets::make_ready;
 
-impl Engine {
+/// Checks grants at their targets.
+pub struct Inspection {
+    pub(crate) context: Arc<Context>,
+}
+
+impl Inspection {
     /// The faults in the way of each grant, one line each. Records nothing and issues nothing.
     pub async fn inspect(&self, charter: Charter) -> Vec<(Grant, String)> {
         let charter = charter.on_a_good_day();
@@ -21,20 +28,20 @@ impl Engine {
     async fn inspect_grant(&self, charter: &Charter, grant: &Grant) -> Vec<String> {
         let (Some(environment), Some(provider)) = (
             grant.environments.first(),
-            self.providers().get(&grant.target),
+            self.context.targets.providers.get(&grant.target),
         ) else {
             return vec![format!("target {} is not served here", grant.target)];
         };
         let question = Question::usual(charter, grant, environment);
         let question = Question {
-            worst_case: self.worst_case(grant),
+            worst_case: self.context.targets.worst_case(grant),
             ..question
         };
-        let request = match mint_request(charter, &question, self.now()) {
+        let request = match mint_request(charter, &question, self.context.now()) {
             Ok(request) => request,
             Err(denial) => return vec![denial.message],
         };
-        match provider.inspect(&request).await {
+        match provider.check_setup(&request).await {
             // With nothing in the way of it, it has to be one that could be asked for.
             Ok(lines) if lines.is_empty() => {
                 let ready = make_ready(provider.as_ref(), &request).await;

@@ -1,19 +1,18 @@
 //! Requests for a credential, and why none was issued.
 
-use lanyard_core::charter::Name;
 use lanyard_core::command::Asked;
 use lanyard_core::decide::Denial;
-use lanyard_core::id::{ApprovalId, DecisionId, LeaseId, PlanId, TaskId};
 use lanyard_core::ledger::CommitError;
 use lanyard_core::plan::Unjudged;
 use lanyard_core::provider::{PrepareError, ProviderError};
-use lanyard_core::time::Ttl;
+use lanyard_vocabulary::id::{ApprovalId, DecisionId, LeaseId, PlanId, TaskId};
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::time::Ttl;
 
 use crate::clock::NoRandomness;
 use crate::condition::NotIssuing;
 use crate::gate::Closed;
 use crate::records::TooManyRecords;
-use crate::tasks::TaskError;
 
 /// A request for a credential.
 #[derive(Debug, Clone)]
@@ -40,7 +39,7 @@ impl Ask {
     }
 }
 
-/// Why no credential was issued.
+/// The reason why no credential was issued.
 #[derive(Debug, thiserror::Error)]
 pub enum IssueError {
     /// The charter denies the request.
@@ -48,7 +47,7 @@ pub enum IssueError {
     Denied {
         /// The decision's id, for `explain`.
         decision: DecisionId,
-        /// The denial.
+        /// The denial as decided.
         denial: Box<Denial>,
     },
     /// The charter allows the request, and something else delays it. The refusal is recorded as a
@@ -57,7 +56,7 @@ pub enum IssueError {
     Refused {
         /// The decision's id, for `explain`.
         decision: DecisionId,
-        /// The recorded refusal.
+        /// The refusal as recorded.
         denial: Box<Denial>,
         /// The reason for the delay.
         error: Box<IssueError>,
@@ -75,7 +74,7 @@ pub enum IssueError {
         plan: PlanId,
         /// The approval to give.
         approval: ApprovalId,
-        /// What the approval lacks.
+        /// The reason why the approval covers no session.
         why: lanyard_core::approval::Unusable,
     },
     /// The same request had its credential. A secret is handed out once (T57).
@@ -99,9 +98,9 @@ pub enum IssueError {
     /// The target takes no new credential at present.
     #[error("nothing is issued at target {target} now: {why}")]
     NotNow {
-        /// The target.
+        /// The name of the target.
         target: Name,
-        /// The reason.
+        /// The reason, for operators.
         why: String,
     },
     /// The identity has used up its rate of records.
@@ -116,25 +115,4 @@ pub enum IssueError {
     /// The operating system gave no random bits for ids.
     #[error(transparent)]
     Randomness(#[from] NoRandomness),
-}
-
-impl From<TaskError> for IssueError {
-    fn from(error: TaskError) -> Self {
-        match error {
-            TaskError::Denied { decision, denial } => Self::Denied { decision, denial },
-            TaskError::Refused {
-                decision,
-                denial,
-                error,
-            } => Self::Refused {
-                decision,
-                denial,
-                error: Box::new((*error).into()),
-            },
-            TaskError::NotFound => Self::NotFound("task"),
-            TaskError::Commit(error) => Self::Commit(error),
-            TaskError::TooManyRecords(error) => Self::TooManyRecords(error),
-            TaskError::Randomness(error) => Self::Randomness(error),
-        }
-    }
 }

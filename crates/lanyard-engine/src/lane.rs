@@ -5,20 +5,20 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::time::Duration;
 
-use lanyard_core::id::LeaseId;
 use lanyard_core::lease::Lease;
 use lanyard_core::provider::ProviderError;
-use lanyard_core::time::{Skew, Timestamp};
+use lanyard_vocabulary::id::LeaseId;
+use lanyard_vocabulary::time::{Skew, Timestamp};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-/// The first wait after a failure. Waits double up to [`LONGEST_WAIT`], and tries never end.
+/// The first wait after a failure. Waits double up to [`RETRY_INTERVAL_CAP`], and tries never end.
 pub(crate) const FIRST: Duration = Duration::from_millis(200);
 /// The longest wait after a failure.
 ///
 /// # No limit
 /// The wait between two tries grows up to this, and tries never end.
-pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(30);
+pub(crate) const RETRY_INTERVAL_CAP: Duration = Duration::from_secs(30);
 /// The smallest batch of one revocation call, in leases.
 const FEWEST: usize = 16;
 
@@ -53,8 +53,8 @@ struct LaneState {
     resting: HashSet<LeaseId>,
     /// Leases whose own revocation failed.
     attempts: HashMap<LeaseId, Attempt>,
-    /// Why the provider could not be reconciled since the start. Nothing is minted there until it
-    /// was.
+    /// The reason why the provider could not be reconciled since the start. Nothing is minted there
+    /// until it was.
     unseen: Option<String>,
     /// The provider's failure as a whole, since the last successful round.
     fault: Option<Trouble>,
@@ -77,7 +77,7 @@ pub(crate) enum Kind {
     Silent,
     /// The provider asks for fewer calls.
     Throttled,
-    /// The provider refuses.
+    /// The provider refuses the call.
     Refused,
     /// An earlier operation has to end first.
     Pending,
@@ -140,7 +140,7 @@ impl fmt::Display for Trouble {
 pub(crate) fn backoff(failures: u32) -> Duration {
     FIRST
         .saturating_mul(1 << failures.saturating_sub(1).min(16))
-        .min(LONGEST_WAIT)
+        .min(RETRY_INTERVAL_CAP)
 }
 
 impl Lane {
@@ -181,7 +181,7 @@ impl Lane {
         self.state.lock().fault.as_ref().map(Trouble::to_string)
     }
 
-    /// Why this lease is not further: its own failures, the provider's, or the call under way.
+    /// Says why this lease is not further: its own failures, the provider's, or the call under way.
     pub(crate) fn why(&self, lease: LeaseId) -> Option<String> {
         let state = self.state.lock();
         let own = state.attempts.get(&lease).map(|attempt| &attempt.trouble);
@@ -297,8 +297,9 @@ impl Lane {
         self.state.lock().failures > 0
     }
 
-    /// How many leases at the head of the queue this round skips. The number grows with each failed
-    /// round, so that leases whose calls hang do not keep the others from being tried.
+    /// Returns the number of leases at the head of the queue that this round skips. The number
+    /// grows with each failed round, so that leases whose calls hang do not keep the others from
+    /// being tried.
     pub(crate) fn passed_over(&self) -> usize {
         let failures = self.state.lock().failures;
         FEWEST.saturating_mul(usize::try_from(failures).unwrap_or(usize::MAX))
@@ -346,7 +347,7 @@ mod tests {
     fn the_waits_double_and_never_end() {
         assert_eq!(backoff(1), FIRST);
         assert_eq!(backoff(3), FIRST * 4);
-        assert_eq!(backoff(u32::MAX), LONGEST_WAIT);
+        assert_eq!(backoff(u32::MAX), RETRY_INTERVAL_CAP);
     }
 
     #[test]
@@ -379,7 +380,7 @@ mod tests {
         }
     }
 
-    /// Tests S53.
+    /// Tests the order of revocations (S53).
     #[test]
     fn s53_a_report_says_since_when_a_provider_hangs_throttles_or_refuses() {
         let lane = Lane::default();

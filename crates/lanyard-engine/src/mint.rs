@@ -1,451 +1,410 @@
-//! A mint, from the request to the hand-over: decide, A, B, C, D.
+//! A mint, from the decision to the hand-over. Each step consumes the one before it, so no step can
+//! be left out; and a step that fails is undone, because only its undo makes the error.
 //!
-//! B runs in a task of its own: a caller that goes away does not leave a credential that nobody
-//! looks after (T56).
+//! ```text
+//!                                                  what may exist          undo
+//! Prepared   decided and rendered                  nothing                 none
+//!  A  commit the intent with the handle
+//! Intended   whatever happens, the ledger knows    a credential, perhaps   stop: revoked by its handle
+//!  B  provider.mint with that handle
+//! Minted     the provider answered                 a credential            stop: revoked by its handle
+//!  C  commit the answer; a kill order refuses it
+//! Issued     may be handed over                    a credential            drop: ends as undelivered
+//!  D  Release: test and hand over in one guard     a credential, in use
+//! ```
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use lanyard_core::charter::{Charter, Grant, Name};
-use lanyard_core::command::Command;
-use lanyard_core::decide::{
-    Ancestor, Denial, GrantRequest, Permit, Revisions, decide, not_in_force, revision_lost, unread,
-};
-use lanyard_core::id::LeaseId;
-use lanyard_core::identity::Caller;
-use lanyard_core::lease::{Seq, StopCause};
+use lanyard_charter::kinds::Credential;
+use lanyard_core::command::{Command, Intent};
+use lanyard_core::lease::StopCause;
 use lanyard_core::ledger::CommitError;
-use lanyard_core::person::Person;
-use lanyard_core::plan::{Plan, Unjudged};
-use lanyard_core::provider::{
-    Credential, MintRequest, Prepared, Provider, ProviderError, Revocability,
-};
+use lanyard_core::provider;
+use lanyard_core::provider::{MintRequest, Provider, ProviderError, Revocability};
 use lanyard_core::state::Refusal;
-use lanyard_core::task::{Above, Task};
-use lanyard_core::time::{Timestamp, Ttl};
+use lanyard_vocabulary::caller::Caller;
+use lanyard_vocabulary::id::LeaseId;
+use lanyard_vocabulary::identity::Identity;
+use lanyard_vocabulary::seq::Seq;
+use lanyard_vocabulary::time::Timestamp;
+use parking_lot::Mutex;
+use tokio::task::JoinSet;
 
-use crate::clear::{Cleared, GRACE};
-use crate::engine::{Engine, no_state};
+use crate::context::Context;
+use crate::decisions::Decisions;
+use crate::deliveries::Deliveries;
 use crate::gate::Closed;
+use crate::requests::Requests;
+
+use undo::{UnderWay, Undone};
 
 pub use crate::issue::{Ask, IssueError};
 
-/// A credential that has passed C and waits for D.
-pub struct Issued {
-    /// Which lease.
-    pub lease: LeaseId,
-    /// The record of its intent.
-    pub intent: Seq,
-    /// When it ends.
-    pub expires: Timestamp,
-    /// How it can be revoked.
-    pub revocability: Revocability,
-    /// The secret.
-    pub credential: Credential,
-    /// The right to hand it over, once.
-    pub release: Release,
+/// The time past the provider's own that an intent waits for C before it is given up.
+pub(crate) const GRACE: Duration = Duration::from_secs(5);
+
+/// The part that issues credentials.
+pub struct Mints {
+    pub(crate) context: Arc<Context>,
+    pub(crate) decisions: Arc<Decisions>,
+    pub(crate) requests: Arc<Requests>,
+    pub(crate) deliveries: Arc<Deliveries>,
+    /// The leases whose provider may be called by a mint at this moment: nothing says of one that
+    /// it is dead.
+    pub(crate) minting: Arc<Minting>,
+    /// The number of requests that were rendered.
+    pub(crate) prepared: AtomicU64,
+    pub(crate) running: Mutex<JoinSet<()>>,
 }
 
-/// The right to hand one secret over. Dropped unused, it makes the lease end as undelivered.
-pub struct Release {
-    engine: Arc<Engine>,
-    lease: LeaseId,
-    handed: bool,
-}
+/// The leases of mints that may call their provider.
+pub(crate) type Minting = Mutex<BTreeSet<LeaseId>>;
 
-impl Release {
-    /// D: the test and the hand-over, within one guard and without an await.
-    ///
-    /// # Errors
-    /// Nothing was handed over; the lease is being ended.
-    pub fn hand_over<R>(mut self, hand_over: impl FnOnce() -> R) -> Result<R, Closed> {
-        let engine = Arc::clone(&self.engine);
-        // A mint that was under way when the daemon was told to end is finished; one that the broker may not trust any
-        // more is not.
-        if engine.conditions.is_revoke_only() {
-            return Err(Closed::NotIssuing);
-        }
-        let handed = engine
-            .gate
-            .release(engine.parts.ledger.as_ref(), self.lease, hand_over)?;
-        self.handed = true;
-        Ok(handed)
-    }
-}
-
-/// A mint under way: dropped when its provider is called no more, whatever became of it.
-struct Minting {
-    engine: Arc<Engine>,
-    lease: LeaseId,
-}
-
-impl Minting {
-    fn begin(engine: &Arc<Engine>, lease: LeaseId) -> Self {
-        engine.minting.lock().insert(lease);
-        Self {
-            engine: Arc::clone(engine),
-            lease,
-        }
-    }
-}
-
-impl Drop for Minting {
-    fn drop(&mut self) {
-        self.engine.minting.lock().remove(&self.lease);
-    }
-}
-
-impl Drop for Release {
-    fn drop(&mut self) {
-        let list = if self.handed {
-            &self.engine.delivered
-        } else {
-            &self.engine.undelivered
-        };
-        list.lock().push(self.lease);
-        self.engine.housekeeping.notify_one();
-    }
-}
-
-impl Engine {
-    /// Decides; mints when the answer is yes. Returns before D.
+impl Mints {
+    /// Decides, and goes through A, B and C if the answer is yes. D is the caller's.
     ///
     /// # Errors
     /// See [`IssueError`]. Whatever may exist at the provider after an error is being revoked.
-    pub async fn issue(
-        self: &Arc<Self>,
-        caller: impl Into<Caller>,
-        ask: Ask,
-    ) -> Result<Issued, IssueError> {
-        let caller = caller.into();
-        let (cleared, intent, minting) = match self.begun(&caller, &ask).await {
-            Ok(begun) => begun,
+    pub async fn issue(self: &Arc<Self>, caller: &Caller, ask: &Ask) -> Result<Issued, IssueError> {
+        let intended = match self.begin(caller, ask).await {
+            Ok(intended) => intended,
             Err(error) => {
                 let asked = (ask.task, &ask.grant, ask.asked());
-                return Err(self.recorded(&caller.identity, asked, error).await);
+                return Err(self.requests.recorded(&caller.identity, asked, error).await);
             }
         };
-        let target = cleared.intent.entry.target.clone();
-        let revocability = cleared.provider.revocability(&cleared.request.rights);
-        let (lease, deadline) = (cleared.intent.lease, cleared.intent.deadline);
         let (answer, waiting) = tokio::sync::oneshot::channel();
-        let engine = Arc::clone(self);
+        // In a task of its own: a caller that goes away does not leave a credential that nobody
+        // looks after (T56).
         self.supervise(async move {
-            let outcome = engine
-                .mint(
-                    &target,
-                    cleared.provider,
-                    (cleared.request, deadline),
-                    cleared.prepared,
-                )
-                .await;
-            drop(minting);
+            let issued = async { intended.mint().await?.confirm().await };
             // A caller that went away drops the answer, and with it the release: undelivered.
-            drop(answer.send(outcome));
+            drop(answer.send(issued.await));
         });
-        let (credential, expires, release) = waiting
-            .await
-            .unwrap_or(Err(IssueError::Closed(Closed::Unknown)))?;
-        Ok(Issued {
-            lease,
-            intent,
-            expires,
-            revocability,
-            credential,
-            release,
-        })
+        let issued = waiting.await;
+        Ok(issued.map_err(|_| IssueError::Closed(Closed::Unknown))??)
     }
 
     /// Everything up to A.
-    async fn begun(
-        self: &Arc<Self>,
-        caller: &Caller,
-        ask: &Ask,
-    ) -> Result<(Cleared, Seq, Minting), IssueError> {
-        let cleared = match self.clear(caller, ask).await {
-            Ok(cleared) => cleared,
-            Err(error) => return Err(self.settled(error).await),
+    async fn begin(self: &Arc<Self>, caller: &Caller, ask: &Ask) -> Result<Intended, IssueError> {
+        let prepared = match self.prepare(caller, ask).await {
+            Ok(prepared) => prepared,
+            // The error rests on the state as admitted.
+            Err(error) => {
+                let settled = self.context.settle().await;
+                return Err(settled.map_or_else(IssueError::Commit, |()| error));
+            }
         };
-        self.conditions.check().map_err(IssueError::NotIssuing)?;
-        let begin = Command::BeginMint(Box::new(cleared.intent.clone()));
-        self.meter(&caller.identity, &begin)?;
-        // Before the intent is in the ledger, so that a revocation never sees the lease without its mint.
-        let minting = Minting::begin(self, cleared.intent.lease);
-        let intent = self.commit(begin).await.map_err(IssueError::Commit)?;
-        Ok((cleared, intent, minting))
+        prepared.intend(self, &caller.identity).await
     }
 
-    /// Decides without minting (AIP-163).
+    /// Decides without minting (AIP-163), and checks that the ledger would take the intent now.
     ///
     /// # Errors
-    /// As [`Engine::issue`] would.
+    /// As [`Mints::issue`] would.
     pub async fn validate(
         &self,
-        caller: impl Into<Caller>,
+        caller: &Caller,
         ask: &Ask,
-    ) -> Result<Prepared, IssueError> {
-        let caller = caller.into();
-        let cleared = match self.clear(&caller, ask).await {
-            Ok(cleared) => self.admissible(cleared),
+    ) -> Result<provider::Prepared, IssueError> {
+        let admissible = match self.prepare(caller, ask).await {
+            Ok(prepared) => prepared.admissible(&self.context),
             Err(error) => Err(error),
         };
-        self.settle().await.map_err(IssueError::Commit)?;
-        match cleared {
-            Ok(cleared) => Ok(cleared.prepared),
+        self.context.settle().await.map_err(IssueError::Commit)?;
+        match admissible {
+            Ok(rendered) => Ok(rendered),
             Err(error) => {
                 let asked = (ask.task, &ask.grant, ask.asked());
-                Err(self.recorded(&caller.identity, asked, error).await)
+                Err(self.requests.recorded(&caller.identity, asked, error).await)
             }
         }
     }
 
-    /// Whether the ledger would take the intent now: not under a kill order, a pause or a limit that is reached.
-    fn admissible(&self, cleared: Cleared) -> Result<Cleared, IssueError> {
-        self.conditions.check().map_err(IssueError::NotIssuing)?;
-        let (now, begin) = (
-            self.now(),
-            Command::BeginMint(Box::new(cleared.intent.clone())),
-        );
-        match self.peek(|state| state.admit(&begin, now)) {
-            Some(Ok(())) => Ok(cleared),
-            Some(Err(refusal)) => Err(IssueError::Commit(CommitError::Refused(refusal))),
-            None => Err(IssueError::Commit(no_state())),
+    /// Runs a mint to its end whatever becomes of the caller.
+    fn supervise(&self, mint: impl Future<Output = ()> + Send + 'static) {
+        let mut running = self.running.lock();
+        while running.try_join_next().is_some() {}
+        running.spawn(mint);
+    }
+}
+
+/// Decided and rendered. Nothing is written down, and nothing exists: no undo is needed.
+pub(crate) struct Prepared {
+    pub(crate) provider: Arc<dyn Provider>,
+    pub(crate) request: MintRequest,
+    pub(crate) rendered: provider::Prepared,
+    pub(crate) intent: Intent,
+}
+
+impl Prepared {
+    /// A: commits the intent. A failure needs no undo, because no provider was called.
+    async fn intend(self, mints: &Arc<Mints>, identity: &Identity) -> Result<Intended, IssueError> {
+        let context = &mints.context;
+        context.conditions.check().map_err(IssueError::NotIssuing)?;
+        let begin = Command::BeginMint(Box::new(self.intent.clone()));
+        mints.requests.meter(identity, &begin)?;
+        // Before the intent is in the ledger, so that a revocation never sees the lease without its
+        // mint.
+        let under_way = UnderWay::begin(mints, &self.intent);
+        let seq = context.commit(begin).await.map_err(IssueError::Commit)?;
+        Ok(Intended {
+            prepared: self,
+            seq,
+            under_way,
+        })
+    }
+
+    /// Checks that the ledger would take the intent now: under no kill order, no pause, and no
+    /// limit that is reached.
+    fn admissible(self, context: &Context) -> Result<provider::Prepared, IssueError> {
+        context.conditions.check().map_err(IssueError::NotIssuing)?;
+        let (now, begin) = (context.now(), Command::BeginMint(Box::new(self.intent)));
+        match context.peek(|state| state.admit(&begin, now)) {
+            Ok(()) => Ok(self.rendered),
+            Err(refusal) => Err(IssueError::Commit(CommitError::Refused(refusal))),
         }
     }
+}
 
-    /// What was answered from, durable: an error rests on the state as it was admitted.
-    async fn settled(&self, error: IssueError) -> IssueError {
-        match self.settle().await {
-            Ok(()) => error,
-            Err(unavailable) => IssueError::Commit(unavailable),
-        }
-    }
+/// A is durable: whatever happens, the ledger knows the handle by which a credential is revoked.
+struct Intended {
+    prepared: Prepared,
+    seq: Seq,
+    under_way: UnderWay,
+}
 
-    /// Asks every charter that has a say and has not been asked: one may have come into force since the plan was
-    /// submitted. While it is being submitted its bytes are given, and stored later. Where a charter cannot be asked, the
-    /// plan stays without a judgement, and the decision denies it.
-    ///
-    /// # Errors
-    /// [`Unjudged::TooMuch`], when it is not the turn of this identity.
-    pub(crate) async fn judge(
-        &self,
-        task: &Task,
-        plan: &mut Plan,
-        content: Option<&Arc<[u8]>>,
-    ) -> Result<(), Unjudged> {
-        for charter in self.with_a_say(task) {
-            if plan.judged_by(charter.policies_digest()).is_some() {
-                continue;
-            }
-            match self
-                .parts
-                .judge
-                .judge((&charter, task), plan, content)
-                .await
-            {
-                Ok(judgement) => plan.judgements.push(judgement),
-                // It will be judged another time: no decision yet.
-                Err(busy @ Unjudged::TooMuch(_)) => return Err(busy),
-                Err(error) => {
-                    tracing::error!(%error, plan = %plan.id, charter = %charter.name, "a plan could not be judged");
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// The revisions that decide about a task: of its own charter, and of those of the tasks above it.
-    fn with_a_say(&self, task: &Task) -> Vec<Arc<Charter>> {
-        let above = task.lineage.iter().filter_map(|above| {
-            let found = self.peek(|state| state.task(above.task).cloned()).flatten();
-            Some(found?.task)
-        });
-        let above: Vec<_> = above.collect();
-        let all = std::iter::once(task).chain(above.iter().map(AsRef::as_ref));
-        let pairs = all.filter_map(|task| self.revisions(task));
-        pairs
-            .flat_map(|(pinned, in_force)| [pinned, in_force])
-            .collect()
-    }
-
-    /// What the charters of a task and of those above it say.
-    pub(crate) fn decide(
-        &self,
-        task: &Task,
-        (grant, ttl): (&Name, Option<Ttl>),
-        (plan, sponsor): (Option<&Plan>, Option<&Person>),
-        now: Timestamp,
-    ) -> Result<Permit, Denial> {
-        let gone = |task: &Task| self.without_revisions(task);
-        let (pinned, in_force) = self.revisions(task).ok_or_else(|| gone(task))?;
-        let mut above = Vec::with_capacity(task.lineage.len());
-        for Above { task: id, .. } in &task.lineage {
-            let found = self.peek(|state| state.task(*id).cloned()).flatten();
-            let found = found.ok_or_else(|| gone(task))?;
-            let revisions = self
-                .revisions(&found.task)
-                .ok_or_else(|| gone(&found.task))?;
-            above.push((found.task, revisions));
-        }
-        let ancestors: Vec<_> = above
-            .iter()
-            .map(|(task, (pinned, in_force))| Ancestor {
-                task,
-                revisions: Revisions { pinned, in_force },
-            })
-            .collect();
-        let emergency = self.emergency(&task.charter);
-        // Of an unknown grant the decision says so itself.
-        let named = in_force.grants.get(grant);
-        let request = GrantRequest {
-            task,
-            grant,
-            ttl,
-            plan,
-            sponsor,
-            watched: named.is_some_and(|grant| self.is_watched(task, grant, now)),
-            ancestors: &ancestors,
-            emergency: emergency.as_ref(),
-            worst_case: named.map_or(Duration::MAX, |grant| self.worst_case(grant)),
-            now,
-        };
-        let revisions = Revisions {
-            pinned: &pinned,
-            in_force: &in_force,
-        };
-        decide(revisions, &request)
-    }
-
-    /// What serves the target of a grant, as the charter in force names it.
-    pub(crate) fn provider_of(&self, task: &Task, grant: &Name) -> Option<Arc<dyn Provider>> {
-        let charter = self.charters().in_force(&task.charter)?;
-        self.providers()
-            .get(&charter.grants.get(grant)?.target)
-            .cloned()
-    }
-
-    /// How long a credential of this grant could go on after a kill.
-    pub(crate) fn worst_case(&self, grant: &Grant) -> Duration {
-        let provider = self.providers().get(&grant.target);
-        let bound = provider.and_then(|it| it.revocability(&grant.rights).worst_case);
-        bound.unwrap_or(Duration::MAX)
-    }
-
-    /// Why a task has no pair of revisions to be judged by.
-    pub(crate) fn without_revisions(&self, task: &Task) -> Denial {
-        match self.charters().in_force(&task.charter) {
-            Some(_) => revision_lost(&task.charter, &task.revision),
-            None if self.charters().unread(&task.charter).is_some() => unread(&task.charter),
-            None => not_in_force(&task.charter),
-        }
-    }
-
-    /// Both revisions that have a say.
-    pub(crate) fn revisions(&self, task: &Task) -> Option<(Arc<Charter>, Arc<Charter>)> {
-        let pinned = self.charters().revision(&task.charter, &task.revision)?;
-        let in_force = self.charters().in_force(&task.charter)?;
-        Some((pinned, in_force))
-    }
-
-    /// B and C.
-    async fn mint(
-        self: &Arc<Self>,
-        target: &Name,
-        provider: Arc<dyn Provider>,
-        (request, deadline): (MintRequest, Timestamp),
-        prepared: Prepared,
-    ) -> Result<(Credential, Timestamp, Release), IssueError> {
-        let lease = request.lease;
-        // The intent may have waited for the ledger. A call that went on beyond the deadline would make a credential
-        // after its lease was given up and revoked (S39).
-        let left = deadline.since(self.now()).saturating_sub(GRACE);
-        let limit = provider.capabilities().mint_timeout.min(left);
+impl Intended {
+    /// B: calls the provider with the handle of the intent. Without a good answer the lease is
+    /// stopped; a timeout is never followed by another mint under the same lease.
+    async fn mint(self) -> Result<Minted, Undone> {
+        let Self {
+            prepared,
+            seq,
+            under_way,
+        } = self;
+        let Prepared {
+            provider,
+            request,
+            rendered,
+            intent,
+        } = prepared;
+        let (context, limits) = (under_way.context(), provider.capabilities());
+        // The intent may have waited for the ledger. A call that went on beyond the deadline would
+        // make a credential after its lease was given up and revoked (S39).
+        let left = intent.deadline.since(context.now()).saturating_sub(GRACE);
+        let limit = limits.mint_timeout.min(left);
         if limit.is_zero() {
-            self.stop_and_wake(lease, target, StopCause::Unconfirmed)
-                .await;
-            return Err(IssueError::NotNow {
-                target: target.clone(),
+            let late = IssueError::NotNow {
+                target: intent.entry.target.clone(),
                 why: "the journal took longer than a mint may take".to_owned(),
-            });
+            };
+            return Err(under_way.undo(StopCause::Unconfirmed, late).await);
         }
-        let answer = tokio::time::timeout(limit, provider.mint(&request, &prepared)).await;
+        let answer = tokio::time::timeout(limit, provider.mint(&request, &rendered)).await;
         let minted = match answer.unwrap_or(Err(ProviderError::Ambiguous {
-            provider: provider.capabilities().provider,
+            provider: limits.provider,
             operation: "mint",
             code: "timeout".to_owned(),
         })) {
             Ok(minted) => minted,
             Err(error) => {
-                let kind = provider.capabilities().provider;
-                self.activity.failed(kind, request.role);
-                self.stop_and_wake(lease, target, StopCause::Unconfirmed)
-                    .await;
-                return Err(IssueError::Provider(error));
+                context.activity.failed(limits.provider, request.role);
+                let failed = IssueError::Provider(error);
+                return Err(under_way.undo(StopCause::Unconfirmed, failed).await);
             }
         };
-        if minted.expires > prepared.worst_expiry {
-            let outlives = Command::Outlives {
-                lease,
-                until: minted.expires,
-            };
-            if let Err(error) = self.commit(outlives).await {
-                tracing::error!(%error, %lease, until = %minted.expires, "a longer life could not be journaled");
-            }
-            self.stop_and_wake(lease, target, StopCause::Excessive)
-                .await;
-            return Err(IssueError::Provider(ProviderError::Excessive {
-                provider: provider.capabilities().provider,
+        if minted.expires > rendered.worst_expiry {
+            under_way.outlives(minted.expires).await;
+            let excessive = IssueError::Provider(ProviderError::Excessive {
+                provider: limits.provider,
                 operation: "mint",
                 found: "a later expiry than was asked for".to_owned(),
-            }));
+            });
+            return Err(under_way.undo(StopCause::Excessive, excessive).await);
         }
-        let expires = minted.expires.min(request.expires);
-        let release = Release {
-            engine: Arc::clone(self),
-            lease,
-            handed: false,
-        };
+        Ok(Minted {
+            expires: minted.expires.min(request.expires),
+            revocability: provider.revocability(&request.rights),
+            minted,
+            seq,
+            under_way,
+        })
+    }
+}
+
+/// The provider answered B, and the ledger does not know the answer yet.
+struct Minted {
+    minted: provider::Minted,
+    expires: Timestamp,
+    revocability: Revocability,
+    seq: Seq,
+    under_way: UnderWay,
+}
+
+impl Minted {
+    /// C: commits the answer. The ledger refuses it if a kill order came in between.
+    async fn confirm(self) -> Result<Issued, Undone> {
+        let Self {
+            minted,
+            expires,
+            revocability,
+            seq,
+            under_way,
+        } = self;
+        // Made before C: if C does not return, the lease ends as undelivered.
+        let release = under_way.release();
         let confirm = Command::ConfirmMint {
-            lease,
+            lease: release.lease,
             expires,
             handle: minted.handle,
         };
-        match self.commit(confirm).await {
-            Ok(_) => Ok((minted.credential, expires, release)),
-            Err(error) => {
-                let cause = match &error {
-                    CommitError::Refused(Refusal::Killed(engaged)) => {
-                        StopCause::Killed(engaged.order.id)
-                    }
-                    CommitError::Refused(_)
-                    | CommitError::Unavailable(_)
-                    | CommitError::Volatile { .. } => StopCause::Unconfirmed,
-                };
-                self.stop_and_wake(lease, target, cause).await;
-                Err(IssueError::Commit(error))
+        if let Err(error) = under_way.context().commit(confirm).await {
+            let cause = match &error {
+                CommitError::Refused(Refusal::Killed(engaged)) => {
+                    StopCause::Killed(engaged.order.id)
+                }
+                CommitError::Refused(_)
+                | CommitError::Unavailable(_)
+                | CommitError::Volatile { .. } => StopCause::Unconfirmed,
+            };
+            return Err(under_way.undo(cause, IssueError::Commit(error)).await);
+        }
+        Ok(Issued {
+            lease: release.lease,
+            intent: seq,
+            expires,
+            revocability,
+            credential: minted.credential,
+            release,
+        })
+    }
+}
+
+/// A credential that has passed C and waits for D.
+pub struct Issued {
+    /// The id of the lease.
+    pub lease: LeaseId,
+    /// The record of the intent.
+    pub intent: Seq,
+    /// The end of the lease.
+    pub expires: Timestamp,
+    /// The way in which the credential can be revoked.
+    pub revocability: Revocability,
+    /// The credential with its secret.
+    pub credential: Credential,
+    /// The right to hand the secret over, once.
+    pub release: Release,
+}
+
+/// The right to hand one secret over. Dropped unused, it makes the lease end as undelivered.
+pub struct Release {
+    deliveries: Arc<Deliveries>,
+    lease: LeaseId,
+    is_delivered: bool,
+}
+
+impl Release {
+    /// D: tests and hands over within one guard and without an await.
+    ///
+    /// # Errors
+    /// Nothing was handed over; the lease is being ended.
+    pub fn hand_over<R>(mut self, hand_over: impl FnOnce() -> R) -> Result<R, Closed> {
+        let Deliveries { context, gate, .. } = self.deliveries.as_ref();
+        // A mint that was under way when the daemon was told to end is finished; one that the
+        // broker may not trust any more is not.
+        if context.conditions.is_revoke_only() {
+            return Err(Closed::NotIssuing);
+        }
+        let handed = gate.release(context.ledger.as_ref(), self.lease, hand_over)?;
+        self.is_delivered = true;
+        Ok(handed)
+    }
+}
+
+impl Drop for Release {
+    fn drop(&mut self) {
+        self.deliveries.note(self.lease, self.is_delivered);
+    }
+}
+
+/// The undo of A, B and C. Nothing else makes an [`Undone`].
+mod undo {
+    use std::sync::Arc;
+
+    use lanyard_core::command::{Command, Intent};
+    use lanyard_core::lease::StopCause;
+    use lanyard_vocabulary::id::LeaseId;
+    use lanyard_vocabulary::name::Name;
+    use lanyard_vocabulary::time::Timestamp;
+
+    use super::{IssueError, Mints, Release};
+    use crate::context::Context;
+
+    /// A mint that may call its provider. Dropped when the provider is called no more, whatever
+    /// became of the mint.
+    pub(super) struct UnderWay {
+        mints: Arc<Mints>,
+        lease: LeaseId,
+        target: Name,
+    }
+
+    /// The error of a step that was undone.
+    pub(super) struct Undone(IssueError);
+
+    impl From<Undone> for IssueError {
+        fn from(undone: Undone) -> Self {
+            undone.0
+        }
+    }
+
+    impl UnderWay {
+        pub(super) fn begin(mints: &Arc<Mints>, intent: &Intent) -> Self {
+            mints.minting.lock().insert(intent.lease);
+            Self {
+                mints: Arc::clone(mints),
+                lease: intent.lease,
+                target: intent.entry.target.clone(),
+            }
+        }
+
+        pub(super) fn context(&self) -> &Context {
+            &self.mints.context
+        }
+
+        /// Ends the lease, and wakes the revoker of its target. Where the ledger cannot say so, the
+        /// lease stays an intent, which the deadline or the next start ends.
+        pub(super) async fn undo(self, cause: StopCause, error: IssueError) -> Undone {
+            let context = self.context();
+            context.stop_and_wake(self.lease, &self.target, cause).await;
+            Undone(error)
+        }
+
+        /// Records that the credential lives longer than the intent says.
+        pub(super) async fn outlives(&self, until: Timestamp) {
+            let lease = self.lease;
+            let outlives = Command::Outlives { lease, until };
+            if let Err(error) = self.context().commit(outlives).await {
+                tracing::error!(%error, %lease, %until, "failed to record the longer expiry");
+            }
+        }
+
+        /// The right to hand over the secret of this mint.
+        pub(super) fn release(&self) -> Release {
+            Release {
+                deliveries: Arc::clone(&self.mints.deliveries),
+                lease: self.lease,
+                is_delivered: false,
             }
         }
     }
 
-    /// Ends a lease. Where the ledger cannot say so, the lease stays an intent, which the deadline or
-    /// the next start ends.
-    pub(crate) async fn stop_and_wake(&self, lease: LeaseId, target: &Name, cause: StopCause) {
-        if let Err(error) = self
-            .commit(Command::Stop {
-                leases: vec![lease],
-                cause,
-            })
-            .await
-        {
-            tracing::error!(%error, %lease, "a stop could not be journaled; the lease's deadline will end it");
+    impl Drop for UnderWay {
+        fn drop(&mut self) {
+            self.mints.minting.lock().remove(&self.lease);
         }
-        self.wake(target);
-    }
-
-    /// Runs a mint to its end whatever becomes of the caller.
-    fn supervise(&self, mint: impl Future<Output = ()> + Send + 'static) {
-        let mut mints = self.mints.lock();
-        while mints.try_join_next().is_some() {}
-        mints.spawn(mint);
     }
 }

@@ -1,32 +1,40 @@
 //! Pauses by people, and what breakers that tripped come to.
 
+use std::sync::Arc;
+
 use lanyard_core::command::Command;
-use lanyard_core::id::{KillId, PauseId};
-use lanyard_core::identity::Identity;
 use lanyard_core::kill::{Actor, KillOrder};
 use lanyard_core::ledger::CommitError;
 use lanyard_core::pause::{Demand, Pause, Reach};
-use lanyard_core::scope::RoleFilter;
-use lanyard_core::time::Timestamp;
 use lanyard_core::trip::Trip;
+use lanyard_vocabulary::id::{KillId, PauseId};
+use lanyard_vocabulary::identity::Identity;
+use lanyard_vocabulary::scope::RoleFilter;
+use lanyard_vocabulary::time::Timestamp;
 
 use crate::clock::NoRandomness;
-use crate::engine::Engine;
+use crate::context::Context;
+use crate::kill::Kills;
 
-/// What a person pauses.
+/// A pause as a person asks for it.
 #[derive(Debug, Clone)]
 pub struct PauseRequest {
-    /// What it is about.
+    /// The requests that it covers.
     pub reach: Reach,
-    /// What it asks for.
+    /// The demand that it makes.
     pub demand: Demand,
-    /// Why.
+    /// The reason, for people.
     pub reason: String,
-    /// When it ends by itself.
+    /// The time at which it ends by itself.
     pub until: Option<Timestamp>,
 }
 
-impl Engine {
+/// Pauses and resumes at the word of people.
+pub struct Pauses {
+    pub(crate) context: Arc<Context>,
+}
+
+impl Pauses {
     /// Pauses. Nothing of the kind is issued once this returns; nothing is revoked.
     ///
     /// # Errors
@@ -34,7 +42,7 @@ impl Engine {
     pub async fn pause(&self, asked: PauseRequest, by: Actor) -> Result<Pause, CommitError> {
         let unavailable = |error: NoRandomness| CommitError::Unavailable(error.to_string());
         let pause = Pause {
-            id: PauseId::from_bits(self.draw().map_err(unavailable)?),
+            id: PauseId::from_bits(self.context.draw().map_err(unavailable)?),
             reach: Reach {
                 as_typed: by.types_names(),
                 ..asked.reach
@@ -42,11 +50,13 @@ impl Engine {
             demand: asked.demand,
             reason: asked.reason,
             by,
-            at: self.now(),
+            at: self.context.now(),
             until: asked.until,
             evidence: Vec::new(),
         };
-        self.commit(Command::Pause(Box::new(pause.clone()))).await?;
+        self.context
+            .commit(Command::Pause(Box::new(pause.clone())))
+            .await?;
         Ok(pause)
     }
 
@@ -61,25 +71,30 @@ impl Engine {
         reason: String,
     ) -> Result<(), CommitError> {
         let by = by.clone();
-        self.commit(Command::Resume { pause, by, reason })
+        self.context
+            .commit(Command::Resume { pause, by, reason })
             .await
             .map(drop)
     }
+}
 
-    /// Records what the breakers that tripped come to. Until then the ledger itself holds up what they are about.
+impl Kills {
+    /// Records what the breakers that tripped come to. Until then the ledger itself holds up what
+    /// they are about.
     pub async fn answer_trips(&self) {
-        let tripped = self.peek(|state| state.tripped().to_vec());
-        for trip in tripped.unwrap_or_default() {
+        let tripped = self.context.peek(|state| state.tripped().to_vec());
+        for trip in tripped {
             tracing::warn!(charter = %trip.charter, reason = trip.reason(), "a breaker tripped");
             if let Err(error) = self.answer(&trip).await {
-                tracing::error!(%error, "what a breaker asks for could not be recorded: it is tried again");
+                tracing::error!(%error, "could not record the consequence of a breaker; retrying");
                 return;
             }
         }
     }
 
     async fn answer(&self, trip: &Trip) -> Result<(), CommitError> {
-        // Tried again, it is the same order: a journal that takes nothing for a while does not multiply it.
+        // Tried again, it is the same order: a journal that takes nothing for a while does not
+        // multiply it.
         let bits = trip.bits();
         let by = Actor::Breaker {
             charter: trip.charter.clone(),
@@ -95,7 +110,7 @@ impl Engine {
                     roles: RoleFilter::Both,
                     reason: trip.reason(),
                     by,
-                    at: self.now(),
+                    at: self.context.now(),
                     evidence: trip.evidence.clone(),
                     key: None,
                     identities: std::collections::BTreeSet::new(),
@@ -108,7 +123,7 @@ impl Engine {
         }
         let Some(demand) = trip.demand() else {
             let alert = Command::Alert(Box::new(trip.clone()));
-            return self.commit(alert).await.map(drop);
+            return self.context.commit(alert).await.map(drop);
         };
         let pause = Pause {
             id: PauseId::from_bits(bits),
@@ -116,10 +131,17 @@ impl Engine {
             demand,
             reason: trip.reason(),
             by,
-            at: self.now(),
-            until: trip.rule.breaker.lasts.map(|lasts| self.now() + lasts),
+            at: self.context.now(),
+            until: trip
+                .rule
+                .breaker
+                .lasts
+                .map(|lasts| self.context.now() + lasts),
             evidence: trip.evidence.clone(),
         };
-        self.commit(Command::Pause(Box::new(pause))).await.map(drop)
+        self.context
+            .commit(Command::Pause(Box::new(pause)))
+            .await
+            .map(drop)
     }
 }

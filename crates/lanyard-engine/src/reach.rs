@@ -1,23 +1,22 @@
-//! What an order reaches: the leases in its scope, and whether anything that is known goes by its name.
+//! What an order reaches: the leases in its scope, and whether anything that is known goes by its
+//! name.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use lanyard_core::charter::{Charter, Name};
-use lanyard_core::command::Command;
-use lanyard_core::document::near_names;
-use lanyard_core::id::{KillId, LeaseId, TaskId};
-use lanyard_core::identity::Identity;
-use lanyard_core::kill::{Actor, EngagedOrder, KillOrder};
+use lanyard_charter::Charter;
+use lanyard_core::kill::{Actor, KillOrder};
 use lanyard_core::lease::{Lease, Stage};
-use lanyard_core::ledger::CommitError;
 use lanyard_core::pause::Reach;
-use lanyard_core::person::Person;
-use lanyard_core::scope::{RoleFilter, Scope};
-use lanyard_core::state::{Refusal, State};
-use lanyard_core::time::Timestamp;
+use lanyard_core::state::State;
+use lanyard_document::near_names;
+use lanyard_vocabulary::id::{KillId, LeaseId, TaskId};
+use lanyard_vocabulary::identity::Identity;
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::scope::{RoleFilter, Scope};
+use lanyard_vocabulary::time::Timestamp;
 
-use crate::engine::Engine;
+use crate::context::Context;
 use crate::pass::MAX_LEASES_PER_LOOK;
 
 /// So many names are listed beside one that nothing has.
@@ -27,24 +26,24 @@ pub(crate) const NEAR_NAMES: usize = 3;
 /// In how many digits an id may differ that is called near.
 const NEAR_DIGITS: u32 = 2;
 
-/// What an order reaches.
+/// The objects that an order reaches.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BlastRadius {
     /// Leases that are live, or that the order found live, by target.
     pub leases: BTreeMap<Name, usize>,
-    /// Why the order reaches nothing: nothing of its name is configured, in force or in the books. The order is worth
-    /// engaging all the same: the name may come.
+    /// The reason why the order reaches nothing: nothing of its name is configured, in force or in
+    /// the books. The order is worth engaging all the same: the name may come.
     pub unknown_name: Option<String>,
     /// Names like the one that nothing has, the nearest first.
     pub near: Vec<String>,
     /// The identities that the order reaches besides its name.
     pub identities: BTreeSet<Identity>,
-    /// What the order is over, where no lease of it is live.
+    /// A remark about what the order is over, if no lease of it is live.
     pub note: Option<String>,
 }
 
 impl BlastRadius {
-    /// Whether nothing that is known is in reach.
+    /// Tells if nothing that is known is in reach.
     #[must_use]
     pub const fn is_nothing(&self) -> bool {
         self.unknown_name.is_some()
@@ -57,25 +56,30 @@ struct Unknown {
     near: Vec<String>,
 }
 
-/// What there is of the kind of a scope.
+/// The known names of the kind of a scope.
 #[derive(Default)]
 struct Known {
     what: &'static str,
     name: String,
     /// The names that there are.
     names: BTreeSet<String>,
-    /// Those that are meant, perhaps, where they are known already.
+    /// The names that are meant, perhaps, if they are known already.
     near: Vec<String>,
-    /// How a name of this kind is written, where none is near.
+    /// The form of a name of this kind, if none is near.
     form: &'static str,
-    /// What the order stops all the same.
+    /// The effect that the order has all the same.
     besides: &'static str,
-    /// What else is known of the one thing that the scope names.
+    /// A remark about the one thing that the scope names.
     note: Option<String>,
 }
 
-impl Engine {
-    /// What an order would reach now, or what one that was given has reached.
+/// The part that says what orders over a scope reach, by the names that are known.
+pub struct Scopes {
+    pub(crate) context: Arc<Context>,
+}
+
+impl Scopes {
+    /// Counts what an order would reach now, or what one that was given has reached.
     ///
     /// Every lease is looked at: whoever gives an order gives it first and counts afterwards.
     #[must_use]
@@ -87,7 +91,7 @@ impl Engine {
     ) -> BlastRadius {
         let known = given.and_then(|id| {
             let order = |state: &State| Some(state.kills().get(id)?.order.clone());
-            self.peek(order).flatten()
+            self.context.peek(order)
         });
         let Some(order) = known.or_else(|| self.order_over(scope)) else {
             return BlastRadius::default();
@@ -97,7 +101,7 @@ impl Engine {
             ..BlastRadius::default()
         };
         let mut has_leases = false;
-        self.pass_in_reach(&order, |_, lease| {
+        self.context.pass_in_reach(&order, |_, lease| {
             // A lease that the order is stopping already has the name as well.
             has_leases = true;
             let is_reached = lease.is_live() || given.is_some() && lease.killed_by() == given;
@@ -119,7 +123,8 @@ impl Engine {
         radius
     }
 
-    /// What is said of an order whose name nothing has: neither the configuration, nor a charter, nor the books.
+    /// Describes an order whose name nothing has: neither the configuration, nor a charter, nor the
+    /// books.
     fn unknown(&self, order: &KillOrder) -> Option<Unknown> {
         if self.names_something(order) || self.covers_an_open_task(order) {
             return None;
@@ -137,7 +142,8 @@ impl Engine {
         Some(Unknown { said, near })
     }
 
-    /// What a pause would be about. Names that nothing has are told as those of a kill order are; every open task may be looked at.
+    /// Counts what a pause would be about. Names that nothing has are told as those of a kill order
+    /// are; every open task may be looked at.
     #[must_use]
     pub fn pause_radius(&self, reach: &Reach) -> BlastRadius {
         let scopes = [
@@ -164,16 +170,18 @@ impl Engine {
         radius
     }
 
-    /// Whether nothing went by the name of an order when the order was given, and nothing does now.
+    /// Tells if nothing went by the name of an order when the order was given, and nothing does
+    /// now.
     #[must_use]
     pub fn reaches_nothing(&self, order: &KillOrder) -> bool {
         order.reaches_nothing && !self.names_something(order)
     }
 
-    /// An order over both roles of a scope that nobody gives: what an order over that scope would cover.
+    /// An order over both roles of a scope that nobody gives: what an order over that scope would
+    /// cover.
     #[must_use]
     pub fn order_over(&self, scope: &Scope) -> Option<KillOrder> {
-        let draft = self.draft_kill(
+        let draft = self.context.draft_kill(
             scope.clone(),
             RoleFilter::Both,
             String::new(),
@@ -186,41 +194,10 @@ impl Engine {
         }))
     }
 
-    /// Lifts an order that reaches nothing, on the word of one person.
-    ///
-    /// # Errors
-    /// The order reaches something, or is lifted; else as of the ledger.
-    pub async fn withdraw_kill(
-        self: &Arc<Self>,
-        kill: KillId,
-        by: &Person,
-        reason: String,
-    ) -> Result<EngagedOrder, CommitError> {
-        let unknown = || CommitError::Refused(Refusal::Unknown(format!("kill order {kill}")));
-        let engaged = self.query(|state| state.kills().get(kill).cloned()).await?;
-        let order = engaged.ok_or_else(unknown)?.order;
-        let engine = Arc::clone(self);
-        // Every lease is looked at, on another thread.
-        let looked = tokio::task::spawn_blocking(move || {
-            engine.blast_radius(&order.scope, order.roles, Some(order.id))
-        });
-        let reaches_nothing = looked.await.is_ok_and(|radius| radius.is_nothing());
-        if !reaches_nothing {
-            return Err(CommitError::Refused(Refusal::Rearm(
-                "this kill order reaches something that is known: lifting it takes two people: `lanyard rearm K-… --reason …`",
-            )));
-        }
-        let by = by.clone();
-        self.commit(Command::WithdrawKill { kill, by, reason })
-            .await?;
-        let lifted = self.query(|state| state.kills().get(kill).cloned()).await?;
-        lifted.ok_or_else(unknown)
-    }
-
     fn covers_an_open_task(&self, order: &KillOrder) -> bool {
-        let now = self.now();
+        let now = self.context.now();
         let mut covers = false;
-        self.pages(|state, after| {
+        self.context.pages(|state, after| {
             let open = state.open_tasks(after).take(MAX_LEASES_PER_LOOK);
             let seen = open.map(|(place, entry)| {
                 covers |= entry.is_open(now) && order.covers_task(&entry.task);
@@ -231,18 +208,18 @@ impl Engine {
         covers
     }
 
-    /// Whether something goes by the name that an order is over. An order is not durable before this has answered, so no near
-    /// name is looked for here, and no lease is passed over.
+    /// Tells if something goes by the name that an order is over. An order is not durable before
+    /// this has answered, so no near name is looked for here, and no lease is passed over.
     pub(crate) fn names_something(&self, order: &KillOrder) -> bool {
         let of_charters = |is: &dyn Fn(&Charter) -> bool| {
-            let charters = self.charters();
+            let charters = &self.context.charters;
             let mut known = charters.all().into_iter().chain(charters.known());
             known.any(|charter| is(&charter))
         };
-        let of_state = |is: &dyn Fn(&State) -> bool| self.peek(|state| is(state)) == Some(true);
+        let of_state = |is: &dyn Fn(&State) -> bool| self.context.peek(|state| is(state));
         match &order.scope {
             Scope::All => true,
-            Scope::Target(name) => self.lanes.contains_key(name),
+            Scope::Target(name) => self.context.targets.lanes.contains_key(name),
             Scope::Environment(name) => {
                 of_charters(&|charter| charter.environments.contains_key(name))
             }
@@ -253,11 +230,12 @@ impl Engine {
         }
     }
 
-    /// What there is of the kind that an order is over.
+    /// Returns the known names of the kind that an order is over.
     fn known(&self, scope: &Scope) -> Known {
-        // A process beside the daemon has read no charter file, and knows the revisions that the daemon has kept.
-        let in_force = match self.charters().all() {
-            none if none.is_empty() => self.charters().known(),
+        // A process beside the daemon has read no charter file, and knows the revisions that the
+        // daemon has kept.
+        let in_force = match self.context.charters.all() {
+            none if none.is_empty() => self.context.charters.known(),
             some => some,
         };
         match scope {
@@ -268,7 +246,7 @@ impl Engine {
                 ..Known::default()
             },
             Scope::Target(name) => {
-                let names = self.lanes.keys().map(Name::to_string);
+                let names = self.context.targets.lanes.keys().map(Name::to_string);
                 Known::named("target", name, names.collect())
             }
             Scope::Environment(name) => {
@@ -301,15 +279,15 @@ impl Engine {
     }
 
     fn known_task(&self, id: TaskId) -> Known {
-        let now = self.now();
-        let entry = self.peek(|state| state.task(id).cloned()).flatten();
+        let now = self.context.now();
+        let entry = self.context.peek(|state| state.task(id).cloned());
         let note = entry.as_ref().map(|entry| match entry.is_open(now) {
             true => fenced("task", &id),
             false => format!("task {id} ended at {}: nothing of it is live", entry.ends()),
         });
         let mut near = Vec::new();
         if entry.is_none() {
-            self.pages(|state, after| {
+            self.context.pages(|state, after| {
                 let open = state.open_tasks(after).take(MAX_LEASES_PER_LOOK);
                 let seen = open.map(|(place, entry)| {
                     near.extend(near_id(id.bits(), entry.task.id.bits(), &entry.task.id));
@@ -322,11 +300,14 @@ impl Engine {
     }
 
     fn known_lease(&self, id: LeaseId) -> Known {
-        let lease = self.peek(|state| state.leases().get(id).cloned()).flatten();
-        let note = lease.as_ref().map(|lease| of_lease(lease, self.now()));
+        let lease = self.context.peek(|state| state.leases().get(id).cloned());
+        let note = lease
+            .as_ref()
+            .map(|lease| of_lease(lease, self.context.now()));
         let mut near = Vec::new();
         if lease.is_none() {
-            self.pass(|_, lease| near.extend(near_id(id.bits(), lease.id.bits(), &lease.id)));
+            self.context
+                .pass(|_, lease| near.extend(near_id(id.bits(), lease.id.bits(), &lease.id)));
         }
         Known::of_id("lease", &id, note, near)
     }
@@ -364,7 +345,7 @@ impl Known {
         }
     }
 
-    /// Why nothing is reached, and what may be meant.
+    /// Says why nothing is reached, and what may be meant.
     fn said(&self, near: &[String]) -> String {
         let Self {
             what,

@@ -1,39 +1,46 @@
-//! How many records an identity may cause in a minute: the journal is kept for ever, so nobody fills it alone.
+//! How many records an identity may cause in a minute: the journal is kept for ever, so nobody
+//! fills it alone.
 //!
-//! What is counted is what an agent asks for and gets: a task, a credential, a plan, a report, a session. What follows from
-//! that by itself (confirmations, revocations, endings) is counted with it. Kills, closings and releases are never refused.
+//! What is counted is what an agent asks for and gets: a task, a credential, a plan, a report, a
+//! session. What follows from that by itself (confirmations, revocations, endings) is counted with
+//! it. Kills, closings and releases are never refused.
 //!
-//! Records are counted, and their bytes: one record may be a hundred times another. A record that finds room is taken
-//! whatever its size, and what it takes beyond the minute's bytes is taken from the minutes that follow.
+//! Records are counted, and their bytes: one record may be a hundred times another. A record that
+//! finds room is taken whatever its size, and what it takes beyond the minute's bytes is taken from
+//! the minutes that follow.
 
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, Write};
 use std::time::Duration;
 
-use lanyard_core::charter::{Name, Revision};
 use lanyard_core::command::Command;
 use lanyard_core::decide::{Denial, LimitReached, ReasonCode, Rule, not_in_force};
-use lanyard_core::identity::Identity;
-use lanyard_core::time::Timestamp;
+use lanyard_vocabulary::identity::Identity;
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::revision::Revision;
+use lanyard_vocabulary::time::Timestamp;
 use parking_lot::Mutex;
 
-const WINDOW: Duration = Duration::from_secs(60);
+const COUNT_WINDOW: Duration = Duration::from_secs(60);
 
 /// Records that one identity may cause in a minute, where the configuration says nothing else.
 ///
 /// # Limit
 /// - for: an identity
 /// - unit: records a minute
-/// - beyond: the request is refused with `QUOTA` until the minute is over; `quotas.records_per_minute` moves the bound
+/// - beyond: the request is refused with `QUOTA` until the minute is over;
+///   `quotas.records_per_minute` moves the bound
 /// - test: `s05_records_are_bounded_by_identity`
 pub const MAX_RECORDS_PER_IDENTITY_PER_MINUTE: u32 = 20;
 
-/// Records that all identities together may cause in a minute, where the configuration says nothing else.
+/// Records that all identities together may cause in a minute, where the configuration says nothing
+/// else.
 ///
 /// # Limit
 /// - for: all identities together
 /// - unit: records a minute
-/// - beyond: every request is refused with `QUOTA` until the minute is over; `quotas.records_per_minute_in_all` moves the bound
+/// - beyond: every request is refused with `QUOTA` until the minute is over;
+///   `quotas.records_per_minute_in_all` moves the bound
 /// - test: `s05_records_are_bounded_in_all`
 pub const MAX_RECORDS_PER_MINUTE: u32 = 60_000;
 
@@ -42,40 +49,42 @@ pub const MAX_RECORDS_PER_MINUTE: u32 = 60_000;
 /// # Limit
 /// - for: all identities together
 /// - unit: identities a minute
-/// - beyond: the identities that come later share one identity's number of records until the minute is over
+/// - beyond: the identities that come later share one identity's number of records until the minute
+///   is over
 /// - test: `s05_identities_beyond_those_that_are_counted_share_one_bound`
 pub const MAX_METERED_IDENTITIES: usize = 100_000;
 
-/// Bytes of the journal and its index that one identity may add in a minute, for each record that it may cause: so many that
-/// with 20 records a minute an identity is given some 15 credentials, and that these with all that follows from them, beside
-/// denials, stay under 100 kB.
+/// Bytes of the journal and its index that one identity may add in a minute, for each record that
+/// it may cause: so many that with 20 records a minute an identity is given some 15 credentials,
+/// and that these with all that follows from them, beside denials, stay under 100 kB.
 ///
 /// # Limit
 /// - for: an identity
 /// - unit: bytes a minute for each record a minute
-/// - beyond: the request is refused with `QUOTA`; a record that found room is taken whole, and what it took beyond counts in
-///   the minutes that follow
+/// - beyond: the request is refused with `QUOTA`; a record that found room is taken whole, and what
+///   it took beyond counts in the minutes that follow
 /// - test: `s05_bytes_of_records_are_bounded_by_identity`
 pub const MAX_JOURNAL_BYTES_PER_RECORD: u64 = 2_700;
 
-/// What a record takes besides its own bytes, in the frame of its batch and in the index, in bytes.
+/// The bytes that a record takes besides its own, in the frame of its batch and in the index.
 const OVERHEAD_BYTES: u64 = 600;
-/// What follows from a credential by itself, in bytes: that it was given, delivered, has ended and is forgotten.
+/// The bytes of the records that follow from a credential by itself: that it was given, delivered,
+/// has ended and is forgotten.
 const AFTER_MINT_BYTES: u64 = 2_100;
-/// What follows from a task by itself, in bytes: that it ends.
+/// The bytes of the record that follows from a task by itself: that it ends.
 const AFTER_TASK_BYTES: u64 = 850;
 
-/// How many records are taken.
+/// The most records that are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RecordLimits {
-    /// Of one identity in a minute.
+    /// The most records of one identity in a minute.
     pub of_identity: u32,
-    /// Of all identities together in a minute.
+    /// The most records of all identities together in a minute.
     pub in_all: u32,
 }
 
 impl RecordLimits {
-    /// As many as there are: for engines that nobody else can reach.
+    /// No bound: for engines that nobody else can reach.
     pub const UNBOUNDED: Self = Self {
         of_identity: u32::MAX,
         in_all: u32::MAX,
@@ -99,33 +108,33 @@ impl Default for RecordLimits {
 /// Too many records; when the next is taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TooManyRecords {
-    /// Of this identity.
+    /// The identity has caused as many records as it may.
     #[error(
         "{who} has caused {most} records within a minute, or as many bytes as those may have, which is all that one identity \
          may"
     )]
     OfIdentity {
-        /// Who.
+        /// The name of the identity.
         who: String,
-        /// The limit.
+        /// The most records of one identity.
         most: u32,
-        /// When.
+        /// The time at which the next one is taken.
         until: Timestamp,
     },
-    /// Of everybody.
+    /// The identities together have caused as many records as they may.
     #[error(
         "all identities together have caused {most} records within a minute, which is all that is taken"
     )]
     InAll {
-        /// The limit.
+        /// The most records of one identity.
         most: u32,
-        /// When.
+        /// The time at which the next one is taken.
         until: Timestamp,
     },
 }
 
 impl TooManyRecords {
-    /// When the next record is taken.
+    /// Returns the time at which the next record is taken.
     #[must_use]
     pub const fn until(&self) -> Timestamp {
         match self {
@@ -166,7 +175,7 @@ impl TooManyRecords {
 struct Window {
     since: Timestamp,
     count: u32,
-    /// What records took beyond a window is carried over.
+    /// The bytes that records took. Those beyond a window are carried over.
     bytes: u64,
 }
 
@@ -181,7 +190,7 @@ impl Window {
 
     /// The window of this moment, where one takes so many bytes.
     fn at(&mut self, now: Timestamp, bytes_per_window: u64) -> &mut Self {
-        let over = now.since(self.since).as_secs() / WINDOW.as_secs();
+        let over = now.since(self.since).as_secs() / COUNT_WINDOW.as_secs();
         if over > 0 {
             *self = Self {
                 since: now,
@@ -204,7 +213,8 @@ impl Window {
     }
 }
 
-/// How many bytes a command adds to the journal and its index, with what follows from it by itself.
+/// Estimates how many bytes a command adds to the journal and its index, with what follows from it
+/// by itself.
 #[expect(
     clippy::wildcard_enum_match_arm,
     reason = "of all that happens, something follows from these"
@@ -234,7 +244,7 @@ pub(crate) fn weight(command: &Command) -> u64 {
     length.0.saturating_add(after)
 }
 
-/// Counts records.
+/// The counts of records by identity.
 #[derive(Debug)]
 pub struct RecordMeter {
     limits: RecordLimits,
@@ -246,13 +256,13 @@ struct Counts {
     of: HashMap<Identity, Window>,
     /// In the order in which their windows began.
     began: VecDeque<(Timestamp, Identity)>,
-    /// Of those that there is no window for.
+    /// The count of the identities that there is no window for.
     others: Window,
     all: Window,
 }
 
 impl RecordMeter {
-    /// With these limits.
+    /// Counts against these limits.
     #[must_use]
     pub fn new(limits: RecordLimits) -> Self {
         let window = Window::begun(Timestamp::EPOCH);
@@ -292,7 +302,7 @@ impl RecordMeter {
         if !all.has_room(in_all, all_bytes) {
             return Err(TooManyRecords::InAll {
                 most: self.limits.in_all,
-                until: all.since + WINDOW,
+                until: all.since + COUNT_WINDOW,
             });
         }
         let own = counts.window(identity, now, own_bytes);
@@ -300,7 +310,7 @@ impl RecordMeter {
             return Err(TooManyRecords::OfIdentity {
                 who: identity.to_string(),
                 most: self.limits.of_identity,
-                until: own.since + WINDOW,
+                until: own.since + COUNT_WINDOW,
             });
         }
         own.take(bytes);
@@ -312,7 +322,7 @@ impl RecordMeter {
 impl Counts {
     fn forget(&mut self, now: Timestamp, bytes_per_window: u64) {
         while let Some((since, _)) = self.began.front()
-            && now.since(*since) >= WINDOW
+            && now.since(*since) >= COUNT_WINDOW
         {
             let Some((_, identity)) = self.began.pop_front() else {
                 break;
@@ -374,9 +384,12 @@ mod tests {
         assert_eq!(take(&meter, 2, most), most);
         let refused = meter.admit(&identity(1), SMALL, START).unwrap_err();
         assert!(
-            matches!(refused, TooManyRecords::OfIdentity { until, .. } if until == START + WINDOW)
+            matches!(refused, TooManyRecords::OfIdentity { until, .. } if until == START + COUNT_WINDOW)
         );
-        assert_eq!(meter.admit(&identity(1), SMALL, START + WINDOW), Ok(()));
+        assert_eq!(
+            meter.admit(&identity(1), SMALL, START + COUNT_WINDOW),
+            Ok(())
+        );
     }
 
     #[test]
@@ -388,7 +401,10 @@ mod tests {
         assert_eq!(taken, MAX_RECORDS_PER_MINUTE);
         let refused = meter.admit(&identity(many + 1), SMALL, START).unwrap_err();
         assert!(matches!(refused, TooManyRecords::InAll { .. }));
-        assert_eq!(meter.admit(&identity(0), SMALL, START + WINDOW), Ok(()));
+        assert_eq!(
+            meter.admit(&identity(0), SMALL, START + COUNT_WINDOW),
+            Ok(())
+        );
     }
 
     #[test]
@@ -416,14 +432,14 @@ mod tests {
         // There is room for one more, however large; what is beyond counts in the next minutes.
         assert_eq!(admits(1, 2 * a_minute + 1, START), Ok(()));
         for minute in 0..3 {
-            let refused = admits(1, 1, START + WINDOW * minute);
+            let refused = admits(1, 1, START + COUNT_WINDOW * minute);
             assert!(
                 matches!(refused, Err(TooManyRecords::OfIdentity { .. })),
                 "{minute}: {refused:?}"
             );
         }
         assert_eq!(admits(2, 1, START), Ok(()));
-        assert_eq!(admits(1, 1, START + WINDOW * 3), Ok(()));
+        assert_eq!(admits(1, 1, START + COUNT_WINDOW * 3), Ok(()));
     }
 
     #[test]
@@ -432,16 +448,18 @@ mod tests {
         let a_minute = RecordLimits::bytes(MAX_RECORDS_PER_IDENTITY_PER_MINUTE);
         assert_eq!(meter.admit(&identity(1), 3 * a_minute, START), Ok(()));
         for minute in 1..3 {
-            let now = START + WINDOW * minute;
+            let now = START + COUNT_WINDOW * minute;
             // Windows that are over are looked through whenever somebody else is counted.
             assert_eq!(meter.admit(&identity(2), SMALL, now), Ok(()));
             assert!(meter.admit(&identity(1), SMALL, now).is_err());
         }
-        let now = START + WINDOW * 3;
+        let now = START + COUNT_WINDOW * 3;
         assert_eq!(meter.admit(&identity(1), SMALL, now), Ok(()));
-        meter.admit(&identity(2), SMALL, now + WINDOW).unwrap();
+        meter
+            .admit(&identity(2), SMALL, now + COUNT_WINDOW)
+            .unwrap();
         let mut counts = meter.counts.lock();
-        counts.forget(now + WINDOW * 2, a_minute);
+        counts.forget(now + COUNT_WINDOW * 2, a_minute);
         assert_eq!((counts.of.len(), counts.began.len()), (0, 0));
     }
 }

@@ -18,22 +18,23 @@ impl Engine {
     /// Ends every lease whose mint or hand-over was under way when the previous process ended.
     pub async fn recover(&self) -> Left {
         let (mut unconfirmed, mut undelivered) = (Vec::new(), Vec::new());
-        let answered = self.pass(|_, lease| match lease.stage {
+        self.context.pass(|_, lease| match lease.stage {
             Stage::Intent => unconfirmed.push(lease.id),
             Stage::Issued { delivered: false } => undelivered.push(lease.id),
             Stage::Issued { delivered: true } | Stage::Stopping { .. } => {}
         });
-        if !answered {
-            return Left::default();
-        }
         let left = Left {
             unconfirmed: unconfirmed.len(),
             undelivered: undelivered.len(),
         };
-        self.stop_all(unconfirmed, StopCause::Unconfirmed).await;
-        self.stop_all(undelivered, StopCause::Undelivered).await;
-        self.sweep_orders().await;
-        self.wake_all();
+        self.context
+            .stop_all(unconfirmed, StopCause::Unconfirmed)
+            .await;
+        self.context
+            .stop_all(undelivered, StopCause::Undelivered)
+            .await;
+        self.kills.sweep_orders().await;
+        self.context.wake_all();
         left
     }
 }

@@ -4,24 +4,24 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lanyard_core::charter::Name;
-use lanyard_core::id::{KillId, LeaseId};
 use lanyard_core::kill::{EngagedOrder, Tally};
 use lanyard_core::lease::{Awaits, Entry, Lease, Progress, Stage, StopCause};
-use lanyard_core::ledger::CommitError;
 use lanyard_core::state::State;
 use lanyard_core::task::Task;
-use lanyard_core::time::Timestamp;
+use lanyard_vocabulary::id::{KillId, LeaseId};
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::time::Timestamp;
 
-use crate::engine::{Engine, no_state};
+use crate::kill::Kills;
 use crate::pass::MAX_LEASES_PER_LOOK;
 
-/// How many leases a report lists one by one.
+/// The most leases that a report lists one by one.
 ///
 /// # Limit
 /// - for: the report of a kill order
 /// - unit: leases
-/// - beyond: the other leases are counted by target, and read one by one with `lanyard -o json kill show`
+/// - beyond: the other leases are counted by target, and read one by one with `lanyard -o json kill
+///   show`
 /// - test: `a_report_lists_so_many_leases_and_counts_the_rest`
 const MAX_REPORT_LINES: usize = 1000;
 
@@ -54,14 +54,14 @@ pub struct TargetReport {
     pub fault: Option<String>,
 }
 
-/// One lease of a report.
+/// A lease of a report.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KillLine {
-    /// The lease's id.
+    /// The id of the lease.
     pub lease: LeaseId,
     /// The order that stops the lease, if it is not the report's.
     pub other: Option<KillId>,
-    /// The lease's task.
+    /// The task of the lease.
     pub task: Arc<Task>,
     /// The lease's grant, role and target.
     pub entry: Arc<Entry>,
@@ -73,7 +73,7 @@ pub struct KillLine {
     pub collateral: bool,
     /// The latest time at which the credential could be live.
     pub worst_expiry: Timestamp,
-    /// Why the revocation is not further.
+    /// The reason why the revocation is not further.
     pub why: Option<String>,
 }
 
@@ -91,66 +91,57 @@ impl KillReport {
     }
 }
 
-impl Engine {
-    /// The report of a kill order.
-    ///
-    /// # Errors
-    /// When the ledger cannot answer.
-    pub async fn kill_report(&self, id: KillId) -> Result<Option<KillReport>, CommitError> {
+impl Kills {
+    /// The report of a kill order; `None` if the ledger has no such order.
+    pub async fn report(&self, id: KillId) -> Option<KillReport> {
         let swept = *self.swept.lock();
-        let engaged = self.peek(|state| {
+        let engaged = self.context.peek(|state| {
             let engaged = state.kills().get(id)?;
             Some((engaged.order.clone(), engaged.seq))
         });
-        // Counted before the rest: what the sweep comes to in between is counted twice, and not left out.
-        let unswept = match engaged.flatten() {
+        // Counted before the rest: what the sweep comes to in between is counted twice, and not
+        // left out.
+        let unswept = match engaged {
             Some((order, seq)) if swept < Some(seq) => self.unswept(&order, seq),
-            Some(_) | None => Some(Vec::new()),
+            Some(_) | None => Vec::new(),
         };
-        let unswept = unswept.ok_or_else(no_state)?;
-        let others = self.others(id)?;
+        let others = self.others(id);
         let report = self
+            .context
             .in_effect(|state| report(state, id, unswept.len(), others))
-            .await?;
-        Ok(report.map(|report| self.explained(report)))
+            .await;
+        report.map(|report| self.explained(report))
     }
 
     /// Every lease in the ledger that the order stops, and those in its scope that other orders
     /// stop and that are not known to be dead.
-    ///
-    /// # Errors
-    /// When the ledger cannot answer.
-    pub async fn killed_leases(&self, id: KillId) -> Result<Vec<LeaseId>, CommitError> {
+    pub async fn leases(&self, id: KillId) -> Vec<LeaseId> {
         let mut found = Vec::new();
-        let answered = self.pages(|state, after| {
+        self.context.pages(|state, after| {
             let page = (after, MAX_LEASES_PER_LOOK);
             let own = state.leases().killed_after(id, &STEPS, page).into_iter();
             let own: Vec<LeaseId> = own.map(|lease| lease.id).collect();
             found.extend(&own);
             own
         });
-        if !answered {
-            return Err(no_state());
-        }
-        if let Some(known) = self.others_stopping(id)? {
+        if let Some(known) = self.others_stopping(id) {
             for (other, _) in known.others {
-                self.pass_stopped_by(other, &known.engaged, |lease| found.push(lease.id))?;
+                self.pass_stopped_by(other, &known.engaged, |lease| found.push(lease.id));
             }
         }
         // Where the ledger takes nothing more, what is stopped is told all the same.
-        self.in_effect(|_| ()).await?;
-        Ok(found)
+        self.context.in_effect(|_| ()).await;
+        found
     }
 
-    fn others_stopping(&self, id: KillId) -> Result<Option<Known>, CommitError> {
-        let found = self.peek(|state| {
+    fn others_stopping(&self, id: KillId) -> Option<Known> {
+        self.context.peek(|state| {
             let engaged = state.kills().get(id)?;
             Some(Known {
                 others: state.others_stopping(engaged),
                 engaged: engaged.clone(),
             })
-        });
-        found.ok_or_else(no_state)
+        })
     }
 
     /// Visits each lease that the other order stops, that is not known to be dead, and that this
@@ -160,8 +151,8 @@ impl Engine {
         other: KillId,
         engaged: &EngagedOrder,
         mut visit: impl FnMut(&Lease),
-    ) -> Result<(), CommitError> {
-        let answered = self.pages(|state, after| {
+    ) {
+        self.context.pages(|state, after| {
             let page = (after, MAX_LEASES_PER_LOOK);
             let leases = state.stopped_by_other((other, engaged), page).into_iter();
             let seen = leases.map(|(lease, is_reached)| {
@@ -172,26 +163,25 @@ impl Engine {
             });
             seen.collect()
         });
-        answered.then_some(()).ok_or_else(no_state)
     }
 
     /// The leases in this order's scope that other orders stop. An order whose leases are all in
     /// scope is counted as a whole: killing a million leases twice must not make the report slow.
-    fn others(&self, id: KillId) -> Result<Others, CommitError> {
+    fn others(&self, id: KillId) -> Others {
         let mut found = Others::default();
-        let Some(Known { engaged, others }) = self.others_stopping(id)? else {
-            return Ok(found);
+        let Some(Known { engaged, others }) = self.others_stopping(id) else {
+            return found;
         };
         for (other, is_within) in others {
             if is_within {
                 found.within.push(other);
-                let lines = self.peek(|state| {
+                let lines = self.context.peek(|state| {
                     let page = (None, MAX_REPORT_LINES);
                     let leases = state.stopped_by_other((other, &engaged), page).into_iter();
                     let lines = leases.filter_map(|(lease, _)| line(lease, id));
                     lines.collect::<Vec<_>>()
                 });
-                found.add_lines(lines.ok_or_else(no_state)?);
+                found.add_lines(lines);
                 continue;
             }
             self.pass_stopped_by(other, &engaged, |lease| {
@@ -202,39 +192,37 @@ impl Engine {
                 if found.lines.len() < MAX_REPORT_LINES {
                     found.lines.extend(line(lease, id));
                 }
-            })?;
+            });
         }
-        Ok(found)
+        found
     }
 
     /// The report's lines for some of the leases.
-    ///
-    /// # Errors
-    /// When the ledger cannot answer.
-    pub async fn kill_lines(
-        &self,
-        order: KillId,
-        leases: &[LeaseId],
-    ) -> Result<Vec<KillLine>, CommitError> {
-        let lines = self.in_effect(|state| {
+    pub async fn lines(&self, order: KillId, leases: &[LeaseId]) -> Vec<KillLine> {
+        let lines = self.context.in_effect(|state| {
             let found = leases.iter().filter_map(|id| state.leases().get(*id));
             found
                 .filter_map(|lease| line(lease, order))
                 .collect::<Vec<_>>()
         });
-        let lines = lines.await?.into_iter();
-        Ok(lines.map(|line| self.reasoned(line)).collect())
+        let lines = lines.await.into_iter();
+        lines.map(|line| self.reasoned(line)).collect()
     }
 
     fn explained(&self, mut report: KillReport) -> KillReport {
         for (name, target) in &mut report.targets {
-            let provider = self.providers().get(name);
+            let provider = self.context.targets.providers.get(name);
             let limits = provider.map(|provider| provider.capabilities());
-            if limits.as_ref().is_some_and(|limits| limits.proves) {
+            if limits.as_ref().is_some_and(|limits| limits.can_prove) {
                 report.proving += target.tally.acknowledged;
             }
-            target.settles = limits.map(|limits| limits.settles);
-            target.fault = self.lanes.get(name).and_then(|lane| lane.fault());
+            target.settles = limits.map(|limits| limits.settle_time);
+            target.fault = self
+                .context
+                .targets
+                .lanes
+                .get(name)
+                .and_then(|lane| lane.fault());
         }
         let lines = std::mem::take(&mut report.lines).into_iter();
         report.lines = lines.map(|line| self.reasoned(line)).collect();
@@ -244,7 +232,7 @@ impl Engine {
     fn reasoned(&self, mut line: KillLine) -> KillLine {
         let (target, at) = (&line.entry.target, line.worst_expiry);
         line.why = match line.progress {
-            Progress::Fenced | Progress::Requested => Some(match self.lanes.get(target) {
+            Progress::Fenced | Progress::Requested => Some(match self.context.targets.lanes.get(target) {
                 Some(lane) => {
                     let why = lane.why(line.lease);
                     why.unwrap_or_else(|| "the provider has not been asked yet".to_owned())
@@ -253,19 +241,19 @@ impl Engine {
                     format!("no target `{target}` is configured: nobody asks its provider")
                 }
             }),
-            Progress::Acknowledged(taken) => self.providers().get(target).map(|provider| {
-                let lane = self.lanes.get(target);
+            Progress::Acknowledged(taken) => self.context.targets.providers.get(target).map(|provider| {
+                let lane = self.context.targets.lanes.get(target);
                 let since = lane.and_then(|lane| lane.unproved_since(line.lease));
-                if provider.capabilities().proves && since.is_none() {
+                if provider.capabilities().can_prove && since.is_none() {
                     let why = lane.and_then(|lane| lane.why(line.lease));
                     let why = why.unwrap_or_else(|| "the check has not been made yet".to_owned());
                     return format!("acknowledged, not shown to be dead: {why}");
                 }
-                let settles = provider.capabilities().settles;
+                let settles = provider.capabilities().settle_time;
                 let bound = match since {
                     Some(since) => {
-                        let passed = self.parts.clock.steady().saturating_sub(since);
-                        self.now() + settles.saturating_sub(passed)
+                        let passed = self.context.clock.steady().saturating_sub(since);
+                        self.context.now() + settles.saturating_sub(passed)
                     }
                     None => taken + settles,
                 };
@@ -334,7 +322,8 @@ fn report(state: &State, id: KillId, unswept: usize, others: Others) -> Option<K
     let engaged = state.kills().get(id)?;
     let leases = state.leases();
     let own = STEPS.into_iter().flat_map(|what| leases.killed(id, what));
-    // Those that are furthest from dead come first among the order's own; what others stop follows, none of it dead.
+    // Those that are furthest from dead come first among the order's own; what others stop follows,
+    // none of it dead.
     let lines = own
         .filter_map(|lease| line(lease, id))
         .take(MAX_REPORT_LINES);

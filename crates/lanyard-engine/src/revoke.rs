@@ -2,27 +2,30 @@
 //! its provider acknowledges or the credential cannot be live. Leases that a kill order covers go
 //! first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
-use lanyard_core::charter::Name;
 use lanyard_core::command::{Command, Observation};
-use lanyard_core::id::{KillId, LeaseId};
 use lanyard_core::kill::{EngagedOrder, Lifted};
 use lanyard_core::lease::{Awaits, Handle, Lease, LeaseRef, Progress, Stage, StopCause};
 use lanyard_core::provider::{
     Capabilities, Provider, ProviderError, Revocation, RevocationReport, Revoked,
 };
-use lanyard_core::scope::{RoleFilter, Scope};
 use lanyard_core::state::State;
-use lanyard_core::time::Timestamp;
+use lanyard_vocabulary::id::{KillId, LeaseId};
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::scope::{RoleFilter, Scope};
+use lanyard_vocabulary::time::Timestamp;
+use parking_lot::Mutex;
 
-use crate::engine::{Engine, KnownCut, is_in_effect};
+use crate::context::{Context, is_in_effect};
 use crate::lane::{Kind, Lane};
+use crate::mint::Minting;
 
-/// How many leases one record presumes dead.
-const BATCH: usize = 4096;
-/// How long one call may take.
+/// The most leases that one record presumes dead.
+const LEASES_PER_RECORD: usize = 4096;
+/// The time for which one call may take.
 ///
 /// # Limit
 /// - for: a call that revokes or proves
@@ -30,16 +33,16 @@ const BATCH: usize = 4096;
 /// - beyond: the call is given up and made again; the leases stay due
 /// - test: `t66_a_provider_that_hangs_delays_no_fence_and_is_asked_until_it_answers`
 const REVOKE_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a cut's consequences are remembered after the last report of it. Each round reports
-/// cuts again.
+/// The time for which a cut's consequences are remembered after the last report of it. Each round
+/// reports cuts again.
 const CUT_KEPT: Duration = Duration::from_secs(3600);
-/// How often a provider's revocation document, which others can edit, is checked.
+/// The interval at which a provider's revocation document, which others can edit, is checked.
 pub(crate) const UPHOLD: Duration = Duration::from_secs(60);
 
 /// The result of a round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Round {
-    /// Nothing was due.
+    /// No lease was due.
     Idle,
     /// Every due lease was acknowledged, or failed on its own and is tried again later. There may
     /// be more.
@@ -48,21 +51,42 @@ pub enum Round {
     Failed(Duration),
 }
 
-impl Engine {
+/// A cut, and when a report named it last.
+#[derive(Debug, Clone, Copy)]
+struct KnownCut {
+    at: Timestamp,
+    reported: Timestamp,
+}
+
+/// Revokes what is stopped.
+pub struct Revoker {
+    pub(crate) context: Arc<Context>,
+    /// The leases of mints under way: nothing says of one that it is dead.
+    pub(crate) minting: Arc<Minting>,
+    /// Cuts whose collateral is in the ledger.
+    cuts: Mutex<HashMap<Handle, KnownCut>>,
+}
+
+impl Revoker {
+    pub(crate) fn new(context: Arc<Context>, minting: Arc<Minting>) -> Self {
+        Self {
+            context,
+            minting,
+            cuts: Mutex::default(),
+        }
+    }
+
     /// Runs one round on a target, with as many leases as its provider takes at once.
     pub async fn revoke_round(&self, target: &Name) -> Round {
-        let (Some(provider), Some(lane)) = (self.providers().get(target), self.lanes.get(target))
-        else {
+        let Some((provider, lane)) = self.context.targets.get(target) else {
             return Round::Idle;
         };
-        let now = self.now();
-        let Some(work) = self.peek(|state| work(state, (target, lane), now, provider.as_ref()))
-        else {
-            let why = "the ledger does not answer".to_owned();
-            return Round::Failed(lane.round_failed(Kind::Own, why, now));
-        };
+        let now = self.context.now();
+        let work = self
+            .context
+            .peek(|state| work(state, (target, lane), now, provider.as_ref()));
         if work.due.is_empty() {
-            self.peek(|state| {
+            self.context.peek(|state| {
                 let waits = |id| state.leases().get(id).is_some_and(is_open);
                 let waiting = [Awaits::Kill, Awaits::Provider].into_iter();
                 let waiting = waiting.flat_map(|what| state.leases().awaiting(target, what));
@@ -72,18 +96,19 @@ impl Engine {
             });
             return Round::Idle;
         }
-        // A lease that was requested before is not journaled again: a provider that is down for hours would fill the journal.
-        let requested = self.peek(|state| {
+        // A lease that was requested before is not journaled again: a provider that is down for
+        // hours would fill the journal.
+        let requested = self.context.peek(|state| {
             let due = work.due.iter().map(|lease| lease.id);
             let due = due.filter(|id| state.leases().get(*id).is_some_and(is_fenced));
             due.map(|id| (id, Progress::Requested)).collect()
         });
-        self.advance(requested.unwrap_or_default()).await;
+        self.advance(requested).await;
         let round = self
             .carry_out((target, lane), provider.as_ref(), &work)
             .await;
         // What a report says of the provider is news without a record: `kill watch` waits for it.
-        self.changed();
+        self.context.changed();
         round
     }
 
@@ -95,7 +120,7 @@ impl Engine {
     ) -> Round {
         let limits = provider.capabilities();
         let unsettled = self.unsettled(lane, &work.due, &limits);
-        lane.asks(work.due.iter().map(|lease| lease.id), self.now());
+        lane.asks(work.due.iter().map(|lease| lease.id), self.context.now());
         let answer = tokio::time::timeout(REVOKE_TIMEOUT, provider.revoke(work)).await;
         lane.answered();
         let Ok(report) = answer else {
@@ -105,13 +130,13 @@ impl Engine {
         };
         self.observe_edits(target, &report).await;
         let whole = whole_failure(&report);
-        let now = self.now();
+        let now = self.context.now();
         let mut progress = Vec::with_capacity(report.outcomes.len());
         for (lease, outcome) in report.outcomes {
             match (outcome, unsettled.get(&lease)) {
                 (Ok(Revoked::Acknowledged | Revoked::ProvedDead), Some(Unsettled::Minting)) => {
                     let error = Unsettled::Minting.error(provider);
-                    lane.failed(lease, &error, now, |wait| self.jittered(wait));
+                    lane.failed(lease, &error, now, |wait| self.context.jittered(wait));
                 }
                 // What was taken is taken; that it is dead is shown once nothing can come late.
                 (Ok(Revoked::Acknowledged | Revoked::ProvedDead), Some(Unsettled::Late(_))) => {
@@ -121,14 +146,14 @@ impl Engine {
                 (Ok(Revoked::LeftToEnd), _) => lane.rest(lease),
                 (Ok(revoked), None) => {
                     lane.done(lease);
-                    if revoked == Revoked::Acknowledged && !limits.proves {
-                        lane.cannot_be_proved(lease, self.parts.clock.steady());
+                    if revoked == Revoked::Acknowledged && !limits.can_prove {
+                        lane.cannot_be_proved(lease, self.context.clock.steady());
                     }
                     progress.push((lease, progress_of(revoked, now)));
                 }
                 (Err(error), _) if whole.is_none() => {
                     tracing::warn!(%target, %lease, %error, "a revocation failed and will be repeated");
-                    lane.failed(lease, &error, now, |wait| self.jittered(wait));
+                    lane.failed(lease, &error, now, |wait| self.context.jittered(wait));
                 }
                 (Err(_), _) => {}
             }
@@ -138,7 +163,7 @@ impl Engine {
         if let Some(error) = whole {
             tracing::warn!(%target, leases = work.due.len(), %error, "revocations failed and will be repeated");
             let wait = lane.round_failed(Kind::of(&error), error.to_string(), now);
-            return Round::Failed(self.jittered(wait));
+            return Round::Failed(self.context.jittered(wait));
         }
         if !journaled {
             let why = "the journal does not take it".to_owned();
@@ -156,9 +181,9 @@ impl Engine {
         leases: &[LeaseRef],
         limits: &Capabilities,
     ) -> BTreeMap<LeaseId, Unsettled> {
-        let (steady, late) = (self.parts.clock.steady(), limits.late_requests);
+        let (steady, late) = (self.context.clock.steady(), limits.late_request_time);
         let minting = self.minting.lock().clone();
-        let found = self.peek(|state| {
+        self.context.peek(|state| {
             let unsettled = leases.iter().filter_map(|lease| {
                 if minting.contains(&lease.id) {
                     return Some((lease.id, Unsettled::Minting));
@@ -167,68 +192,68 @@ impl Engine {
                 if lease.confirmed || late.is_zero() {
                     return None;
                 }
-                // No mint of this process is under way, and one of an earlier process ended with that process.
+                // No mint of this process is under way, and one of an earlier process ended with
+                // that process.
                 let since = lane.unanswered_since(lease.id, steady);
                 let left = (since + late).saturating_sub(steady);
                 (!left.is_zero()).then_some((lease.id, Unsettled::Late(left)))
             });
             unsettled.collect()
-        });
-        found.unwrap_or_default()
+        })
     }
 
     /// Notes that a call did not end in time, and returns the wait before the next one.
     fn hung(&self, lane: &Lane) -> Duration {
         let why = format!("a call was given up after {} s", REVOKE_TIMEOUT.as_secs());
-        lane.round_failed(Kind::Silent, why, self.now())
+        lane.round_failed(Kind::Silent, why, self.context.now())
     }
 
     /// Finishes and proves acknowledged revocations, as many at once as in a round.
     pub async fn prove_round(&self, target: &Name) -> Round {
-        let (Some(provider), Some(lane)) = (self.providers().get(target), self.lanes.get(target))
-        else {
+        let Some((provider, lane)) = self.context.targets.get(target) else {
             return Round::Idle;
         };
         let limits = provider.capabilities();
-        if !limits.proves {
+        if !limits.can_prove {
             return Round::Idle;
         }
-        let now = self.now();
-        let open = self.peek(|state| {
+        let now = self.context.now();
+        let open = self.context.peek(|state| {
             let taken = state.leases().awaiting(target, Awaits::Bound);
             let open = taken
                 .filter(|it| lane.is_ready(it.id, now) && lane.unproved_since(it.id).is_none());
-            open.take(lane.batch(limits.at_once))
+            open.take(lane.batch(limits.max_batch))
                 .map(LeaseRef::from)
                 .collect::<Vec<_>>()
         });
-        let open = open.unwrap_or_default();
         if open.is_empty() {
             return Round::Idle;
         }
         let unsettled = self.unsettled(lane, &open, &limits);
-        let Ok(outcomes) = tokio::time::timeout(REVOKE_TIMEOUT, provider.prove(&open)).await else {
+        let Ok(outcomes) =
+            tokio::time::timeout(REVOKE_TIMEOUT, provider.finish_and_prove(&open)).await
+        else {
             lane.too_many(open.len());
             return Round::Failed(self.hung(lane));
         };
-        let now = self.now();
+        let now = self.context.now();
         let mut progress = Vec::with_capacity(outcomes.len());
         for (lease, outcome) in outcomes {
             match (outcome, unsettled.get(&lease)) {
                 (Ok(_), Some(unsettled)) => {
                     let error = unsettled.error(provider.as_ref());
-                    lane.failed(lease, &error, now, |wait| self.jittered(wait));
+                    lane.failed(lease, &error, now, |wait| self.context.jittered(wait));
                 }
                 (Ok(Revoked::ProvedDead), None) => {
                     lane.done(lease);
                     progress.push((lease, Progress::ProvedDead(now)));
                 }
                 (Ok(Revoked::Acknowledged | Revoked::LeftToEnd), None) => {
-                    lane.cannot_be_proved(lease, self.parts.clock.steady());
+                    lane.cannot_be_proved(lease, self.context.clock.steady());
                 }
                 (Err(error), _) => {
-                    tracing::warn!(%target, %lease, %error, "what is left of a credential could not be removed: again later");
-                    lane.failed(lease, &error, now, |wait| self.jittered(wait));
+                    tracing::warn!(%target, %lease, %error, "could not remove what is left of a credential at the target; the next pass retries");
+                    lane.failed(lease, &error, now, |wait| self.context.jittered(wait));
                 }
             }
         }
@@ -238,19 +263,17 @@ impl Engine {
 
     /// Has a provider check its earlier revocations, if others could undo them.
     pub async fn uphold(&self, target: &Name) {
-        let (Some(provider), Some(lane)) = (self.providers().get(target), self.lanes.get(target))
-        else {
+        let Some((provider, lane)) = self.context.targets.get(target) else {
             return;
         };
         let limits = provider.capabilities();
-        if !limits.whole {
+        if !limits.rewrites_whole_document {
             return;
         }
-        let now = self.now();
-        let Some(mut work) = self.peek(|state| work(state, (target, lane), now, provider.as_ref()))
-        else {
-            return;
-        };
+        let now = self.context.now();
+        let mut work = self
+            .context
+            .peek(|state| work(state, (target, lane), now, provider.as_ref()));
         work.standing = self.standing(target);
         work.due.clear();
         if let Ok(report) = tokio::time::timeout(REVOKE_TIMEOUT, provider.revoke(&work)).await {
@@ -261,16 +284,10 @@ impl Engine {
 
     async fn observe_edits(&self, target: &Name, report: &RevocationReport) {
         for what in &report.edited {
-            tracing::error!(%target, what, "somebody else changed what keeps credentials revoked; it was set right");
-            self.observe(target, Observation::Edited(what.clone()))
+            tracing::error!(%target, what, "somebody edited the objects that keep credentials revoked; the provider restored them");
+            self.context
+                .observe(target, Observation::Edited(what.clone()))
                 .await;
-        }
-    }
-
-    pub(crate) async fn observe(&self, target: &Name, what: Observation) {
-        let target = target.clone();
-        if let Err(error) = self.commit(Command::Observe { target, what }).await {
-            tracing::error!(%error, "an observation could not be journaled");
         }
     }
 
@@ -278,7 +295,7 @@ impl Engine {
     /// journal, and are then repeated, which is harmless.
     async fn advance(&self, progress: Vec<(LeaseId, Progress)>) -> bool {
         // What is known already is no record: a provider may be asked again for hours.
-        let news = self.peek(|state| {
+        let progress = self.context.peek(|state| {
             let is_news = |id: &LeaseId, further: &Progress| {
                 let lease = state.leases().get(*id);
                 lease.is_some_and(|lease| match lease.stage {
@@ -290,11 +307,10 @@ impl Engine {
             news.retain(|(id, further)| is_news(id, further));
             news
         });
-        let progress = news.unwrap_or_default();
         if progress.is_empty() {
             return true;
         }
-        let outcome = self.commit(Command::Advance { progress }).await;
+        let outcome = self.context.commit(Command::Advance { progress }).await;
         if let Err(error) = &outcome {
             tracing::error!(%error, "the progress of a revocation could not be journaled");
         }
@@ -304,11 +320,12 @@ impl Engine {
     /// Ends the leases that a cut killed along with others, on every target that shares what was
     /// cut.
     async fn collateral(&self, cuts: Vec<(Handle, Timestamp)>, due: &[LeaseRef]) {
-        let now = self.now();
+        let now = self.context.now();
         for (handle, cut) in cuts {
             let known = {
                 let mut known = self.cuts.lock();
-                // A cut that no report names any more has nothing standing: another one costs a pass over the leases.
+                // A cut that no report names any more has nothing standing: another one costs a
+                // pass over the leases.
                 known.retain(|_, known| known.reported + CUT_KEPT > now);
                 let known = known.get_mut(&handle);
                 known.is_some_and(|known| {
@@ -320,27 +337,22 @@ impl Engine {
                 continue;
             }
             let mut leases = Vec::new();
-            let answered = self.pass(|_, lease| {
+            self.context.pass(|_, lease| {
                 if lease.is_live() && lease.handle == handle && lease.asked <= cut {
                     leases.push(lease.id);
                 }
             });
-            let Some(order) = self.peek(|state| order_behind(state, due)) else {
-                return;
-            };
-            if !answered {
-                return;
-            }
+            let order = self.context.peek(|state| order_behind(state, due));
             if let Some(order) = order.filter(|_| !leases.is_empty()) {
                 let cause = StopCause::Collateral(order);
-                let stopped = self.commit(Command::Stop { leases, cause }).await;
+                let stopped = self.context.commit(Command::Stop { leases, cause }).await;
                 if let Err(error) = &stopped {
                     tracing::error!(%error, "collateral of a cut could not be journaled");
                 }
                 if !is_in_effect(&stopped) {
                     continue;
                 }
-                self.wake_all_targets();
+                self.context.targets.wake_all();
             }
             let known = KnownCut {
                 at: cut,
@@ -354,37 +366,39 @@ impl Engine {
     /// this process's start by a clock that nobody can set, because the ledger's time moves when a
     /// person accepts a jump.
     pub async fn presume(&self, target: &Name) {
-        let (Some(provider), Some(lane)) = (self.providers().get(target), self.lanes.get(target))
-        else {
+        let Some((provider, lane)) = self.context.targets.get(target) else {
             return;
         };
-        let (limits, now) = (provider.capabilities(), self.now());
-        let steady = self.parts.clock.steady();
+        let (limits, now) = (provider.capabilities(), self.context.now());
+        let steady = self.context.clock.steady();
         let since = |lease| {
             // Where something is left to be done about it, its time does not run yet.
-            if limits.proves {
+            if limits.can_prove {
                 lane.unproved_since(lease)
             } else {
                 Some(lane.cannot_be_proved(lease, steady))
             }
         };
-        let is_over = |lease| since(lease).is_some_and(|since| since + limits.settles <= steady);
-        let due = self.peek(|state| {
+        let is_over =
+            |lease| since(lease).is_some_and(|since| since + limits.settle_time <= steady);
+        let due = self.context.peek(|state| {
             let open = state.leases().awaiting(target, Awaits::Bound);
-            let over = open.filter(|lease| is_over(lease.id)).take(BATCH);
+            let over = open
+                .filter(|lease| is_over(lease.id))
+                .take(LEASES_PER_RECORD);
             over.map(|lease| (lease.id, Progress::PresumedDead(now)))
                 .collect()
         });
-        self.advance(due.unwrap_or_default()).await;
+        self.advance(due).await;
     }
 
     fn standing(&self, target: &Name) -> Vec<LeaseRef> {
-        let stands = |state: &State| standing(state, target).map(LeaseRef::from).collect();
-        self.peek(stands).unwrap_or_default()
+        self.context
+            .peek(|state| standing(state, target).map(LeaseRef::from).collect())
     }
 }
 
-/// Why a lease's mint could still create a credential.
+/// The reason why a lease's mint could still create a credential.
 #[derive(Debug, Clone, Copy)]
 enum Unsettled {
     /// The mint is under way in this process.
@@ -472,10 +486,10 @@ fn work(
     };
     let due = in_turn(Awaits::Kill).chain(in_turn(Awaits::Provider));
     work.due = due
-        .take(lane.batch(limits.at_once))
+        .take(lane.batch(limits.max_batch))
         .map(LeaseRef::from)
         .collect();
-    if limits.whole && !work.due.is_empty() {
+    if limits.rewrites_whole_document && !work.due.is_empty() {
         let due: std::collections::HashSet<LeaseId> = work.due.iter().map(|it| it.id).collect();
         let others = standing(state, target);
         let others = others.filter(|lease| !due.contains(&lease.id));
@@ -487,7 +501,8 @@ fn work(
 /// True if a stopping lease is left to its own end, because the provider ends it by itself or has
 /// no room for its revocation.
 fn is_left(lease: &Lease, lane: &Lane, provider: &dyn Provider, now: Timestamp) -> bool {
-    let spared = lease.killed_by().is_none() && provider.ends_itself(&LeaseRef::from(lease), now);
+    let spared =
+        lease.killed_by().is_none() && provider.needs_no_revocation(&LeaseRef::from(lease), now);
     spared || lane.rests(lease)
 }
 
@@ -529,8 +544,8 @@ fn cut(state: &State, target: &Name) -> Option<Timestamp> {
     });
     let newest = newest.max_by_key(|engaged| engaged.seq);
     newest.map(|engaged| {
-        // Whoever gave the order may have read a clock that was behind (`lanyardd kill --local`): what the order made dead
-        // was asked for before it, whatever it says of itself.
+        // Whoever gave the order may have read a clock that was behind (`lanyardd kill --local`):
+        // what the order made dead was asked for before it, whatever it says of itself.
         let asked = state.leases().last_asked(target, engaged.order.id);
         asked.map_or(engaged.order.at, |asked| asked.max(engaged.order.at))
     })

@@ -6,22 +6,29 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use lanyard_core::charter::Name;
 use lanyard_core::condition::Reason;
 use lanyard_core::lease::Awaits;
 use lanyard_core::state::State;
+use lanyard_vocabulary::name::Name;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::context::Context;
+use crate::deliveries::Deliveries;
 use crate::engine::Engine;
-use crate::lane::LONGEST_WAIT;
-use crate::revoke::{Round, UPHOLD};
+use crate::expiry::Expiry;
+use crate::kill::Kills;
+use crate::lane::RETRY_INTERVAL_CAP;
+use crate::requests::Requests;
+use crate::revoke::{Revoker, Round, UPHOLD};
+use crate::strays::Reconciler;
+use crate::target_clock::SKEW_INTERVAL;
 
-/// How often housekeeping runs when nothing else happens.
+/// The interval of housekeeping when nothing else happens.
 const TICK: Duration = Duration::from_millis(500);
-/// How long revocations that no kill order demands are collected for a provider that keeps one
-/// document. One more release costs nothing then, where each document is read, written and read
-/// back.
+/// The time for which revocations that no kill order demands are collected for a provider that
+/// keeps one document. One more release costs nothing then, where each document is read, written
+/// and read back.
 const GATHER: Duration = Duration::from_secs(2);
 
 impl Engine {
@@ -29,12 +36,29 @@ impl Engine {
     pub async fn run(self: Arc<Self>, stop: watch::Receiver<bool>) {
         let mut loops = JoinSet::new();
         let mut names = HashMap::new();
-        let begun = loops.spawn(Arc::clone(&self).housekeep(stop.clone()));
+        let housekeeping = Housekeeping {
+            context: Arc::clone(&self.context),
+            deliveries: Arc::clone(&self.deliveries),
+            expiry: Arc::clone(&self.expiry),
+            kills: Arc::clone(&self.kills),
+            requests: Arc::clone(&self.requests),
+        };
+        let begun = loops.spawn(housekeeping.run(stop.clone()));
         names.insert(begun.id(), "housekeeping".to_owned());
         for target in self.providers().keys() {
-            let begun = loops.spawn(Arc::clone(&self).revoke_until(target.clone(), stop.clone()));
+            let worker = RevocationWorker {
+                context: Arc::clone(&self.context),
+                revoker: Arc::clone(&self.revoker),
+                reconciler: Arc::clone(&self.reconciler),
+                target: target.clone(),
+            };
+            let begun = loops.spawn(worker.run(stop.clone()));
             names.insert(begun.id(), format!("revocation at {target}"));
-            let begun = loops.spawn(Arc::clone(&self).follow_skew(target.clone(), stop.clone()));
+            let begun = loops.spawn(follow_skew(
+                Arc::clone(&self.context),
+                target.clone(),
+                stop.clone(),
+            ));
             names.insert(begun.id(), format!("clock of {target}"));
         }
         while let Some(ended) = loops.join_next_with_id().await {
@@ -45,47 +69,75 @@ impl Engine {
             };
             // Nobody revokes or sweeps in its place: what is issued now might not be stopped.
             let thread = names.remove(&id).unwrap_or_default();
-            self.conditions.raise(Reason::ThreadEnded { thread, why });
+            self.context
+                .conditions
+                .raise(Reason::ThreadEnded { thread, why });
         }
     }
+}
 
-    async fn housekeep(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+/// Ends what is due and journals what waits, in one loop.
+struct Housekeeping {
+    context: Arc<Context>,
+    deliveries: Arc<Deliveries>,
+    expiry: Arc<Expiry>,
+    kills: Arc<Kills>,
+    requests: Arc<Requests>,
+}
+
+impl Housekeeping {
+    async fn run(self, mut stop: watch::Receiver<bool>) {
         while !*stop.borrow() {
-            self.conditions.tell();
-            self.note_clock().await;
-            self.settle_deliveries().await;
-            self.answer_trips().await;
-            self.sweep_orders().await;
-            while self.expire_due().await {}
-            self.close_tasks().await;
-            self.forget_dead().await;
-            self.settle_denials(false).await;
+            self.context.conditions.tell();
+            self.context.note_clock().await;
+            self.deliveries.settle().await;
+            self.kills.answer_trips().await;
+            self.kills.sweep_orders().await;
+            while self.expiry.expire_due().await {}
+            self.expiry.close_tasks().await;
+            self.expiry.forget_dead().await;
+            self.requests.settle_denials(false).await;
             tokio::select! {
-                () = self.housekeeping.notified() => {}
+                () = self.context.housekeeping.notified() => {}
                 () = tokio::time::sleep(TICK) => {}
                 _ = stop.changed() => {}
             }
         }
-        self.settle_deliveries().await;
-        self.settle_denials(true).await;
+        self.deliveries.settle().await;
+        self.requests.settle_denials(true).await;
     }
+}
 
-    async fn revoke_until(self: Arc<Self>, target: Name, mut stop: watch::Receiver<bool>) {
-        let Some(lane) = self.lanes.get(&target) else {
+/// Revokes, proves and reconciles at one target, in one loop.
+struct RevocationWorker {
+    context: Arc<Context>,
+    revoker: Arc<Revoker>,
+    reconciler: Arc<Reconciler>,
+    target: Name,
+}
+
+impl RevocationWorker {
+    async fn run(self, mut stop: watch::Receiver<bool>) {
+        let target = &self.target;
+        let Some(lane) = self.context.targets.lanes.get(target) else {
             return;
         };
-        let provider = self.providers().get(&target);
-        let gathers = provider.is_some_and(|provider| provider.capabilities().whole);
-        let (mut look, mut uphold) = (self.now(), self.now());
+        let provider = self.context.targets.providers.get(target);
+        let gathers =
+            provider.is_some_and(|provider| provider.capabilities().rewrites_whole_document);
+        let (mut look, mut uphold) = (self.context.now(), self.context.now());
         let (mut upheld, mut told) = (None, None);
-        let mut timed = self.timed_from.load(Ordering::SeqCst);
+        let mut timed = self.context.timed_from.load(Ordering::SeqCst);
         while !*stop.borrow() {
-            let mut round = self.revoke_round(&target).await;
-            if round == Round::Done && self.kills_wait(&target) {
+            let mut round = self.revoker.revoke_round(target).await;
+            if round == Round::Done && self.kills_wait(target) {
                 continue;
             }
             if !matches!(round, Round::Failed(_)) {
-                match self.unless_killed(&target, self.prove_round(&target)).await {
+                match self
+                    .unless_killed(target, self.revoker.prove_round(target))
+                    .await
+                {
                     None => continue,
                     Some(Round::Idle) => {}
                     Some(other @ (Round::Done | Round::Failed(_))) => round = other,
@@ -94,23 +146,23 @@ impl Engine {
             if round == Round::Done {
                 continue;
             }
-            let now_timed = self.timed_from.load(Ordering::SeqCst);
+            let now_timed = self.context.timed_from.load(Ordering::SeqCst);
             if now_timed != timed {
                 // The clock was accepted anew: what was due by the old one may be hours away.
-                (timed, look, uphold) = (now_timed, self.now(), self.now());
+                (timed, look, uphold) = (now_timed, self.context.now(), self.context.now());
             }
             // What is due goes before what is only looked at.
-            if look <= self.now() {
+            if look <= self.context.now() {
                 let looking = async {
                     if lane.unseen().is_some() {
                         // The first mint waits for this look.
-                        self.measure_skew(&target).await;
+                        self.context.targets.measure_skew(target).await;
                     }
-                    self.look_through(&target).await
+                    self.reconciler.look_through(target).await
                 };
                 // The witness can have an order given, which is not to be broken off.
-                let looked = match self.hold_against_witness(&target).await {
-                    Some(()) => match self.unless_killed(&target, looking).await {
+                let looked = match self.reconciler.hold_against_witness(target).await {
+                    Some(()) => match self.unless_killed(target, looking).await {
                         Some(looked) => looked,
                         None => continue,
                     },
@@ -120,25 +172,25 @@ impl Engine {
                     Some(_) => crate::strays::EVERY,
                     None => crate::strays::AGAIN,
                 };
-                look = self.now() + again;
+                look = self.context.now() + again;
             }
             // A cut by a new order does not wait for its turn.
-            let epoch = self.peek(|state| state.kills().epoch());
-            if uphold <= self.now() || epoch != upheld {
-                self.uphold(&target).await;
-                (uphold, upheld) = (self.now() + UPHOLD, epoch);
+            let epoch = self.context.peek(|state| state.kills().epoch());
+            if uphold <= self.context.now() || upheld != Some(epoch) {
+                self.revoker.uphold(target).await;
+                (uphold, upheld) = (self.context.now() + UPHOLD, Some(epoch));
                 if lane.unseen().is_none() {
-                    let telling = self.tell_witness(&target, &mut told);
-                    if self.unless_killed(&target, telling).await.is_none() {
+                    let telling = self.reconciler.tell_witness(target, &mut told);
+                    if self.unless_killed(target, telling).await.is_none() {
                         continue;
                     }
                 }
             }
-            self.presume(&target).await;
+            self.revoker.presume(target).await;
             let pause = match round {
                 Round::Failed(wait) => wait,
                 Round::Idle | Round::Done => {
-                    let next = lane.next().map(|next| next.since(self.now()));
+                    let next = lane.next().map(|next| next.since(self.context.now()));
                     next.map_or(TICK * 2, |next| next.min(TICK * 2))
                 }
             };
@@ -153,7 +205,7 @@ impl Engine {
                     }
                 }
                 () = lane.urgent.notified() => {}
-                () = tokio::time::sleep(pause.min(LONGEST_WAIT)) => {}
+                () = tokio::time::sleep(pause.min(RETRY_INTERVAL_CAP)) => {}
                 _ = stop.changed() => {}
             }
         }
@@ -163,7 +215,7 @@ impl Engine {
     /// reconciliation that hangs would hold up the kill.
     async fn unless_killed<R>(&self, target: &Name, work: impl Future<Output = R>) -> Option<R> {
         let killed = async {
-            let lane = self.lanes.get(target);
+            let lane = self.context.targets.lanes.get(target);
             loop {
                 match lane {
                     Some(lane) => lane.urgent.notified().await,
@@ -189,15 +241,22 @@ impl Engine {
             let mut killed = state.leases().awaiting(target, Awaits::Kill);
             killed.next().is_some()
         };
-        self.peek(waits) == Some(true)
+        self.context.peek(waits)
     }
+}
 
-    /// A random wait between half of `wait` and all of it.
-    pub(crate) fn jittered(&self, wait: Duration) -> Duration {
-        let half = wait / 2;
-        let part = self
-            .draw()
-            .map_or(0, |bits| u32::try_from(bits % 1000).unwrap_or(0));
-        half + half * part / 1000
+/// Asks a target what time it is again and again, apart from what revokes: a kill does not wait
+/// for a clock.
+async fn follow_skew(context: Arc<Context>, target: Name, mut stop: watch::Receiver<bool>) {
+    let targets = &context.targets;
+    let Some(lane) = targets.lanes.get(&target) else {
+        return;
+    };
+    while !*stop.borrow() {
+        tokio::select! {
+            () = tokio::time::sleep(SKEW_INTERVAL) => targets.measure_skew(&target).await,
+            () = lane.retime.notified() => targets.measure_skew(&target).await,
+            _ = stop.changed() => {}
+        }
     }
 }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use lanyard_core::time::Skew;
+use lanyard_vocabulary::time::Skew;
 
-/// How far the clock of a target may be from the broker's: beyond this nothing is minted there. Less than the leeway of
-/// a minute that the targets give each other.
+/// The distance that the clock of a target may have from the broker's: beyond this nothing is
+/// minted there. Less than the leeway of a minute that the targets give each other.
 ///
 /// # Limit
 /// - for: the clock of a target
@@ -19,7 +19,7 @@ pub(crate) fn is_far(skew: Skew) -> bool {
     skew.size() > MAX_SKEW
 }
 
-/// Why nothing is minted at a target with such a clock.
+/// Says why nothing is minted at a target with such a clock.
 pub(crate) fn too_far(skew: Skew) -> Option<String> {
     is_far(skew).then(|| {
         format!(

@@ -2,25 +2,30 @@
 //! know, after a journal was lost or restored from a copy; and the ledger may have leases that the
 //! provider does not.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
-use lanyard_core::charter::{Name, Rights};
+use lanyard_charter::Rights;
 use lanyard_core::command::Observation;
-use lanyard_core::id::{LeaseId, TaskId};
 use lanyard_core::lease::{LeaseRef, Stage};
-use lanyard_core::provider::{Found, Provider, ProviderError, Revocation, Revoked};
-use lanyard_core::time::Timestamp;
+use lanyard_core::provider::{FoundCredential, Provider, ProviderError, Revocation, Revoked};
+use lanyard_core::witness::Witness;
+use lanyard_vocabulary::id::{LeaseId, TaskId};
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::time::Timestamp;
+use parking_lot::Mutex;
 
-use crate::engine::Engine;
+use crate::context::Context;
+use crate::kill::Kills;
 use crate::pass::MAX_LEASES_PER_LOOK;
 
-/// How often a target is reconciled.
+/// The interval at which a target is reconciled.
 pub(crate) const EVERY: Duration = Duration::from_secs(300);
-/// How soon a failed reconciliation is repeated.
+/// The pause before a failed reconciliation is repeated.
 pub(crate) const AGAIN: Duration = Duration::from_secs(5);
-/// How long one listing, or one revocation of what it found, may take.
-const CALL: Duration = Duration::from_secs(60);
+/// The time for which one listing, or one revocation of what it found, may take.
+const LIST_CALL_WAIT: Duration = Duration::from_secs(60);
 
 /// The first error that concerns the target. A credential that does not end yet is tried at the
 /// next reconciliation, and holds up no other.
@@ -33,18 +38,28 @@ fn failed(
         .filter_map(|(lease, it)| Some((lease, it.err()?)));
     errors.find_map(|(lease, error)| {
         if matches!(error, ProviderError::Pending { .. }) {
-            tracing::error!(%target, %lease, %error, "a credential that no lease stands for does not end yet");
+            tracing::error!(%target, %lease, %error, "could not revoke a credential that no lease stands for; the next pass retries");
             return None;
         }
         Some(error)
     })
 }
 
-impl Engine {
+/// Reconciles targets and ledger, and the journal with the checkpoints that targets keep.
+pub struct Reconciler {
+    pub(crate) context: Arc<Context>,
+    pub(crate) kills: Arc<Kills>,
+    /// The journal as this process found it.
+    pub(crate) opened: Witness,
+    /// The leases that are known to be gone from their target.
+    pub(crate) missing: Mutex<BTreeMap<Name, BTreeSet<LeaseId>>>,
+}
+
+impl Reconciler {
     /// Issues nothing at a target before it is reconciled: after a start, credentials may exist
     /// that this ledger does not know.
     pub fn look_before_issuing(&self) {
-        for lane in self.lanes.values() {
+        for lane in self.context.targets.lanes.values() {
             lane.distrust("it has not been looked through since the start".to_owned());
         }
     }
@@ -61,23 +76,23 @@ impl Engine {
     /// Compares the journal with the checkpoint that a target keeps, before the first
     /// reconciliation.
     pub(crate) async fn hold_against_witness(&self, target: &Name) -> Option<()> {
-        let (provider, lane) = (self.providers().get(target)?, self.lanes.get(target)?);
+        let (provider, lane) = self.context.targets.get(target)?;
         if lane.unseen().is_some()
             && let Err(why) = self.ask_witness(target, provider.as_ref()).await
         {
-            tracing::warn!(%target, why, "the target could not be looked through");
+            tracing::warn!(%target, why, "could not reconcile the target with the ledger; the next pass retries");
             lane.distrust(why);
             return None;
         }
         Some(())
     }
 
-    /// Reconciles a target as [`Engine::revoke_strays`] does, once the journal was compared with
-    /// the checkpoint.
+    /// Reconciles a target as [`Reconciler::revoke_strays`] does, once the journal was compared
+    /// with the checkpoint.
     pub(crate) async fn look_through(&self, target: &Name) -> Option<usize> {
-        let (provider, lane) = (self.providers().get(target)?, self.lanes.get(target)?);
+        let (provider, lane) = self.context.targets.get(target)?;
         let issued = self.issued_at(target, provider.as_ref());
-        let looked = match tokio::time::timeout(CALL, provider.list()).await {
+        let looked = match tokio::time::timeout(LIST_CALL_WAIT, provider.list()).await {
             Ok(Ok(listed)) => {
                 self.note_missing(target, issued, &listed).await;
                 self.revoke_unknown(target, provider.as_ref(), listed).await
@@ -92,8 +107,9 @@ impl Engine {
                 Some(count)
             }
             Err(why) => {
-                tracing::warn!(%target, why, "the target could not be looked through");
-                // What was looked through once since the start stays trusted: the mints since then are known.
+                tracing::warn!(%target, why, "could not reconcile the target with the ledger; the next pass retries");
+                // What was looked through once since the start stays trusted: the mints since then
+                // are known.
                 if lane.unseen().is_some() {
                     lane.distrust(why);
                 }
@@ -104,29 +120,34 @@ impl Engine {
 
     /// Removes shared objects that no credential uses any more.
     async fn tidy(&self, target: &Name, provider: &dyn Provider) {
-        let charters = self.charters().all();
+        let charters = self.context.charters.all();
         let grants = charters.iter().flat_map(|charter| charter.grants.values());
         let here = grants.filter(|grant| grant.target == *target);
         let rights: Vec<Rights> = here.map(|grant| grant.rights.clone()).collect();
         let in_use = || {
             let mut handles = Vec::new();
-            let answered = self.pass(|_, lease| {
+            self.context.pass(|_, lease| {
                 if lease.entry.target == *target {
                     handles.push(lease.handle.clone());
                 }
             });
-            answered.then_some(handles)
+            Some(handles)
         };
-        match tokio::time::timeout(CALL, provider.tidy(&rights, &in_use)).await {
+        match tokio::time::timeout(
+            LIST_CALL_WAIT,
+            provider.remove_unused_objects(&rights, &in_use),
+        )
+        .await
+        {
             Ok(Ok(0)) => {}
             Ok(Ok(count)) => {
-                tracing::info!(%target, count, "what no lease uses any more was removed");
+                tracing::info!(%target, count, "removed shared objects that no lease uses");
             }
             Ok(Err(error)) => {
-                tracing::warn!(%target, %error, "what no lease uses any more is not removed yet");
+                tracing::warn!(%target, %error, "could not remove unused shared objects; the next pass retries");
             }
             Err(_) => {
-                tracing::warn!(%target, "what no lease uses any more is not removed yet: no answer in time");
+                tracing::warn!(%target, "could not remove unused shared objects: the target did not answer in time; the next pass retries");
             }
         }
     }
@@ -135,11 +156,11 @@ impl Engine {
         &self,
         target: &Name,
         provider: &dyn Provider,
-        listed: Vec<Found>,
+        listed: Vec<FoundCredential>,
     ) -> Result<usize, String> {
         let mut due = Vec::new();
         for some in listed.chunks(MAX_LEASES_PER_LOOK) {
-            let strays = self.peek(|state| {
+            let strays = self.context.peek(|state| {
                 let unknown = some
                     .iter()
                     .filter(|found| state.leases().get(found.lease).is_none());
@@ -153,28 +174,31 @@ impl Engine {
                 });
                 stray.collect::<Vec<_>>()
             });
-            due.extend(strays.ok_or("the ledger does not answer")?);
+            due.extend(strays);
         }
         let count = due.len();
         if count > 0 {
             tracing::error!(%target, count, "credentials that no lease stands for are being revoked");
         }
-        let batches = provider.capabilities().at_once.max(1);
+        let batches = provider.capabilities().max_batch.max(1);
         for some in due.chunks(batches) {
             for stray in some {
-                self.observe(target, Observation::Stray(stray.id)).await;
+                self.context
+                    .observe(target, Observation::Stray(stray.id))
+                    .await;
             }
             let revocation = Revocation {
-                now: self.now(),
+                now: self.context.now(),
                 due: some.to_vec(),
                 ..Revocation::default()
             };
-            let report = tokio::time::timeout(CALL, provider.revoke(&revocation)).await;
+            let report = tokio::time::timeout(LIST_CALL_WAIT, provider.revoke(&revocation)).await;
             let report = report.map_err(|_| "no answer in time to a revocation")?;
             if let Some(error) = failed(target, report.outcomes) {
                 return Err(format!("what no lease stands for is not revoked: {error}"));
             }
-            let proved = tokio::time::timeout(CALL, provider.prove(some)).await;
+            let proved =
+                tokio::time::timeout(LIST_CALL_WAIT, provider.finish_and_prove(some)).await;
             let proved = proved.map_err(|_| "no answer in time to what is left of strays")?;
             if let Some(error) = failed(target, proved) {
                 return Err(format!("what no lease stands for is not removed: {error}"));
@@ -185,33 +209,38 @@ impl Engine {
 
     /// The leases that a complete listing has to contain.
     fn issued_at(&self, target: &Name, provider: &dyn Provider) -> BTreeSet<LeaseId> {
-        if !provider.capabilities().lists {
+        if !provider.capabilities().can_list {
             return BTreeSet::new();
         }
         let mut issued = BTreeSet::new();
-        let answered = self.pass(|_, lease| {
+        self.context.pass(|_, lease| {
             if lease.entry.target == *target && matches!(lease.stage, Stage::Issued { .. }) {
                 issued.insert(lease.id);
             }
         });
-        if answered { issued } else { BTreeSet::new() }
+        issued
     }
 
     /// Records that leases lost what they rest on at the target, because somebody else removed it.
     /// Their holders cannot use them.
-    async fn note_missing(&self, target: &Name, issued: BTreeSet<LeaseId>, listed: &[Found]) {
+    async fn note_missing(
+        &self,
+        target: &Name,
+        issued: BTreeSet<LeaseId>,
+        listed: &[FoundCredential],
+    ) {
         let listed: BTreeSet<LeaseId> = listed.iter().map(|found| found.lease).collect();
         let gone: Vec<LeaseId> = issued.difference(&listed).copied().collect();
         let mut missing = BTreeSet::new();
         for some in gone.chunks(MAX_LEASES_PER_LOOK) {
-            let still = self.peek(|state| {
+            let still = self.context.peek(|state| {
                 let live = some.iter().copied().filter(|id| {
                     let lease = state.leases().get(*id);
                     lease.is_some_and(|lease| matches!(lease.stage, Stage::Issued { .. }))
                 });
                 live.collect::<Vec<_>>()
             });
-            missing.extend(still.unwrap_or_default());
+            missing.extend(still);
         }
         let new: Vec<LeaseId> = {
             let mut noted = self.missing.lock();
@@ -223,7 +252,9 @@ impl Engine {
         if new.is_empty() {
             return;
         }
-        tracing::error!(%target, count = new.len(), "leases of the ledger have nothing at their target any more");
-        self.observe(target, Observation::Missing(new)).await;
+        tracing::error!(%target, count = new.len(), "the target no longer lists the credentials of some live leases");
+        self.context
+            .observe(target, Observation::Missing(new))
+            .await;
     }
 }

@@ -1,50 +1,29 @@
 //! What time it is at the targets: asked again and again, and held against the broker's clock.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use lanyard_core::charter::Name;
-use lanyard_core::time::{Skew, Timestamp};
-use tokio::sync::watch;
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::time::{Skew, Timestamp};
 
-use crate::engine::Engine;
 use crate::skew::{MAX_SKEW, is_far};
+use crate::targets::Targets;
 
-/// How often a target is asked.
-const SKEW_INTERVAL: Duration = Duration::from_secs(60);
-/// How long a target has to say what time it is.
-const CALL: Duration = Duration::from_secs(5);
+/// The interval at which a target is asked.
+pub(crate) const SKEW_INTERVAL: Duration = Duration::from_secs(60);
+/// The time for which a target has to say what time it is.
+const CLOCK_CALL_WAIT: Duration = Duration::from_secs(5);
 /// A target says whole seconds: it means the middle of one.
 const HALF_A_SECOND: Duration = Duration::from_millis(500);
 
-impl Engine {
-    /// Asks a target again and again. Apart from what revokes: a kill does not wait for a clock.
-    pub(crate) async fn follow_skew(
-        self: Arc<Self>,
-        target: Name,
-        mut stop: watch::Receiver<bool>,
-    ) {
-        let Some(lane) = self.lanes.get(&target) else {
-            return;
-        };
-        while !*stop.borrow() {
-            tokio::select! {
-                () = tokio::time::sleep(SKEW_INTERVAL) => self.measure_skew(&target).await,
-                () = lane.retime.notified() => self.measure_skew(&target).await,
-                _ = stop.changed() => {}
-            }
-        }
-    }
-
+impl Targets {
     /// Asks a target what time it is. One that does not say so keeps the skew that it had.
-    pub async fn measure_skew(&self, target: &Name) {
-        let (Some(provider), Some(lane)) = (self.providers().get(target), self.lanes.get(target))
-        else {
+    pub(crate) async fn measure_skew(&self, target: &Name) {
+        let Some((provider, lane)) = self.get(target) else {
             return;
         };
-        let asked = self.now();
-        let said = tokio::time::timeout(CALL, provider.time()).await;
-        let answered = self.now();
+        let asked = self.clock.now();
+        let said = tokio::time::timeout(CLOCK_CALL_WAIT, provider.read_clock()).await;
+        let answered = self.clock.now();
         let theirs = match said {
             Ok(Ok(Some(theirs))) => theirs + HALF_A_SECOND,
             Ok(Ok(None)) => return,
@@ -67,19 +46,21 @@ impl Engine {
         if is_far && !was_far {
             tracing::error!(%target, "nothing is minted there: its clock is {skew} the broker's, and {} s is the limit", MAX_SKEW.as_secs());
         } else if was_far && !is_far {
-            tracing::warn!(%target, "its clock is near the broker's again: {skew} it");
+            tracing::warn!(%target, "the target's clock is near the broker's again: {skew} it");
         }
     }
 
-    /// How far the clock of a target is ahead, as it was measured last; nothing before it was.
-    #[must_use]
-    pub fn skew(&self, target: &Name) -> Option<Skew> {
+    /// Returns how far the clock of a target is ahead, as it was measured last; `None` before it
+    /// was.
+    pub(crate) fn skew(&self, target: &Name) -> Option<Skew> {
         self.lanes.get(target)?.skew()
     }
 
     /// No later than this, nor than it is by the target's clock.
     pub(crate) fn by_both(&self, target: &Name, own: Timestamp) -> Timestamp {
-        let theirs = self.skew(target).map(|skew| skew.to_theirs(self.now()));
+        let theirs = self
+            .skew(target)
+            .map(|skew| skew.to_theirs(self.clock.now()));
         theirs.map_or(own, |theirs| theirs.min(own))
     }
 }

@@ -1,36 +1,41 @@
-//! Opening and closing tasks.
+//! Tasks: opened by agents under a charter, and closed.
 
-use lanyard_core::charter::{Name, Revision, Version};
-use lanyard_core::command::{Asked, Command};
+use std::sync::Arc;
+
+use lanyard_charter::Version;
+use lanyard_core::command::Command;
 use lanyard_core::decide::{
-    Denial, MAX_LINEAGE, Rule, may_delegate, may_open, not_in_force, unmapped_sponsor, unread,
+    Denial, MAX_LINEAGE, Rule, may_delegate, may_open, not_in_force, unread,
 };
-use lanyard_core::id::{DecisionId, TaskId};
-use lanyard_core::identity::{Caller, Identity};
 use lanyard_core::ledger::CommitError;
-use lanyard_core::person::{Person, Sponsor};
 use lanyard_core::state::{Refusal, TaskEntry};
 use lanyard_core::task::Task;
-use lanyard_core::time::Timestamp;
+use lanyard_vocabulary::caller::Caller;
+use lanyard_vocabulary::id::{DecisionId, TaskId};
+use lanyard_vocabulary::identity::Identity;
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::revision::Revision;
+use lanyard_vocabulary::time::Timestamp;
 
-use crate::activity::Request;
 use crate::clock::NoRandomness;
-use crate::denials::{Journaled, Whose};
-use crate::engine::Engine;
-use crate::records::{TooManyRecords, weight};
+use crate::context::Context;
+use crate::decisions::{Decisions, Pair};
+use crate::issue::IssueError;
+use crate::records::TooManyRecords;
+use crate::requests::{Requested, Requests, sponsored};
 
-/// What an agent says when it opens a task.
+/// A task as an agent opens it.
 #[derive(Debug, Clone)]
 pub struct OpenTask {
-    /// Which charter.
+    /// The name of the charter.
     pub charter: Name,
-    /// Where.
+    /// The name of the environment.
     pub environment: Name,
-    /// Why.
+    /// The reason, in the agent's words.
     pub reason: String,
     /// The ticket that it belongs to.
     pub ticket: Option<String>,
-    /// Which build of the agent runs it.
+    /// The build of the agent that runs it.
     pub version: Option<Version>,
     /// Under which task of the caller's, and for whom: the agent that is to run it.
     pub under: Option<(TaskId, Identity)>,
@@ -38,25 +43,25 @@ pub struct OpenTask {
     pub request: Option<String>,
 }
 
-/// Why a task was not opened or closed.
+/// The reason why a task was not opened or closed.
 #[derive(Debug, thiserror::Error)]
 pub enum TaskError {
     /// The charter says no.
     #[error("{denial} (decision {decision})")]
     Denied {
-        /// Its id, for `explain`.
+        /// The id of the decision, for `explain`.
         decision: DecisionId,
-        /// Why.
+        /// The denial as decided.
         denial: Box<Denial>,
     },
     /// Something holds the task up, and the refusal is recorded as a decision.
     #[error("{error}; {} (decision {decision})", .denial.next)]
     Refused {
-        /// Its id, for `explain`.
+        /// The id of the decision, for `explain`.
         decision: DecisionId,
-        /// What is recorded.
+        /// The refusal as recorded.
         denial: Box<Denial>,
-        /// What holds it up.
+        /// The cause that holds it up.
         error: Box<TaskError>,
     },
     /// No such task, or not yours (T15).
@@ -68,13 +73,13 @@ pub enum TaskError {
     /// The identity asks too often.
     #[error(transparent)]
     TooManyRecords(#[from] TooManyRecords),
-    /// No ids.
+    /// The system gave no random bytes for an id.
     #[error(transparent)]
     Randomness(#[from] NoRandomness),
 }
 
 impl TaskError {
-    /// What stopped the request, without the decision that records it.
+    /// Returns what stopped the request, without the decision that records it.
     #[must_use]
     pub fn cause(self) -> Self {
         match self {
@@ -100,49 +105,47 @@ impl TaskError {
     }
 }
 
-/// What was asked for, as a record of a no holds it.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Requested {
-    pub(crate) what: Request,
-    pub(crate) task: Option<TaskId>,
-    pub(crate) environment: Option<Name>,
-    pub(crate) grant: Option<Name>,
-    pub(crate) asked: Asked,
-}
-
-/// The person behind a caller.
-///
-/// # Errors
-/// Where the configuration does not say who that is: whoever it is could approve what the agent asks for.
-pub(crate) fn sponsored<'a>(
-    caller: &'a Caller,
-    charter: &Name,
-) -> Result<Option<&'a Person>, Denial> {
-    match &caller.sponsor {
-        Sponsor::Nobody => Ok(None),
-        Sponsor::Person(person) => Ok(Some(person)),
-        Sponsor::Unmapped { why } => Err(unmapped_sponsor(charter, why)),
+impl From<TaskError> for IssueError {
+    fn from(error: TaskError) -> Self {
+        match error {
+            TaskError::Denied { decision, denial } => Self::Denied { decision, denial },
+            TaskError::Refused {
+                decision,
+                denial,
+                error,
+            } => Self::Refused {
+                decision,
+                denial,
+                error: Box::new((*error).into()),
+            },
+            TaskError::NotFound => Self::NotFound("task"),
+            TaskError::Commit(error) => Self::Commit(error),
+            TaskError::TooManyRecords(error) => Self::TooManyRecords(error),
+            TaskError::Randomness(error) => Self::Randomness(error),
+        }
     }
 }
 
-impl Engine {
+/// Opens and closes tasks.
+pub struct Tasks {
+    pub(crate) context: Arc<Context>,
+    pub(crate) decisions: Arc<Decisions>,
+    pub(crate) requests: Arc<Requests>,
+}
+
+impl Tasks {
     /// Opens a task under the charter in force.
     ///
     /// # Errors
     /// See [`TaskError`].
-    pub async fn open_task(
-        &self,
-        caller: impl Into<Caller>,
-        ask: OpenTask,
-    ) -> Result<Task, TaskError> {
-        let caller = caller.into();
+    pub async fn open(&self, caller: &Caller, ask: OpenTask) -> Result<Task, TaskError> {
         let charter = ask.charter.clone();
         let requested = Requested {
             environment: Some(ask.environment.clone()),
             ..Requested::default()
         };
         let runs = ask.under.as_ref().map(|(_, agent)| agent.clone());
-        let denial = match self.opened(&caller, ask).await {
+        let denial = match self.opened(caller, ask).await {
             Ok(Ok(task)) => return Ok(task),
             Ok(Err(denial)) => denial,
             Err(error) => {
@@ -151,7 +154,10 @@ impl Engine {
                 let Some(denial) = error.decision(&charter, revision.as_ref()) else {
                     return Err(error);
                 };
-                let (decision, denial) = self.deny(&caller.identity, requested, denial).await?;
+                let (decision, denial) = self
+                    .requests
+                    .deny(&caller.identity, requested, denial)
+                    .await?;
                 let error = Box::new(error);
                 return Err(TaskError::Refused {
                     decision,
@@ -160,14 +166,17 @@ impl Engine {
                 });
             }
         };
-        let (decision, denial) = self.deny(&caller.identity, requested, denial).await?;
+        let (decision, denial) = self
+            .requests
+            .deny(&caller.identity, requested, denial)
+            .await?;
         Err(TaskError::Denied { decision, denial })
     }
 
     /// The revision in force, where it names this agent: whoever it does not name learns nothing of
     /// it (T15).
     fn revision_for(&self, charter: &Name, agent: &Identity) -> Option<Revision> {
-        let charter = self.charters().in_force(charter)?;
+        let charter = self.context.charters.in_force(charter)?;
         let is_named = charter.agents.iter().any(|rule| rule.names(agent));
         is_named.then(|| charter.revision.clone())
     }
@@ -184,9 +193,9 @@ impl Engine {
         if let Some(earlier) = self.earlier_task(identity, &ask).await? {
             return Ok(Ok(earlier));
         }
-        let now = self.now();
+        let now = self.context.now();
         let above = match &ask.under {
-            Some((id, _)) => Some(self.task_of(identity, *id).await?.task),
+            Some((id, _)) => Some(self.get(identity, *id).await?.task),
             None => None,
         };
         let task = match self.drafted(caller, &ask, above.as_deref(), now)? {
@@ -197,12 +206,16 @@ impl Engine {
             task: task.clone(),
             request: ask.request,
         };
-        self.meter(identity, &command)?;
-        self.commit(command).await.map_err(TaskError::Commit)?;
+        self.requests.meter(identity, &command)?;
+        self.context
+            .commit(command)
+            .await
+            .map_err(TaskError::Commit)?;
         Ok(Ok(task))
     }
 
-    /// The task, if the charter in force lets it be opened; under another one, if that one's charter does too.
+    /// The task, if the charter in force lets it be opened; under another one, if that one's
+    /// charter does too.
     fn drafted(
         &self,
         caller: &Caller,
@@ -214,9 +227,9 @@ impl Engine {
             Some((_, agent)) => (agent, None),
             None => (&caller.identity, Some(&caller.evidence)),
         };
-        let charter = self.charters().in_force(&ask.charter);
+        let charter = self.context.charters.in_force(&ask.charter);
         let Some(charter) = charter else {
-            let known = self.charters().unread(&ask.charter);
+            let known = self.context.charters.unread(&ask.charter);
             let mut rules = known.iter().flat_map(|charter| &charter.agents);
             // Whoever the charter does not name learns nothing of it.
             return Ok(Err(if rules.any(|rule| rule.names(runs)) {
@@ -231,14 +244,15 @@ impl Engine {
         }
         let expires = now + charter.limits.task;
         let task = Task {
-            id: TaskId::from_bits(self.draw()?),
+            id: TaskId::from_bits(self.context.draw()?),
             charter: charter.name.clone(),
             revision: charter.revision.clone(),
             environment: ask.environment.clone(),
-            agent: self.agent(runs),
+            agent: self.context.agent(runs),
             identity: runs.clone(),
             evidence: evidence.cloned().unwrap_or_default(),
-            // Of a task under another, the sponsors are those of its lineage, and of whoever comes to use it.
+            // Of a task under another, the sponsors are those of its lineage, and of whoever comes
+            // to use it.
             sponsor: sponsored(caller, &ask.charter).ok().flatten().cloned(),
             reason: ask.reason.clone(),
             ticket: ask.ticket.clone(),
@@ -252,8 +266,9 @@ impl Engine {
     }
 
     fn may_open_under(&self, above: &Task, task: &Task) -> Result<(), Denial> {
-        let revisions = self.revisions(above);
-        let (pinned, in_force) = revisions.ok_or_else(|| self.without_revisions(above))?;
+        let revisions = self.decisions.revisions(above);
+        let Pair { pinned, in_force } =
+            revisions.ok_or_else(|| self.decisions.without_revisions(above))?;
         may_delegate(&pinned, task)?;
         may_delegate(&in_force, task)?;
         let no = |message: String| Denial {
@@ -286,7 +301,7 @@ impl Engine {
         let Some(request) = &ask.request else {
             return Ok(None);
         };
-        let found = self.query(|state| {
+        let found = self.context.query(|state| {
             let id = state.task_of_request(identity, request)?;
             let task = state.task(id).map(|entry| Task::clone(&entry.task));
             // The task is over and forgotten: the request had its answer, and gets no second task.
@@ -297,12 +312,13 @@ impl Engine {
         found.map_err(TaskError::Commit)
     }
 
-    /// The task, if it is this identity's.
+    /// Returns the task, if it is this identity's.
     ///
     /// # Errors
-    /// The same for one that never was (T15).
-    pub async fn task_of(&self, identity: &Identity, id: TaskId) -> Result<TaskEntry, TaskError> {
-        self.query(|state| state.task(id).cloned())
+    /// [`TaskError::NotFound`] for the task of another identity, as for one that never was (T15).
+    pub async fn get(&self, identity: &Identity, id: TaskId) -> Result<TaskEntry, TaskError> {
+        self.context
+            .query(|state| state.task(id).cloned())
             .await
             .map_err(TaskError::Commit)?
             .filter(|entry| entry.task.identity == *identity)
@@ -313,77 +329,21 @@ impl Engine {
     ///
     /// # Errors
     /// See [`TaskError`].
-    pub async fn close_task(&self, id: TaskId) -> Result<(), TaskError> {
-        let closed = self.query(|state| state.task(id).is_some_and(|it| it.closed.is_some()));
+    pub async fn close(&self, id: TaskId) -> Result<(), TaskError> {
+        let closed = self
+            .context
+            .query(|state| state.task(id).is_some_and(|it| it.closed.is_some()));
         if closed.await.map_err(TaskError::Commit)? {
             // Closed twice, it is closed once: no record a call.
             return Ok(());
         }
-        match self.commit(Command::CloseTask { task: id }).await {
+        match self.context.commit(Command::CloseTask { task: id }).await {
             Ok(_) => {
-                self.wake_all();
+                self.context.wake_all();
                 Ok(())
             }
             Err(CommitError::Refused(Refusal::Unknown(_))) => Err(TaskError::NotFound),
             Err(other) => Err(TaskError::Commit(other)),
-        }
-    }
-
-    /// Journals a denial or a refusal, unless this agent has had too many, and gives it an id.
-    pub(crate) async fn deny(
-        &self,
-        identity: &Identity,
-        requested: Requested,
-        denial: Denial,
-    ) -> Result<(DecisionId, Box<Denial>), NoRandomness> {
-        let decision = DecisionId::from_bits(self.draw()?);
-        let agent = self.agent(identity);
-        let charter = self.charters().in_force(&denial.charter);
-        let charter = charter.is_some().then_some(&denial.charter);
-        self.activity.denied(charter, requested.what, &denial);
-        let Requested {
-            what: _,
-            task,
-            environment,
-            grant,
-            asked,
-        } = requested;
-        let whose = if task.is_some() || self.knows(identity) {
-            Whose::Agent(&agent, charter)
-        } else {
-            Whose::Stranger
-        };
-        let alone = Command::Deny {
-            decision,
-            identity: identity.clone(),
-            agent: agent.clone(),
-            task,
-            environment,
-            grant,
-            asked,
-            denial: denial.clone(),
-        };
-        let told = (&denial, weight(&alone));
-        let record = match self.denials.admits(whose, told, self.now()) {
-            Journaled::One => Some(alone),
-            Journaled::Many(some) => Some(some.into()),
-            Journaled::Later => None,
-        };
-        if let Some(record) = record
-            && let Err(error) = self.commit(record).await
-        {
-            tracing::error!(%error, %decision, "a denial could not be journaled");
-        }
-        Ok((decision, Box::new(denial)))
-    }
-
-    /// Journals how many denials were not journaled, for the windows that are over, or for all.
-    pub async fn settle_denials(&self, all: bool) {
-        for left in self.denials.over(self.now(), all) {
-            let count = left.count;
-            if let Err(error) = self.commit(left.into()).await {
-                tracing::error!(%error, count, "denials could not be journaled");
-            }
         }
     }
 }

@@ -1,5 +1,6 @@
-//! From the text of a charter, through `decide`, to what is really asked of AWS and Kubernetes: that never allows what
-//! the charter denies. What is denied is said here again, in other words than the product's.
+//! From the text of a charter, through `decide`, to what is really asked of AWS and Kubernetes:
+//! that never allows what the charter denies. What is denied is said here again, in other words
+//! than the product's.
 #![expect(
     clippy::wildcard_enum_match_arm,
     clippy::expect_used,
@@ -15,13 +16,14 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use evaluator::{Request, Verdict, evaluate};
-use lanyard_core::charter::{KubernetesRights, Rights, Role, parse};
+use lanyard_charter::{AwsGrant, KubernetesGrant, KubernetesRights, parse};
 use lanyard_core::decide::{GrantRequest, Permit, Revisions, decide};
 use lanyard_core::provider::MintRequest;
-use lanyard_core::time::Timestamp;
 use lanyard_provider_aws::policy::session_policy;
 use lanyard_testkit::ids::Ids;
 use lanyard_testkit::world;
+use lanyard_vocabulary::role::Role;
+use lanyard_vocabulary::time::Timestamp;
 use proptest::prelude::*;
 use proptest::sample::subsequence;
 
@@ -129,7 +131,7 @@ impl Drawn {
     }
 }
 
-/// What the engine would ask for a grant, where the charter loads and says yes.
+/// Returns what the engine would ask for a grant, if the charter loads and says yes.
 fn permitted(text: &str, grant: &str) -> Option<(Permit, MintRequest)> {
     let charter = parse(text, &world::world()).ok()?.charter;
     let ids = Ids::seeded(1);
@@ -152,7 +154,7 @@ fn permitted(text: &str, grant: &str) -> Option<(Permit, MintRequest)> {
         in_force: &charter,
     };
     let permit = decide(revisions, &request).ok()?;
-    let kind = lanyard_core::charter::TargetKind::Aws;
+    let kind = lanyard_charter::TargetKind::AWS;
     let asked = MintRequest {
         rights: permit.grant().rights.clone(),
         prohibited: permit.prohibited().to_vec(),
@@ -180,7 +182,7 @@ proptest! {
         let Some((_, asked)) = permitted(&drawn.charter(), "on-aws") else {
             return Ok(());
         };
-        let Rights::Aws(grant) = &asked.rights else { panic!("another kind") };
+        let Some(grant) = asked.rights.get::<AwsGrant>() else { panic!("another kind") };
         let Ok(policy) = session_policy(grant, &asked) else {
             return Ok(());
         };
@@ -211,7 +213,7 @@ proptest! {
         let Some((_, asked)) = permitted(&drawn.charter(), "on-cluster") else {
             return Ok(());
         };
-        let Rights::Kubernetes(grant) = &asked.rights else { panic!("another kind") };
+        let Some(grant) = asked.rights.get::<KubernetesGrant>() else { panic!("another kind") };
         let KubernetesRights::Rules(rules) = &grant.rights else { panic!("another kind") };
         let texts = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<BTreeSet<_>>();
         for rule in rules {

@@ -1,4 +1,5 @@
-//! A confirmation, a release and a kill, in every order in which their threads can meet at the state and at the gate.
+//! A confirmation, a release and a kill, in every order in which their threads can meet at the
+//! state and at the gate.
 //!
 //! `cargo test -p lanyard-engine --features model --test model`; the test command does that.
 #![expect(
@@ -9,23 +10,24 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use lanyard_core::charter::TargetKind;
+use lanyard_charter::TargetKind;
 use lanyard_core::command::{Asked, Command, Intent, LeaseLimits, Record};
-use lanyard_core::id::{DecisionId, KillId, LeaseId};
 use lanyard_core::kill::{Actor, KillOrder};
-use lanyard_core::lease::{Entry, Handle, Seq};
-use lanyard_core::ledger::{CommitError, Ledger, Reach};
-use lanyard_core::scope::{RoleFilter, Scope};
+use lanyard_core::lease::{Entry, Handle};
+use lanyard_core::ledger::{CommitError, Ledger, Reach, StateGuard};
 use lanyard_core::state::{State, is_unswept};
 use lanyard_engine::gate::Gate;
 use lanyard_testkit::clock::ManualClock;
 use lanyard_testkit::ids::Ids;
 use lanyard_testkit::world;
+use lanyard_vocabulary::id::{DecisionId, KillId, LeaseId};
+use lanyard_vocabulary::scope::{RoleFilter, Scope};
+use lanyard_vocabulary::seq::Seq;
 use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::sync::{Arc, Mutex};
 use loom::thread::{self, JoinHandle};
 
-/// What the writer does, without its thread: admit and apply under the lock of the state.
+/// The writer without its thread: admits and applies under the lock of the state.
 struct Books(Mutex<State>);
 
 impl Books {
@@ -49,8 +51,8 @@ impl Ledger for Books {
         Err(CommitError::Unavailable("not in a model".to_owned()))
     }
 
-    fn look(&self, at: &mut dyn FnMut(&State)) {
-        at(&self.0.lock().unwrap());
+    fn read(&self) -> StateGuard<'_> {
+        Box::new(self.0.lock().unwrap())
     }
 
     async fn settle(&self) -> Result<(), CommitError> {
@@ -84,9 +86,9 @@ fn asked() -> (Books, LeaseId) {
         task: task.id,
         environment: None,
         entry: Entry {
-            grant: world::grant(TargetKind::Token),
-            role: lanyard_core::charter::Role::Plan,
-            target: world::target(TargetKind::Token),
+            grant: world::grant(TargetKind::TOKEN),
+            role: lanyard_vocabulary::role::Role::Plan,
+            target: world::target(TargetKind::TOKEN),
         },
         in_force: task.revision.clone(),
         above: Vec::new(),
@@ -99,9 +101,9 @@ fn asked() -> (Books, LeaseId) {
         outside_hours: false,
         limits: LeaseLimits {
             live: 10,
-            mints: lanyard_core::charter::Rate {
+            mints: lanyard_charter::Rate {
                 count: 10,
-                per: lanyard_core::time::Ttl::at_least_a_second(60),
+                per: lanyard_vocabulary::time::Ttl::at_least_a_second(60),
             }
             .into(),
             budget: None,
@@ -133,7 +135,8 @@ fn order() -> KillOrder {
     }
 }
 
-/// The stack of a modelled thread, which is 32 KiB where nobody says so: too little for a state without optimisation.
+/// The stack of a modelled thread, which is 32 KiB where nobody says so: too little for a state
+/// without optimisation.
 const STACK_BYTES: usize = 256 * 1024;
 
 fn spawn(work: impl FnOnce() + Send + 'static) -> JoinHandle<()> {

@@ -1,8 +1,8 @@
 //! The engine under faults, kills and crashes at every point of a mint, from seeds.
 //!
-//! After every step: each credential that is live at the provider is known to the durable state, each secret that
-//! was handed over has a durable record, and none was handed over after a kill that had been answered.
-//! `LANYARD_SEEDS=1000` plays more; a failure names its seed.
+//! After every step: each credential that is live at the provider is known to the durable state,
+//! each secret that was handed over has a durable record, and none was handed over after a kill
+//! that had been answered. `LANYARD_SEEDS=1000` plays more; a failure names its seed.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -14,16 +14,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use lanyard_core::charter::{Charter, TargetKind, parse};
-use lanyard_core::command::{Command, Record};
-use lanyard_core::id::{LeaseId, TaskId};
+use lanyard_charter::{Charter, TargetKind, parse};
+use lanyard_core::command::Command;
 use lanyard_core::kill::Actor;
-use lanyard_core::lease::{Awaits, Progress, Seq, Stage};
+use lanyard_core::lease::{Awaits, Progress, Stage};
 use lanyard_core::ledger::{Ledger, look};
 use lanyard_core::provider::Provider as _;
-use lanyard_core::scope::{RoleFilter, Scope};
 use lanyard_core::state::State;
-use lanyard_core::time::Timestamp;
 use lanyard_core::witness::Witness;
 use lanyard_engine::charters::Charters;
 use lanyard_engine::clock::{Clock, NoRandomness, Randomness};
@@ -37,10 +34,14 @@ use lanyard_testkit::ids::Ids;
 use lanyard_testkit::judge::CannotRead;
 use lanyard_testkit::ledger::MemoryLedger;
 use lanyard_testkit::world;
+use lanyard_vocabulary::id::{LeaseId, TaskId};
+use lanyard_vocabulary::scope::{RoleFilter, Scope};
+use lanyard_vocabulary::seq::Seq;
+use lanyard_vocabulary::time::Timestamp;
 
-/// How many seeds the test command plays.
+/// The number of seeds that the test command plays.
 const SEEDS: u64 = 1000;
-/// How many steps a seed has.
+/// The number of steps of a seed.
 const STEPS: usize = 60;
 
 struct Time(Arc<ManualClock>);
@@ -59,7 +60,7 @@ impl Randomness for Dice {
     }
 }
 
-/// One run.
+/// A run of one seed.
 struct Simulation {
     seed: u64,
     dice: Arc<Ids>,
@@ -70,10 +71,10 @@ struct Simulation {
     task: TaskId,
 }
 
-/// How many mints within [`WINDOW`] pause.
+/// The number of mints within the breaker's window that pause.
 const MINTS: usize = 8;
-/// In seconds.
-const WINDOW: u64 = 600;
+/// The breaker's window, in seconds.
+const WINDOW_SECONDS: u64 = 600;
 const BREAKERS: &str = "  breakers:
     - {on: minted, count: 8, within: 10m, then: pause}
     - {on: provider-error, count: 4, within: 20m, then: stop-agent}
@@ -96,12 +97,13 @@ fn engine(
     charters.replace(vec![CHARTER.clone()]);
     Engine::new(Parts {
         ledger: Arc::clone(ledger) as Arc<dyn Ledger>,
-        providers: [(world::target(TargetKind::Token), Arc::clone(provider) as _)].into(),
+        providers: [(world::target(TargetKind::TOKEN), Arc::clone(provider) as _)].into(),
         charters,
         judge: Arc::new(CannotRead),
         clock: Arc::new(Time(Arc::clone(clock))),
         randomness: Arc::new(Dice(Arc::clone(dice))),
         agents: BTreeMap::new(),
+        spool: Arc::new(lanyard_testkit::spool::NoSpool),
         rearm_soak: Duration::from_secs(60),
         records: lanyard_engine::records::RecordLimits::UNBOUNDED,
     })
@@ -119,7 +121,8 @@ impl Simulation {
         let charter = engine.charters().all().pop().unwrap();
         let (name, revision) = (charter.name.clone(), charter.revision.clone());
         engine
-            .record(Command::CharterInForce {
+            .context()
+            .commit(Command::CharterInForce {
                 charter: name,
                 revision,
                 breakers: charter.breakers.clone(),
@@ -150,7 +153,7 @@ impl Simulation {
             request: None,
         };
         // While everything is stopped there is no new task, and the old one goes on being refused.
-        if let Ok(task) = self.engine.open_task(&world::agent(), ask).await {
+        if let Ok(task) = self.engine.tasks().open(&world::caller(), ask).await {
             self.task = task.id;
         }
     }
@@ -162,19 +165,20 @@ impl Simulation {
     async fn issue(&self) -> Option<Issued> {
         let ask = Ask {
             task: self.task,
-            grant: world::grant(TargetKind::Token),
+            grant: world::grant(TargetKind::TOKEN),
             ttl: None,
             plan: None,
             request: None,
         };
-        self.engine.issue(&world::agent(), ask).await.ok()
+        self.engine.mints().issue(&world::caller(), &ask).await.ok()
     }
 
     async fn kill(engine: &Arc<Engine>, (scope, roles): (Scope, RoleFilter)) {
         let order = engine
-            .draft_kill(scope, roles, "drill".into(), Actor::Local)
+            .kills()
+            .draft(scope, roles, "drill".into(), Actor::Local)
             .unwrap();
-        engine.engage(order).await;
+        engine.kills().engage(order).await;
     }
 
     /// Something to stop: mostly everything, sometimes what reaches some of it, or nothing of it.
@@ -185,11 +189,11 @@ impl Simulation {
         let scope = match self.roll(10) {
             0 => Scope::Environment(world::name("staging")),
             1 => Scope::Environment(world::name("production")),
-            2 => Scope::Target(world::target(TargetKind::Token)),
+            2 => Scope::Target(world::target(TargetKind::TOKEN)),
             3 => Scope::Charter(world::name("payments-terraform")),
-            4 => Scope::Agent(self.engine.agent(&world::agent())),
+            4 => Scope::Agent(self.engine.context().agent(&world::agent())),
             5 => Scope::Task(self.task),
-            6 => some.flatten().map_or(Scope::All, Scope::Lease),
+            6 => some.map_or(Scope::All, Scope::Lease),
             _ => Scope::All,
         };
         let roles = if self.roll(8) == 0 {
@@ -210,8 +214,7 @@ impl Simulation {
                 .iter()
                 .map(|engaged| engaged.order.id)
                 .collect()
-        })
-        .unwrap();
+        });
         let (mut one, mut two) = (world::agent(), world::agent());
         one.subject = "one".to_owned();
         two.subject = "two".to_owned();
@@ -225,9 +228,14 @@ impl Simulation {
                     despite_unconfirmed: despite,
                 };
                 let (one, two) = (one.clone().into(), two.clone().into());
-                if let Ok(proposal) = self.engine.propose_rearm(step, &one).await {
+                if let Ok(proposal) = self.engine.rearms().propose(step, &one).await {
                     let despite = despite.then(|| "we know".to_owned());
-                    drop(self.engine.confirm_rearm(proposal.id, &two, despite).await);
+                    drop(
+                        self.engine
+                            .rearms()
+                            .confirm(proposal.id, &two, despite)
+                            .await,
+                    );
                 }
             }
         }
@@ -287,14 +295,14 @@ impl Simulation {
         );
         if handed {
             let recorded = self.ledger.records().iter().rev().any(|record| {
-                let record: Record = serde_json::from_slice(record).unwrap();
+                let record = lanyard_records::decode(record).unwrap();
                 matches!(record.command, Command::ConfirmMint { lease: confirmed, .. } if confirmed == lease)
             });
             assert!(recorded, "{lease} was handed over without a record");
         }
     }
 
-    /// Whether an order that was engaged after so many others is about this lease.
+    /// Tells if an order that was engaged after so many others is about this lease.
     fn is_reached(&self, lease: LeaseId, before: usize) -> bool {
         let reached = look(self.ledger.as_ref(), |state| {
             let lease = state.leases().get(lease)?;
@@ -302,11 +310,11 @@ impl Simulation {
             Some(since.any(|engaged| engaged.order.reaches(&lease.facets())))
         });
         // What the ledger has forgotten was over.
-        reached.flatten().unwrap_or(true)
+        reached.unwrap_or(true)
     }
 
     fn kills(&self) -> usize {
-        look(self.ledger.as_ref(), |state| state.kills().iter().count()).unwrap()
+        look(self.ledger.as_ref(), |state| state.kills().iter().count())
     }
 
     async fn restart(&mut self) {
@@ -327,10 +335,10 @@ impl Simulation {
             records: Seq(records.len() as u64),
             epoch: Seq(0),
         };
-        let remembered = self.provider.recall().await.unwrap();
+        let remembered = self.provider.load_checkpoint().await.unwrap();
         self.ledger = Arc::new(MemoryLedger::replay(Arc::clone(&self.clock), records));
         self.engine = engine(&self.clock, &self.dice, &self.provider, &self.ledger);
-        self.engine.look_before_issuing();
+        self.engine.reconciler().look_before_issuing();
         self.engine.recover().await;
         assert!(
             self.issue().await.is_none(),
@@ -338,8 +346,14 @@ impl Simulation {
             self.seed
         );
         self.provider.revocations(RevokeFault::None);
-        let target = world::target(TargetKind::Token);
-        assert!(self.engine.revoke_strays(&target).await.is_some());
+        let target = world::target(TargetKind::TOKEN);
+        assert!(
+            self.engine
+                .reconciler()
+                .revoke_strays(&target)
+                .await
+                .is_some()
+        );
         if remembered.is_some_and(|remembered| remembered.records > after.records) {
             let issued = self.issue().await;
             assert!(
@@ -353,8 +367,8 @@ impl Simulation {
 
     /// The target remembers how far the journal is.
     async fn note(&self) {
-        if let Some(witness) = self.engine.witness().await {
-            self.provider.remember(&witness).await.unwrap();
+        if let Some(witness) = self.engine.reconciler().witness().await {
+            self.provider.store_checkpoint(&witness).await.unwrap();
         }
     }
 
@@ -362,24 +376,29 @@ impl Simulation {
         let pauses = look(self.ledger.as_ref(), |state| {
             state.pauses().map(|pause| pause.id).collect::<Vec<_>>()
         });
-        for pause in pauses.unwrap() {
+        for pause in pauses {
             let person = world::agent();
-            drop(self.engine.resume(pause, &person, "over".into()).await);
+            drop(
+                self.engine
+                    .pauses()
+                    .resume(pause, &person, "over".into())
+                    .await,
+            );
         }
     }
 
     async fn keep_house(&self) {
         self.note().await;
-        self.engine.answer_trips().await;
-        self.engine.settle_deliveries().await;
-        self.engine.sweep_orders().await;
-        while self.engine.expire_due().await {}
-        self.engine.forget_dead().await;
+        self.engine.kills().answer_trips().await;
+        self.engine.deliveries().settle().await;
+        self.engine.kills().sweep_orders().await;
+        while self.engine.expiry().expire_due().await {}
+        self.engine.expiry().forget_dead().await;
     }
 
     async fn revoke(&self) {
-        let target = world::target(TargetKind::Token);
-        while self.engine.revoke_round(&target).await == Round::Done {}
+        let target = world::target(TargetKind::TOKEN);
+        while self.engine.revoker().revoke_round(&target).await == Round::Done {}
     }
 
     async fn step(&mut self) {
@@ -408,18 +427,17 @@ impl Simulation {
                 .task(self.task)
                 .is_none_or(|entry| !entry.is_open(self.clock.now()))
         });
-        if over.unwrap() {
+        if over {
             self.open().await;
         }
     }
 
-    /// The first invariant.
+    /// Checks the first invariant.
     fn every_live_credential_is_known(&self, seed: u64, step: usize) {
         for lease in self.provider.live() {
             let known = look(self.ledger.as_ref(), |state| {
                 state.leases().get(lease).is_some()
-            })
-            .unwrap();
+            });
             assert!(
                 known,
                 "seed {seed}, step {step}: {lease} is live and nobody can revoke it"
@@ -427,10 +445,10 @@ impl Simulation {
         }
     }
 
-    /// What a report counts is what a look at every lease finds.
+    /// Checks that a report counts what a look at every lease finds.
     fn every_stopped_lease_is_counted_once(&self, seed: u64, step: usize) {
-        let looked = look(self.ledger.as_ref(), |state| {
-            let (leases, target) = (state.leases(), world::target(TargetKind::Token));
+        look(self.ledger.as_ref(), |state| {
+            let (leases, target) = (state.leases(), world::target(TargetKind::TOKEN));
             for what in [
                 Awaits::Kill,
                 Awaits::Provider,
@@ -465,14 +483,14 @@ impl Simulation {
                 }
             }
         });
-        looked.unwrap();
     }
 
-    /// An order that is older than a confirmation and younger than its intent would have refused it.
+    /// An order that is older than a confirmation and younger than its intent would have refused
+    /// it.
     fn no_lease_is_confirmed_after_a_kill(&self, seed: u64) {
         let (mut state, mut orders) = (State::default(), Vec::new());
         for (place, record) in self.ledger.records().iter().enumerate() {
-            let record: Record = serde_json::from_slice(record).unwrap();
+            let record = lanyard_records::decode(record).unwrap();
             match &record.command {
                 Command::Kill(order) => orders.push((Seq(place as u64), order.clone())),
                 Command::ConfirmMint { lease, .. } => {
@@ -494,15 +512,16 @@ impl Simulation {
         }
     }
 
-    /// What the breaker of mints has to do, worked out from the journal alone: crashes forget nothing.
+    /// Works out what the breaker of mints has to do from the journal alone: crashes forget
+    /// nothing.
     fn no_lease_is_asked_for_between_a_trip_and_its_end(&self, seed: u64) -> usize {
         let (mut window, mut held, mut trips) = (Vec::new(), false, 0);
         for record in self.ledger.records() {
-            let record: Record = serde_json::from_slice(&record).unwrap();
+            let record = lanyard_records::decode(&record).unwrap();
             match record.command {
                 Command::BeginMint(intent) => {
                     assert!(!held, "seed {seed}: {} in a pause", intent.lease);
-                    let from = record.at.before(Duration::from_secs(WINDOW));
+                    let from = record.at.before(Duration::from_secs(WINDOW_SECONDS));
                     window.push(record.at);
                     window.retain(|at| *at > from);
                     if window.len() == MINTS {
@@ -546,12 +565,11 @@ impl Simulation {
                     lease.id
                 );
             }
-        })
-        .unwrap();
+        });
     }
 }
 
-/// One history, from its seed; how often a breaker tripped in it.
+/// A history, from its seed; how often a breaker tripped in it.
 async fn play(seed: u64) -> usize {
     let mut simulation = Simulation::start(seed).await;
     for step in 0..STEPS {

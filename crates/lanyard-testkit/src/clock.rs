@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use lanyard_core::time::Timestamp;
+use lanyard_vocabulary::time::Timestamp;
 
 /// A manual clock, shared by reference. Every reader sees the last time that was set.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_moves_only_when_told() {
+    fn a_manual_clock_moves_only_when_set() {
         let clock = ManualClock::default();
         assert_eq!(clock.now(), ManualClock::START);
         let later = clock.advance(Duration::from_millis(1500));

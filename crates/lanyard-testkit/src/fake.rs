@@ -8,16 +8,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use lanyard_core::charter::Rights;
-use lanyard_core::id::LeaseId;
+use lanyard_charter::Rights;
+use lanyard_charter::kinds::{Credential, TokenCredential};
 use lanyard_core::lease::{Handle, LeaseRef};
 use lanyard_core::provider::{
-    Capabilities, Credential, Found, MintRequest, Minted, PrepareError, Prepared, Probe, Provider,
+    Capabilities, FoundCredential, MintRequest, Minted, PrepareError, Prepared, Probe, Provider,
     ProviderError, Revocability, Revocation, RevocationReport, Revoked,
 };
-use lanyard_core::secret::Secret;
-use lanyard_core::time::Timestamp;
 use lanyard_core::witness::Witness;
+use lanyard_vocabulary::id::LeaseId;
+use lanyard_vocabulary::secret::Secret;
+use lanyard_vocabulary::time::Timestamp;
 use parking_lot::Mutex;
 
 use crate::clock::ManualClock;
@@ -51,9 +52,9 @@ pub enum RevokeFault {
     Lost,
     /// Every second lease's revocation is refused (T67).
     HalfRefused,
-    /// No revocation is done yet, for a reason of each lease's own.
+    /// No revocation completes, each lease for a reason of its own.
     Stuck,
-    /// Revocations of the lowest ids hang, and fill the sixteen places of a call.
+    /// Revocations of the lowest ids hang, and use up the sixteen slots of a call.
     Crowded,
 }
 
@@ -72,14 +73,17 @@ pub enum Check {
 }
 
 /// Leases that one call handles at the same time.
-const AT_ONCE: usize = 16;
+const REVOKED_PER_CALL: usize = 16;
 
 /// A future that runs in the middle of the next mint, when the credential exists.
 pub type Interruption = Pin<Box<dyn Future<Output = ()> + Send>>;
 
+/// The clock of the provider.
+type Now = Box<dyn Fn() -> Timestamp + Send + Sync>;
+
 /// A provider in memory, controlled by a test.
 pub struct FakeProvider {
-    clock: Arc<ManualClock>,
+    now: Now,
     live: Mutex<BTreeMap<LeaseId, Timestamp>>,
     mints: Mutex<VecDeque<MintFault>>,
     interruption: Mutex<Option<Interruption>>,
@@ -104,8 +108,14 @@ impl FakeProvider {
     /// Makes a provider that uses `clock`.
     #[must_use]
     pub fn new(clock: Arc<ManualClock>) -> Self {
+        Self::by(move || clock.now())
+    }
+
+    /// Makes a provider whose time is what `now` returns.
+    #[must_use]
+    pub fn by(now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         Self {
-            clock,
+            now: Box::new(now),
             live: Mutex::default(),
             mints: Mutex::default(),
             interruption: Mutex::default(),
@@ -130,7 +140,7 @@ impl FakeProvider {
     /// Returns the credentials that work now: not revoked and not expired.
     #[must_use]
     pub fn live(&self) -> BTreeSet<LeaseId> {
-        let now = self.clock.now();
+        let now = (self.now)();
         self.live
             .lock()
             .iter()
@@ -165,24 +175,23 @@ impl FakeProvider {
         *self.late_requests.lock() = late;
     }
 
-    /// Declares that credentials which expire within this time need no revocation, unless a kill
-    /// asks for it.
+    /// Declares that a credential which expires within this time needs no revocation, except by a
+    /// kill.
     pub fn end_by_itself(&self, within: Duration) {
         *self.ends_itself.lock() = Some(within);
     }
 
-    /// Declares that only a revocation ends a credential.
+    /// Declares that only a revocation ends a credential, whatever its expiry.
     pub fn give_without_end(&self) {
         *self.endless.lock() = true;
     }
 
-    /// Counts lifetimes from the provider's own clock, as real targets do for lifetimes given as
-    /// spans.
+    /// Counts lifetimes from the provider's own clock, as real targets do with relative lifetimes.
     pub fn count_by_its_own_clock(&self) {
         *self.own_clock.lock() = true;
     }
 
-    /// Runs a future when shared objects are next prepared.
+    /// Runs a future the next time that shared objects are prepared.
     pub fn prepare_by(&self, preparation: Interruption) {
         *self.preparation.lock() = Some(preparation);
     }
@@ -193,7 +202,7 @@ impl FakeProvider {
         *self.asked.lock()
     }
 
-    /// Returns the cut of the last revocation: everything before it had to die.
+    /// Returns the cut of the last revocation: every credential issued before it had to die.
     #[must_use]
     pub fn last_cut(&self) -> Option<Timestamp> {
         *self.cut.lock()
@@ -251,7 +260,7 @@ fn stuck() -> ProviderError {
     ProviderError::Pending {
         provider: "fake",
         operation: "revoke",
-        code: "what made it does not end it".to_owned(),
+        code: "its engine failed to revoke it".to_owned(),
     }
 }
 
@@ -260,26 +269,26 @@ impl Provider for FakeProvider {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             provider: "fake",
-            settles: Duration::from_secs(10),
-            at_once: 1000,
-            whole: true,
-            lists: true,
-            proves: matches!(*self.check.lock(), Check::Own | Check::Hangs),
+            settle_time: Duration::from_secs(10),
+            max_batch: 1000,
+            rewrites_whole_document: true,
+            can_list: true,
+            can_prove: matches!(*self.check.lock(), Check::Own | Check::Hangs),
             mint_timeout: Duration::from_secs(5),
-            late_requests: *self.late_requests.lock(),
+            late_request_time: *self.late_requests.lock(),
             leeway: Duration::from_secs(30),
         }
     }
 
     fn revocability(&self, _rights: &Rights) -> Revocability {
         Revocability {
-            mechanism: "it is taken off a list".to_owned(),
+            mechanism: "it is removed from a list".to_owned(),
             worst_case: Some(Duration::from_secs(10)),
             source: "this file".to_owned(),
         }
     }
 
-    async fn ready(&self, _request: &MintRequest) -> Result<(), ProviderError> {
+    async fn ensure_shared_objects(&self, _request: &MintRequest) -> Result<(), ProviderError> {
         let preparation = self.preparation.lock().take();
         if let Some(preparation) = preparation {
             preparation.await;
@@ -318,7 +327,7 @@ impl Provider for FakeProvider {
         };
         let expires = prepared.worst_expiry.min(request.expires) + longer;
         let expires = if *self.own_clock.lock() {
-            self.clock.now() + expires.since(request.now)
+            (self.now)() + expires.since(request.now)
         } else {
             expires
         };
@@ -342,13 +351,13 @@ impl Provider for FakeProvider {
         }
         let jwt = Secret::new(request.lease.to_string());
         Ok(Minted {
-            credential: Credential::Token { jwt },
+            credential: TokenCredential { jwt }.into(),
             expires: request.skew.to_own(expires),
             handle: None,
         })
     }
 
-    fn ends_itself(&self, lease: &LeaseRef, now: Timestamp) -> bool {
+    fn needs_no_revocation(&self, lease: &LeaseRef, now: Timestamp) -> bool {
         let within = *self.ends_itself.lock();
         lease.kill.is_none() && within.is_some_and(|within| lease.worst_expiry <= now + within)
     }
@@ -365,7 +374,7 @@ impl Provider for FakeProvider {
             Check::Bound | Check::Own | Check::Hangs => Revoked::Acknowledged,
         };
         let mut live = self.live.lock();
-        let lowest: BTreeSet<LeaseId> = live.keys().take(AT_ONCE).copied().collect();
+        let lowest: BTreeSet<LeaseId> = live.keys().take(REVOKED_PER_CALL).copied().collect();
         let outcomes = revocation
             .due
             .iter()
@@ -375,7 +384,9 @@ impl Provider for FakeProvider {
                 match fault {
                     RevokeFault::Lost => return (lease.id, Err(lost("revoke"))),
                     RevokeFault::HalfRefused if odd => return (lease.id, Err(refused("revoke"))),
-                    RevokeFault::Crowded if place >= AT_ONCE || lowest.contains(&lease.id) => {
+                    RevokeFault::Crowded
+                        if place >= REVOKED_PER_CALL || lowest.contains(&lease.id) =>
+                    {
                         return (lease.id, Err(lost("revoke")));
                     }
                     RevokeFault::Stuck => return (lease.id, Err(stuck())),
@@ -394,7 +405,10 @@ impl Provider for FakeProvider {
         }
     }
 
-    async fn prove(&self, leases: &[LeaseRef]) -> Vec<(LeaseId, Result<Revoked, ProviderError>)> {
+    async fn finish_and_prove(
+        &self,
+        leases: &[LeaseRef],
+    ) -> Vec<(LeaseId, Result<Revoked, ProviderError>)> {
         if *self.check.lock() == Check::Hangs {
             self.hang().await;
         }
@@ -412,8 +426,11 @@ impl Provider for FakeProvider {
         })
     }
 
-    async fn try_out(&self, credential: &Credential) -> Result<Option<bool>, ProviderError> {
-        let Credential::Token { jwt } = credential else {
+    async fn probe_with_credential(
+        &self,
+        credential: &Credential,
+    ) -> Result<Option<bool>, ProviderError> {
+        let Some(TokenCredential { jwt }) = credential.get() else {
             return Ok(None);
         };
         let live = self.live();
@@ -422,15 +439,15 @@ impl Provider for FakeProvider {
         ))
     }
 
-    async fn time(&self) -> Result<Option<Timestamp>, ProviderError> {
-        Ok(Some(Timestamp::from_secs(self.clock.now().as_secs())))
+    async fn read_clock(&self) -> Result<Option<Timestamp>, ProviderError> {
+        Ok(Some(Timestamp::from_secs((self.now)().as_secs())))
     }
 
-    async fn recall(&self) -> Result<Option<Witness>, ProviderError> {
+    async fn load_checkpoint(&self) -> Result<Option<Witness>, ProviderError> {
         Ok(*self.witness.lock())
     }
 
-    async fn remember(&self, witness: &Witness) -> Result<(), ProviderError> {
+    async fn store_checkpoint(&self, witness: &Witness) -> Result<(), ProviderError> {
         if *self.witness_hangs.lock() {
             self.hang().await;
         }
@@ -438,11 +455,11 @@ impl Provider for FakeProvider {
         Ok(())
     }
 
-    async fn list(&self) -> Result<Vec<Found>, ProviderError> {
+    async fn list(&self) -> Result<Vec<FoundCredential>, ProviderError> {
         if *self.looks_hang.lock() {
             self.hang().await;
         }
-        let found = |lease: &LeaseId| Found {
+        let found = |lease: &LeaseId| FoundCredential {
             lease: *lease,
             handle: Handle(lease.to_string().into()),
         };

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use lanyard_core::id::{ApprovalId, DecisionId, KillId, LeaseId, PlanId, RearmId, TaskId};
+use lanyard_vocabulary::id::{ApprovalId, DecisionId, KillId, LeaseId, PlanId, RearmId, TaskId};
 
 /// A source of unique ids.
 #[derive(Debug)]

@@ -1,15 +1,16 @@
-//! A judge that cannot parse plans: every plan has no form and a high risk.
+//! A judge that cannot parse plans: every plan has an unknown format and a high risk.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use lanyard_core::charter::Charter;
+use lanyard_charter::Charter;
+use lanyard_charter::plan::PlanFormat;
 use lanyard_core::judge::Judge;
-use lanyard_core::plan::{Judgement, Plan, PlanFormat, Reading, Unjudged};
+use lanyard_core::plan::{Judgement, Plan, Reading, Unjudged};
 use lanyard_core::provider::Rehearsed;
 use lanyard_core::task::Task;
 
-/// A judge that reads nothing and denies nothing.
+/// A judge that reads no plan and denies none.
 #[derive(Debug, Clone, Copy)]
 pub struct CannotRead;
 

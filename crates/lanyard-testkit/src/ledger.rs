@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use lanyard_core::command::{Command, Record};
-use lanyard_core::lease::Seq;
-use lanyard_core::ledger::{CommitError, Ledger, Reach};
+use lanyard_core::ledger::{CommitError, Ledger, Reach, StateGuard};
 use lanyard_core::state::State;
-use lanyard_core::time::Timestamp;
-use parking_lot::RwLock;
+use lanyard_vocabulary::seq::Seq;
+use lanyard_vocabulary::time::Timestamp;
+use parking_lot::{RwLock, RwLockReadGuard};
 
 use crate::clock::ManualClock;
 
@@ -48,7 +48,7 @@ impl MemoryLedger {
     pub fn replay_by(now: Now, records: Vec<Vec<u8>>) -> Self {
         let mut state = State::default();
         for record in &records {
-            let record: Record = serde_json::from_slice(record).expect("a record of ours");
+            let record = lanyard_records::decode(record).expect("a record of ours");
             state.apply(&record);
         }
         Self {
@@ -85,14 +85,14 @@ impl Ledger for MemoryLedger {
             command,
         };
         inner.state.admit(&record.command, record.at)?;
-        inner
-            .records
-            .push(serde_json::to_vec(&record).expect("a record can be written"));
+        inner.records.push(lanyard_records::encode(&record));
         Ok(inner.state.apply(&record))
     }
 
-    fn look(&self, at: &mut dyn FnMut(&State)) {
-        at(&self.inner.read().state);
+    fn read(&self) -> StateGuard<'_> {
+        Box::new(RwLockReadGuard::map(self.inner.read(), |inner| {
+            &inner.state
+        }))
     }
 
     async fn settle(&self) -> Result<(), CommitError> {

@@ -2,18 +2,20 @@
 //!
 //! | module | what it gives a test |
 //! |---|---|
-//! | [`clock`] | a clock that moves when it is told to |
-//! | [`conformance`] | what every provider does |
-//! | [`fake`] | a provider that fails when it is told to |
+//! s/a clock that moves when it is told to/a clock that only the test moves/
+//! s/what every provider does/the conformance suite of providers/
+//! s/a provider that fails when it is told to/a provider in memory with injected faults/
 //! | [`ledger`] | a ledger in memory whose process can die |
 //! | [`machine`] | a machine whose clocks a test sets |
 //! | [`judge`] | a judge of plans that cannot read them |
 //! | [`ids`] | ids that are the same in every run |
 //! | [`pages`] | the blocks of code of the documentation |
+//! s/every kind of record, for the forms on disk/records of every kind, for tests of the stored
+//! formats/
 //! | [`world`] | a charter, a task and a request for each kind of target |
 #![expect(
     clippy::expect_used,
-    reason = "this crate is linked into tests only, where a broken assumption has to stop the test"
+    reason = "this crate is linked into tests only, where a test may panic"
 )]
 
 pub mod clock;
@@ -24,4 +26,6 @@ pub mod judge;
 pub mod ledger;
 pub mod machine;
 pub mod pages;
+pub mod spool;
+pub mod story;
 pub mod world;

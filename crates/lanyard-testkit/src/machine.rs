@@ -1,10 +1,10 @@
-//! A machine whose clocks a test sets. The time since boot is the truth, and the wall clock may
-//! differ from it.
+//! A machine whose clocks a test sets. The time since boot is true; the wall clock may differ from
+//! it.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use lanyard_core::time::Timestamp;
+use lanyard_vocabulary::time::Timestamp;
 
 use crate::clock::ManualClock;
 
@@ -54,7 +54,7 @@ impl Machine {
         self.off.store(millis, Ordering::SeqCst);
     }
 
-    /// Reboots after a downtime. The wall clock goes on meanwhile.
+    /// Reboots after a downtime, during which the wall clock continues.
     pub fn reboot(&self, down: Duration) {
         self.pass(down);
         self.booted

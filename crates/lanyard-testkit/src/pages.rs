@@ -1,4 +1,4 @@
-//! Code blocks of the documentation, so that tests check what a page shows against this version.
+//! Code blocks of the documentation, so that tests compare what a page shows with this version.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

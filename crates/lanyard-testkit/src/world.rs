@@ -4,24 +4,32 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use lanyard_core::charter::{
+use lanyard_charter::plan::PlanFormat;
+use lanyard_charter::reach::{Effects, Sensitive};
+use lanyard_charter::{
     Access, ActionPattern, AwsGrant, AwsStatement, Conditions, EnvironmentKind, GitHubGrant,
-    KubernetesGrant, KubernetesRights, Name, PolicyRule, Position, Prohibited, Prohibition,
-    ResourcePattern, Revision, Rights, Role, TargetKind, TokenGrant, VaultGives, VaultGrant, World,
+    KubernetesGrant, KubernetesRights, MoreKinds, PolicyRule, ProhibitedActions,
+    ProhibitedRequests, Prohibition, ResourcePattern, Rights, TargetKind, TokenGrant, VaultGives,
+    VaultGrant, World,
 };
-use lanyard_core::digest::Digest;
-use lanyard_core::id::{LeaseId, PlanId};
-use lanyard_core::identity::{Evidence, Identity};
-use lanyard_core::lease::Seq;
-use lanyard_core::plan::{Effects, Plan, PlanFormat, Sensitive};
+use lanyard_core::plan::Plan;
 use lanyard_core::provider::MintRequest;
-use lanyard_core::scope::AgentName;
 use lanyard_core::task::Task;
-use lanyard_core::time::{Skew, Timestamp};
+use lanyard_document::Position;
+use lanyard_vocabulary::agent::AgentName;
+use lanyard_vocabulary::caller::Caller;
+use lanyard_vocabulary::digest::Digest;
+use lanyard_vocabulary::id::{LeaseId, PlanId};
+use lanyard_vocabulary::identity::{Evidence, Identity};
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::revision::Revision;
+use lanyard_vocabulary::role::Role;
+use lanyard_vocabulary::seq::Seq;
+use lanyard_vocabulary::time::{Skew, Timestamp};
 
 use crate::ids::Ids;
 
-/// A charter for this world, with the grants of [`rights`] under the names of [`grant`].
+/// A charter for this world. Its grants are those of [`rights`], under the names of [`grant`].
 pub const CHARTER: &str = r#"apiVersion: lanyard.dev/v1
 kind: Charter
 metadata:
@@ -121,43 +129,58 @@ pub fn world() -> World {
             (name("production"), EnvironmentKind::Production),
         ]
         .into(),
-        targets: [
-            TargetKind::Token,
-            TargetKind::Aws,
-            TargetKind::Kubernetes,
-            TargetKind::Vault,
-            TargetKind::GitHub,
-        ]
-        .map(|kind| (target(kind), kind))
-        .into(),
-        accounts: [(target(TargetKind::Aws), "111122223333".to_owned())].into(),
-        partitions: [(target(TargetKind::Aws), "aws".to_owned())].into(),
+        targets: SAMPLES.map(|(kind, ..)| (target(kind), kind)).into(),
+        accounts: [(target(TargetKind::AWS), "111122223333".to_owned())].into(),
+        partitions: [(target(TargetKind::AWS), "aws".to_owned())].into(),
         own_namespaces: ["lanyard-leases".to_owned()].into(),
+        more_kinds: MoreKinds::default(),
     }
 }
 
+/// The target of each kind, and the plan grant on the target.
+const SAMPLES: [(TargetKind, &str, &str); 5] = [
+    (TargetKind::TOKEN, "apis", "read-ledger"),
+    (TargetKind::AWS, "payments-aws", "read-state"),
+    (
+        TargetKind::KUBERNETES,
+        "payments-cluster",
+        "read-deployments",
+    ),
+    (TargetKind::VAULT, "payments-vault", "read-config"),
+    (TargetKind::GITHUB, "acme-github", "read-code"),
+];
+
+fn sample(kind: TargetKind) -> (&'static str, &'static str) {
+    let mut samples = SAMPLES.iter();
+    let found = samples.find(|(known, ..)| *known == kind);
+    let (_, target, grant) = found.expect("a kind of the sample");
+    (target, grant)
+}
+
 /// Returns the target of a kind.
+///
+/// # Panics
+/// When the sample has no target of the kind.
 #[must_use]
 pub fn target(kind: TargetKind) -> Name {
-    name(match kind {
-        TargetKind::Token => "apis",
-        TargetKind::Aws => "payments-aws",
-        TargetKind::Kubernetes => "payments-cluster",
-        TargetKind::Vault => "payments-vault",
-        TargetKind::GitHub => "acme-github",
-    })
+    let (target, _) = sample(kind);
+    name(target)
 }
 
 /// Returns the plan grant on the target of a kind.
+///
+/// # Panics
+/// When the sample has no target of the kind.
 #[must_use]
 pub fn grant(kind: TargetKind) -> Name {
-    name(match kind {
-        TargetKind::Token => "read-ledger",
-        TargetKind::Aws => "read-state",
-        TargetKind::Kubernetes => "read-deployments",
-        TargetKind::Vault => "read-config",
-        TargetKind::GitHub => "read-code",
-    })
+    let (_, grant) = sample(kind);
+    name(grant)
+}
+
+/// The world's agent as a caller of whom nothing is proved.
+#[must_use]
+pub fn caller() -> Caller {
+    Caller::unproved(&agent())
 }
 
 /// Returns the agent that [`CHARTER`] names.
@@ -217,7 +240,7 @@ pub fn plan(task: &Task, format: PlanFormat) -> Plan {
     }
 }
 
-/// Makes the mint request of an engine that has allowed [`grant`] for the task.
+/// Builds the mint request that an engine makes after allowing [`grant`] for the task.
 #[must_use]
 pub fn request(kind: TargetKind, lease: LeaseId, task: &Task, now: Timestamp) -> MintRequest {
     MintRequest {
@@ -231,13 +254,13 @@ pub fn request(kind: TargetKind, lease: LeaseId, task: &Task, now: Timestamp) ->
         agent: task.agent.clone(),
         identity: task.identity.clone(),
         key: task.evidence.key.clone(),
-        behind: Vec::new(),
+        lineage: Vec::new(),
         rights: rights(kind),
         prohibited: prohibited(),
         destructive: BTreeSet::new(),
         plan_digest: None,
         epoch: Seq(7),
-        number: 0,
+        request_number: 0,
         now,
         skew: Skew::NONE,
         expires: now + TTL,
@@ -245,14 +268,18 @@ pub fn request(kind: TargetKind, lease: LeaseId, task: &Task, now: Timestamp) ->
 }
 
 /// Returns the rights of [`grant`].
+///
+/// # Panics
+/// When the sample has no target of the kind.
 #[must_use]
 pub fn rights(kind: TargetKind) -> Rights {
+    sample(kind);
     match kind {
-        TargetKind::Token => Rights::Token(TokenGrant {
+        TargetKind::TOKEN => Rights::from(TokenGrant {
             audience: "https://ledger.acme.example".to_owned(),
             scopes: texts(&["ledger.read"]),
         }),
-        TargetKind::Aws => Rights::Aws(AwsGrant {
+        TargetKind::AWS => Rights::from(AwsGrant {
             allow: vec![AwsStatement {
                 actions: ["s3:GetObject", "s3:ListBucket"]
                     .map(|action| ActionPattern(action.to_owned()))
@@ -270,7 +297,7 @@ pub fn rights(kind: TargetKind) -> Rights {
             except: BTreeSet::new(),
             approved: BTreeSet::new(),
         }),
-        TargetKind::Kubernetes => Rights::Kubernetes(KubernetesGrant {
+        TargetKind::KUBERNETES => Rights::from(KubernetesGrant {
             namespace: "payments".to_owned(),
             rights: KubernetesRights::Rules(vec![PolicyRule {
                 api_groups: texts(&["apps"]),
@@ -280,11 +307,12 @@ pub fn rights(kind: TargetKind) -> Rights {
             }]),
             destructive: BTreeSet::new(),
         }),
-        TargetKind::Vault => Rights::Vault(VaultGrant {
+        TargetKind::VAULT => Rights::from(VaultGrant {
             policies: texts(&["payments-read"]),
             gives: VaultGives::Token { uses: None },
         }),
-        TargetKind::GitHub => Rights::GitHub(GitHubGrant {
+        // GitHub, the last kind of the sample.
+        _ => Rights::from(GitHubGrant {
             repositories: texts(&["payments"]),
             permissions: [("contents".to_owned(), Access::Read)].into(),
             proposes: false,
@@ -297,11 +325,12 @@ pub fn rights(kind: TargetKind) -> Rights {
 pub fn prohibited() -> Vec<Prohibition> {
     vec![
         Prohibition {
-            what: Prohibited::Aws(
+            what: ProhibitedActions(
                 ["iam:*", "kms:ScheduleKeyDeletion"]
                     .map(|action| ActionPattern(action.to_owned()))
                     .into(),
-            ),
+            )
+            .into(),
             reason: "identity and key material belong to the security team".to_owned(),
             at: Position {
                 line: 59,
@@ -309,12 +338,13 @@ pub fn prohibited() -> Vec<Prohibition> {
             },
         },
         Prohibition {
-            what: Prohibited::Kubernetes(PolicyRule {
+            what: ProhibitedRequests(PolicyRule {
                 api_groups: texts(&[""]),
                 resources: texts(&["secrets"]),
                 verbs: texts(&["*"]),
                 resource_names: BTreeSet::new(),
-            }),
+            })
+            .into(),
             reason: "no secret reads from agents".to_owned(),
             at: Position {
                 line: 61,

@@ -1,8 +1,13 @@
 //! Freezes, hours and ends of charters, and the emergencies that suspend some of them.
 
+use lanyard_charter::{Charter, EmergencyRule, Freeze, Grant, Hours, Mode, Outside};
+use lanyard_document::Position;
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::role::Role;
+use lanyard_vocabulary::time::{Timestamp, Ttl};
+
 use super::{Denial, GrantRequest, Revisions, Rule, Sayer};
-use crate::charter::{Charter, EmergencyRule, Grant, Hours, Outside, Position, Role};
-use crate::time::{Timestamp, Ttl};
+use crate::emergency::Emergency;
 
 /// The end of a credential: the earliest end of its task, a charter, its hours or an emergency, or
 /// the beginning of a freeze.
@@ -49,10 +54,79 @@ pub(super) fn terms<'a>(
     grant: &Grant,
     request: &GrantRequest<'_>,
 ) -> Option<&'a EmergencyRule> {
-    let emergency = request.emergency?;
-    let lasts = emergency.charter == charter.name && emergency.lasts(request.now);
+    emergency_terms(charter, grant, request.emergency?, request.now)
+}
+
+fn emergency_terms<'a>(
+    charter: &'a Charter,
+    grant: &Grant,
+    emergency: &Emergency,
+    now: Timestamp,
+) -> Option<&'a EmergencyRule> {
+    let lasts = emergency.charter == charter.name && emergency.lasts(now);
     let rule = charter.emergency.as_ref()?;
     (lasts && rule.grants.contains(&grant.name)).then_some(rule)
+}
+
+/// The reason why a charter gives a grant to nobody for now, whoever asks and with whatever plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Withheld {
+    /// The charter only records decisions.
+    Shadow,
+    /// The agent may not apply in the environment.
+    Autonomy,
+    /// A freeze of the charter holds.
+    Frozen {
+        /// The first moment after the freeze.
+        until: Timestamp,
+    },
+    /// The charter gives nothing outside its hours.
+    OutOfHours {
+        /// The time at which the hours begin next.
+        opens: Option<Timestamp>,
+    },
+}
+
+/// Returns what keeps a charter from giving a grant to anybody in this environment now; `None` if
+/// somebody could have it.
+#[must_use]
+pub fn withheld(
+    charter: &Charter,
+    grant: &Grant,
+    environment: &Name,
+    emergency: Option<&Emergency>,
+    now: Timestamp,
+) -> Option<Withheld> {
+    if charter.mode == Mode::Shadow {
+        return Some(Withheld::Shadow);
+    }
+    let autonomy = charter.environments.get(environment);
+    if grant.role == Role::Apply && !autonomy.is_some_and(|autonomy| autonomy.applies()) {
+        return Some(Withheld::Autonomy);
+    }
+    let terms = emergency.and_then(|it| emergency_terms(charter, grant, it, now));
+    if terms.is_some() {
+        return None;
+    }
+    if let Some(freeze) = frozen(charter, grant.role, environment, now) {
+        return Some(Withheld::Frozen { until: freeze.to });
+    }
+    let hours = closed(charter, grant.role, environment, now);
+    let hours = hours.filter(|hours| hours.outside == Outside::Deny)?;
+    Some(Withheld::OutOfHours {
+        opens: hours.opens(now),
+    })
+}
+
+/// The freeze that holds for the role in the environment.
+fn frozen<'a>(
+    charter: &'a Charter,
+    role: Role,
+    environment: &Name,
+    now: Timestamp,
+) -> Option<&'a Freeze> {
+    let mut freezes = charter.freezes.iter();
+    freezes.find(|freeze| freeze.is_about(role, environment) && freeze.holds(now))
 }
 
 pub(super) fn thawed(
@@ -61,11 +135,9 @@ pub(super) fn thawed(
     request: &GrantRequest<'_>,
 ) -> Result<(), Denial> {
     let environment = &request.task.environment;
-    let freeze = charter
-        .freezes
-        .iter()
-        .find(|freeze| freeze.is_about(grant.role, environment) && freeze.holds(request.now));
-    let Some(freeze) = freeze else { return Ok(()) };
+    let Some(freeze) = frozen(charter, grant.role, environment, request.now) else {
+        return Ok(());
+    };
     let denial = Sayer(charter).no(
         Rule::Freezes,
         Some(freeze.at),
@@ -81,11 +153,15 @@ pub(super) fn thawed(
     })
 }
 
-/// The hours that this request is outside of.
-fn closed<'a>(charter: &'a Charter, role: Role, request: &GrantRequest<'_>) -> Option<&'a Hours> {
-    charter.hours.as_ref().filter(|hours| {
-        hours.is_about(role, &request.task.environment) && hours.until(request.now).is_none()
-    })
+/// The hours of the charter that a moment is outside of.
+fn closed<'a>(
+    charter: &'a Charter,
+    role: Role,
+    environment: &Name,
+    now: Timestamp,
+) -> Option<&'a Hours> {
+    let hours = charter.hours.as_ref();
+    hours.filter(|hours| hours.is_about(role, environment) && hours.until(now).is_none())
 }
 
 /// The hours of a charter that a request is outside of.
@@ -104,7 +180,7 @@ pub(super) fn outside(
     role: Role,
     request: &GrantRequest<'_>,
 ) -> Option<ClosedHours> {
-    let hours = closed(charter, role, request)?;
+    let hours = closed(charter, role, &request.task.environment, request.now)?;
     Some(ClosedHours {
         shown: hours.shown(),
         at: hours.at,
@@ -113,7 +189,7 @@ pub(super) fn outside(
 }
 
 pub(super) fn is_outside(charter: &Charter, role: Role, request: &GrantRequest<'_>) -> bool {
-    closed(charter, role, request).is_some()
+    closed(charter, role, &request.task.environment, request.now).is_some()
 }
 
 pub(super) fn in_hours(
@@ -121,7 +197,8 @@ pub(super) fn in_hours(
     grant: &Grant,
     request: &GrantRequest<'_>,
 ) -> Result<(), Denial> {
-    let denied = closed(charter, grant.role, request).filter(|it| it.outside == Outside::Deny);
+    let hours = closed(charter, grant.role, &request.task.environment, request.now);
+    let denied = hours.filter(|it| it.outside == Outside::Deny);
     let Some(hours) = denied else { return Ok(()) };
     let opens = hours.opens(request.now);
     let next = match opens {

@@ -1,14 +1,17 @@
 //! Delegation: a task that was opened for another agent gets what its own charter and those of its
 //! lineage allow.
 
-use super::{Denial, GrantRequest, Revisions, Rule, Sayer, acted_on, ends, tighter, under};
-use crate::approval::Requirement;
-use crate::charter::{Charter, Grant, Limits, Name, Prohibition, Revision, Rights};
-use crate::plan::Risk;
-use crate::task::Task;
-use crate::time::Timestamp;
+use lanyard_charter::plan::Risk;
+use lanyard_charter::requirement::Requirement;
+use lanyard_charter::{Charter, Grant, Limits, Prohibition, Rights};
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::revision::Revision;
+use lanyard_vocabulary::time::Timestamp;
 
-/// How many tasks there may be above one: three in a row.
+use super::{Denial, GrantRequest, Revisions, Rule, Sayer, acted_on, ends, tighter, under};
+use crate::task::Task;
+
+/// The most tasks that there may be above one: three in a row.
 ///
 /// # Limit
 /// - for: a task
@@ -20,7 +23,7 @@ pub const MAX_LINEAGE: usize = 2;
 /// A task of the lineage, with the charter revisions that take part in the decision.
 #[derive(Debug, Clone, Copy)]
 pub struct Ancestor<'a> {
-    /// The task.
+    /// The task that delegates.
     pub task: &'a Task,
     /// The revisions of its charter.
     pub revisions: Revisions<'a>,

@@ -3,36 +3,42 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use lanyard_charter::Charter;
+use lanyard_charter::requirement::Unsatisfiable;
+use lanyard_document::{Position, nearest};
+use lanyard_vocabulary::id::{KillId, PauseId};
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::revision::Revision;
+use lanyard_vocabulary::time::{Timestamp, Ttl};
 use serde::{Deserialize, Serialize};
 
 use super::reason::ReasonCode;
-use crate::approval::Unsatisfiable;
-use crate::charter::{Charter, Name, Position, Revision};
-use crate::document::nearest;
-use crate::time::{Timestamp, Ttl};
 
-/// Which rule of which charter said no, and what to do next. One self-contained line.
+/// A denial: the rule of a charter that said no, and what to do next. Displayed as one
+/// self-contained line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub struct Denial {
     /// The charter's name, as it was asked for.
     pub charter: Name,
     /// The revision that said no; none when there is no such charter in force.
     pub revision: Option<Revision>,
-    /// The rule.
+    /// The rule that said no.
     pub rule: Rule,
-    /// Where the rule stands in the charter's file.
+    /// The position of the rule in the charter's file.
     pub at: Option<Position>,
     /// The field of the rule, where the charter comes from a Kubernetes object and has no lines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<Box<str>>,
-    /// Why, in a sentence.
+    /// The reason, in a sentence.
     pub message: String,
-    /// What would help, in a sentence.
+    /// The remedy, in a sentence.
     pub next: String,
-    /// Where everything else allowed it: how many people would have had to approve.
+    /// The number of people who would have had to approve. Set where everything else allowed the
+    /// request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub would: Option<u32>,
-    /// What a program branches on. Records from before there were codes have none: see [`Denial::code`].
+    /// The code that a program branches on. Records from before there were codes have none: see
+    /// [`Denial::code`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason_code: Option<ReasonCode>,
     /// The limit that is reached, where the request met one.
@@ -41,19 +47,41 @@ pub struct Denial {
     /// The first moment at which the same request could be allowed, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<Timestamp>,
+    /// The kill order or the pause without which the request would have got further.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_by: Option<HeldBy>,
+}
+
+/// The stop, by people or a breaker, that stands in the way of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HeldBy {
+    /// A kill order that is engaged.
+    Kill(KillId),
+    /// A pause that is in force.
+    Pause(PauseId),
+}
+
+impl fmt::Display for HeldBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kill(id) => id.fmt(f),
+            Self::Pause(id) => id.fmt(f),
+        }
+    }
 }
 
 /// A limit, by the name that the charter or docs/limits.md has for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LimitReached {
-    /// `limits.live_leases`.
+    /// The name of the limit, such as `limits.live_leases`.
     pub name: Cow<'static, str>,
-    /// As a person would write it: `5`, `30 per 1h`.
+    /// The value as a person would write it: `5`, `30 per 1h`.
     pub value: String,
 }
 
 impl Denial {
-    /// What a program branches on, of records of every age.
+    /// Returns the code that a program branches on, of records of every age.
     #[must_use]
     pub fn code(&self) -> ReasonCode {
         self.reason_code.unwrap_or_else(|| self.rule.code())
@@ -87,59 +115,61 @@ impl fmt::Display for Denial {
 pub enum Rule {
     /// No charter of that name is in force.
     NotInForce,
-    /// `agents`.
+    /// The charter's list `agents`.
     Agents,
-    /// `environments`.
+    /// The charter's list `environments`.
     Environments,
     /// The autonomy of the environment.
     Autonomy,
-    /// `grants`.
+    /// The charter's list `grants`.
     Grants,
-    /// `mode: shadow`.
+    /// The charter's `mode: shadow`.
     Shadow,
     /// `requires`: the task does not state it.
     Requires,
     /// `expires`: the charter has ended.
     Expires,
-    /// `freezes`.
+    /// The charter's list `freezes`.
     Freezes,
-    /// `hours`.
+    /// The charter's list `hours`.
     Hours,
-    /// `emergency`: its terms.
+    /// The terms of the charter's `emergency`.
     Emergency,
     /// `delegates`: of a charter above.
     Delegates,
     /// `versions`: this build of the agent is not among them.
     Versions,
-    /// `prohibited`.
+    /// The charter's list `prohibited`.
     Prohibited,
-    /// `plans.required`.
+    /// The environments of the charter's `plans.required`.
     PlanRequired,
     /// `plans.policies`: what judges a plan.
     Policies,
-    /// `approvals`.
+    /// The charter's list `approvals`.
     Approvals,
     /// The configuration does not say whom the agent's issuer names as its sponsor.
     Sponsor,
-    /// `limits`.
+    /// The charter's section `limits`.
     Limits,
     /// The task has ended, or never was this agent's.
     Task,
-    /// A kill order.
+    /// A kill order that is engaged.
     Kill,
-    /// A pause.
+    /// A pause that is in force.
     Pause,
     /// `breakers`: one has tripped, and what it does is not recorded yet.
     Breakers,
-    /// What `approvals`, `hours` or a pause asks for is not there yet: a plan, or the word of people.
+    /// The plan or the people's word that `approvals`, `hours` or a pause asks for is not there
+    /// yet.
     AwaitsApproval,
     /// A number of leases, mints, requests, tasks or records is reached.
     Quota,
 }
 
 impl Rule {
-    /// Whether the charter allows the request, and something else holds it up: no breaker counts such an answer, because
-    /// whoever waits for people or for a limit does nothing that the charter forbids.
+    /// Tells if the charter allows the request, and something else holds it up: no breaker counts
+    /// such an answer, because whoever waits for people or for a limit does nothing that the
+    /// charter forbids.
     #[must_use]
     pub const fn is_refusal(self) -> bool {
         matches!(
@@ -247,11 +277,13 @@ impl Sayer<'_> {
             reason_code: Some(rule.code()),
             limit: None,
             retry_after: None,
+            held_by: None,
         }
     }
 }
 
-/// The denial when it is not known on whose behalf the agent acts: that person could approve what the agent asks for.
+/// The denial when it is not known on whose behalf the agent acts: that person could approve what
+/// the agent asks for.
 #[must_use]
 pub fn unmapped_sponsor(charter: &Name, why: &str) -> Denial {
     Denial {
@@ -299,10 +331,11 @@ pub fn not_in_force(charter: &Name) -> Denial {
         reason_code: None,
         limit: None,
         retry_after: None,
+        held_by: None,
     }
 }
 
-/// What to name instead: the nearest of these, and all of them.
+/// Says what to name instead: the nearest of the known names, and all of them.
 pub(super) fn named<'a>(what: &str, found: &Name, known: impl Iterator<Item = &'a Name>) -> String {
     let known: Vec<&str> = known.map(Name::as_str).collect();
     if known.is_empty() {

@@ -3,11 +3,13 @@
 
 use std::collections::BTreeSet;
 
+use lanyard_charter::plan::Risk;
+use lanyard_charter::requirement::{Requirement, Unsatisfiable};
+use lanyard_charter::{Charter, Grant};
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::person::Person;
+
 use super::{GrantRequest, Revisions, is_outside, terms};
-use crate::approval::{Requirement, Unsatisfiable};
-use crate::charter::{Charter, Grant, Name};
-use crate::person::Person;
-use crate::plan::Risk;
 
 /// The approval demanded for this grant in this environment and a plan of this risk, within the
 /// hours and without an emergency.

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeSet;
 
+use lanyard_charter::plan::{PlanFormat, Risk};
+use lanyard_charter::reach::PlanReach;
+use lanyard_charter::requirement::{Requirement, Unsatisfiable};
+use lanyard_charter::{Charter, Grant, Rights, ToPlan};
+use lanyard_vocabulary::count::word_for;
+use lanyard_vocabulary::person::Person;
+
 use super::{Denial, GrantRequest, Rule, Sayer};
-use crate::approval::{Requirement, Unsatisfiable};
-use crate::charter::{Charter, Grant, Rights, ToPlan};
-use crate::count::word_for;
-use crate::person::Person;
-use crate::plan::{Plan, PlanFormat, PlanReach, Risk};
+use crate::plan::Plan;
 
 /// Checks that a demanded plan is there and that no judge denies it. The rules of risk judge plans
 /// of charters without policies too. A judge that could not answer denies.
@@ -64,8 +67,8 @@ pub(super) fn planned(
     }
 }
 
-/// Objects without a namespace are applied to the grant's, and policies judged them there: a plan that was judged for one
-/// namespace is not applied to another.
+/// Objects without a namespace are applied to the grant's, and policies judged them there: a plan
+/// that was judged for one namespace is not applied to another.
 pub(super) fn in_its_namespace(
     say: &Sayer<'_>,
     rights: &Rights,
@@ -88,9 +91,9 @@ pub(super) fn in_its_namespace(
 /// A grant narrowed to its plan.
 pub(super) struct Narrowed {
     pub(super) rights: Rights,
-    /// Why the grant is not narrowed.
+    /// The reason why the grant is not narrowed.
     pub(super) whole: Option<String>,
-    /// What the grant can change beyond the plan.
+    /// The changes that the grant permits beyond the plan.
     pub(super) beyond: Option<String>,
 }
 
@@ -136,9 +139,7 @@ pub(super) fn narrowed(
 
 fn to_plan(rights: &Rights, plan: &Plan) -> ToPlan {
     // No plan narrows it, whether or not the plan can be read.
-    if let Rights::Aws(grant) = rights
-        && grant.is_for_state()
-    {
+    if rights.is_for_state() {
         return ToPlan::Narrowed(rights.clone());
     }
     let no_reach = || {
@@ -164,29 +165,19 @@ pub(super) fn risk(rights: &Rights, request: &GrantRequest<'_>) -> Risk {
     }
 }
 
-/// How many people have to approve a plan that may be grave and that nothing can read.
+/// The number of people who have to approve a plan that may be grave and that nothing can read.
 const PEOPLE_FOR_THE_UNREADABLE: u32 = 2;
 
-/// How many people a plan demands because of its form. The rules of risk read plans of AWS,
-/// Kubernetes, Vault and GitHub, and handing such a plan in as text must not demand fewer people
-/// than those rules. Scopes of Lanyard's own tokens have no form.
+/// Returns the number of people that a plan demands because of its form. The rules of risk read
+/// plans of AWS, Kubernetes, Vault and GitHub, and handing such a plan in as text must not demand
+/// fewer people than those rules. Scopes of Lanyard's own tokens have no form.
 fn asked_by_form(rights: &Rights, plan: &Plan) -> u32 {
-    match (rights, plan.format) {
-        (
-            Rights::Aws(_) | Rights::Kubernetes(_) | Rights::Vault(_) | Rights::GitHub(_),
-            PlanFormat::Text,
-        ) => PEOPLE_FOR_THE_UNREADABLE,
-        (
-            Rights::Aws(_)
-            | Rights::Kubernetes(_)
-            | Rights::Vault(_)
-            | Rights::GitHub(_)
-            | Rights::Token(_),
-            PlanFormat::Text
-            | PlanFormat::TerraformJson
-            | PlanFormat::Manifests
-            | PlanFormat::ManifestDiff,
-        ) => 0,
+    match plan.format {
+        PlanFormat::Text if rights.has_form_of_plan() => PEOPLE_FOR_THE_UNREADABLE,
+        PlanFormat::Text
+        | PlanFormat::TerraformJson
+        | PlanFormat::Manifests
+        | PlanFormat::ManifestDiff => 0,
     }
 }
 
@@ -225,13 +216,16 @@ pub(super) fn asked(
 mod tests {
     use std::collections::BTreeSet;
 
+    use lanyard_charter::TokenGrant;
+    use lanyard_charter::plan::PlanFormat;
+    use lanyard_charter::reach::{Effects, Sensitive};
+    use lanyard_vocabulary::digest::Digest;
+    use lanyard_vocabulary::id::{PlanId, TaskId};
+    use lanyard_vocabulary::person::Person;
+    use lanyard_vocabulary::time::Timestamp;
+
     use super::*;
-    use crate::charter::TokenGrant;
-    use crate::digest::Digest;
-    use crate::id::{PlanId, TaskId};
-    use crate::person::Person;
-    use crate::plan::{Effects, Judgement, PlanFormat, Sensitive};
-    use crate::time::Timestamp;
+    use crate::plan::Judgement;
 
     #[test]
     fn judges_ask_for_people_besides_and_whoever_declared_an_emergency_is_one() {
@@ -271,7 +265,7 @@ mod tests {
             .into(),
             ..Requirement::of_one()
         };
-        let rights = Rights::Token(TokenGrant {
+        let rights = Rights::from(TokenGrant {
             audience: "tickets".to_owned(),
             scopes: BTreeSet::new(),
         });

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 macro_rules! codes {
     ($(#[doc = $doc:literal] $name:ident = $text:literal,)*) => {
-        /// Why a request was not allowed, for programs: a code is never renamed, and never means anything else later.
+        /// The reason why a request was not allowed, for programs: a code is never renamed, and
+        /// never means anything else later.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         pub enum ReasonCode {$(
             #[doc = $doc]
@@ -18,7 +19,7 @@ macro_rules! codes {
             /// Every code, in the order of the documentation.
             pub const ALL: &'static [Self] = &[$(Self::$name),*];
 
-            /// `MINT_RATE`.
+            /// Returns the code as text, such as `MINT_RATE`.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self {
@@ -55,7 +56,7 @@ codes! {
     Requires = "NOT_STATED",
     /// The charter has ended.
     Expired = "CHARTER_ENDED",
-    /// A freeze holds.
+    /// A freeze of the calendar holds.
     Frozen = "FROZEN",
     /// The request comes outside of the hours.
     OutOfHours = "OUT_OF_HOURS",
@@ -71,9 +72,9 @@ codes! {
     PlanRequired = "PLAN_REQUIRED",
     /// A policy denies the plan, or has not judged it.
     Policy = "POLICY",
-    /// Nobody can give the approval that is asked for.
+    /// The approval that is asked for can be given by nobody.
     NobodyApproves = "NOBODY_CAN_APPROVE",
-    /// Nobody knows on whose behalf the agent acts.
+    /// The person on whose behalf the agent acts is unknown.
     Sponsor = "SPONSOR_UNKNOWN",
     /// More is asked for than a limit of the charter lets one credential have.
     Limit = "LIMIT",
@@ -93,13 +94,13 @@ codes! {
     ApprovalDenied = "APPROVAL_DENIED",
     /// The approval is spent, over, or carries another lease at present.
     ApprovalUnusable = "APPROVAL_UNUSABLE",
-    /// `limits.live_leases` is reached.
+    /// The charter's `limits.live_leases` is reached.
     LiveLeases = "LIVE_LEASES",
-    /// `limits.mints` is reached.
+    /// The charter's `limits.mints` is reached.
     MintRate = "MINT_RATE",
     /// The task has had what `limits.budget` gives it.
     BudgetSpent = "BUDGET_SPENT",
-    /// `limits.approval_requests.open` is reached.
+    /// The charter's `limits.approval_requests.open` is reached.
     OpenRequests = "OPEN_REQUESTS",
     /// People said no, and `limits.approval_requests.cooldown` is not over.
     CoolingDown = "COOLING_DOWN",
@@ -121,7 +122,8 @@ impl ReasonCode {
         all.find(|code| code.as_str().eq_ignore_ascii_case(name))
     }
 
-    /// Whether the same request can be allowed later, with nothing changed but the time or what else is out.
+    /// Tells if the same request can be allowed later, with nothing changed but the time or what
+    /// else is out.
     #[must_use]
     pub const fn is_for_now(self) -> bool {
         matches!(

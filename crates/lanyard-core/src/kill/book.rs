@@ -1,25 +1,27 @@
 //! The book of kill orders, and the ways to find one without a look at all of them.
 //!
-//! An order over a task or a lease leaves the book some time after what it covers has left the books: from then on nothing
-//! that it matches can be live. A broader order leaves long after people have lifted all of it, once nothing in the books is
-//! older than the order. An order that answers what may be said again (a loss, a signal, a ticket) stays.
+//! An order over a task or a lease leaves the book some time after what it covers has left the
+//! books: from then on nothing that it matches can be live. A broader order leaves long after
+//! people have lifted all of it, once nothing in the books is older than the order. An order that
+//! answers what may be said again (a loss, a signal, a ticket) stays.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 use std::time::Duration;
 
+use lanyard_vocabulary::id::{KillId, LeaseId};
+use lanyard_vocabulary::role::Role;
+use lanyard_vocabulary::scope::{Facets, Scope};
+use lanyard_vocabulary::seq::Seq;
+use lanyard_vocabulary::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::places::{Places, later};
 use super::{Actor, EngagedOrder, KillOrder, Lifted, RearmStage};
-use crate::charter::Role;
-use crate::id::{KillId, LeaseId};
-use crate::lease::Seq;
-use crate::scope::{Facets, Scope};
 use crate::task::Task;
-use crate::time::Timestamp;
 
-/// How long an order over a task or a lease stays, for those who ask after it, once nothing of it can be live.
+/// The time for which an order over a task or a lease stays, for those who ask after it, once
+/// nothing of it can be live.
 ///
 /// # Limit
 /// - for: a kill order over a task or a lease
@@ -28,7 +30,7 @@ use crate::time::Timestamp;
 /// - test: `s08_an_order_over_a_task_goes_when_the_task_is_gone`
 pub const KILL_ORDER_REMEMBERED: Duration = Duration::from_secs(3600);
 
-/// How long an order that is broader than a task stays once it is wholly lifted.
+/// The time for which an order that is broader than a task stays once it is wholly lifted.
 ///
 /// # Limit
 /// - for: a wholly lifted kill order of a person, an agent or a breaker over more than a task
@@ -414,14 +416,17 @@ fn forgettable(engaged: &EngagedOrder) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
+    use lanyard_vocabulary::agent::AgentName;
+    use lanyard_vocabulary::id::TaskId;
+    use lanyard_vocabulary::identity::Identity;
+    use lanyard_vocabulary::lineage::Above;
+    use lanyard_vocabulary::name::Name;
+    use lanyard_vocabulary::scope::RoleFilter;
     use proptest::prelude::*;
 
+    use lanyard_vocabulary::scope::TaskFacets;
+
     use super::*;
-    use crate::charter::Name;
-    use crate::id::TaskId;
-    use crate::identity::Identity;
-    use crate::scope::{AgentName, RoleFilter};
-    use crate::task::Above;
 
     fn name(number: u8) -> Name {
         format!("n{number}").parse().unwrap()
@@ -481,9 +486,11 @@ mod tests {
             let lineage = [Above { task: TaskId::from_bits(0), charter: name(c2), agent: agent(a2), identity: (i2 < 2).then_some(over) }];
             for role in [Role::Plan, Role::Apply] {
                 let facets = Facets {
-                    environment: &names.0, target: &names.1, charter: &names.2, agent: &names.3, identity: &own,
-                    task: TaskId::from_bits(task.into()), lineage: &lineage,
-                    lease: Some(LeaseId::from_bits(l.into())), role,
+                    task: TaskFacets {
+                        environment: &names.0, charter: &names.2, agent: &names.3, identity: &own,
+                        id: TaskId::from_bits(task.into()), lineage: &lineage,
+                    },
+                    target: &names.1, lease: Some(LeaseId::from_bits(l.into())), role,
                 };
                 let killers = || book.iter().filter(|it| it.seq > Seq(since) && it.order.reaches(&facets));
                 prop_assert_eq!(book.killer(&facets, Seq(since)), killers().next_back());

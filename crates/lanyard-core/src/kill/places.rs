@@ -3,14 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 
-use crate::charter::Name;
-use crate::id::{LeaseId, TaskId};
-use crate::identity::Identity;
+use lanyard_vocabulary::agent::AgentName;
+use lanyard_vocabulary::id::{LeaseId, TaskId};
+use lanyard_vocabulary::identity::Identity;
+use lanyard_vocabulary::lineage::Above;
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::scope::{Facets, Scope};
+use lanyard_vocabulary::seq::Seq;
+use lanyard_vocabulary::typed_name::{Ends, keys};
+
 use crate::kill::KillOrder;
-use crate::lease::Seq;
-use crate::scope::{AgentName, Facets, Scope};
-use crate::task::{Above, Task};
-use crate::typed_name::{Ends, keys};
+use crate::task::Task;
 
 /// The records of kill orders, by scope.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -99,14 +102,12 @@ impl Places {
         &'a self,
         facets: &Facets<'a>,
     ) -> impl Iterator<Item = &'a BTreeSet<Seq>> {
-        let lease = facets.lease.and_then(|id| self.leases.get(&id));
-        self.covering_task(
-            facets.environment,
-            (facets.charter, facets.agent, facets.identity, facets.task),
-            facets.lineage,
-        )
-        .chain(self.targets.get(facets.target))
-        .chain(lease)
+        let (task, lease) = (&facets.task, facets.lease);
+        let lease = lease.and_then(|id| self.leases.get(&id));
+        let own = (task.charter, task.agent, task.identity, task.id);
+        self.covering_task(task.environment, own, task.lineage)
+            .chain(self.targets.get(facets.target))
+            .chain(lease)
     }
 
     /// The sets of orders whose scopes cover the task with everything in it.
@@ -147,7 +148,8 @@ impl Places {
 }
 
 impl Places {
-    /// The orders that list this identity, an agent that is called by it, or a name that can mean it.
+    /// The orders that list this identity, an agent that is called by it, or a name that can mean
+    /// it.
     fn of_identity(&self, identity: &Identity) -> Vec<&BTreeSet<Seq>> {
         let mut found: Vec<_> = self.identities.get(identity).into_iter().collect();
         if !self.called.is_empty() {

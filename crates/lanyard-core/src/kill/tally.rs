@@ -76,10 +76,10 @@ impl Tally {
 pub struct Spread(BTreeMap<u16, u64>);
 
 /// The number of leading bits of a duration that its bucket keeps.
-const KEPT: u32 = 4;
+const KEPT_BITS: u32 = 4;
 
 impl Spread {
-    /// Adds a duration.
+    /// Adds one duration to the tally.
     pub fn take(&mut self, span: Duration) {
         let millis = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
         *self.0.entry(bucket(millis)).or_default() += 1;
@@ -120,23 +120,23 @@ impl Spread {
 /// The bucket of a duration: its exponent and leading bits; small durations have a bucket each.
 fn bucket(millis: u64) -> u16 {
     let exponent = 63 - (millis | 1).leading_zeros();
-    if exponent < KEPT {
+    if exponent < KEPT_BITS {
         return u16::try_from(millis).unwrap_or_default();
     }
-    let bits = (millis >> (exponent - KEPT)) & ((1 << KEPT) - 1);
-    let place = (u64::from(exponent - KEPT + 1) << KEPT) | bits;
+    let bits = (millis >> (exponent - KEPT_BITS)) & ((1 << KEPT_BITS) - 1);
+    let place = (u64::from(exponent - KEPT_BITS + 1) << KEPT_BITS) | bits;
     u16::try_from(place).unwrap_or(u16::MAX)
 }
 
 /// The longest duration of a bucket, in milliseconds.
 fn most(bucket: u16) -> u64 {
     let (place, bits) = (
-        u32::from(bucket) >> KEPT,
-        u64::from(bucket) & ((1 << KEPT) - 1),
+        u32::from(bucket) >> KEPT_BITS,
+        u64::from(bucket) & ((1 << KEPT_BITS) - 1),
     );
     match place.checked_sub(1) {
         None => bits,
-        Some(shift) => ((((1 << KEPT) | bits) + 1) << shift.min(58)) - 1,
+        Some(shift) => ((((1 << KEPT_BITS) | bits) + 1) << shift.min(58)) - 1,
     }
 }
 

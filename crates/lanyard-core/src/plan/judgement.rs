@@ -2,20 +2,20 @@
 
 use std::collections::BTreeSet;
 
+use lanyard_vocabulary::digest::Digest;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Effects, KubernetesObject, PlanReach, Risk, Sensitive};
-use crate::digest::Digest;
 
 /// The judgement of one charter's policies and of the rules of risk about a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Judgement {
     /// The digest of the policies that judged.
     pub policies: Digest,
-    /// Why the plan must not be applied; empty if it may.
+    /// The reason why the plan must not be applied; empty if it may.
     pub denied: Vec<String>,
-    /// Warnings for approvers.
+    /// The warnings that approvers see.
     pub warned: Vec<String>,
     /// The damage that the plan could do.
     pub risk: Risk,
@@ -58,15 +58,15 @@ pub struct Reading {
     pub sensitive: Sensitive,
 }
 
-/// Why there is no judgement.
+/// The reason why there is no judgement.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unjudged {
     /// The bytes are not in the stated form.
     #[error("the plan is not {form}: {why}")]
     Form {
-        /// The stated form.
+        /// The form that was stated.
         form: &'static str,
-        /// Where and why the bytes differ from it.
+        /// The place where the bytes differ from it, and the reason.
         why: String,
     },
     /// The policies cannot be evaluated, for this reason.

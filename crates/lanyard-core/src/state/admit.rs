@@ -1,25 +1,26 @@
 //! The preconditions of every command, checked against everything admitted before it.
 
-use crate::action::{MAX_REPORTS_PER_TASK_PER_HOUR, Outcome, Report};
-use crate::approval::{ConsentError, Seen, Unusable};
-use crate::charter::{Budget, Name, Rate};
-use crate::command::{Command, Intent};
-use crate::count::{counted, verb_for};
-use crate::emergency::Emergency;
-use crate::enrolment::EnrolmentError;
-use crate::id::{ApprovalId, KillId, LeaseId, TaskId};
-use crate::identity::Identity;
-use crate::kill::{EngagedOrder, KillOrder, Lifted};
-use crate::lease::{Lease, Stage};
-use crate::pause::{Demand, Pause};
-use crate::scope::Facets;
-use crate::time::{Timestamp, Ttl};
+use lanyard_charter::{Budget, Rate};
+use lanyard_vocabulary::count::{counted, verb_for};
+use lanyard_vocabulary::id::{ApprovalId, KillId, LeaseId, TaskId};
+use lanyard_vocabulary::identity::Identity;
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::scope::Facets;
+use lanyard_vocabulary::time::{Timestamp, Ttl};
 
 use super::{
     MAX_OPEN_TASKS, MAX_OPEN_TASKS_PER_IDENTITY, MAX_REPORTS_PER_IDENTITY_PER_HOUR, State,
 };
+use crate::action::{MAX_REPORTS_PER_TASK_PER_HOUR, Outcome, Report};
+use crate::approval::{ConsentError, Seen, Unusable};
+use crate::command::{Command, Intent};
+use crate::emergency::Emergency;
+use crate::enrolment::EnrolmentError;
+use crate::kill::{EngagedOrder, KillOrder, Lifted};
+use crate::lease::{Lease, Stage};
+use crate::pause::{Demand, Pause};
 
-/// Why a command cannot take effect.
+/// The reason why a command cannot take effect.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// A kill order covers the command.
@@ -49,11 +50,11 @@ pub enum Refusal {
     /// The agent has as many live credentials as its charter allows.
     #[error("{agent} has {live} live leases under this charter and may have {most}")]
     TooManyLive {
-        /// The agent's name.
+        /// The name of the agent.
         agent: String,
         /// The number of its live credentials.
         live: u32,
-        /// The charter's limit.
+        /// The limit of the charter.
         most: u32,
         /// The time at which the first of them ends by itself.
         until: Option<Timestamp>,
@@ -75,15 +76,15 @@ pub enum Refusal {
     BudgetSpent {
         /// The task with the budget.
         task: TaskId,
-        /// The budget.
+        /// The budget that is spent.
         budget: Budget,
     },
     /// The approval does not allow an apply session.
     #[error("approval {id}: {why}")]
     NotApproved {
-        /// The approval.
+        /// The id of the approval.
         id: ApprovalId,
-        /// Why it does not.
+        /// The reason why it covers no session.
         why: Unusable,
     },
     /// The agent has as many requests waiting for people as its charter allows (T23).
@@ -93,17 +94,17 @@ pub enum Refusal {
         verb_for((*waiting).into(), "waits", "wait")
     )]
     TooManyRequests {
-        /// The agent's name.
+        /// The name of the agent.
         agent: String,
         /// The number of waiting requests.
         waiting: u32,
-        /// The charter's limit.
+        /// The limit of the charter.
         most: u32,
     },
     /// People rejected a request of the agent, and its charter demands a pause after that.
     #[error("people denied a request of {agent} less than {cooldown} ago")]
     CoolingDown {
-        /// The agent's name.
+        /// The name of the agent.
         agent: String,
         /// The length of the pause.
         cooldown: Ttl,
@@ -173,7 +174,7 @@ pub enum Refusal {
         "{most} actions of tasks of {agent} were reported within an hour: the next can be at {until}"
     )]
     TooManyReportsOfAgent {
-        /// The agent's name.
+        /// The name of the agent.
         agent: String,
         /// The limit, in reports an hour.
         most: u32,
@@ -310,7 +311,7 @@ impl State {
         self.room_for_task(asker, now)?;
         let mut stoppers = self.kills.over_task(task);
         let stopper = stoppers.find(|engaged| {
-            let both = engaged.order.roles == crate::scope::RoleFilter::Both;
+            let both = engaged.order.roles == lanyard_vocabulary::scope::RoleFilter::Both;
             both && engaged.lifted == Lifted::Nothing
         });
         if let Some(engaged) = stopper {
@@ -352,7 +353,11 @@ impl State {
         }
     }
 
-    fn current(&self, charter: &Name, revision: &crate::charter::Revision) -> Result<(), Refusal> {
+    fn current(
+        &self,
+        charter: &Name,
+        revision: &lanyard_vocabulary::revision::Revision,
+    ) -> Result<(), Refusal> {
         match self.in_force.get(charter) {
             Some(in_force) if in_force == revision => Ok(()),
             Some(_) | None => Err(Refusal::CharterMoved(charter.clone())),
@@ -362,17 +367,8 @@ impl State {
     fn admit_intent(&self, intent: &Intent, now: Timestamp) -> Result<(), Refusal> {
         let entry = self.known_task(intent.task)?;
         let task = &entry.task;
-        let facets = Facets {
-            environment: &task.environment,
-            target: &intent.entry.target,
-            charter: &task.charter,
-            agent: &task.agent,
-            identity: &task.identity,
-            task: task.id,
-            lineage: &task.lineage,
-            lease: Some(intent.lease),
-            role: intent.entry.role,
-        };
+        let minted = &intent.entry;
+        let facets = task.lease_facets(&minted.target, minted.role, Some(intent.lease));
         if let Some(engaged) = self.kills.stopper(&facets) {
             return Err(Refusal::Killed(Box::new(engaged.clone())));
         }

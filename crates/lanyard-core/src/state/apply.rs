@@ -3,23 +3,24 @@
 
 use std::sync::Arc;
 
+use lanyard_vocabulary::id::{ApprovalId, LeaseId, RearmId, TaskId};
+use lanyard_vocabulary::operator::Operator;
+use lanyard_vocabulary::scope::Scope;
+use lanyard_vocabulary::seq::Seq;
+use lanyard_vocabulary::time::Timestamp;
+
+use super::tasks::{REPORTED_TASK_REMEMBERED, REQUEST_REMEMBERED};
+use super::{State, TaskEntry};
 use crate::action::Report;
 use crate::approval::{Approval, Consent};
 use crate::command::{Command, Intent, Record};
 use crate::drill::{Drill, Drills};
 use crate::emergency::Emergency;
-use crate::id::{ApprovalId, LeaseId, RearmId, TaskId};
-use crate::identity::Operator;
 use crate::kill::{KillOrder, REARM_PROPOSAL_LIFE, RearmProposal, RearmStage};
-use crate::lease::{Handle, Lease, Progress, Seq, Stage, StopCause};
+use crate::lease::{Handle, Lease, Progress, Stage, StopCause};
 use crate::pause::Pause;
 use crate::plan::Plan;
-use crate::scope::Scope;
 use crate::task::Task;
-use crate::time::Timestamp;
-
-use super::tasks::{REPORTED_TASK_REMEMBERED, REQUEST_REMEMBERED};
-use super::{State, TaskEntry};
 
 impl State {
     /// Skips the records before this sequence number, which cannot be read any more.
@@ -31,7 +32,8 @@ impl State {
     pub fn apply(&mut self, record: &Record) -> Seq {
         let (seq, at) = (self.next, record.at);
         self.next = Seq(seq.0 + 1);
-        // Not the latest of all: an operator who accepts a clock that was ahead has later records carry earlier times.
+        // Not the latest of all: an operator who accepts a clock that was ahead has later records
+        // carry earlier times.
         self.latest = at;
         self.count(&record.command, at, seq);
         match &record.command {
@@ -228,8 +230,8 @@ impl State {
                 .for_each(|it| self.approvals.remove(it));
         }
         self.requests.remove(&id);
-        // What was done with a credential is told late, by an agent that was held up: the task waits for that, and for
-        // nothing else.
+        // What was done with a credential is told late, by an agent that was held up: the task
+        // waits for that, and for nothing else.
         if now < until && self.tasks.was_used(id) {
             if let Some(first) = self.tasks.await_reports(id, until) {
                 self.forget_task(first, now);
@@ -421,7 +423,7 @@ impl State {
     fn submit(
         &mut self,
         plan: &Plan,
-        requirement: Option<&crate::approval::Requirement>,
+        requirement: Option<&lanyard_charter::requirement::Requirement>,
         seq: Seq,
     ) {
         if let (Some(id), Some(requirement)) = (plan.approval, requirement) {

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use lanyard_vocabulary::agent::AgentName;
+use lanyard_vocabulary::id::ApprovalId;
+use lanyard_vocabulary::identity::Identity;
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::seq::Seq;
+
 use super::behind;
 use crate::approval::Approval;
-use crate::charter::Name;
-use crate::id::ApprovalId;
-use crate::identity::Identity;
-use crate::lease::Seq;
-use crate::scope::AgentName;
 
 /// An agent under a charter, as the asker of approvals.
 type Asking = (Name, AgentName);

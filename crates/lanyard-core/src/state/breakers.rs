@@ -3,22 +3,26 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
+use lanyard_charter::{BreakerRule, Event, Per, Then};
+use lanyard_vocabulary::agent::AgentName;
+use lanyard_vocabulary::id::{ApprovalId, LeaseId};
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::role::Role;
+use lanyard_vocabulary::scope::{Facets, RoleFilter};
+use lanyard_vocabulary::seq::Seq;
+use lanyard_vocabulary::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::State;
 use crate::action::Report;
-use crate::charter::{BreakerRule, Event, Name, Per, Role, Then};
 use crate::command::{Command, Intent};
 use crate::decide::Rule;
-use crate::id::{ApprovalId, LeaseId};
 use crate::kill::{Actor, Lifted};
-use crate::lease::{Seq, StopCause};
-use crate::scope::{AgentName, Facets, RoleFilter};
+use crate::lease::StopCause;
 use crate::task::Task;
-use crate::time::Timestamp;
 use crate::trip::{Counted, EVIDENCE, Trip};
 
-/// How long an agent's targets are remembered after its last credential.
+/// The time for which an agent's targets are remembered after its last credential.
 ///
 /// # Limit
 /// - for: an agent under a charter with a breaker on new targets
@@ -41,7 +45,7 @@ pub(super) struct Breakers {
     last_reached: BTreeSet<(Timestamp, (Name, AgentName))>,
 }
 
-/// One circuit breaker with its windows.
+/// A circuit breaker with its windows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Watch {
     rule: BreakerRule,
@@ -359,8 +363,8 @@ impl State {
         times: u32,
         when: (Timestamp, Seq),
     ) {
-        // What only holds an allowed request up is no misbehaviour: an agent that a quota or a pause refuses, and that asks
-        // again, would otherwise be stopped for good by the breaker.
+        // What only holds an allowed request up is no misbehaviour: an agent that a quota or a
+        // pause refuses, and that asks again, would otherwise be stopped for good by the breaker.
         let is_counted = !matches!(rule, Rule::NotInForce | Rule::Shadow | Rule::Versions);
         if !is_counted || rule.is_refusal() {
             return;

@@ -4,13 +4,14 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use lanyard_vocabulary::id::ActionId;
+use lanyard_vocabulary::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::action::{Report, Reporter};
-use crate::id::ActionId;
-use crate::time::Timestamp;
 
-/// How long a message is remembered. A message older than ten minutes is refused by its own time.
+/// The time for which a message is remembered. A message older than ten minutes is refused by its
+/// own time.
 ///
 /// # Limit
 /// - for: a message of a reporter
@@ -18,7 +19,7 @@ use crate::time::Timestamp;
 /// - beyond: a message with the same id is another report
 /// - test: `s30_messages_beyond_what_is_remembered_are_refused`
 const DELIVERY_REMEMBERED: Duration = Duration::from_secs(15 * 60);
-/// How many messages are remembered.
+/// The most messages that are remembered.
 ///
 /// # Limit
 /// - for: all reporters together
@@ -33,7 +34,7 @@ type Message = (String, String);
 #[derive(Debug, Clone, Default)]
 pub(super) struct Deliveries(HashMap<Message, (Timestamp, ActionId)>);
 
-/// One remembered message, as a snapshot holds it.
+/// A remembered message, as a snapshot holds it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delivery {
     reporter: String,
@@ -103,9 +104,10 @@ impl Deliveries {
 
 #[cfg(test)]
 mod tests {
+    use lanyard_vocabulary::id::TaskId;
+
     use super::*;
     use crate::action::Outcome;
-    use crate::id::TaskId;
 
     fn report(id: &str, action: u128) -> Report {
         Report {

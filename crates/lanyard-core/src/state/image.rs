@@ -3,24 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use lanyard_vocabulary::agent::AgentName;
+use lanyard_vocabulary::id::{ApprovalId, KillId, LeaseId, PauseId, RearmId, TaskId};
+use lanyard_vocabulary::identity::Identity;
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::operator::Operator;
+use lanyard_vocabulary::revision::Revision;
+use lanyard_vocabulary::seq::Seq;
+use lanyard_vocabulary::time::{BootClock, Timestamp};
 use serde::{Deserialize, Serialize};
-
-use crate::action::Reports;
-use crate::approval::Approval;
-use crate::charter::{Name, Revision};
-use crate::command::Observed;
-use crate::drill::Drills;
-use crate::emergency::Emergency;
-use crate::enrolment::Enrolment;
-use crate::id::{ApprovalId, KillId, LeaseId, PauseId, RearmId, TaskId};
-use crate::identity::{Identity, Operator};
-use crate::kill::{KillBook, RearmProposal, Tally};
-use crate::lease::{Entry, Handle, Lease, Seq, Stage};
-use crate::pause::Pause;
-use crate::plan::Plan;
-use crate::scope::AgentName;
-use crate::task::Task;
-use crate::time::{BootClock, Timestamp};
 
 use super::breakers::{Breakers, BreakersImage};
 use super::deliveries::Delivery;
@@ -28,8 +19,19 @@ use super::quota::{Spent, Use};
 use super::rates::Window;
 use super::tasks::{RequestKey, Tasks};
 use super::{Leases, State, TaskEntry};
+use crate::action::Reports;
+use crate::approval::Approval;
+use crate::command::Observed;
+use crate::drill::Drills;
+use crate::emergency::Emergency;
+use crate::enrolment::Enrolment;
+use crate::kill::{KillBook, RearmProposal, Tally};
+use crate::lease::{Entry, Handle, Lease, Stage};
+use crate::pause::Pause;
+use crate::plan::Plan;
+use crate::task::Task;
 
-/// One item of the state. The state is written and read item by item, so that neither needs all of
+/// An item of the state. The state is written and read item by item, so that neither needs all of
 /// it in memory twice.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -46,7 +48,7 @@ pub enum Image {
         clock: Option<BootClock>,
         /// The charters in force, with their revisions.
         in_force: BTreeMap<Name, Revision>,
-        /// The kill orders.
+        /// The orders with their leases.
         kills: Box<KillBook>,
         /// The counts of differences found at the targets.
         #[serde(default)]
@@ -54,12 +56,12 @@ pub enum Image {
         /// The invited and enrolled agents.
         #[serde(default)]
         enrolment: Box<Enrolment>,
-        /// The re-arm proposals.
+        /// The proposals to re-arm.
         rearms: BTreeMap<RearmId, RearmProposal>,
-        /// The pauses.
+        /// The pauses in force.
         #[serde(default)]
         pauses: BTreeMap<PauseId, Pause>,
-        /// The emergencies.
+        /// The emergencies that were declared.
         #[serde(default)]
         emergencies: BTreeMap<Name, Emergency>,
         /// The counts of the circuit breakers.
@@ -92,7 +94,7 @@ pub enum Image {
         /// The time until which the request is remembered.
         until: Timestamp,
     },
-    /// How many actions an identity reported within the current hour.
+    /// The number of actions that an identity reported within the current hour.
     Reporting {
         /// The identity that reports.
         identity: Identity,
@@ -107,30 +109,30 @@ pub enum Image {
     Lease(Box<LeaseImage>),
     /// The use that an agent made of a charter's quota.
     Used {
-        /// The charter's name.
+        /// The name of the charter.
         charter: Name,
-        /// The agent's name.
+        /// The name of the agent.
         agent: AgentName,
         /// The live credentials and the last mints.
         used: UseImage,
     },
     /// The reports about a task.
     Reports {
-        /// The task.
+        /// The id of the task.
         task: TaskId,
         /// The reports that later reports are compared with.
         reports: Box<Reports>,
     },
     /// The part of a task's budget that is used up.
     Spent {
-        /// The task.
+        /// The id of the task.
         task: TaskId,
         /// The part used up.
         spent: Spent,
     },
     /// The results of a kill order, by target.
     Tallies {
-        /// The kill order.
+        /// The id of the kill order.
         order: KillId,
         /// The counts for each target.
         targets: BTreeMap<Name, Tally>,
@@ -145,7 +147,7 @@ pub enum Image {
     Request {
         /// The task of the request.
         task: TaskId,
-        /// The request id.
+        /// The id of the request.
         request: String,
         /// The lease that the request made.
         lease: LeaseId,

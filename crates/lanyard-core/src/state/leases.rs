@@ -3,14 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use lanyard_vocabulary::agent::AgentName;
+use lanyard_vocabulary::id::{KillId, LeaseId, TaskId};
+use lanyard_vocabulary::identity::Identity;
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::seq::Seq;
+use lanyard_vocabulary::time::Timestamp;
+
 use super::behind;
-use crate::charter::Name;
-use crate::id::{KillId, LeaseId, TaskId};
-use crate::identity::Identity;
-use crate::lease::{Awaits, Entry, Lease, Seq, Stage};
-use crate::scope::AgentName;
+use crate::lease::{Awaits, Entry, Lease, Stage};
 use crate::task::Task;
-use crate::time::Timestamp;
 
 /// Every lease under which a credential may be live or must stay revoked.
 #[derive(Debug, Clone, Default)]
@@ -337,9 +339,9 @@ struct Stopping {
 }
 
 /// The place of a lease in the indexes.
-type Found = Option<(Awaits, Option<KillId>)>;
+type IndexPlace = Option<(Awaits, Option<KillId>)>;
 
-fn found(lease: &Lease) -> Found {
+fn found(lease: &Lease) -> IndexPlace {
     match lease.stage {
         Stage::Stopping { cause, .. } => lease.awaits().map(|what| (what, cause.kill())),
         Stage::Intent | Stage::Issued { .. } => None,
@@ -351,7 +353,7 @@ impl Stopping {
         self.take_out(lease, found(lease));
     }
 
-    fn moved(&mut self, lease: &Lease, before: Found) {
+    fn moved(&mut self, lease: &Lease, before: IndexPlace) {
         let now = found(lease);
         if now == before {
             return;
@@ -370,7 +372,7 @@ impl Stopping {
         }
     }
 
-    fn take_out(&mut self, lease: &Lease, before: Found) {
+    fn take_out(&mut self, lease: &Lease, before: IndexPlace) {
         if let Some((what, kill)) = before {
             let target = &lease.entry.target;
             if take_out(self.by_target.get_mut(target), what, lease.id) {
@@ -412,7 +414,7 @@ fn take_out(steps: Option<&mut Steps>, what: Awaits, id: LeaseId) -> bool {
 enum Deadline {
     /// The intent is given up.
     Intent(Timestamp),
-    /// The lease ends.
+    /// The issued lease ends.
     Issued(Timestamp),
     /// The lease is forgotten.
     Over(Timestamp),

@@ -2,20 +2,24 @@
 
 use std::time::Duration;
 
-use crate::approval::{Approval, ConsentError, Requester, Seen};
-use crate::charter::{Name, RequestLimits, Role};
-use crate::id::{ApprovalId, TaskId};
-use crate::identity::{Identity, Operator};
-use crate::plan::Plan;
-use crate::scope::AgentName;
-use crate::time::Timestamp;
+use lanyard_charter::RequestLimits;
+use lanyard_vocabulary::agent::AgentName;
+use lanyard_vocabulary::id::{ApprovalId, TaskId};
+use lanyard_vocabulary::identity::Identity;
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::operator::Operator;
+use lanyard_vocabulary::role::Role;
+use lanyard_vocabulary::time::Timestamp;
 
 use super::{Refusal, State};
+use crate::approval::{Approval, ConsentError, Requester, Seen};
+use crate::plan::Plan;
 
-/// How long the newest groups of a person are remembered. No token and no session lives longer.
+/// The time for which the newest groups of a person are remembered. No token and no session lives
+/// longer.
 const GROUPS_REMEMBERED: Duration = Duration::from_secs(48 * 3600);
-/// How much newer a login with unchanged groups must be before it is journaled. A bearer token of
-/// this age is no longer accepted.
+/// The time by which a login with unchanged groups must be newer before it is journaled. A bearer
+/// token of this age is no longer accepted.
 const RECOGNITION_INTERVAL: Duration = Duration::from_secs(300);
 
 /// Plans that one task submits.
@@ -88,7 +92,7 @@ impl State {
         }
     }
 
-    /// Why a request can never be granted any more; `None` if it can.
+    /// Says why a request can never be granted any more; `None` if it can.
     #[must_use]
     pub fn void(&self, approval: &Approval, now: Timestamp) -> Option<ConsentError> {
         let entry = self.tasks.get(approval.task);
@@ -171,8 +175,8 @@ impl State {
         let of_agent = (asking.charter.clone(), asking.agent.clone());
         let own = self.approvals.asked_by(&of_agent).filter_map(|approval| {
             let task = &self.tasks.get(approval.task)?.task;
-            // A request holds its place for as long as it could have waited: to close its task early, and open another, asks
-            // people as much as to leave it open (S14).
+            // A request holds its place for as long as it could have waited: to close its task
+            // early, and open another, asks people as much as to leave it open (S14).
             let held = task.expires.max(approval.requested + most.cooldown);
             Some((approval, now < held))
         });
@@ -180,7 +184,8 @@ impl State {
         for (approval, held) in own {
             match (&approval.denied, &approval.taken_back) {
                 (Some((.., at)), _) => quiet = quiet.max(Some(*at + most.cooldown)),
-                // People have read it: a request that is taken back, and made again, asks them twice.
+                // People have read it: a request that is taken back, and made again, asks them
+                // twice.
                 (None, Some(_)) => {
                     waiting += u32::from(now < approval.requested + most.cooldown);
                 }
@@ -255,8 +260,8 @@ impl State {
             return true;
         }
         match known {
-            // That somebody logged in again with the same groups is worth a record now and then: what is older than that
-            // login does not count by itself any more.
+            // That somebody logged in again with the same groups is worth a record now and then:
+            // what is older than that login does not count by itself any more.
             Some(known) => {
                 let noted = known.vouched.map(|at| at + RECOGNITION_INTERVAL);
                 differs(known) || noted < operator.vouched

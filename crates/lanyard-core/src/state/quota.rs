@@ -3,16 +3,17 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
+use lanyard_charter::{Budget, Rate, Rates};
+use lanyard_vocabulary::agent::AgentName;
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::charter::{Budget, Name, Rate, Rates};
-use crate::scope::AgentName;
 use crate::task::Task;
-use crate::time::Timestamp;
 
-/// How many mints of one agent under one charter are remembered. No rate counts more.
+/// The most mints of one agent under one charter that are remembered. No rate counts more.
 const MINTS_REMEMBERED: usize = 10_000;
-/// How long mints are remembered.
+/// The time for which mints are remembered.
 ///
 /// # No limit
 /// The parser of charters refuses a longer window (`MAX_SPAN`); this is for how long mints are
@@ -87,7 +88,8 @@ impl Quotas {
         let waits = rates.iter().filter_map(|rate| {
             let from = now.before(rate.per.as_duration());
             let count = usize::try_from(rate.count).unwrap_or(usize::MAX);
-            // They are in order: the one that has to fall out of the window for another to be within the rate.
+            // They are in order: the one that has to fall out of the window for another to be
+            // within the rate.
             let freeing = used.mints.get(used.mints.len().checked_sub(count)?)?;
             (*freeing > from).then(|| (*freeing + rate.per, rate))
         });
@@ -122,11 +124,12 @@ impl Quotas {
 mod tests {
     use std::collections::BTreeSet;
 
+    use lanyard_vocabulary::id::TaskId;
+    use lanyard_vocabulary::identity::{Evidence, Identity};
+    use lanyard_vocabulary::revision::Revision;
+    use lanyard_vocabulary::time::Ttl;
+
     use super::*;
-    use crate::charter::Revision;
-    use crate::id::TaskId;
-    use crate::identity::{Evidence, Identity};
-    use crate::time::Ttl;
 
     fn task() -> Task {
         Task {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::identity::Identity;
-use crate::time::Timestamp;
+use lanyard_vocabulary::identity::Identity;
+use lanyard_vocabulary::time::Timestamp;
 
 /// Reports of actions of one identity's tasks within an hour.
 ///

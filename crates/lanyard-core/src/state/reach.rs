@@ -1,13 +1,13 @@
 //! The leases that a kill order's report covers besides those that the order itself stops: a kill
 //! order covers every older lease in its scope, whatever began to stop the lease.
 
-use crate::charter::Name;
-use crate::id::{KillId, LeaseId};
-use crate::kill::{EngagedOrder, Tally};
-use crate::lease::{Awaits, Lease};
-use crate::scope::{RoleFilter, Scope};
+use lanyard_vocabulary::id::{KillId, LeaseId};
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::scope::{RoleFilter, Scope};
 
 use super::State;
+use crate::kill::{EngagedOrder, Tally};
+use crate::lease::{Awaits, Lease};
 
 impl State {
     /// The other kill orders that stop leases which this order covers too and which are not known

@@ -1,15 +1,15 @@
 //! The rules of re-arming: two people, the plan role first, and no newer kill order that those
 //! people would have to look at first.
 
-use crate::id::{KillId, RearmId};
+use lanyard_vocabulary::id::{KillId, RearmId};
+use lanyard_vocabulary::person::{Person, Sameness};
+use lanyard_vocabulary::scope::Scope;
+use lanyard_vocabulary::time::Timestamp;
+
+use super::{Refusal, State};
 use crate::kill::{
     Actor, EngagedOrder, KillOrder, Lifted, REARM_PROPOSAL_LIFE, RearmProposal, RearmStage,
 };
-use crate::person::{Person, Sameness};
-use crate::scope::Scope;
-use crate::time::Timestamp;
-
-use super::{Refusal, State};
 
 impl State {
     pub(super) fn admit_step(

@@ -1,20 +1,23 @@
 //! A refusal as a decision: the record that the journal keeps of it, and what whoever asked can do.
 
-use crate::approval::Unusable;
-use crate::charter::{Budget, Name, Rate, Revision};
-use crate::count::counted;
-use crate::decide::{Denial, LimitReached, ReasonCode, Rule, not_in_force};
-use crate::time::Timestamp;
+use lanyard_charter::{Budget, Rate};
+use lanyard_vocabulary::count::counted;
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::revision::Revision;
+use lanyard_vocabulary::time::Timestamp;
 
 use super::Refusal;
+use crate::approval::Unusable;
+use crate::decide::{Denial, HeldBy, LimitReached, ReasonCode, Rule, not_in_force};
 
-/// What a refusal adds to its own words.
+/// The words that a refusal adds to its own message.
 struct Told {
     rule: Rule,
     code: ReasonCode,
     next: String,
     limit: Option<LimitReached>,
     retry_after: Option<Timestamp>,
+    held_by: Option<HeldBy>,
 }
 
 impl Told {
@@ -25,6 +28,7 @@ impl Told {
             next: next.into(),
             limit: None,
             retry_after: None,
+            held_by: None,
         }
     }
 
@@ -40,6 +44,11 @@ impl Told {
         self.retry_after = at;
         self
     }
+
+    fn held_by(mut self, what: HeldBy) -> Self {
+        self.held_by = Some(what);
+        self
+    }
 }
 
 fn quota(code: ReasonCode, next: impl Into<String>) -> Told {
@@ -47,8 +56,8 @@ fn quota(code: ReasonCode, next: impl Into<String>) -> Told {
 }
 
 impl Refusal {
-    /// The decision that this refusal is, under this charter; none where the command was not a request for a task, a plan or a
-    /// credential, or where its ids were wrong.
+    /// The decision that this refusal is, under this charter; none where the command was not a
+    /// request for a task, a plan or a credential, or where its ids were wrong.
     #[must_use]
     pub fn decision(&self, charter: &Name, revision: Option<&Revision>) -> Option<Denial> {
         let told = self.told()?;
@@ -60,11 +69,12 @@ impl Refusal {
             reason_code: Some(told.code),
             limit: told.limit.map(Box::new),
             retry_after: told.retry_after,
+            held_by: told.held_by,
             ..not_in_force(charter)
         })
     }
 
-    /// When the same command could take effect, where that is known.
+    /// Returns when the same command could take effect, where that is known.
     #[must_use]
     pub fn retry_after(&self) -> Option<Timestamp> {
         if let Self::TooManyReports { until, .. }
@@ -79,11 +89,12 @@ impl Refusal {
 
     fn told(&self) -> Option<Told> {
         Some(match self {
-            Self::Killed(_) => Told::new(
+            Self::Killed(engaged) => Told::new(
                 Rule::Kill,
                 ReasonCode::Killed,
                 "stop the work: people lift the order, and not an agent",
-            ),
+            )
+            .held_by(HeldBy::Kill(engaged.order.id)),
             Self::Paused(pause) => {
                 let next = match pause.until {
                     Some(until) => format!(
@@ -95,18 +106,21 @@ impl Refusal {
                         pause.id
                     ),
                 };
-                Told::new(Rule::Pause, ReasonCode::Paused, next).until(pause.until)
+                Told::new(Rule::Pause, ReasonCode::Paused, next)
+                    .until(pause.until)
+                    .held_by(HeldBy::Pause(pause.id))
             }
             Self::Tripped(_) => Told::new(
                 Rule::Breakers,
                 ReasonCode::BreakerTripped,
                 "wait until people have looked at it: `lanyard kill list` and `lanyard pause` show what the breaker does",
             ),
-            Self::ApprovalAsked(_) => Told::new(
+            Self::ApprovalAsked(pause) => Told::new(
                 Rule::AwaitsApproval,
                 ReasonCode::ApprovalRequired,
                 "submit what is to be done with `lanyard plan submit`, and ask again with --plan once people approved",
-            ),
+            )
+            .held_by(HeldBy::Pause(pause.id)),
             Self::TaskEnded(_) => {
                 Told::new(Rule::Task, ReasonCode::TaskEnded, "open another task")
             }

@@ -1,13 +1,13 @@
 //! The results of kill orders, counted as they happen, so that a report on a million leases costs
 //! no more than one on ten.
 
-use crate::charter::Name;
-use crate::id::{KillId, LeaseId};
-use crate::kill::Tally;
-use crate::lease::{Lease, Progress, Stage, StopCause};
-use crate::time::Timestamp;
+use lanyard_vocabulary::id::{KillId, LeaseId};
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::time::Timestamp;
 
 use super::State;
+use crate::kill::Tally;
+use crate::lease::{Lease, Progress, Stage, StopCause};
 
 impl State {
     /// The counts of a kill order, by target.

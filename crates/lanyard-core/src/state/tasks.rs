@@ -8,20 +8,20 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use lanyard_vocabulary::agent::AgentName;
+use lanyard_vocabulary::digest::Digest;
+use lanyard_vocabulary::id::TaskId;
+use lanyard_vocabulary::identity::Identity;
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::time::Timestamp;
+use lanyard_vocabulary::typed_name::Identities;
 use serde::{Deserialize, Serialize};
 
 use super::behind;
-use crate::charter::Name;
-use crate::digest::Digest;
-use crate::id::TaskId;
-use crate::identity::Identity;
-use crate::scope::AgentName;
 use crate::task::Task;
-use crate::time::Timestamp;
-use crate::typed_name::Identities;
 
-/// How long an ended task stays in memory with its plans and approvals, once no lease of it is in
-/// the books.
+/// The time for which an ended task stays in memory with its plans and approvals, once no lease of
+/// it is in the books.
 ///
 /// # Limit
 /// - for: a task
@@ -31,7 +31,8 @@ use crate::typed_name::Identities;
 /// - test: `s51_an_ended_task_leaves_memory_soon`
 pub const ENDED_TASK_REMEMBERED: Duration = Duration::from_secs(60);
 
-/// How long an ended task stays in memory that had credentials, or of which actions were reported: how an action came out is known late.
+/// The time for which an ended task stays in memory that had credentials, or of which actions were
+/// reported: how an action came out is known late.
 ///
 /// # Limit
 /// - for: a task that had credentials, or of which actions were reported
@@ -40,16 +41,18 @@ pub const ENDED_TASK_REMEMBERED: Duration = Duration::from_secs(60);
 /// - test: `s51_a_task_with_reports_takes_more_of_them_for_an_hour`
 pub const REPORTED_TASK_REMEMBERED: Duration = Duration::from_secs(3600);
 
-/// Ended tasks that had credentials and stay in memory for their last reports, without their plans and approvals.
+/// Ended tasks that had credentials and stay in memory for their last reports, without their plans
+/// and approvals.
 ///
 /// # Limit
 /// - for: all identities together
 /// - unit: tasks
-/// - beyond: the task that ended first leaves memory; a report of it is refused, as one of a task that never was
+/// - beyond: the task that ended first leaves memory; a report of it is refused, as one of a task
+///   that never was
 /// - test: `s51_so_many_ended_tasks_wait_for_late_reports_and_no_more`
 pub const MAX_TASKS_WITH_LATE_REPORTS: usize = 10_000;
-/// How long an ended task stays in memory of which people were asked for approval: no charter lets an agent wait for longer
-/// after a request.
+/// The time for which an ended task stays in memory of which people were asked for approval: no
+/// charter lets an agent wait for longer after a request.
 ///
 /// # Limit
 /// - for: a task with requests for approval
@@ -58,7 +61,7 @@ pub const MAX_TASKS_WITH_LATE_REPORTS: usize = 10_000;
 /// - test: `s51_a_task_that_asked_people_stays_as_long_as_that_counts`
 pub const REQUEST_REMEMBERED: Duration = Duration::from_secs(24 * 3600);
 
-/// How long the request id that opened a task is remembered after the task ended.
+/// The time for which the request id that opened a task is remembered after the task ended.
 ///
 /// # Limit
 /// - for: a request id
@@ -72,11 +75,13 @@ pub const REQUEST_ID_REMEMBERED: Duration = Duration::from_secs(3600);
 /// # Limit
 /// - for: all identities together
 /// - unit: tasks
-/// - beyond: no task is opened until another one ends; kills, closings and credentials of open tasks go on
+/// - beyond: no task is opened until another one ends; kills, closings and credentials of open
+///   tasks go on
 /// - test: `s05_open_tasks_are_bounded_in_all`
 pub const MAX_OPEN_TASKS: usize = 100_000;
 
-/// Tasks of one identity that are open at the same time; those that it opened for other agents are among them.
+/// Tasks of one identity that are open at the same time; those that it opened for other agents are
+/// among them.
 ///
 /// # Limit
 /// - for: an identity
@@ -155,8 +160,8 @@ pub(super) struct Tasks {
     used: HashSet<TaskId>,
     /// The ended tasks kept for late reports alone, ordered by their end.
     late: BTreeSet<(Timestamp, TaskId)>,
-    /// The identities that run the tasks, ended ones included: a task stays while a lease of it is in
-    /// the books.
+    /// The identities that run the tasks, ended ones included: a task stays while a lease of it is
+    /// in the books.
     identities: Identities,
     /// The number of tasks of each agent, by the name that the agent had when the task was opened.
     agents: BTreeMap<AgentName, usize>,

@@ -3,19 +3,20 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use lanyard_core::approval::Requirement;
-use lanyard_core::charter::{
-    Breaker, BreakerRule, Event, Per, Position, RequestLimits, Role, TargetKind, Then,
-};
+use lanyard_charter::requirement::Requirement;
+use lanyard_charter::{Breaker, BreakerRule, Event, Per, RequestLimits, TargetKind, Then};
 use lanyard_core::command::Command;
-use lanyard_core::id::{KillId, LeaseId, RearmId};
 use lanyard_core::kill::{Actor, LIFTED_ORDER_REMEMBERED, RearmProposal, RearmStage};
 use lanyard_core::lease::{Awaits, Lease, Progress, StopCause};
-use lanyard_core::scope::{AgentName, Scope};
 use lanyard_core::state::{Refusal, State};
 use lanyard_core::task::Task;
-use lanyard_core::time::{Timestamp, Ttl};
+use lanyard_document::Position;
 use lanyard_testkit::world;
+use lanyard_vocabulary::agent::AgentName;
+use lanyard_vocabulary::id::{KillId, LeaseId, RearmId};
+use lanyard_vocabulary::role::Role;
+use lanyard_vocabulary::scope::Scope;
+use lanyard_vocabulary::time::{Timestamp, Ttl};
 
 use super::{Books, MOMENT, START, identity, of, plan};
 
@@ -110,7 +111,8 @@ fn s28_a_lifted_order_goes_once_nothing_older_is_in_the_books() {
     }
     books.state = books.again();
     assert_eq!(books.state.kills().count_engaged(), 2);
-    // The time counts from when all of it was lifted, also over a restart, and a request of people that is older holds it too.
+    // The time counts from when all of it was lifted, also over a restart, and a request of people
+    // that is older holds it too.
     let task = books.open(None, over);
     ask(&mut books, &task, over);
     let later = books.kill(Scope::All, operator(), over);
@@ -156,7 +158,7 @@ fn s28_the_indices_find_what_a_look_at_all_finds() {
             4 => {
                 let scope = match pick(4) {
                     0 => Scope::All,
-                    1 => Scope::Target(world::target(TargetKind::Token)),
+                    1 => Scope::Target(world::target(TargetKind::TOKEN)),
                     2 => Scope::Environment(world::name("production")),
                     _ => tasks
                         .first()
@@ -212,7 +214,7 @@ fn compare(state: &State, kills: &[KillId], at: Timestamp, books: &Books) {
         Awaits::End,
         Awaits::Nothing,
     ];
-    let target = world::target(TargetKind::Token);
+    let target = world::target(TargetKind::TOKEN);
     for kill in kills {
         for steps in [&steps[..], &steps[..1], &steps[2..4]] {
             let waits = |lease: &&&Lease| {

@@ -10,27 +10,31 @@ mod rearms;
 
 use std::time::Duration;
 
+use lanyard_charter::plan::PlanFormat;
+use lanyard_charter::requirement::Requirement;
+use lanyard_charter::{Rate, TargetKind};
 use lanyard_core::action::{MAX_REPORTS_PER_TASK_PER_HOUR, Outcome, Report, Reporter};
-use lanyard_core::approval::Requirement;
-use lanyard_core::charter::{Rate, Role, TargetKind};
 use lanyard_core::command::{Asked, Command, Intent, LeaseLimits, Record};
-use lanyard_core::digest::Digest;
-use lanyard_core::id::{DecisionId, KillId, LeaseId, TaskId};
-use lanyard_core::identity::Identity;
 use lanyard_core::kill::{Actor, KILL_ORDER_REMEMBERED, KillOrder};
-use lanyard_core::lease::{Entry, Handle, Progress, Seq, StopCause};
-use lanyard_core::plan::{Plan, PlanFormat};
-use lanyard_core::scope::{AgentName, RoleFilter, Scope};
+use lanyard_core::lease::{Entry, Handle, Progress, StopCause};
+use lanyard_core::plan::Plan;
 use lanyard_core::state::{
     ENDED_TASK_REMEMBERED, MAX_OPEN_TASKS, MAX_OPEN_TASKS_PER_IDENTITY,
     MAX_REPORTS_PER_IDENTITY_PER_HOUR, MAX_TASKS_WITH_LATE_REPORTS, REPORTED_TASK_REMEMBERED,
     REQUEST_ID_REMEMBERED, REQUEST_REMEMBERED, Refusal, State,
 };
 use lanyard_core::task::Task;
-use lanyard_core::time::{Timestamp, Ttl};
 use lanyard_testkit::clock::ManualClock;
 use lanyard_testkit::ids::Ids;
 use lanyard_testkit::world;
+use lanyard_vocabulary::agent::AgentName;
+use lanyard_vocabulary::digest::Digest;
+use lanyard_vocabulary::id::{DecisionId, KillId, LeaseId, TaskId};
+use lanyard_vocabulary::identity::Identity;
+use lanyard_vocabulary::role::Role;
+use lanyard_vocabulary::scope::{RoleFilter, Scope};
+use lanyard_vocabulary::seq::Seq;
+use lanyard_vocabulary::time::{Timestamp, Ttl};
 
 const START: Timestamp = ManualClock::START;
 const MOMENT: Duration = Duration::from_millis(1);
@@ -66,7 +70,7 @@ impl Books {
         self.state.apply(&Record { at, command })
     }
 
-    /// What a snapshot of it is read to.
+    /// Reads a snapshot of the state back.
     fn again(&self) -> State {
         let mut state = State::default();
         for item in self.state.image() {
@@ -104,9 +108,9 @@ impl Books {
             task: task.id,
             environment: None,
             entry: Entry {
-                grant: world::grant(TargetKind::Token),
+                grant: world::grant(TargetKind::TOKEN),
                 role: Role::Plan,
-                target: world::target(TargetKind::Token),
+                target: world::target(TargetKind::TOKEN),
             },
             in_force: task.revision.clone(),
             above: Vec::new(),
@@ -165,7 +169,7 @@ impl Books {
 
     fn report(&mut self, task: TaskId, outcome: Outcome, at: Timestamp) -> Result<Seq, Refusal> {
         let report = Report {
-            action: lanyard_core::id::ActionId::from_bits(self.ids.bits()),
+            action: lanyard_vocabulary::id::ActionId::from_bits(self.ids.bits()),
             task,
             lease: None,
             tool: "tickets".to_owned(),
@@ -339,7 +343,7 @@ fn plan(books: &Books, task: &Task) -> Command {
         plan: Box::new(Plan {
             id: books.ids.plan(),
             task: task.id,
-            grant: world::grant(TargetKind::Token),
+            grant: world::grant(TargetKind::TOKEN),
             namespace: None,
             format: PlanFormat::Text,
             digest: Digest::of(b"plan"),

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use lanyard_core::command::Command;
-use lanyard_core::id::{KillId, RearmId};
 use lanyard_core::kill::{Actor, REARM_PROPOSAL_LIFE, RearmProposal, RearmStage};
-use lanyard_core::lease::Seq;
-use lanyard_core::scope::{AgentName, Scope};
 use lanyard_core::state::Refusal;
 use lanyard_core::task::Task;
 use lanyard_testkit::world;
+use lanyard_vocabulary::agent::AgentName;
+use lanyard_vocabulary::id::{KillId, RearmId};
+use lanyard_vocabulary::scope::Scope;
+use lanyard_vocabulary::seq::Seq;
 
 use super::{Books, START, identity, of};
 
@@ -64,7 +65,7 @@ fn breaker() -> Actor {
 #[test]
 fn s08_only_an_order_over_some_of_the_same_voids_a_rearm() {
     let (staging, production) = (world::name("staging"), world::name("production"));
-    let environment = |name: &lanyard_core::charter::Name| Scope::Environment(name.clone());
+    let environment = |name: &lanyard_vocabulary::name::Name| Scope::Environment(name.clone());
     let other_task = |books: &mut Books, _: &Task| {
         let other = of(books.task(START), 9);
         let Command::OpenTask { task, .. } = &other else {
@@ -101,7 +102,8 @@ fn s08_only_an_order_over_some_of_the_same_voids_a_rearm() {
         Actor::Local
     )));
     assert!(!stands(Scope::All, other_task));
-    // An agent has a charter and an environment that nothing here knows of: they may have something in common.
+    // An agent has a charter and an environment that nothing here knows of: they may have something
+    // in common.
     let agent = Scope::Agent(AgentName("terraformer".to_owned()));
     assert!(!stands(environment(&staging), move |_, _| (
         agent,

@@ -6,15 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use lanyard_core::charter::TargetKind;
-use lanyard_core::command::{Asked, Command, Intent, LeaseLimits, Record};
-use lanyard_core::identity::Identity;
+use lanyard_charter::TargetKind;
+use lanyard_core::command::{Asked, Command, Intent, LeaseLimits};
 use lanyard_core::kill::Actor;
-use lanyard_core::lease::{Entry, Handle, Seq, Stage};
-use lanyard_core::ledger::{CommitError, Ledger, Reach};
-use lanyard_core::scope::{RoleFilter, Scope};
-use lanyard_core::state::{Refusal, State};
-use lanyard_core::time::{Timestamp, Ttl};
+use lanyard_core::lease::{Entry, Handle, Stage};
+use lanyard_core::ledger::{CommitError, Ledger, Reach, StateGuard};
+use lanyard_core::state::Refusal;
 use lanyard_engine::Engine;
 use lanyard_engine::expiry::MAX_LEASES_PER_RECORD;
 use lanyard_engine::mint::{Ask, IssueError};
@@ -24,6 +21,11 @@ use lanyard_testkit::fake::RevokeFault;
 use lanyard_testkit::ids::Ids;
 use lanyard_testkit::ledger::MemoryLedger;
 use lanyard_testkit::world;
+use lanyard_vocabulary::caller::Caller;
+use lanyard_vocabulary::identity::Identity;
+use lanyard_vocabulary::scope::{RoleFilter, Scope};
+use lanyard_vocabulary::seq::Seq;
+use lanyard_vocabulary::time::{Timestamp, Ttl};
 
 use super::common::{Bench, bench, mint_own};
 
@@ -50,14 +52,17 @@ fn records(bench: &Bench) -> Vec<Command> {
     let records = bench.ledger.records();
     let records = records
         .iter()
-        .map(|record| serde_json::from_slice::<Record>(record).unwrap().command);
+        .map(|record| lanyard_records::decode(record).unwrap().command);
     records.collect()
 }
 
 /// An intent of the bench's task that nobody confirms.
 async fn intent(bench: &Bench, ids: &Ids, expires: Timestamp) {
     let task = bench.task;
-    let entry = bench.engine.query(|state| state.task(task).cloned());
+    let entry = bench
+        .engine
+        .context()
+        .query(|state| state.task(task).cloned());
     let task = entry.await.unwrap().unwrap().task;
     let intent = Intent {
         lease: ids.lease(),
@@ -65,8 +70,8 @@ async fn intent(bench: &Bench, ids: &Ids, expires: Timestamp) {
         task: task.id,
         environment: None,
         entry: Entry {
-            grant: world::grant(TargetKind::Kubernetes),
-            role: lanyard_core::charter::Role::Plan,
+            grant: world::grant(TargetKind::KUBERNETES),
+            role: lanyard_vocabulary::role::Role::Plan,
             target: bench.target.clone(),
         },
         in_force: task.revision.clone(),
@@ -80,7 +85,7 @@ async fn intent(bench: &Bench, ids: &Ids, expires: Timestamp) {
         outside_hours: false,
         limits: LeaseLimits {
             live: u32::MAX,
-            mints: lanyard_core::charter::Rate {
+            mints: lanyard_charter::Rate {
                 count: 10_000,
                 per: Ttl::at_least_a_second(1),
             }
@@ -94,7 +99,8 @@ async fn intent(bench: &Bench, ids: &Ids, expires: Timestamp) {
     };
     bench
         .engine
-        .record(Command::BeginMint(Box::new(intent)))
+        .context()
+        .commit(Command::BeginMint(Box::new(intent)))
         .await
         .unwrap();
 }
@@ -104,20 +110,25 @@ async fn s05_whom_no_charter_names_causes_no_record() {
     let bench = bench(world::CHARTER).await;
     let before = records(&bench).len();
     for number in 0..200 {
-        // One identity that asks for ever other charters, and ever other identities that ask for one that there is.
+        // One identity that asks for ever other charters, and ever other identities that ask for
+        // one that there is.
         let (who, charter) = if number % 2 == 0 {
             (stranger(0), format!("made-up-{number}"))
         } else {
             (stranger(number), "payments-terraform".to_owned())
         };
-        let denied = bench.engine.open_task(&who, ask(&charter)).await;
+        let denied = bench
+            .engine
+            .tasks()
+            .open(&Caller::unproved(&who), ask(&charter))
+            .await;
         assert!(matches!(denied, Err(TaskError::Denied { .. })));
-        assert!(!bench.engine.knows(&who));
+        assert!(!bench.engine.context().knows(&who));
     }
     assert_eq!(records(&bench).len(), before);
     // All of it is one number a minute.
     bench.clock.advance(Duration::from_secs(60));
-    bench.engine.settle_denials(false).await;
+    bench.engine.requests().settle_denials(false).await;
     let told: Vec<_> = records(&bench).split_off(before);
     let [
         Command::DenyMore {
@@ -135,11 +146,11 @@ async fn s05_whom_no_charter_names_causes_no_record() {
 #[tokio::test]
 async fn s05_an_agent_with_an_open_task_is_known_after_its_charter_is_gone() {
     let bench = bench(world::CHARTER).await;
-    assert!(bench.engine.knows(&world::agent()));
+    assert!(bench.engine.context().knows(&world::agent()));
     bench.charters.replace(Vec::new());
-    assert!(bench.engine.knows(&world::agent()));
-    bench.engine.close_task(bench.task).await.unwrap();
-    assert!(!bench.engine.knows(&world::agent()));
+    assert!(bench.engine.context().knows(&world::agent()));
+    bench.engine.tasks().close(bench.task).await.unwrap();
+    assert!(!bench.engine.context().knows(&world::agent()));
 }
 
 #[tokio::test]
@@ -147,11 +158,12 @@ async fn s05_what_is_ended_twice_is_journaled_once() {
     let bench = bench(world::CHARTER).await;
     let issued = bench
         .engine
+        .mints()
         .issue(
-            &world::agent(),
-            Ask {
+            &world::caller(),
+            &Ask {
                 task: bench.task,
-                grant: world::grant(TargetKind::Kubernetes),
+                grant: world::grant(TargetKind::KUBERNETES),
                 ttl: None,
                 plan: None,
                 request: None,
@@ -163,22 +175,24 @@ async fn s05_what_is_ended_twice_is_journaled_once() {
     issued.release.hand_over(|| ()).unwrap();
     bench
         .engine
-        .release_lease(&world::agent(), lease)
+        .expiry()
+        .release(&world::agent(), lease)
         .await
         .unwrap();
     let released = records(&bench).len();
     for _ in 0..50 {
         bench
             .engine
-            .release_lease(&world::agent(), lease)
+            .expiry()
+            .release(&world::agent(), lease)
             .await
             .unwrap();
     }
     assert_eq!(records(&bench).len(), released);
-    bench.engine.close_task(bench.task).await.unwrap();
+    bench.engine.tasks().close(bench.task).await.unwrap();
     let closed = records(&bench).len();
     for _ in 0..50 {
-        bench.engine.close_task(bench.task).await.unwrap();
+        bench.engine.tasks().close(bench.task).await.unwrap();
     }
     assert_eq!(records(&bench).len(), closed);
 }
@@ -190,18 +204,19 @@ async fn s05_what_a_provider_says_again_is_journaled_once() {
     bench.provider.revocations(RevokeFault::Lost);
     bench
         .engine
-        .release_lease(&world::agent(), lease)
+        .expiry()
+        .release(&world::agent(), lease)
         .await
         .unwrap();
     let rounds = async || {
         for _ in 0..20 {
-            bench.engine.revoke_round(&bench.target).await;
-            bench.engine.prove_round(&bench.target).await;
-            bench.engine.presume(&bench.target).await;
+            bench.engine.revoker().revoke_round(&bench.target).await;
+            bench.engine.revoker().prove_round(&bench.target).await;
+            bench.engine.revoker().presume(&bench.target).await;
             bench.clock.advance(Duration::from_secs(1));
         }
     };
-    bench.engine.revoke_round(&bench.target).await;
+    bench.engine.revoker().revoke_round(&bench.target).await;
     let requested = records(&bench).len();
     rounds().await;
     assert_eq!(records(&bench).len(), requested, "lost again and again");
@@ -221,7 +236,8 @@ async fn s06_a_flood_of_others_does_not_keep_a_breaker_from_tripping() {
         let who = stranger(number);
         let denied = bench
             .engine
-            .open_task(&who, ask("payments-terraform"))
+            .tasks()
+            .open(&Caller::unproved(&who), ask("payments-terraform"))
             .await;
         assert!(matches!(denied, Err(TaskError::Denied { .. })));
     }
@@ -233,10 +249,14 @@ async fn s06_a_flood_of_others_does_not_keep_a_breaker_from_tripping() {
         request: None,
     };
     for _ in 0..3 {
-        let denied = bench.engine.issue(&world::agent(), nothing.clone()).await;
+        let denied = bench
+            .engine
+            .mints()
+            .issue(&world::caller(), &nothing.clone())
+            .await;
         assert!(matches!(denied, Err(IssueError::Denied { .. })));
     }
-    let tripped = bench.engine.query(|state| state.tripped().len());
+    let tripped = bench.engine.context().query(|state| state.tripped().len());
     assert_eq!(tripped.await.unwrap(), 1);
 }
 
@@ -250,16 +270,17 @@ async fn s12_leases_that_are_stuck_hold_up_no_expiry() {
         intent(&bench, &ids, now + Duration::from_secs(1)).await;
     }
     bench.clock.advance(Duration::from_secs(2));
-    while bench.engine.expire_due().await {}
+    while bench.engine.expiry().expire_due().await {}
     let stuck = bench
         .engine
+        .context()
         .query(|state| state.leases().stopping(&bench.target).count());
     assert_eq!(stuck.await.unwrap(), MAX_LEASES_PER_RECORD + 1);
     let late = bench.clock.now() + Duration::from_secs(1);
     intent(&bench, &ids, late).await;
     bench.clock.advance(Duration::from_secs(2));
-    while bench.engine.expire_due().await {}
-    let live = bench.engine.query(|state| state.leases().live());
+    while bench.engine.expiry().expire_due().await {}
+    let live = bench.engine.context().query(|state| state.leases().live());
     assert_eq!(
         live.await.unwrap(),
         0,
@@ -267,7 +288,8 @@ async fn s12_leases_that_are_stuck_hold_up_no_expiry() {
     );
 }
 
-/// A ledger that counts how many leases each look at the state may have passed over, and how many looks there were.
+/// A ledger that counts how many leases each look at the state may have passed over, and how many
+/// looks there were.
 struct Looks {
     ledger: Arc<MemoryLedger>,
     looks: AtomicUsize,
@@ -279,9 +301,9 @@ impl Ledger for Looks {
         self.ledger.commit(command).await
     }
 
-    fn look(&self, at: &mut dyn FnMut(&State)) {
+    fn read(&self) -> StateGuard<'_> {
         self.looks.fetch_add(1, Ordering::SeqCst);
-        self.ledger.look(at);
+        self.ledger.read()
     }
 
     async fn settle(&self) -> Result<(), CommitError> {
@@ -320,7 +342,7 @@ async fn s28_a_pass_over_all_leases_gives_the_lock_back_after_each_page() {
     let (_bench, looks, engine) = three_pages(28).await;
     let before = looks.looks.load(Ordering::SeqCst);
     let (mut seen, mut of_look) = (BTreeSet::new(), BTreeMap::<usize, usize>::new());
-    engine.pass(|_, lease| {
+    engine.context().pass(|_, lease| {
         assert!(seen.insert(lease.id), "a lease is shown once");
         *of_look
             .entry(looks.looks.load(Ordering::SeqCst))
@@ -337,27 +359,31 @@ async fn s28_whatever_looks_at_all_leases_looks_at_them_page_by_page() {
     let taken = |before: usize| looks.looks.load(Ordering::SeqCst) - before;
     let now = || looks.looks.load(Ordering::SeqCst);
     let by = Actor::Operator(world::agent());
-    let order = engine.draft_kill(Scope::All, RoleFilter::Both, "drill".into(), by);
+    let order = engine
+        .kills()
+        .draft(Scope::All, RoleFilter::Both, "drill".into(), by);
     let order = order.unwrap();
 
     let before = now();
-    let radius = engine.blast_radius(&Scope::All, RoleFilter::Both, None);
+    let radius = engine
+        .scopes()
+        .blast_radius(&Scope::All, RoleFilter::Both, None);
     let all = (PAGES - 1) * MAX_LEASES_PER_LOOK + 1;
     assert_eq!(radius.leases.values().sum::<usize>(), all);
     assert!(taken(before) >= PAGES, "the preview of a kill");
 
     let before = now();
-    let reached = engine.identities_in_reach(&order).await.unwrap();
+    let reached = engine.context().identities_in_reach(&order).await.unwrap();
     assert_eq!(reached, [world::agent()].into());
     assert!(taken(before) >= PAGES, "whom an order reaches");
 
     let before = now();
-    engine.revoke_strays(&bench.target).await;
+    engine.reconciler().revoke_strays(&bench.target).await;
     assert!(taken(before) >= PAGES, "the look through a target");
 
-    let kill = engine.engage(order).await.order.id;
+    let kill = engine.kills().engage(order).await.order.id;
     let before = now();
-    let report = engine.kill_report(kill).await.unwrap().unwrap();
+    let report = engine.kills().report(kill).await.unwrap();
     assert_eq!(report.unswept, all);
     assert!(
         taken(before) >= PAGES,
@@ -365,31 +391,33 @@ async fn s28_whatever_looks_at_all_leases_looks_at_them_page_by_page() {
     );
 
     let before = now();
-    engine.sweep_orders().await;
+    engine.kills().sweep_orders().await;
     assert!(taken(before) >= PAGES, "the first sweep of a process");
-    let stopped = engine.kill_report(kill).await.unwrap().unwrap();
+    let stopped = engine.kills().report(kill).await.unwrap();
     assert_eq!((stopped.unswept, stopped.total.all()), (0, all as u64));
 
     let before = now();
-    let leases = engine.killed_leases(kill).await.unwrap();
+    let leases = engine.kills().leases(kill).await;
     assert_eq!(leases.len(), all);
     assert!(taken(before) >= PAGES, "the leases of an order");
 
     // Another order reaches them, and the first one stops them.
     let by = Actor::Operator(world::agent());
     let target = Scope::Target(bench.target.clone());
-    let other = engine.draft_kill(target, RoleFilter::Both, "drill".into(), by);
-    let other = engine.engage(other.unwrap()).await.order.id;
-    engine.sweep_orders().await;
+    let other = engine
+        .kills()
+        .draft(target, RoleFilter::Both, "drill".into(), by);
+    let other = engine.kills().engage(other.unwrap()).await.order.id;
+    engine.kills().sweep_orders().await;
     let before = now();
-    let report = engine.kill_report(other).await.unwrap().unwrap();
+    let report = engine.kills().report(other).await.unwrap();
     assert_eq!((report.lines.len(), report.total.all()), (1000, all as u64));
     assert!(
         taken(before) >= PAGES,
         "the report of what another order stops"
     );
     let before = now();
-    let leases = engine.killed_leases(other).await.unwrap();
+    let leases = engine.kills().leases(other).await;
     assert_eq!(leases.len(), all);
     assert!(
         taken(before) >= PAGES,
@@ -411,10 +439,11 @@ async fn a_report_lists_so_many_leases_and_counts_the_rest() {
     let by = Actor::Operator(world::agent());
     let order = bench
         .engine
-        .draft_kill(Scope::All, RoleFilter::Both, "drill".into(), by);
-    let kill = bench.engine.engage(order.unwrap()).await.order.id;
-    bench.engine.sweep_orders().await;
-    let report = bench.engine.kill_report(kill).await.unwrap().unwrap();
+        .kills()
+        .draft(Scope::All, RoleFilter::Both, "drill".into(), by);
+    let kill = bench.engine.kills().engage(order.unwrap()).await.order.id;
+    bench.engine.kills().sweep_orders().await;
+    let report = bench.engine.kills().report(kill).await.unwrap();
     assert_eq!((report.lines.len(), report.total.all()), (1000, 1001));
 }
 
@@ -428,7 +457,7 @@ async fn s12_a_ledger_that_takes_nothing_does_not_keep_the_housekeeping() {
     bench.clock.advance(Duration::from_secs(2));
     bench.ledger.die();
     // Nothing could be ended: that is no reason to try again at once, for ever.
-    assert!(!bench.engine.expire_due().await);
+    assert!(!bench.engine.expiry().expire_due().await);
 }
 
 #[tokio::test]
@@ -438,20 +467,27 @@ async fn s43_a_breaker_that_cannot_be_journaled_is_one_order_however_often_it_is
     let (ids, now) = (Ids::seeded(43), bench.clock.now());
     intent(&bench, &ids, now + Duration::from_secs(600)).await;
     bench.ledger.die();
-    let trip = bench.engine.query(|state| state.tripped().first().cloned());
+    let trip = bench
+        .engine
+        .context()
+        .query(|state| state.tripped().first().cloned());
     let trip = trip.await.unwrap().unwrap();
     for _ in 0..20 {
-        bench.engine.answer_trips().await;
+        bench.engine.kills().answer_trips().await;
     }
-    // Once the journal takes records again, what was tried is in it once, under the id that it had from the beginning.
+    // Once the journal takes records again, what was tried is in it once, under the id that it had
+    // from the beginning.
     let bench = bench.restarted();
     assert_eq!(trip.bits(), {
-        let again = bench.engine.query(|state| state.tripped().first().cloned());
+        let again = bench
+            .engine
+            .context()
+            .query(|state| state.tripped().first().cloned());
         again.await.unwrap().unwrap().bits()
     });
-    bench.engine.answer_trips().await;
-    bench.engine.answer_trips().await;
-    let orders = bench.engine.query(|state| {
+    bench.engine.kills().answer_trips().await;
+    bench.engine.kills().answer_trips().await;
+    let orders = bench.engine.context().query(|state| {
         let orders = state.kills().iter();
         orders.map(|it| it.order.id.bits()).collect::<Vec<_>>()
     });
@@ -467,20 +503,27 @@ async fn s08_a_start_sweeps_each_lease_once_for_all_orders() {
         let by = Actor::Local;
         bench
             .engine
-            .draft_kill(scope, RoleFilter::Both, "drill".to_owned(), by)
+            .kills()
+            .draft(scope, RoleFilter::Both, "drill".to_owned(), by)
             .unwrap()
     };
     let (first, second) = (order(Scope::Task(bench.task)), order(Scope::All));
     bench
         .engine
-        .record(Command::Kill(first.clone()))
+        .context()
+        .commit(Command::Kill(first.clone()))
         .await
         .unwrap();
-    bench.engine.record(Command::Kill(second)).await.unwrap();
+    bench
+        .engine
+        .context()
+        .commit(Command::Kill(second))
+        .await
+        .unwrap();
     // The process ended between the orders and their sweep.
     let bench = bench.restarted();
-    bench.engine.sweep_orders().await;
-    let causes = bench.engine.query(|state| {
+    bench.engine.kills().sweep_orders().await;
+    let causes = bench.engine.context().query(|state| {
         let leases = state.leases().iter();
         let causes = leases.map(|lease| match lease.stage {
             Stage::Stopping { cause, .. } => cause.kill(),
@@ -490,9 +533,9 @@ async fn s08_a_start_sweeps_each_lease_once_for_all_orders() {
     });
     assert_eq!(causes.await.unwrap(), [Some(first.id)]);
     let swept = records(&bench).len();
-    bench.engine.sweep_orders().await;
+    bench.engine.kills().sweep_orders().await;
     assert_eq!(records(&bench).len(), swept);
-    let report = bench.engine.kill_report(first.id).await.unwrap().unwrap();
+    let report = bench.engine.kills().report(first.id).await.unwrap();
     assert_eq!(report.unswept, 0);
 }
 
@@ -505,19 +548,24 @@ async fn s51_a_request_that_is_repeated_after_its_task_is_gone_opens_nothing() {
     };
     let task = bench
         .engine
-        .open_task(&world::agent(), again())
+        .tasks()
+        .open(&world::caller(), again())
         .await
         .unwrap();
-    bench.engine.close_task(task.id).await.unwrap();
+    bench.engine.tasks().close(task.id).await.unwrap();
     bench.clock.advance(Duration::from_secs(600));
     bench
         .engine
-        .open_task(&world::agent(), ask("payments-terraform"))
+        .tasks()
+        .open(&world::caller(), ask("payments-terraform"))
         .await
         .unwrap();
-    let known = bench.engine.query(|state| state.task(task.id).is_some());
+    let known = bench
+        .engine
+        .context()
+        .query(|state| state.task(task.id).is_some());
     assert!(!known.await.unwrap());
-    let repeated = bench.engine.open_task(&world::agent(), again()).await;
+    let repeated = bench.engine.tasks().open(&world::caller(), again()).await;
     let repeated = repeated.map_err(TaskError::cause);
     let Err(TaskError::Commit(lanyard_core::ledger::CommitError::Refused(refusal))) = repeated
     else {

@@ -1,18 +1,22 @@
 //! Breakers and pauses.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use lanyard_core::decide::{ReasonCode, Rule};
-use lanyard_core::id::LeaseId;
 use lanyard_core::kill::Actor;
 use lanyard_core::ledger::CommitError;
 use lanyard_core::pause::{Demand, Reach};
-use lanyard_core::scope::Scope;
 use lanyard_core::state::Refusal;
+use lanyard_core::witness::Witness;
 use lanyard_engine::mint::{Ask, IssueError};
 use lanyard_engine::pause::PauseRequest;
 use lanyard_testkit::fake::MintFault;
+use lanyard_testkit::spool::MemorySpool;
 use lanyard_testkit::world;
+use lanyard_vocabulary::id::LeaseId;
+use lanyard_vocabulary::scope::Scope;
+use lanyard_vocabulary::seq::Seq;
 
 use crate::common::{Bench, bench, mint_own};
 
@@ -33,7 +37,8 @@ fn ask(bench: &Bench, grant: &str) -> Ask {
 async fn deny(bench: &Bench) {
     let denied = bench
         .engine
-        .issue(&world::agent(), ask(bench, "nothing"))
+        .mints()
+        .issue(&world::caller(), &ask(bench, "nothing"))
         .await;
     assert!(matches!(denied, Err(IssueError::Denied { .. })));
 }
@@ -67,8 +72,8 @@ async fn t41_three_denials_in_the_window_stop_the_agent_with_the_records_that_sa
         Refusal::Tripped(_)
     ));
 
-    bench.engine.answer_trips().await;
-    bench.engine.answer_trips().await;
+    bench.engine.kills().answer_trips().await;
+    bench.engine.kills().answer_trips().await;
     let Refusal::Killed(engaged) = refused(mint_own(&bench).await) else {
         panic!("not killed");
     };
@@ -84,18 +89,50 @@ async fn t41_three_denials_in_the_window_stop_the_agent_with_the_records_that_sa
             && of.contains("terraformer (records "),
         "{of}"
     );
-    let report = bench
-        .engine
-        .kill_report(engaged.order.id)
-        .await
-        .unwrap()
-        .unwrap();
+    let report = bench.engine.kills().report(engaged.order.id).await.unwrap();
     assert_eq!(report.unswept, 1, "{lease} dies with it");
     let orders = bench
         .engine
+        .context()
         .query(|state| state.kills().iter().count())
         .await;
     assert_eq!(orders.unwrap(), 1, "one trip, one order");
+}
+
+/// Kills by people, by systems and by files are tried through the processes that take them.
+#[tokio::test]
+async fn a_kill_that_the_journal_does_not_take_is_spooled_whoever_gives_it() {
+    let spool = Arc::new(MemorySpool::default());
+    let bench = with("{on: denied, count: 3, within: 10m, then: stop-agent}").await;
+    let bench = bench.with_spool(Arc::clone(&spool) as _);
+    for _ in 0..3 {
+        deny(&bench).await;
+    }
+    bench.ledger.die();
+    // Tried again, the order of a breaker is the same one.
+    bench.engine.kills().answer_trips().await;
+    bench.engine.kills().answer_trips().await;
+    let ahead = Witness {
+        records: Seq(1_000_000),
+        epoch: Seq(0),
+    };
+    assert!(bench.engine.reconciler().heed(ahead, "a witness").await);
+    let is_journaled = bench
+        .engine
+        .reconciler()
+        .heed_loss("the end of a segment is gone")
+        .await;
+    assert!(!is_journaled, "a loss is answered by the journal alone");
+    let kept = spool.kept();
+    let by: Vec<_> = kept.iter().map(|order| &order.by).collect();
+    assert!(
+        matches!(
+            by[..],
+            [Actor::Breaker { .. }, Actor::Broker, Actor::Broker]
+        ),
+        "{by:?}"
+    );
+    assert_eq!([&kept[1].scope, &kept[2].scope], [&Scope::All, &Scope::All]);
 }
 
 #[tokio::test]
@@ -109,12 +146,13 @@ async fn what_was_counted_survives_a_restart() {
         bench.provider.live().contains(&last),
         "a pause revokes nothing"
     );
-    bench.engine.answer_trips().await;
+    bench.engine.kills().answer_trips().await;
     let Refusal::Paused(pause) = refused(mint_own(&bench).await) else {
         panic!("not paused");
     };
     bench
         .engine
+        .pauses()
         .resume(pause.id, &world::agent(), "looked at it".into())
         .await
         .unwrap();
@@ -130,7 +168,7 @@ async fn a_pause_of_a_breaker_ends_by_itself_where_the_charter_says_when() {
         mint_own(&bench).await,
         Err(IssueError::Provider(_))
     ));
-    bench.engine.answer_trips().await;
+    bench.engine.kills().answer_trips().await;
     assert!(matches!(
         refused(mint_own(&bench).await),
         Refusal::Paused(_)
@@ -143,7 +181,7 @@ async fn a_pause_of_a_breaker_ends_by_itself_where_the_charter_says_when() {
 async fn after_a_trip_that_asks_for_people_nothing_is_given_without_them() {
     let bench = with("{on: new-target, count: 1, within: 1h, then: require-approval}").await;
     mint_own(&bench).await.unwrap();
-    bench.engine.answer_trips().await;
+    bench.engine.kills().answer_trips().await;
     // The answer names the pause with its breaker, and the command that helps.
     let Err(IssueError::Refused { denial, error, .. }) = mint_own(&bench).await else {
         panic!("issued");
@@ -167,9 +205,9 @@ async fn an_alert_stops_nothing_and_is_recorded_once() {
     let bench = with("{on: minted, count: 2, within: 10m, then: alert}").await;
     for _ in 0..3 {
         mint_own(&bench).await.unwrap();
-        bench.engine.answer_trips().await;
+        bench.engine.kills().answer_trips().await;
     }
-    let is = |record: &&Vec<u8>| String::from_utf8_lossy(record).contains("\"type\":\"alert\"");
+    let is = |record: &&Vec<u8>| lanyard_records::head(record).kind == "alert";
     assert_eq!(bench.ledger.records().iter().filter(is).count(), 1);
 }
 
@@ -183,7 +221,7 @@ async fn a_person_pauses_a_reach_and_nothing_beside_it() {
             reason: "looking".into(),
             until: None,
         };
-        bench.engine.pause(asked, Actor::Local)
+        bench.engine.pauses().pause(asked, Actor::Local)
     };
     let other = pause(Reach {
         charter: Some(world::name("payments-terraform")),
@@ -215,13 +253,10 @@ async fn t41_whoever_goes_on_after_a_trip_makes_no_further_orders_and_no_further
             // Slowly enough for each denial to be journaled as it comes.
             bench.clock.advance(Duration::from_secs(10));
             deny(&bench).await;
-            bench.engine.answer_trips().await;
+            bench.engine.kills().answer_trips().await;
         }
         let is = |record: &&Vec<u8>| {
-            let text = String::from_utf8_lossy(record);
-            ["kill", "pause", "alert"]
-                .iter()
-                .any(|kind| text.contains(&format!("\"type\":\"{kind}\"")))
+            ["kill", "pause", "alert"].contains(&&*lanyard_records::head(record).kind)
         };
         assert_eq!(
             bench.ledger.records().iter().filter(is).count(),

@@ -1,13 +1,13 @@
-//! Whatever wall clocks do, in any order: jumps, drifts, small steps, restarts and boots, with mints, kills and lost
-//! revocations in between (S3, S50, T62).
+//! Whatever wall clocks do, in any order: jumps, drifts, small steps, restarts and boots, with
+//! mints, kills and lost revocations in between (S3, S50, T62).
 
 use std::time::Duration;
 
-use lanyard_core::id::TaskId;
 use lanyard_core::ledger::look;
-use lanyard_core::time::Timestamp;
 use lanyard_engine::clock::{Clock as _, Randomness as _, SystemRandomness};
 use lanyard_testkit::fake::RevokeFault;
+use lanyard_vocabulary::id::TaskId;
+use lanyard_vocabulary::time::Timestamp;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
@@ -51,13 +51,13 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// One run of events, and what holds after each of them.
+/// A run of events, and what holds after each of them.
 struct Story {
     site: Site,
     tasks: Vec<TaskId>,
     /// A boot with a wrong clock was believed once.
     boots_misled: bool,
-    /// How long the machine was down is not known, while the wall clock is not believed.
+    /// The time for which the machine was down is not known, while the wall clock is not believed.
     blind: bool,
     /// The latest time that was told.
     told: Timestamp,
@@ -130,8 +130,9 @@ impl Story {
 
     async fn check(&mut self) {
         let site = &mut self.site;
-        // The engine's loop does so twice a second: a boot whose wall clock is believed is known to the next process.
-        site.engine.note_clock().await;
+        // The engine's loop does so twice a second: a boot whose wall clock is believed is known to
+        // the next process.
+        site.engine.clock().note().await;
         let now = site.clock.now();
         assert!(
             now >= self.told,
@@ -183,10 +184,11 @@ impl Story {
     }
 }
 
-/// How many histories are drawn, unless the environment names another number.
+/// The number of histories that are drawn, unless the environment names another one.
 const HISTORIES: u32 = 300;
 
-/// Other histories in every run: the seed of this one is printed where one fails, and `PROPTEST_RNG_SEED` draws them again.
+/// Other histories in every run: the seed of this one is printed where one fails, and
+/// `PROPTEST_RNG_SEED` draws them again.
 fn draws() -> ProptestConfig {
     let given = ProptestConfig::default();
     let seed = match given.rng_seed {
@@ -235,8 +237,8 @@ proptest! {
     }
 }
 
-/// A boot with a clock that was behind, and a jump right after it was set right: the process between the two had said where
-/// the clock stands, and the next one goes by that.
+/// A boot with a clock that was behind, and a jump right after it was set right: the process
+/// between the two had said where the clock stands, and the next one goes by that.
 #[test]
 fn s50_a_clock_that_is_set_right_and_jumps_before_a_restart_is_not_believed() {
     let events = [Event::Off(-2 * HOUR), Event::Reboot(0), Event::Right];

@@ -1,19 +1,16 @@
-//! Wall clocks that jump, drift and come right again, under an engine on fakes: nothing is called dead that lives, issuing
-//! is back when the clock is, and kills always work (S3, S50, T62).
+//! Wall clocks that jump, drift and come right again, under an engine on fakes: nothing is called
+//! dead that lives, issuing is back when the clock is, and kills always work (S3, S50, T62).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lanyard_core::charter::{TargetKind, parse};
+use lanyard_charter::{TargetKind, parse};
 use lanyard_core::command::{Command, Record};
 use lanyard_core::condition::{Condition, Kind, Reason};
-use lanyard_core::id::{LeaseId, TaskId};
 use lanyard_core::kill::Actor;
 use lanyard_core::lease::{Progress, Stage};
 use lanyard_core::ledger::look;
-use lanyard_core::scope::{RoleFilter, Scope};
-use lanyard_core::time::Timestamp;
 use lanyard_engine::charters::Charters;
 use lanyard_engine::clock::{Clock, SystemClock, SystemRandomness, TimeSource};
 use lanyard_engine::condition::Accepted;
@@ -27,6 +24,9 @@ use lanyard_testkit::judge::CannotRead;
 use lanyard_testkit::ledger::MemoryLedger;
 use lanyard_testkit::machine::Machine;
 use lanyard_testkit::world;
+use lanyard_vocabulary::id::{LeaseId, TaskId};
+use lanyard_vocabulary::scope::{RoleFilter, Scope};
+use lanyard_vocabulary::time::Timestamp;
 
 use crate::common::person;
 
@@ -54,7 +54,7 @@ impl TimeSource for Source {
 pub(crate) struct Site {
     pub(crate) machine: Arc<Machine>,
     pub(crate) clock: Arc<SystemClock>,
-    /// The target's.
+    /// The clock of the target.
     pub(crate) truth: Arc<ManualClock>,
     pub(crate) provider: Arc<FakeProvider>,
     pub(crate) charters: Arc<Charters>,
@@ -62,9 +62,10 @@ pub(crate) struct Site {
     pub(crate) engine: Arc<Engine>,
     /// Tasks that were killed.
     pub(crate) killed: Vec<TaskId>,
-    /// A boot with a wrong wall clock was believed, as it has to be: nothing on the machine knows better.
+    /// A boot with a wrong wall clock was believed, as it has to be: nothing on the machine knows
+    /// better.
     pub(crate) misled: bool,
-    /// How far the wall clock drifts, in millionths.
+    /// The drift of the wall clock, in millionths.
     pub(crate) drift: i64,
 }
 
@@ -86,8 +87,8 @@ impl Site {
             revision: charter.revision.clone(),
             breakers: Vec::new(),
         };
-        engine.record(in_force).await.unwrap();
-        engine.note_clock().await;
+        engine.context().commit(in_force).await.unwrap();
+        engine.clock().note().await;
         Self {
             machine,
             clock,
@@ -118,14 +119,14 @@ impl Site {
         let records = self.ledger.records();
         let (clock, ledger, engine) = begun(&self.machine, &self.provider, &self.charters, records);
         (self.clock, self.ledger, self.engine) = (clock, ledger, engine);
-        self.engine.note_clock().await;
+        self.engine.clock().note().await;
         self.measure().await;
         self.engine.recover().await;
     }
 
     pub(crate) async fn measure(&self) {
-        let target = world::target(TargetKind::Kubernetes);
-        self.engine.measure_skew(&target).await;
+        let target = world::target(TargetKind::KUBERNETES);
+        self.engine.clock().measure_skew(&target).await;
     }
 
     pub(crate) async fn open(&self) -> TaskId {
@@ -138,7 +139,7 @@ impl Site {
             ticket: None,
             request: None,
         };
-        let opened = self.engine.open_task(&world::agent(), ask).await;
+        let opened = self.engine.tasks().open(&world::caller(), ask).await;
         opened.unwrap().id
     }
 
@@ -150,38 +151,38 @@ impl Site {
             plan: None,
             request: None,
         };
-        let issued = self.engine.issue(&world::agent(), ask).await?;
+        let issued = self.engine.mints().issue(&world::caller(), &ask).await?;
         let lease = issued.lease;
         let handed = issued.release.hand_over(|| ());
         handed.map_err(IssueError::Closed).map(|()| lease)
     }
 
     pub(crate) async fn kill(&mut self, task: TaskId) {
-        let order = self.engine.draft_kill(
+        let order = self.engine.kills().draft(
             Scope::Task(task),
             RoleFilter::Both,
             "drill".to_owned(),
             Actor::Local,
         );
-        let fenced = self.engine.engage(order.unwrap()).await;
+        let fenced = self.engine.kills().engage(order.unwrap()).await;
         assert!(fenced.is_durable(), "a kill was not engaged");
         self.killed.push(task);
     }
 
-    /// What the loops of the engine do in a while.
+    /// Does what the loops of the engine do in a while.
     pub(crate) async fn keep_house(&self) {
-        let target = world::target(TargetKind::Kubernetes);
-        self.engine.note_clock().await;
+        let target = world::target(TargetKind::KUBERNETES);
+        self.engine.clock().note().await;
         self.measure().await;
-        self.engine.settle_deliveries().await;
-        self.engine.sweep_orders().await;
-        while self.engine.expire_due().await {}
-        while self.engine.revoke_round(&target).await == Round::Done {}
-        self.engine.presume(&target).await;
-        self.engine.forget_dead().await;
+        self.engine.deliveries().settle().await;
+        self.engine.kills().sweep_orders().await;
+        while self.engine.expiry().expire_due().await {}
+        while self.engine.revoker().revoke_round(&target).await == Round::Done {}
+        self.engine.revoker().presume(&target).await;
+        self.engine.expiry().forget_dead().await;
     }
 
-    /// What lives is in the books, and not called dead there.
+    /// Checks that what lives is in the books, and not called dead there.
     pub(crate) fn nothing_live_is_called_dead(&self) {
         let live = self.provider.live();
         look(self.ledger.as_ref(), |state| {
@@ -203,16 +204,18 @@ impl Site {
         self.machine.off().abs() <= 3 * SECOND
     }
 
-    /// The clock is right: so is the broker, at once, or after one operator's word where a whole boot was wrong.
+    /// The clock is right: so is the broker, at once, or after one operator's word where a whole
+    /// boot was wrong.
     pub(crate) async fn service_is_back(&mut self) {
         assert!(self.is_right());
         let reasons = self.engine.conditions().reasons();
         if let Some(reason) = reasons.first() {
             assert!(self.misled, "the clock is right: {reason}");
             let by = person("ann").person();
-            let said = self
-                .engine
-                .accept(reason.kind(), &by, "it is right".to_owned());
+            let said =
+                self.engine
+                    .acceptances()
+                    .accept(reason.kind(), &by, "it is right".to_owned());
             assert_eq!(said.await.unwrap(), Accepted::Lifted);
             self.measure().await;
             self.misled = false;
@@ -229,13 +232,13 @@ impl Site {
 
     pub(crate) fn last(&self) -> Record {
         let records = self.ledger.records();
-        serde_json::from_slice(records.last().unwrap()).unwrap()
+        lanyard_records::decode(records.last().unwrap()).unwrap()
     }
 }
 
 type Begun = (Arc<SystemClock>, Arc<MemoryLedger>, Arc<Engine>);
 
-/// What a start does.
+/// Does what a start does.
 fn begun(
     machine: &Arc<Machine>,
     provider: &Arc<FakeProvider>,
@@ -255,7 +258,7 @@ fn begun(
     let engine = Engine::new(Parts {
         ledger: Arc::clone(&ledger) as _,
         providers: [(
-            world::target(TargetKind::Kubernetes),
+            world::target(TargetKind::KUBERNETES),
             Arc::clone(provider) as _,
         )]
         .into(),
@@ -264,6 +267,7 @@ fn begun(
         clock: Arc::clone(&clock) as _,
         randomness: Arc::new(SystemRandomness::default()),
         agents: BTreeMap::new(),
+        spool: Arc::new(lanyard_testkit::spool::NoSpool),
         rearm_soak: Duration::from_secs(60),
         records: lanyard_engine::records::RecordLimits::UNBOUNDED,
     });
@@ -317,7 +321,12 @@ async fn s03_a_mint_under_way_when_the_clock_jumps_is_not_handed_over() {
         plan: None,
         request: None,
     };
-    let issued = site.engine.issue(&world::agent(), ask).await.unwrap();
+    let issued = site
+        .engine
+        .mints()
+        .issue(&world::caller(), &ask)
+        .await
+        .unwrap();
     site.machine.set_off(2 * HOUR);
     assert!(issued.release.hand_over(|| ()).is_err());
     site.keep_house().await;
@@ -364,13 +373,14 @@ async fn s03_a_journal_of_the_future_is_said_and_accepted_by_one_operator() {
     assert!(site.issue(task).await.is_err());
     site.kill(task).await;
     let by = person("ann").person();
-    let said = site
-        .engine
-        .accept(Kind::JournalAhead, &by, "NTP was wrong".to_owned());
+    let said =
+        site.engine
+            .acceptances()
+            .accept(Kind::JournalAhead, &by, "NTP was wrong".to_owned());
     assert_eq!(said.await.unwrap(), Accepted::Lifted);
     site.measure().await;
     let accepted = site.ledger.records().into_iter().rev().find_map(|record| {
-        let record: Record = serde_json::from_slice(&record).unwrap();
+        let record = lanyard_records::decode(&record).unwrap();
         let Command::Accept(accepted) = record.command else {
             return None;
         };
@@ -433,10 +443,7 @@ async fn s50_ten_years_forward_forget_no_lease_that_lives() {
     // When their real end has passed they go, although nobody took their revocation.
     site.pass(Duration::from_secs(700));
     site.keep_house().await;
-    assert_eq!(
-        look(site.ledger.as_ref(), |state| state.leases().len()),
-        Some(0)
-    );
+    assert_eq!(look(site.ledger.as_ref(), |state| state.leases().len()), 0);
 }
 
 /// `lanyardd kill --local` reads the system clock, which may be what is wrong.
@@ -451,7 +458,7 @@ async fn s50_a_local_kill_by_a_wrong_clock_cuts_what_was_asked_for_before_it_and
             state.leases().get(lease).unwrap().asked
         });
         let said = site.truth.now().as_millis().saturating_add_signed(off);
-        let order = site.engine.draft_kill(
+        let order = site.engine.kills().draft(
             Scope::All,
             RoleFilter::Both,
             "drill".to_owned(),
@@ -461,13 +468,10 @@ async fn s50_a_local_kill_by_a_wrong_clock_cuts_what_was_asked_for_before_it_and
             at: Timestamp::from_millis(said),
             ..order.unwrap()
         };
-        site.engine.engage(order).await;
+        site.engine.kills().engage(order).await;
         site.keep_house().await;
         let cut = site.provider.last_cut().unwrap();
-        assert!(
-            Some(cut) >= asked && cut <= site.clock.now(),
-            "{off}: {cut}"
-        );
+        assert!(cut >= asked && cut <= site.clock.now(), "{off}: {cut}");
         site.killed.push(task);
     }
 }
@@ -480,7 +484,6 @@ impl Site {
                 Stage::Intent | Stage::Issued { .. } => None,
             }
         })
-        .flatten()
     }
 
     fn assert_presumed_dead(&self, lease: LeaseId) {
@@ -513,14 +516,15 @@ impl Site {
         self.pass(Duration::from_secs(1));
         assert!(jumped(&self.engine.conditions().reasons()));
         let by = person("ann").person();
-        let said = self
-            .engine
-            .accept(Kind::ClockJumped, &by, "it is right".to_owned());
+        let said =
+            self.engine
+                .acceptances()
+                .accept(Kind::ClockJumped, &by, "it is right".to_owned());
         assert_eq!(said.await.unwrap(), Accepted::Lifted);
     }
 }
 
-/// What a provider needs to have a revocation hold everywhere is time that passes.
+/// A revocation holds everywhere after time that passes.
 #[tokio::test]
 async fn s50_a_bound_is_not_over_by_a_jump_that_a_person_accepts() {
     let mut site = Site::new().await;
@@ -535,7 +539,8 @@ async fn s50_a_bound_is_not_over_by_a_jump_that_a_person_accepts() {
     site.assert_acknowledged(lease);
     site.pass(Duration::from_secs(10));
     site.engine
-        .presume(&world::target(TargetKind::Kubernetes))
+        .revoker()
+        .presume(&world::target(TargetKind::KUBERNETES))
         .await;
     site.assert_presumed_dead(lease);
 }
@@ -568,6 +573,7 @@ async fn s50_a_bound_passes_although_the_clock_was_taken_back() {
     let by = person("ann").person();
     let said = site
         .engine
+        .acceptances()
         .accept(Kind::ClockJumped, &by, "it is right".to_owned());
     assert_eq!(said.await.unwrap(), Accepted::Lifted);
     site.pass(Duration::from_secs(10));
@@ -575,7 +581,7 @@ async fn s50_a_bound_passes_although_the_clock_was_taken_back() {
     site.assert_presumed_dead(lease);
 }
 
-/// What may come late comes by a clock that nobody sets.
+/// Late requests are told by a clock that nobody sets.
 #[tokio::test]
 async fn s17_what_may_come_late_is_waited_for_whatever_a_person_accepts() {
     let mut site = Site::new().await;
@@ -587,13 +593,13 @@ async fn s17_what_may_come_late_is_waited_for_whatever_a_person_accepts() {
     let lease = site.provider.minted().pop().unwrap();
     site.kill(task).await;
     site.keep_house().await;
-    let target = world::target(TargetKind::Kubernetes);
+    let target = world::target(TargetKind::KUBERNETES);
     site.accept_an_hour().await;
     site.keep_house().await;
-    site.engine.prove_round(&target).await;
+    site.engine.revoker().prove_round(&target).await;
     site.assert_acknowledged(lease);
     site.pass(Duration::from_secs(60));
-    while site.engine.prove_round(&target).await == Round::Done {}
+    while site.engine.revoker().prove_round(&target).await == Round::Done {}
     let progress = site.progress(lease);
     assert!(
         matches!(progress, Some(Progress::ProvedDead(_))),
@@ -601,8 +607,9 @@ async fn s17_what_may_come_late_is_waited_for_whatever_a_person_accepts() {
     );
 }
 
-/// Steps that are small enough to be followed take the ledger's time ahead of what was journaled of the clock. The next
-/// process must not take that for a wall clock that was behind and has caught up.
+/// Steps that are small enough to be followed take the ledger's time ahead of what was journaled of
+/// the clock. The next process must not take that for a wall clock that was behind and has caught
+/// up.
 #[test]
 fn s50_a_restart_within_a_boot_believes_no_wall_clock_that_was_set() {
     let machine = Arc::new(Machine::default());

@@ -4,15 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use lanyard_core::charter::{Name, TargetKind, parse};
+use lanyard_charter::plan::PlanFormat;
+use lanyard_charter::{TargetKind, parse};
 use lanyard_core::command::Command;
-use lanyard_core::id::{ApprovalId, LeaseId, PlanId, TaskId};
-use lanyard_core::identity::{Caller, Identity, Operator, OperatorRole};
 use lanyard_core::judge::Judge;
 use lanyard_core::ledger::{CommitError, Ledger};
-use lanyard_core::plan::{Plan, PlanFormat};
-use lanyard_core::scope::AgentName;
-use lanyard_core::time::Timestamp;
+use lanyard_core::plan::Plan;
+use lanyard_core::spool::KillSpool;
 use lanyard_engine::charters::Charters;
 use lanyard_engine::clock::{Clock, SystemRandomness};
 use lanyard_engine::mint::{Ask, IssueError};
@@ -24,6 +22,13 @@ use lanyard_testkit::fake::FakeProvider;
 use lanyard_testkit::judge::CannotRead;
 use lanyard_testkit::ledger::MemoryLedger;
 use lanyard_testkit::world;
+use lanyard_vocabulary::agent::AgentName;
+use lanyard_vocabulary::caller::Caller;
+use lanyard_vocabulary::id::{ApprovalId, LeaseId, PlanId, TaskId};
+use lanyard_vocabulary::identity::Identity;
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::operator::{Operator, OperatorRole};
+use lanyard_vocabulary::time::Timestamp;
 
 struct Time(Arc<ManualClock>);
 
@@ -58,6 +63,14 @@ impl Bench {
         Self { engine, ..self }
     }
 
+    /// The same, with a spool for kill orders.
+    pub(crate) fn with_spool(self, spool: Arc<dyn KillSpool>) -> Self {
+        let ledger = Arc::clone(&self.ledger) as Arc<dyn Ledger>;
+        let parts = parts(ledger, &self.clock, &self.charters, &self.provider);
+        let engine = Engine::new(Parts { spool, ..parts });
+        Self { engine, ..self }
+    }
+
     /// The engine of the next process, whose configuration has these names of agents.
     pub(crate) fn restarted_with(self, agents: BTreeMap<Identity, AgentName>) -> Self {
         let bench = self.restarted();
@@ -71,7 +84,8 @@ impl Bench {
         Self { engine, ..bench }
     }
 
-    /// The engine of the next process, which has this charter in force and found no revision of an earlier day.
+    /// The engine of the next process, which has this charter in force and found no revision of an
+    /// earlier day.
     pub(crate) fn restarted_under(self, charter: &str) -> Self {
         let charters = Arc::new(Charters::default());
         charters.replace(vec![parse(charter, &world::world()).unwrap().charter]);
@@ -117,7 +131,7 @@ fn parts(
     charters: &Arc<Charters>,
     provider: &Arc<FakeProvider>,
 ) -> Parts {
-    let target = world::target(TargetKind::Kubernetes);
+    let target = world::target(TargetKind::KUBERNETES);
     Parts {
         ledger,
         providers: [(target, Arc::clone(provider) as _)].into(),
@@ -126,6 +140,7 @@ fn parts(
         clock: Arc::new(Time(Arc::clone(clock))),
         randomness: Arc::new(SystemRandomness::default()),
         agents: BTreeMap::new(),
+        spool: Arc::new(lanyard_testkit::spool::NoSpool),
         rearm_soak: Duration::from_secs(60),
         records: lanyard_engine::records::RecordLimits::UNBOUNDED,
     }
@@ -167,7 +182,7 @@ async fn bench_with(
             revision: charter.revision.clone(),
             breakers: charter.breakers.clone(),
         };
-        engine.record(in_force).await.unwrap();
+        engine.context().commit(in_force).await.unwrap();
     }
     let charter = parsed.first().unwrap().name.clone();
     let ask = OpenTask {
@@ -179,11 +194,11 @@ async fn bench_with(
         ticket: None,
         request: None,
     };
-    let task = engine.open_task(&world::agent(), ask).await.unwrap().id;
+    let task = engine.tasks().open(&world::caller(), ask).await.unwrap().id;
     Bench {
         engine,
         provider,
-        target: world::target(TargetKind::Kubernetes),
+        target: world::target(TargetKind::KUBERNETES),
         task,
         clock,
         ledger,
@@ -215,16 +230,20 @@ pub(crate) async fn submit(bench: &Bench) -> Result<Plan, IssueError> {
         summary: "restart".to_owned(),
         destructive: BTreeSet::new(),
     };
-    submitted(bench, &world::agent(), proposal).await
+    submitted(bench, &world::caller(), proposal).await
 }
 
-/// This plan of this caller's.
+/// Submits this plan for this caller.
 pub(crate) async fn submitted(
     bench: &Bench,
-    caller: impl Into<Caller>,
+    caller: &Caller,
     proposal: Proposal,
 ) -> Result<Plan, IssueError> {
-    let submission = bench.engine.begin_submission(caller, proposal).await?;
+    let submission = bench
+        .engine
+        .plans()
+        .begin_submission(caller, proposal)
+        .await?;
     submission.submit(Arc::from(*b"restart")).await
 }
 
@@ -233,11 +252,12 @@ pub(crate) async fn approve(bench: &Bench, plan: &Plan, by: &str) -> Result<(), 
     let approval: ApprovalId = plan.approval.unwrap();
     bench
         .engine
+        .approvals()
         .approve(approval, plan.digest, person(by), "seen".into())
         .await
 }
 
-/// What is issued under it, and for how long.
+/// Issues under the plan, and returns the lifetime.
 pub(crate) async fn apply(bench: &Bench, plan: PlanId) -> Result<(LeaseId, Duration), IssueError> {
     apply_by(&bench.engine, bench, plan).await
 }
@@ -255,7 +275,7 @@ pub(crate) async fn apply_by(
         plan: Some(plan),
         request: None,
     };
-    let issued = engine.issue(&world::agent(), ask).await?;
+    let issued = engine.mints().issue(&world::caller(), &ask).await?;
     let (lease, life) = (issued.lease, issued.expires.since(bench.clock.now()));
     issued
         .release
@@ -272,12 +292,16 @@ pub(crate) async fn mint(
 ) -> Result<LeaseId, IssueError> {
     let ask = Ask {
         task,
-        grant: world::grant(TargetKind::Kubernetes),
+        grant: world::grant(TargetKind::KUBERNETES),
         ttl: None,
         plan: None,
         request: None,
     };
-    let issued = bench.engine.issue(who, ask).await?;
+    let issued = bench
+        .engine
+        .mints()
+        .issue(&Caller::unproved(who), &ask)
+        .await?;
     let lease = issued.lease;
     issued.release.hand_over(|| ()).unwrap();
     Ok(lease)

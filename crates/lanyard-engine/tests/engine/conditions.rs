@@ -7,16 +7,15 @@ use async_trait::async_trait;
 use lanyard_core::command::Command;
 use lanyard_core::condition::{Condition, Kind, Reason};
 use lanyard_core::kill::Actor;
-use lanyard_core::lease::Seq;
-use lanyard_core::ledger::{CommitError, Ledger, Reach};
-use lanyard_core::scope::{RoleFilter, Scope};
-use lanyard_core::state::State;
+use lanyard_core::ledger::{CommitError, Ledger, Reach, StateGuard};
 use lanyard_engine::Engine;
 use lanyard_engine::condition::{AcceptError, Accepted};
 use lanyard_engine::gate::Closed;
 use lanyard_engine::mint::{Ask, IssueError};
 use lanyard_testkit::ledger::MemoryLedger;
 use lanyard_testkit::world;
+use lanyard_vocabulary::scope::{RoleFilter, Scope};
+use lanyard_vocabulary::seq::Seq;
 use parking_lot::Mutex;
 
 use crate::common::{Bench, bench, person};
@@ -48,12 +47,20 @@ fn damaged() -> Reason {
 #[tokio::test]
 async fn s11_a_reason_stops_issuing_and_takes_no_kill_away() {
     let bench = bench(world::CHARTER).await;
-    let issued = bench.engine.issue(&world::agent(), ask(&bench)).await;
+    let issued = bench
+        .engine
+        .mints()
+        .issue(&world::caller(), &ask(&bench))
+        .await;
     let lease = issued.unwrap();
     let conditions = bench.engine.conditions();
     conditions.raise(unreadable("K-1.json"));
     assert_eq!(conditions.condition(), Condition::RevokeOnly);
-    let refused = bench.engine.issue(&world::agent(), ask(&bench)).await;
+    let refused = bench
+        .engine
+        .mints()
+        .issue(&world::caller(), &ask(&bench))
+        .await;
     let Err(IssueError::NotIssuing(why)) = refused else {
         panic!("something was issued");
     };
@@ -66,15 +73,22 @@ async fn s11_a_reason_stops_issuing_and_takes_no_kill_away() {
     // A mint that was under way is not handed over either.
     let id = lease.lease;
     assert_eq!(lease.release.hand_over(|| ()), Err(Closed::NotIssuing));
-    let order = bench.engine.draft_kill(
+    let order = bench.engine.kills().draft(
         Scope::All,
         RoleFilter::Both,
         "drill".to_owned(),
         Actor::Local,
     );
-    assert!(bench.engine.engage(order.unwrap()).await.is_durable());
-    bench.engine.sweep_orders().await;
-    let live = bench.engine.query(|state| {
+    assert!(
+        bench
+            .engine
+            .kills()
+            .engage(order.unwrap())
+            .await
+            .is_durable()
+    );
+    bench.engine.kills().sweep_orders().await;
+    let live = bench.engine.context().query(|state| {
         let lease = state.leases().get(id);
         lease.is_some_and(lanyard_core::lease::Lease::is_live)
     });
@@ -86,8 +100,16 @@ async fn s11_a_mint_under_way_at_the_end_is_handed_over_unless_another_reason_st
     let bench = bench(world::CHARTER).await;
     let conditions = bench.engine.conditions();
     let (last, refused) = (
-        bench.engine.issue(&world::agent(), ask(&bench)).await,
-        bench.engine.issue(&world::agent(), ask(&bench)).await,
+        bench
+            .engine
+            .mints()
+            .issue(&world::caller(), &ask(&bench))
+            .await,
+        bench
+            .engine
+            .mints()
+            .issue(&world::caller(), &ask(&bench))
+            .await,
     );
     conditions.raise(Reason::Ending);
     assert_eq!(last.unwrap().release.hand_over(|| ()), Ok(()));
@@ -110,7 +132,8 @@ async fn a_reason_that_is_looked_at_again_goes_with_its_cause() {
     assert!(
         bench
             .engine
-            .issue(&world::agent(), ask(&bench))
+            .mints()
+            .issue(&world::caller(), &ask(&bench))
             .await
             .is_ok()
     );
@@ -120,13 +143,13 @@ async fn a_reason_that_is_looked_at_again_goes_with_its_cause() {
 async fn a_kill_order_that_is_not_durable_stops_issuing_for_everybody() {
     let bench = bench(world::CHARTER).await;
     bench.ledger.die();
-    let order = bench.engine.draft_kill(
-        Scope::Agent(lanyard_core::scope::AgentName("another".to_owned())),
+    let order = bench.engine.kills().draft(
+        Scope::Agent(lanyard_vocabulary::agent::AgentName("another".to_owned())),
         RoleFilter::Both,
         "drill".to_owned(),
         Actor::Local,
     );
-    let fenced = bench.engine.engage(order.unwrap()).await;
+    let fenced = bench.engine.kills().engage(order.unwrap()).await;
     assert!(!fenced.is_durable());
     let reasons = bench.engine.conditions().reasons();
     let order = fenced.order.id;
@@ -139,7 +162,11 @@ async fn giving_up_a_safety_takes_two_people_and_is_journaled() {
     let engine = &bench.engine;
     let kind = Kind::ReplayCacheDamaged;
     let (ann, bob) = (person("ann").person(), person("bob").person());
-    let said = |by| engine.accept(kind, by, "nothing was shown twice".to_owned());
+    let said = |by| {
+        engine
+            .acceptances()
+            .accept(kind, by, "nothing was shown twice".to_owned())
+    };
     assert!(matches!(said(&ann).await, Err(AcceptError::NotRaised(_))));
     engine.conditions().raise(damaged());
     assert!(matches!(
@@ -149,7 +176,7 @@ async fn giving_up_a_safety_takes_two_people_and_is_journaled() {
     assert!(matches!(said(&ann).await, Err(AcceptError::SamePerson(_))));
     assert_eq!(engine.conditions().condition(), Condition::RevokeOnly);
     // S33: another account of what may be the same person.
-    let elsewhere = lanyard_core::person::Person {
+    let elsewhere = lanyard_vocabulary::person::Person {
         issuer: "https://partners.acme.example".to_owned(),
         ..bob.clone()
     };
@@ -160,7 +187,7 @@ async fn giving_up_a_safety_takes_two_people_and_is_journaled() {
     assert!(matches!(said(&bob).await, Ok(Accepted::Lifted)));
     assert_eq!(engine.conditions().condition(), Condition::Issuing);
     let last = bench.ledger.records().pop().unwrap();
-    let record: lanyard_core::command::Record = serde_json::from_slice(&last).unwrap();
+    let record = lanyard_records::decode(&last).unwrap();
     let Command::Accept(accepted) = record.command else {
         panic!("the acceptance is not in the journal");
     };
@@ -177,7 +204,7 @@ async fn a_second_person_lifts_only_what_the_first_one_saw_and_in_time() {
     let engine = &bench.engine;
     let kind = Kind::ReplayCacheDamaged;
     let (ann, bob) = (person("ann").person(), person("bob").person());
-    let said = |by| engine.accept(kind, by, "seen".to_owned());
+    let said = |by| engine.acceptances().accept(kind, by, "seen".to_owned());
     engine.conditions().raise(damaged());
     said(&ann).await.unwrap();
     // Something else is damaged since.
@@ -200,6 +227,7 @@ async fn what_only_its_cause_lifts_nobody_accepts() {
     let by = person("ann").person();
     let said = bench
         .engine
+        .acceptances()
         .accept(Kind::SpoolUnreadable, &by, "no".to_owned());
     let line = said.await.unwrap_err().to_string();
     assert!(line.contains("cannot be accepted; mend the file"), "{line}");
@@ -222,8 +250,8 @@ impl Ledger for Finds {
         self.ledger.commit(command).await
     }
 
-    fn look(&self, at: &mut dyn FnMut(&State)) {
-        self.ledger.look(at);
+    fn read(&self) -> StateGuard<'_> {
+        self.ledger.read()
     }
 
     async fn settle(&self) -> Result<(), CommitError> {
@@ -261,6 +289,7 @@ async fn a_reason_that_nobody_saw_is_not_lifted() {
         let engine = &engine;
         async move {
             engine
+                .acceptances()
                 .accept_seen((kind, &seen), by, "seen".to_owned())
                 .await
         }

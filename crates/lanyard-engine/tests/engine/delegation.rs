@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use lanyard_core::decide::Rule;
-use lanyard_core::id::{LeaseId, TaskId};
-use lanyard_core::identity::Identity;
 use lanyard_core::kill::Actor;
 use lanyard_core::ledger::CommitError;
-use lanyard_core::scope::{RoleFilter, Scope};
 use lanyard_core::state::Refusal;
 use lanyard_core::task::Task;
 use lanyard_engine::mint::IssueError;
 use lanyard_engine::tasks::{OpenTask, TaskError};
 use lanyard_testkit::world;
+use lanyard_vocabulary::caller::Caller;
+use lanyard_vocabulary::id::{LeaseId, TaskId};
+use lanyard_vocabulary::identity::Identity;
+use lanyard_vocabulary::scope::{RoleFilter, Scope};
 
 use crate::common::{Bench, bench_of, mint};
 
@@ -50,13 +51,14 @@ async fn open(bench: &Bench) -> Task {
     let asked = under(bench.task, Some("r-1"));
     bench
         .engine
-        .open_task(&world::agent(), asked)
+        .tasks()
+        .open(&world::caller(), asked)
         .await
         .unwrap()
 }
 
 async fn live(bench: &Bench, lease: LeaseId) -> bool {
-    let found = bench.engine.query(|state| {
+    let found = bench.engine.context().query(|state| {
         state
             .leases()
             .get(lease)
@@ -86,7 +88,7 @@ async fn a_task_below_is_the_other_agents_and_ends_with_the_one_above() {
     ));
     let lease = mint(&bench, &helper(), below.id).await.unwrap();
     assert!(live(&bench, lease).await);
-    bench.engine.close_task(bench.task).await.unwrap();
+    bench.engine.tasks().close(bench.task).await.unwrap();
     assert!(!live(&bench, lease).await);
     let ended = mint(&bench, &helper(), below.id).await;
     let ended = ended.map_err(IssueError::cause);
@@ -98,7 +100,8 @@ async fn a_task_below_is_the_other_agents_and_ends_with_the_one_above() {
     ));
     let late = bench
         .engine
-        .open_task(&world::agent(), under(bench.task, None))
+        .tasks()
+        .open(&world::caller(), under(bench.task, None))
         .await;
     assert!(matches!(
         late.map_err(TaskError::cause),
@@ -117,13 +120,15 @@ async fn a_kill_of_the_task_the_charter_or_the_agent_above_reaches_what_is_below
         let scope = match reach {
             "task" => Scope::Task(bench.task),
             "charter" => Scope::Charter(world::name("payments-terraform")),
-            _ => Scope::Agent(bench.engine.agent(&world::agent())),
+            _ => Scope::Agent(bench.engine.context().agent(&world::agent())),
         };
-        let order = bench
-            .engine
-            .draft_kill(scope, RoleFilter::Both, "drill".into(), Actor::Local);
-        bench.engine.engage(order.unwrap()).await;
-        bench.engine.sweep_orders().await;
+        let order =
+            bench
+                .engine
+                .kills()
+                .draft(scope, RoleFilter::Both, "drill".into(), Actor::Local);
+        bench.engine.kills().engage(order.unwrap()).await;
+        bench.engine.kills().sweep_orders().await;
         assert!(!live(&bench, lease).await, "{reach}");
         let stopped = mint(&bench, &helper(), below.id).await;
         assert!(
@@ -146,7 +151,8 @@ async fn tasks_are_opened_under_each_other_three_deep_by_their_own_agents_and_in
     };
     let stolen = bench
         .engine
-        .open_task(&world::agent(), under(second.id, None))
+        .tasks()
+        .open(&world::caller(), under(second.id, None))
         .await;
     assert!(
         matches!(stolen, Err(TaskError::NotFound)),
@@ -154,22 +160,24 @@ async fn tasks_are_opened_under_each_other_three_deep_by_their_own_agents_and_in
     );
     let third = bench
         .engine
-        .open_task(&helper(), under(second.id, None))
+        .tasks()
+        .open(&Caller::unproved(&helper()), under(second.id, None))
         .await
         .unwrap();
     assert_eq!(third.lineage.len(), 2);
     let fourth = bench
         .engine
-        .open_task(&helper(), under(third.id, None))
+        .tasks()
+        .open(&Caller::unproved(&helper()), under(third.id, None))
         .await;
     assert_eq!(denied(fourth), Rule::Delegates);
     let elsewhere = OpenTask {
         environment: world::name("production"),
         ..under(bench.task, None)
     };
-    let elsewhere = bench.engine.open_task(&world::agent(), elsewhere).await;
+    let elsewhere = bench.engine.tasks().open(&world::caller(), elsewhere).await;
     assert_eq!(denied(elsewhere), Rule::Delegates);
     let lease = mint(&bench, &helper(), third.id).await.unwrap();
-    bench.engine.close_task(second.id).await.unwrap();
+    bench.engine.tasks().close(second.id).await.unwrap();
     assert!(!live(&bench, lease).await);
 }

@@ -37,11 +37,13 @@ async fn in_an_emergency_a_second_person_is_enough_and_no_freeze_holds_it_up() {
     let one = person("one").person();
     let declared = bench
         .engine
-        .declare_emergency(&charter, &one, "payments are down".into());
+        .emergencies()
+        .declare(&charter, &one, "payments are down".into());
     let declared = declared.await.unwrap();
     let again = bench
         .engine
-        .declare_emergency(&charter, &one, "still".into())
+        .emergencies()
+        .declare(&charter, &one, "still".into())
         .await;
     assert!(
         matches!(again, Err(CommitError::Refused(Refusal::Exists(_)))),
@@ -77,19 +79,22 @@ async fn what_is_not_named_in_the_terms_and_what_a_person_has_ended_are_as_ever(
     let one = person("one").person();
     bench
         .engine
-        .declare_emergency(&charter, &one, "down".into())
+        .emergencies()
+        .declare(&charter, &one, "down".into())
         .await
         .unwrap();
     submit(&bench).await.unwrap();
     bench
         .engine
-        .end_emergency(&charter, &person("one").identity, "over".into())
+        .emergencies()
+        .end(&charter, &person("one").identity, "over".into())
         .await
         .unwrap();
     assert_eq!(rule(submit(&bench).await), Rule::Freezes);
     let twice = bench
         .engine
-        .end_emergency(&charter, &person("one").identity, "over".into())
+        .emergencies()
+        .end(&charter, &person("one").identity, "over".into())
         .await;
     assert!(
         matches!(twice, Err(CommitError::Refused(Refusal::Unknown(_)))),
@@ -98,7 +103,8 @@ async fn what_is_not_named_in_the_terms_and_what_a_person_has_ended_are_as_ever(
     let none = world::name("nothing");
     let unknown = bench
         .engine
-        .declare_emergency(&none, &one, "down".into())
+        .emergencies()
+        .declare(&none, &one, "down".into())
         .await;
     assert!(
         matches!(unknown, Err(CommitError::Refused(Refusal::Unknown(_)))),
@@ -106,8 +112,8 @@ async fn what_is_not_named_in_the_terms_and_what_a_person_has_ended_are_as_ever(
     );
 }
 
-// Two rules that no group meets both of: nobody can approve, and an emergency, which lowers the number of people, changes
-// nothing of that.
+// Two rules that no group meets both of: nobody can approve, and an emergency, which lowers the
+// number of people, changes nothing of that.
 #[tokio::test]
 async fn s42_an_emergency_does_not_turn_nobody_into_anybody() {
     let charter = world::CHARTER.replace("role: apply, environment: production", "role: apply");
@@ -124,7 +130,8 @@ async fn s42_an_emergency_does_not_turn_nobody_into_anybody() {
     let charter = world::name("payments-terraform");
     let declared = bench
         .engine
-        .declare_emergency(&charter, &one, "payments are down".into());
+        .emergencies()
+        .declare(&charter, &one, "payments are down".into());
     declared.await.unwrap();
     assert_eq!(rule(submit(&bench).await), Rule::Approvals);
 }

@@ -16,7 +16,7 @@ async fn with(limits: &str) -> Bench {
     bench(&charter).await
 }
 
-async fn read(bench: &Bench) -> Result<lanyard_core::id::LeaseId, IssueError> {
+async fn read(bench: &Bench) -> Result<lanyard_vocabulary::id::LeaseId, IssueError> {
     let ask = Ask {
         task: bench.task,
         grant: world::name("read-deployments"),
@@ -24,7 +24,7 @@ async fn read(bench: &Bench) -> Result<lanyard_core::id::LeaseId, IssueError> {
         plan: None,
         request: None,
     };
-    let issued = bench.engine.issue(&world::agent(), ask).await?;
+    let issued = bench.engine.mints().issue(&world::caller(), &ask).await?;
     let lease = issued.lease;
     issued
         .release
@@ -44,10 +44,11 @@ fn is_spent<T: std::fmt::Debug>(outcome: &Result<T, IssueError>) -> bool {
 }
 
 async fn is_open(bench: &Bench) -> bool {
-    let now = bench.engine.now();
+    let now = bench.engine.clock().now();
     let task = bench.task;
     let asked = bench
         .engine
+        .context()
         .query(move |state| state.task(task).map(|it| it.is_open(now)));
     asked.await.unwrap() == Some(true)
 }
@@ -59,16 +60,16 @@ async fn a_task_closes_itself_when_its_budget_is_spent_and_nothing_is_live() {
     let two = read(&bench).await.unwrap();
     let third = read(&bench).await;
     assert!(is_spent(&third), "{third:?}");
-    bench.engine.close_tasks().await;
+    bench.engine.expiry().close_tasks().await;
     assert!(is_open(&bench).await, "its leases are in use");
     // A crash gives nothing back.
     let bench = bench.restarted();
     assert!(is_spent(&read(&bench).await));
     for lease in [one, two] {
         let agent = world::agent();
-        bench.engine.release_lease(&agent, lease).await.unwrap();
+        bench.engine.expiry().release(&agent, lease).await.unwrap();
     }
-    bench.engine.close_tasks().await;
+    bench.engine.expiry().close_tasks().await;
     assert!(!is_open(&bench).await);
 }
 
@@ -87,14 +88,18 @@ async fn the_tasks_of_a_charter_that_has_ended_are_closed_with_their_leases() {
     let charter = format!("{}  expires: 2027-01-15T08:30:00Z\n", world::CHARTER);
     let bench = bench(&charter).await;
     read(&bench).await.unwrap();
-    bench.engine.close_tasks().await;
+    bench.engine.expiry().close_tasks().await;
     assert!(is_open(&bench).await);
-    while bench.engine.now().to_string().as_str() < "2027-01-15T08:30:00Z" {
+    while bench.engine.clock().now().to_string().as_str() < "2027-01-15T08:30:00Z" {
         bench.clock.advance(Duration::from_secs(60));
     }
-    bench.engine.close_tasks().await;
+    bench.engine.expiry().close_tasks().await;
     assert!(!is_open(&bench).await);
-    let live = bench.engine.query(|state| state.leases().live()).await;
+    let live = bench
+        .engine
+        .context()
+        .query(|state| state.leases().live())
+        .await;
     assert_eq!(live, Ok(0));
 }
 
@@ -107,22 +112,23 @@ async fn what_does_not_end_by_itself_is_in_the_books_until_it_is_dead() {
     let is_kept = || {
         let found = bench
             .engine
+            .context()
             .query(move |state| state.leases().get(lease).is_some());
         async { found.await.unwrap() }
     };
     bench.provider.revocations(RevokeFault::Lost);
     for _ in 0..3 {
         bench.clock.advance(Duration::from_secs(24 * 60 * 60));
-        while bench.engine.expire_due().await {}
-        bench.engine.revoke_round(&bench.target).await;
-        bench.engine.forget_dead().await;
+        while bench.engine.expiry().expire_due().await {}
+        bench.engine.revoker().revoke_round(&bench.target).await;
+        bench.engine.expiry().forget_dead().await;
         assert!(is_kept().await);
     }
     bench.provider.revocations(RevokeFault::None);
     bench.clock.advance(Duration::from_secs(24 * 60 * 60));
-    bench.engine.revoke_round(&bench.target).await;
-    while bench.engine.expire_due().await {}
-    bench.engine.forget_dead().await;
+    bench.engine.revoker().revoke_round(&bench.target).await;
+    while bench.engine.expiry().expire_due().await {}
+    bench.engine.expiry().forget_dead().await;
     assert!(!is_kept().await);
 }
 
@@ -134,19 +140,20 @@ async fn s26_what_a_provider_ends_by_itself_is_not_revoked_and_is_forgotten() {
     let agent = world::agent();
     // A release long before the end is one.
     let other = read(&bench).await.unwrap();
-    bench.engine.release_lease(&agent, other).await.unwrap();
-    bench.engine.revoke_round(&bench.target).await;
+    bench.engine.expiry().release(&agent, other).await.unwrap();
+    bench.engine.revoker().revoke_round(&bench.target).await;
     assert_eq!(bench.provider.revocations_asked(), 1);
     let known = async |lease| {
         let there = bench
             .engine
+            .context()
             .query(|state| state.leases().get(lease).is_some());
         there.await.unwrap()
     };
     bench.clock.advance(Duration::from_secs(600));
-    bench.engine.expire_due().await;
-    bench.engine.revoke_round(&bench.target).await;
-    bench.engine.uphold(&bench.target).await;
+    bench.engine.expiry().expire_due().await;
+    bench.engine.revoker().revoke_round(&bench.target).await;
+    bench.engine.revoker().uphold(&bench.target).await;
     assert_eq!(
         bench.provider.revocations_asked(),
         2,
@@ -154,7 +161,7 @@ async fn s26_what_a_provider_ends_by_itself_is_not_revoked_and_is_forgotten() {
     );
     assert!(known(lease).await, "within the leeway of the provider");
     bench.clock.advance(Duration::from_secs(31));
-    bench.engine.expire_due().await;
+    bench.engine.expiry().expire_due().await;
     assert!(!known(lease).await);
 }
 
@@ -164,21 +171,21 @@ async fn s26_a_kill_is_told_to_the_provider_also_of_what_ends_by_itself() {
     bench.provider.end_by_itself(Duration::from_secs(3600));
     let lease = read(&bench).await.unwrap();
     let agent = world::agent();
-    bench.engine.release_lease(&agent, lease).await.unwrap();
-    bench.engine.revoke_round(&bench.target).await;
+    bench.engine.expiry().release(&agent, lease).await.unwrap();
+    bench.engine.revoker().revoke_round(&bench.target).await;
     assert_eq!(bench.provider.revocations_asked(), 0);
-    let scope = lanyard_core::scope::Scope::Lease(lease);
-    let draft = bench.engine.draft_kill(
+    let scope = lanyard_vocabulary::scope::Scope::Lease(lease);
+    let draft = bench.engine.kills().draft(
         scope,
-        lanyard_core::scope::RoleFilter::Both,
+        lanyard_vocabulary::scope::RoleFilter::Both,
         "now".to_owned(),
         lanyard_core::kill::Actor::Local,
     );
-    let fenced = bench.engine.engage(draft.unwrap()).await;
-    bench.engine.sweep_orders().await;
-    bench.engine.revoke_round(&bench.target).await;
+    let fenced = bench.engine.kills().engage(draft.unwrap()).await;
+    bench.engine.kills().sweep_orders().await;
+    bench.engine.revoker().revoke_round(&bench.target).await;
     assert_eq!(bench.provider.revocations_asked(), 1);
-    let report = bench.engine.kill_report(fenced.order.id).await.unwrap();
+    let report = bench.engine.kills().report(fenced.order.id).await;
     assert!(report.unwrap().is_confirmed());
 }
 

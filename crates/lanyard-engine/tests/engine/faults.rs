@@ -1,37 +1,37 @@
-//! Kills while a provider hangs, fails, or does half of what it is asked: the fence does not wait, the report is right,
-//! and nothing is given up.
+//! Kills while a provider hangs, fails, or does half of what it is asked: the fence does not wait,
+//! the report is right, and nothing is given up.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use lanyard_core::charter::TargetKind;
+use lanyard_charter::TargetKind;
 use lanyard_core::command::Command;
-use lanyard_core::id::{KillId, LeaseId};
 use lanyard_core::kill::Actor;
-use lanyard_core::lease::{Seq, Stage};
-use lanyard_core::ledger::{CommitError, Ledger, Reach};
-use lanyard_core::scope::{RoleFilter, Scope};
-use lanyard_core::state::State;
+use lanyard_core::lease::Stage;
+use lanyard_core::ledger::{CommitError, Ledger, Reach, StateGuard};
 use lanyard_engine::mint::{Ask, IssueError};
 use lanyard_engine::report::KillReport;
 use lanyard_testkit::clock::ManualClock;
 use lanyard_testkit::fake::{MintFault, RevokeFault};
 use lanyard_testkit::ledger::MemoryLedger;
 use lanyard_testkit::world;
+use lanyard_vocabulary::id::{KillId, LeaseId};
+use lanyard_vocabulary::scope::{RoleFilter, Scope};
+use lanyard_vocabulary::seq::Seq;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::common::{Bench, bench};
 
-/// How many credentials are out.
+/// The number of credentials that are out.
 const OUT: usize = 40;
 
 fn ask(bench: &Bench) -> Ask {
     Ask {
         task: bench.task,
-        grant: world::grant(TargetKind::Kubernetes),
+        grant: world::grant(TargetKind::KUBERNETES),
         ttl: None,
         plan: None,
         request: None,
@@ -58,7 +58,8 @@ async fn running() -> (Bench, watch::Sender<bool>, Vec<JoinHandle<()>>) {
     for _ in 0..OUT {
         let issued = bench
             .engine
-            .issue(&world::agent(), ask(&bench))
+            .mints()
+            .issue(&world::caller(), &ask(&bench))
             .await
             .unwrap();
         issued.release.hand_over(|| ()).unwrap();
@@ -70,10 +71,11 @@ async fn killed(bench: &Bench) -> KillId {
     let charter = Scope::Charter(world::name("payments-terraform"));
     let order = bench
         .engine
-        .draft_kill(charter, RoleFilter::Both, "drill".to_owned(), Actor::Local)
+        .kills()
+        .draft(charter, RoleFilter::Both, "drill".to_owned(), Actor::Local)
         .unwrap();
     let before = tokio::time::Instant::now();
-    let fenced = bench.engine.engage(order).await;
+    let fenced = bench.engine.kills().engage(order).await;
     // On the paused clock any wait would show.
     assert_eq!(
         before.elapsed(),
@@ -85,13 +87,14 @@ async fn killed(bench: &Bench) -> KillId {
 }
 
 async fn report(bench: &Bench, order: KillId) -> KillReport {
-    bench.engine.kill_report(order).await.unwrap().unwrap()
+    bench.engine.kills().report(order).await.unwrap()
 }
 
 async fn refused(bench: &Bench) -> IssueError {
     bench
         .engine
-        .issue(&world::agent(), ask(bench))
+        .mints()
+        .issue(&world::caller(), &ask(bench))
         .await
         .err()
         .unwrap()
@@ -145,7 +148,8 @@ async fn t46_ten_minutes_of_errors_are_outlasted_and_nothing_is_minted_there_mea
     let listed: Vec<LeaseId> = bench.provider.live().into_iter().collect();
     bench
         .engine
-        .release_lease(&world::agent(), *listed.first().unwrap())
+        .expiry()
+        .release(&world::agent(), *listed.first().unwrap())
         .await
         .unwrap();
     after(5).await;
@@ -230,7 +234,8 @@ async fn t46_a_target_whose_leases_ran_out_unrevoked_is_minted_at_again() {
         for lease in live {
             bench
                 .engine
-                .release_lease(&world::agent(), lease)
+                .expiry()
+                .release(&world::agent(), lease)
                 .await
                 .unwrap();
         }
@@ -246,7 +251,8 @@ async fn t46_a_target_whose_leases_ran_out_unrevoked_is_minted_at_again() {
         );
         let issued = bench
             .engine
-            .issue(&world::agent(), ask(&bench))
+            .mints()
+            .issue(&world::caller(), &ask(&bench))
             .await
             .unwrap();
         issued.release.hand_over(|| ()).unwrap();
@@ -261,7 +267,11 @@ async fn a_credential_lives_from_when_it_is_asked_for_and_not_from_before_a_wait
     bench.provider.prepare_by(Box::pin(async move {
         clock.advance(Duration::from_secs(40));
     }));
-    let issued = bench.engine.issue(&world::agent(), ask(&bench)).await;
+    let issued = bench
+        .engine
+        .mints()
+        .issue(&world::caller(), &ask(&bench))
+        .await;
     let issued = issued.unwrap();
     assert_eq!(issued.expires, bench.clock.now() + world::TTL);
 }
@@ -273,7 +283,11 @@ async fn a_target_that_never_gets_ready_is_given_up() {
     bench
         .provider
         .prepare_by(Box::pin(std::future::pending::<()>()));
-    let issued = bench.engine.issue(&world::agent(), ask(&bench)).await;
+    let issued = bench
+        .engine
+        .mints()
+        .issue(&world::caller(), &ask(&bench))
+        .await;
     assert!(
         matches!(issued.err(), Some(IssueError::Provider(error)) if error.is_retryable()),
         "it was issued"
@@ -299,8 +313,8 @@ impl Ledger for Slow {
         committed
     }
 
-    fn look(&self, at: &mut dyn FnMut(&State)) {
-        self.ledger.look(at);
+    fn read(&self) -> StateGuard<'_> {
+        self.ledger.read()
     }
 
     async fn settle(&self) -> Result<(), CommitError> {
@@ -335,19 +349,24 @@ async fn s39_a_mint_whose_intent_waited_for_the_ledger_ends_before_its_deadline_
             plan: None,
             request: None,
         };
-        let refused = engine.issue(&world::agent(), ask).await.err().unwrap();
+        let refused = engine
+            .mints()
+            .issue(&world::caller(), &ask)
+            .await
+            .err()
+            .unwrap();
         let took = begun.elapsed();
         assert_eq!(took.as_secs(), may_take, "waited {waited} s: {refused}");
         let is_asked = may_take > 0;
         assert_eq!(bench.provider.minted().len(), usize::from(is_asked));
         assert_eq!(matches!(refused, IssueError::NotNow { .. }), !is_asked);
         // What may exist is revoked.
-        let stages = bench.engine.peek(|state| {
+        let stages = bench.engine.context().peek(|state| {
             let leases = state.leases().iter();
             leases.map(|lease| lease.stage).collect::<Vec<_>>()
         });
         assert!(
-            matches!(&stages.unwrap()[..], [Stage::Stopping { .. }]),
+            matches!(&stages[..], [Stage::Stopping { .. }]),
             "waited {waited} s"
         );
     }

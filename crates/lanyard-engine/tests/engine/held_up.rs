@@ -1,20 +1,21 @@
-//! What does not hold up a kill, and what is gathered: the loops of the engine, in a time that passes at once.
+//! What does not hold up a kill, and what is gathered: the loops of the engine, in a time that
+//! passes at once.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use lanyard_core::id::LeaseId;
 use lanyard_core::kill::Actor;
-use lanyard_core::scope::{RoleFilter, Scope};
 use lanyard_testkit::fake::{Check, FakeProvider, RevokeFault};
 use lanyard_testkit::world;
+use lanyard_vocabulary::id::LeaseId;
+use lanyard_vocabulary::scope::{RoleFilter, Scope};
 use tokio::sync::watch;
 
 use crate::common::{Bench, bench, mint_own};
 
 /// Far less than a check or a look through a target may take.
-const SOON: Duration = Duration::from_secs(5);
-/// How often a condition is looked at.
+const CONDITION_WAIT: Duration = Duration::from_secs(5);
+/// The interval at which a condition is looked at.
 const LOOK: Duration = Duration::from_millis(10);
 
 async fn mint(bench: &Bench) -> LeaseId {
@@ -23,7 +24,7 @@ async fn mint(bench: &Bench) -> LeaseId {
 
 async fn release(bench: &Bench, lease: LeaseId) {
     let agent = world::agent();
-    bench.engine.release_lease(&agent, lease).await.unwrap();
+    bench.engine.expiry().release(&agent, lease).await.unwrap();
 }
 
 /// Runs until it is told to end.
@@ -35,10 +36,12 @@ fn run(bench: &Bench) -> watch::Sender<bool> {
 
 async fn kill(bench: &Bench, lease: LeaseId) {
     let scope = Scope::Lease(lease);
-    let order = bench
-        .engine
-        .draft_kill(scope, RoleFilter::Both, "drill".to_owned(), Actor::Local);
-    bench.engine.engage(order.unwrap()).await;
+    let order =
+        bench
+            .engine
+            .kills()
+            .draft(scope, RoleFilter::Both, "drill".to_owned(), Actor::Local);
+    bench.engine.kills().engage(order.unwrap()).await;
 }
 
 async fn until(condition: impl Fn() -> bool) {
@@ -60,7 +63,7 @@ async fn s47_a_kill_does_not_wait_for_a_look_through_the_target_that_hangs() {
         until(|| bench.provider.hanging() == 1).await;
         kill(&bench, lease).await;
         let dead = until(|| bench.provider.live().is_empty());
-        assert!(tokio::time::timeout(SOON, dead).await.is_ok());
+        assert!(tokio::time::timeout(CONDITION_WAIT, dead).await.is_ok());
         stop.send(true).unwrap();
     }
 }
@@ -76,7 +79,7 @@ async fn s47_a_kill_does_not_wait_for_a_check_that_hangs() {
     assert_eq!(bench.provider.live(), [second].into());
     kill(&bench, second).await;
     let dead = until(|| bench.provider.live().is_empty());
-    assert!(tokio::time::timeout(SOON, dead).await.is_ok());
+    assert!(tokio::time::timeout(CONDITION_WAIT, dead).await.is_ok());
 }
 
 /// Nor for others whose calls hang until all of the time of a round is over.
@@ -90,20 +93,20 @@ async fn s47_leases_whose_calls_hang_do_not_keep_others_from_being_killed() {
     bench.provider.revocations(RevokeFault::Crowded);
     let scope = Scope::Task(bench.task);
     let by = (RoleFilter::Both, "drill".to_owned(), Actor::Local);
-    let order = bench.engine.draft_kill(scope, by.0, by.1, by.2);
-    bench.engine.engage(order.unwrap()).await;
-    bench.engine.sweep_orders().await;
+    let order = bench.engine.kills().draft(scope, by.0, by.1, by.2);
+    bench.engine.kills().engage(order.unwrap()).await;
+    bench.engine.kills().sweep_orders().await;
     let hanging: std::collections::BTreeSet<LeaseId> =
         bench.provider.live().into_iter().take(16).collect();
     // Less in all than the leases live.
     for _ in 0..50 {
-        bench.engine.revoke_round(&bench.target).await;
+        bench.engine.revoker().revoke_round(&bench.target).await;
         bench.clock.advance(Duration::from_secs(10));
     }
     assert_eq!(bench.provider.live(), hanging);
 }
 
-/// One document is written for all of them.
+/// A document is written for all of them.
 #[tokio::test(start_paused = true)]
 async fn s26_releases_that_come_together_are_one_write_and_a_kill_waits_for_none() {
     const RELEASES: usize = 4;
@@ -115,7 +118,7 @@ async fn s26_releases_that_come_together_are_one_write_and_a_kill_waits_for_none
     let killed = leases.pop().unwrap();
     let _stop = run(&bench);
     // What a start looks after is over.
-    tokio::time::sleep(SOON).await;
+    tokio::time::sleep(CONDITION_WAIT).await;
     let before = bench.provider.revocations_asked();
     for lease in leases {
         release(&bench, lease).await;

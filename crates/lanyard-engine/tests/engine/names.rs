@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use lanyard_core::id::{LeaseId, TaskId};
-use lanyard_core::identity::Identity;
 use lanyard_core::kill::{Actor, Lifted};
 use lanyard_core::lease::Lease;
-use lanyard_core::scope::{AgentName, RoleFilter, Scope};
 use lanyard_engine::tasks::{OpenTask, TaskError};
 use lanyard_testkit::world;
+use lanyard_vocabulary::agent::AgentName;
+use lanyard_vocabulary::caller::Caller;
+use lanyard_vocabulary::id::{LeaseId, TaskId};
+use lanyard_vocabulary::identity::Identity;
+use lanyard_vocabulary::scope::{RoleFilter, Scope};
 
 use crate::common::{Bench, bench, mint};
 
@@ -45,23 +47,29 @@ async fn open(bench: &Bench, who: &Identity) -> Result<TaskId, TaskError> {
         ticket: None,
         request: None,
     };
-    Ok(bench.engine.open_task(who, ask).await?.id)
+    Ok(bench
+        .engine
+        .tasks()
+        .open(&Caller::unproved(who), ask)
+        .await?
+        .id)
 }
 
 async fn kill(bench: &Bench, agent: &str) {
-    let order = bench.engine.draft_kill(
+    let order = bench.engine.kills().draft(
         Scope::Agent(AgentName(agent.to_owned())),
         RoleFilter::Both,
         "drill".into(),
         Actor::Local,
     );
-    bench.engine.engage(order.unwrap()).await;
-    bench.engine.sweep_orders().await;
+    bench.engine.kills().engage(order.unwrap()).await;
+    bench.engine.kills().sweep_orders().await;
 }
 
 async fn live(bench: &Bench, lease: LeaseId) -> bool {
     let found = bench
         .engine
+        .context()
         .query(|state| state.leases().get(lease).is_some_and(Lease::is_live));
     found.await.unwrap()
 }
@@ -81,6 +89,7 @@ async fn s32_an_order_over_a_name_reaches_every_identity_under_it() {
     let name = AgentName("terraformer".to_owned());
     let radius = bench
         .engine
+        .scopes()
         .blast_radius(&Scope::Agent(name), RoleFilter::Both, None);
     assert_eq!(radius.leases.values().sum::<usize>(), 2);
     kill(&bench, "terraformer").await;
@@ -121,7 +130,7 @@ async fn s32_an_order_over_a_name_reaches_what_was_opened_before_the_name_was_co
     kill(&bench, "terraformer").await;
     assert!(!live(&bench, lease).await);
     assert!(mint(&bench, &world::agent(), task).await.is_err());
-    let orders = bench.engine.query(|state| {
+    let orders = bench.engine.context().query(|state| {
         let orders = state.kills().iter();
         orders
             .map(|engaged| (engaged.lifted, engaged.order.identities.len()))
@@ -130,7 +139,8 @@ async fn s32_an_order_over_a_name_reaches_what_was_opened_before_the_name_was_co
     assert_eq!(orders.await.unwrap(), [(Lifted::Nothing, 2)]);
 }
 
-/// Who ends alike: the agent of the charter, one at another issuer, and whoever a pattern lets in.
+/// The agents that end alike: the one of the charter, one at another issuer, and whoever a pattern
+/// lets in.
 const ALIKE: &str = "      subject: agent:terraformer
     - issuer: https://other.acme.example
       subject: agent:Terraformer
@@ -178,6 +188,7 @@ async fn u01_an_end_that_several_agents_share_stops_all_of_them_and_names_them()
         let spared = mint(&bench, &bystander, task).await.unwrap();
         let radius = bench
             .engine
+            .scopes()
             .blast_radius(&over(name), RoleFilter::Both, None);
         assert!(!radius.is_nothing(), "{radius:?}");
         assert_eq!(radius.identities, agents.clone().into(), "{name}");
@@ -200,13 +211,15 @@ async fn u01_an_agent_that_a_pattern_lets_in_after_the_order_is_stopped_by_its_e
     let bench = alike().await;
     let radius = bench
         .engine
+        .scopes()
         .blast_radius(&over("evil"), RoleFilter::Both, None);
     let said = radius.unknown_name.unwrap();
     assert!(said.contains("when it comes"), "{said}");
     let early = of("ci", "repo:acme:evil");
     kill(&bench, "evil").await;
     assert!(open(&bench, &early).await.is_err());
-    // The order is in effect, also for the part of an agent that runs below another one's task, and after a restart.
+    // The order is in effect, also for the part of an agent that runs below another one's task, and
+    // after a restart.
     let bench = bench.restarted();
     assert!(open(&bench, &early).await.is_err());
     open(&bench, &of("ci", "repo:acme:good")).await.unwrap();
@@ -222,7 +235,7 @@ async fn u01_a_look_alike_of_a_configured_name_neither_escapes_an_order_nor_take
     let evil = of("ci", "repo:acme:router");
     let bench = alike().await.restarted_with(configured());
     let leases = leases(&bench, &[world::agent(), evil.clone()]).await;
-    let names = bench.engine.short_names(&[evil.clone()].into());
+    let names = bench.engine.scopes().short_names(&[evil.clone()].into());
     assert_eq!(
         names.get(&evil).map(String::as_str),
         Some("repo:acme:router")
@@ -243,12 +256,13 @@ async fn u01_an_agent_whose_tasks_have_ended_is_known_for_as_long_as_they_are_in
     let task = open(&bench, &agent).await.unwrap();
     mint(&bench, &agent, task).await.unwrap();
     let close = lanyard_core::command::Command::CloseTask { task };
-    bench.engine.record(close).await.unwrap();
+    bench.engine.context().commit(close).await.unwrap();
     bench.charters.replace(Vec::new());
     let bench = bench.restarted();
     for name in ["short-lived", "acme:Short-Lived", &agent.to_string()] {
         let radius = bench
             .engine
+            .scopes()
             .blast_radius(&over(name), RoleFilter::Both, None);
         assert!(!radius.is_nothing(), "{name}: {radius:?}");
         assert_eq!(radius.identities, [agent.clone()].into(), "{name}");
@@ -271,12 +285,14 @@ async fn u01_a_breaker_stops_the_agent_that_it_names_and_no_look_alike() {
         charter: world::name("payments-terraform"),
         line: 1,
         path: None,
-        record: lanyard_core::lease::Seq(1),
+        record: lanyard_vocabulary::seq::Seq(1),
     };
-    let order = bench
-        .engine
-        .draft_kill(over("terraformer"), RoleFilter::Both, "loops".into(), by);
-    bench.engine.engage(order.unwrap()).await;
+    let order =
+        bench
+            .engine
+            .kills()
+            .draft(over("terraformer"), RoleFilter::Both, "loops".into(), by);
+    bench.engine.kills().engage(order.unwrap()).await;
     assert!(open(&bench, &second()).await.is_err());
     open(&bench, &world::agent()).await.unwrap();
 }
@@ -293,6 +309,7 @@ async fn u04_an_agent_of_a_pattern_keeps_its_whole_subject_as_the_name_for_a_kil
     }
     let names = bench
         .engine
+        .scopes()
         .short_names(&[lone.clone(), twin.clone(), world::agent()].into());
     let name = |agent: &Identity| names.get(agent).map(String::as_str);
     assert_eq!(name(&lone), Some("repo:acme:lone"));
@@ -303,6 +320,7 @@ async fn u04_an_agent_of_a_pattern_keeps_its_whole_subject_as_the_name_for_a_kil
     for (agent, name) in &names {
         let radius = bench
             .engine
+            .scopes()
             .blast_radius(&over(name), RoleFilter::Both, None);
         assert_eq!(radius.identities, [agent.clone()].into(), "{name}");
     }
@@ -319,7 +337,7 @@ async fn u01_a_pause_takes_names_as_a_kill_does_and_says_which_nothing_has() {
         agent: Some(AgentName("terraformer".to_owned())),
         ..Reach::default()
     };
-    let radius = bench.engine.pause_radius(&reach);
+    let radius = bench.engine.scopes().pause_radius(&reach);
     assert!(!radius.is_nothing(), "{radius:?}");
     let asked = PauseRequest {
         reach,
@@ -331,7 +349,12 @@ async fn u01_a_pause_takes_names_as_a_kill_does_and_says_which_nothing_has() {
     for agent in &agents {
         tasks.push(open(&bench, agent).await.unwrap());
     }
-    bench.engine.pause(asked, Actor::Local).await.unwrap();
+    bench
+        .engine
+        .pauses()
+        .pause(asked, Actor::Local)
+        .await
+        .unwrap();
     for (agent, task) in agents.iter().zip(tasks) {
         assert!(mint(&bench, agent, task).await.is_err(), "{agent}");
     }
@@ -362,7 +385,7 @@ async fn u01_a_pause_takes_names_as_a_kill_does_and_says_which_nothing_has() {
             world::agent().to_string(),
         ),
     ] {
-        let radius = bench.engine.pause_radius(&reach);
+        let radius = bench.engine.scopes().pause_radius(&reach);
         assert!(radius.is_nothing(), "{reach}");
         assert!(radius.near.contains(&near), "{reach}: {radius:?}");
     }
@@ -379,7 +402,7 @@ async fn u09_a_rearm_shows_what_identities_get_that_were_configured_under_the_na
         [(second(), AgentName("night-shift".to_owned()))].into();
     let bench = bench.restarted_with(later);
     assert!(open(&bench, &second()).await.is_err());
-    let orders = bench.engine.query(|state| {
+    let orders = bench.engine.context().query(|state| {
         let orders = state.kills().iter();
         orders.map(|engaged| engaged.order.id).next()
     });
@@ -396,10 +419,11 @@ async fn u09_a_rearm_shows_what_identities_get_that_were_configured_under_the_na
     };
     bench
         .engine
-        .propose_rearm(step, &anna.into())
+        .rearms()
+        .propose(step, &anna.into())
         .await
         .unwrap();
-    let found = bench.engine.rearms(None).await.unwrap();
+    let found = bench.engine.rearms().list(None).await.unwrap();
     let [rearm] = found.as_slice() else {
         unreachable!("{found:?}");
     };

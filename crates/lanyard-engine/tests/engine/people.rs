@@ -2,21 +2,22 @@
 
 use std::time::Duration;
 
+use lanyard_charter::plan::PlanFormat;
 use lanyard_core::action::{Outcome, Report, Reporter};
 use lanyard_core::approval::{ConsentError, Unusable};
-use lanyard_core::command::{Command, Record};
-use lanyard_core::id::ActionId;
-use lanyard_core::identity::Operator;
+use lanyard_core::command::Command;
 use lanyard_core::kill::Actor;
 use lanyard_core::ledger::CommitError;
-use lanyard_core::plan::{Plan, PlanFormat};
-use lanyard_core::scope::{RoleFilter, Scope};
+use lanyard_core::plan::Plan;
 use lanyard_core::state::Refusal;
 use lanyard_engine::mint::IssueError;
 use lanyard_engine::plans::Proposal;
 use lanyard_engine::tasks::OpenTask;
 use lanyard_testkit::clock::ManualClock;
 use lanyard_testkit::world;
+use lanyard_vocabulary::id::ActionId;
+use lanyard_vocabulary::operator::Operator;
+use lanyard_vocabulary::scope::{RoleFilter, Scope};
 
 use crate::common::{Bench, apply, approve, bench, person, submit, submitted};
 
@@ -45,7 +46,7 @@ async fn whoever_loses_the_right_counts_no_more_also_after_a_crash() {
         roles: [].into(),
         ..person("two")
     };
-    bench.engine.recognize(&left).await.unwrap();
+    bench.engine.approvals().recognize(&left).await.unwrap();
     let missing = Unusable::Pending {
         given: 1,
         needed: 2,
@@ -59,7 +60,7 @@ async fn whoever_loses_the_right_counts_no_more_also_after_a_crash() {
     // Whose yes counted is in the record of the decision, and not whoever said yes.
     let records = bench.ledger.records();
     let mut begun = records.iter().filter_map(|record| {
-        let command = serde_json::from_slice::<Record>(record).unwrap().command;
+        let command = lanyard_records::decode(record).unwrap().command;
         let Command::BeginMint(intent) = command else {
             return None;
         };
@@ -76,6 +77,7 @@ async fn a_yes_can_be_taken_back_until_it_is_used() {
     let approval = plan.approval.unwrap();
     let stranger = bench
         .engine
+        .approvals()
         .withdraw(approval, person("one").identity, "x".into());
     assert!(matches!(
         stranger.await,
@@ -83,9 +85,11 @@ async fn a_yes_can_be_taken_back_until_it_is_used() {
     ));
     approve(&bench, &plan, "one").await.unwrap();
     approve(&bench, &plan, "two").await.unwrap();
-    let withdrawn = bench
-        .engine
-        .withdraw(approval, person("two").identity, "a second look".into());
+    let withdrawn =
+        bench
+            .engine
+            .approvals()
+            .withdraw(approval, person("two").identity, "a second look".into());
     withdrawn.await.unwrap();
     let missing = Unusable::Pending {
         given: 1,
@@ -113,7 +117,12 @@ async fn t20_an_approval_is_of_its_own_task_for_its_own_time_and_one_lease_at_on
         ticket: None,
         request: None,
     };
-    let other = bench.engine.open_task(&world::agent(), ask).await.unwrap();
+    let other = bench
+        .engine
+        .tasks()
+        .open(&world::caller(), ask)
+        .await
+        .unwrap();
     let elsewhere = crate::common::Bench {
         task: other.id,
         ..bench
@@ -152,9 +161,11 @@ async fn an_agent_that_asks_too_often_waits() {
     else {
         panic!("{third:?}");
     };
-    let no = bench
-        .engine
-        .reject(first.approval.unwrap(), person("one"), "not today".into());
+    let no =
+        bench
+            .engine
+            .approvals()
+            .reject(first.approval.unwrap(), person("one"), "not today".into());
     no.await.unwrap();
     assert_eq!(
         why_not(&bench, &first).await,
@@ -207,7 +218,12 @@ async fn submit_and_close(bench: &Bench) -> Result<Plan, IssueError> {
         ticket: None,
         request: None,
     };
-    let task = bench.engine.open_task(&world::agent(), ask).await.unwrap();
+    let task = bench
+        .engine
+        .tasks()
+        .open(&world::caller(), ask)
+        .await
+        .unwrap();
     let proposal = Proposal {
         task: task.id,
         grant: world::name("restart"),
@@ -215,8 +231,8 @@ async fn submit_and_close(bench: &Bench) -> Result<Plan, IssueError> {
         summary: "restart".to_owned(),
         destructive: [].into(),
     };
-    let plan = submitted(bench, &world::agent(), proposal).await;
-    bench.engine.close_task(task.id).await.unwrap();
+    let plan = submitted(bench, &world::caller(), proposal).await;
+    bench.engine.tasks().close(task.id).await.unwrap();
     plan
 }
 
@@ -249,7 +265,7 @@ async fn s14_to_open_submit_and_close_again_and_again_asks_no_more_people_than_t
 
 async fn waiting(bench: &Bench) -> usize {
     let now = bench.clock.now();
-    let waiting = bench.engine.query(|state| {
+    let waiting = bench.engine.context().query(|state| {
         let approvals = state.approvals(None);
         approvals.filter(|it| state.is_waiting(it, now)).count()
     });
@@ -262,7 +278,7 @@ async fn s14_a_request_of_a_task_that_is_over_is_void() {
     let plan = submit(&bench).await.unwrap();
     approve(&bench, &plan, "one").await.unwrap();
     assert_eq!(waiting(&bench).await, 1);
-    bench.engine.close_task(bench.task).await.unwrap();
+    bench.engine.tasks().close(bench.task).await.unwrap();
     assert_eq!(waiting(&bench).await, 0);
     let over = Err(CommitError::Refused(Refusal::Consent(
         ConsentError::TaskEnded(bench.task),
@@ -270,6 +286,7 @@ async fn s14_a_request_of_a_task_that_is_over_is_void() {
     assert_eq!(approve(&bench, &plan, "two").await, over);
     let no = bench
         .engine
+        .approvals()
         .reject(plan.approval.unwrap(), person("two"), "no".into());
     assert_eq!(no.await, over);
 }
@@ -278,13 +295,13 @@ async fn s14_a_request_of_a_task_that_is_over_is_void() {
 async fn s14_a_request_of_a_task_whose_time_is_up_or_that_was_killed_is_void() {
     let bench = two_people().await;
     let plan = submit(&bench).await.unwrap();
-    let order = bench.engine.draft_kill(
+    let order = bench.engine.kills().draft(
         Scope::Environment(world::name("staging")),
         RoleFilter::ApplyOnly,
         "drill".into(),
         Actor::Local,
     );
-    bench.engine.engage(order.unwrap()).await;
+    bench.engine.kills().engage(order.unwrap()).await;
     let killed = Err(CommitError::Refused(Refusal::Consent(ConsentError::Killed)));
     assert_eq!(approve(&bench, &plan, "one").await, killed);
     assert_eq!(waiting(&bench).await, 0);
@@ -316,9 +333,10 @@ async fn s37_an_older_session_does_not_bring_back_groups_that_a_newer_login_lost
     let plan = submit(&bench).await.unwrap();
     let approval = plan.approval.unwrap();
     let older = at("one", &["platform"], 1);
-    bench.engine.recognize(&older).await.unwrap();
+    bench.engine.approvals().recognize(&older).await.unwrap();
     bench
         .engine
+        .approvals()
         .approve(approval, plan.digest, older.clone(), "seen".into())
         .await
         .unwrap();
@@ -327,23 +345,23 @@ async fn s37_an_older_session_does_not_bring_back_groups_that_a_newer_login_lost
         roles: [].into(),
         ..at("one", &["sales"], 2)
     };
-    bench.engine.recognize(&newer).await.unwrap();
+    bench.engine.approvals().recognize(&newer).await.unwrap();
     let missing = Unusable::Pending {
         given: 1,
         needed: 2,
     };
     assert_eq!(why_not(&bench, &plan).await, missing);
     // The session of before is still good; its groups are not.
-    bench.engine.recognize(&older).await.unwrap();
+    bench.engine.approvals().recognize(&older).await.unwrap();
     assert_eq!(why_not(&bench, &plan).await, missing);
     let bench = bench.restarted();
-    bench.engine.recognize(&older).await.unwrap();
+    bench.engine.approvals().recognize(&older).await.unwrap();
     assert_eq!(why_not(&bench, &plan).await, missing);
-    let seen = bench.engine.query(|state| state.as_known(&older));
+    let seen = bench.engine.context().query(|state| state.as_known(&older));
     let seen = seen.await.unwrap();
     assert!(seen.groups.is_empty() && seen.roles.is_empty(), "{seen:?}");
     let second = submit(&bench).await.unwrap();
-    let again = bench.engine.approve(
+    let again = bench.engine.approvals().approve(
         second.approval.unwrap(),
         second.digest,
         older,
@@ -357,8 +375,8 @@ async fn s37_an_older_session_does_not_bring_back_groups_that_a_newer_login_lost
     );
     // A login that is newer again counts.
     let newest = at("one", &["platform"], 3);
-    bench.engine.recognize(&newest).await.unwrap();
-    let again = bench.engine.approve(
+    bench.engine.approvals().recognize(&newest).await.unwrap();
+    let again = bench.engine.approvals().approve(
         second.approval.unwrap(),
         second.digest,
         newest,
@@ -374,17 +392,19 @@ async fn s37_the_same_groups_again_are_no_record_every_time_and_a_stranger_is_no
     let before = size(&bench);
     bench
         .engine
+        .approvals()
         .recognize(&at("one", &["platform"], 1))
         .await
         .unwrap();
     assert_eq!(size(&bench), before + 1);
     for minute in 2..6 {
         let same = at("one", &["platform"], minute);
-        bench.engine.recognize(&same).await.unwrap();
+        bench.engine.approvals().recognize(&same).await.unwrap();
     }
     assert_eq!(size(&bench), before + 1);
     bench
         .engine
+        .approvals()
         .recognize(&at("one", &["platform"], 7))
         .await
         .unwrap();
@@ -394,7 +414,7 @@ async fn s37_the_same_groups_again_are_no_record_every_time_and_a_stranger_is_no
             roles: [].into(),
             ..at(&name.to_string(), &["everybody"], 8)
         };
-        bench.engine.recognize(&stranger).await.unwrap();
+        bench.engine.approvals().recognize(&stranger).await.unwrap();
     }
     assert_eq!(size(&bench), before + 2);
 }
@@ -415,25 +435,27 @@ async fn s30_a_message_of_a_reporter_is_taken_once_also_by_the_next_process() {
         delivery: Some("msg-1".to_owned()),
     };
     let hook = |name: &str| Reporter::Webhook(name.to_owned());
-    let one = bench.engine.report(report(1, hook("runbooks")));
-    let two = bench.engine.report(report(2, hook("runbooks")));
+    let one = bench.engine.actions().record(report(1, hook("runbooks")));
+    let two = bench.engine.actions().record(report(2, hook("runbooks")));
     let (one, two) = tokio::join!(one, two);
     assert_eq!(u32::from(one.is_ok()) + u32::from(two.is_ok()), 1);
     let first = ActionId::from_bits(if one.is_ok() { 1 } else { 2 });
     bench
         .engine
-        .report(report(3, hook("others")))
+        .actions()
+        .record(report(3, hook("others")))
         .await
         .unwrap();
     let again = report(4, hook("runbooks"));
     let bench = bench.restarted();
-    let again = bench.engine.report(again).await;
+    let again = bench.engine.actions().record(again).await;
     assert!(
         matches!(again, Err(CommitError::Refused(Refusal::Exists(_)))),
         "{again:?}"
     );
     let known = bench
         .engine
+        .context()
         .query(|state| state.reported_by("runbooks", "msg-1"));
     assert_eq!(known.await.unwrap(), Some(first));
 }

@@ -6,7 +6,8 @@ use lanyard_testkit::world;
 
 use crate::common::submit;
 
-/// What comes of a plan for a target that revokes within ten seconds, where the charter asks for this.
+/// Submits a plan for a target that revokes within ten seconds, under a charter that asks for this
+/// bound.
 async fn submitted(revocable_within: &str) -> Result<(), Rule> {
     let limit = format!("    revocable_within: {revocable_within}\n");
     let bench = crate::common::bench(&format!("{}{limit}", world::CHARTER)).await;

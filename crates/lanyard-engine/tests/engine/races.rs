@@ -1,32 +1,34 @@
-//! What comes between an approval and its use: whichever of the two is first in the journal, nothing is issued after it.
+//! What comes between an approval and its use: whichever of the two is first in the journal,
+//! nothing is issued after it.
 //!
-//! Every seed is another interleaving: each commit waits for a number of turns that the seed decides. A failure names its seed;
-//! `LANYARD_SEEDS` plays more.
+//! Every seed is another interleaving: each commit waits for a number of turns that the seed
+//! decides. A failure names its seed; `LANYARD_SEEDS` plays more.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use lanyard_core::charter::parse;
+use lanyard_charter::parse;
+use lanyard_charter::plan::PlanFormat;
 use lanyard_core::command::{Command, Record};
-use lanyard_core::id::KillId;
-use lanyard_core::identity::{Identity, Operator};
 use lanyard_core::kill::{Actor, KillOrder};
-use lanyard_core::lease::Seq;
-use lanyard_core::ledger::{CommitError, Ledger, Reach};
-use lanyard_core::plan::PlanFormat;
-use lanyard_core::scope::{RoleFilter, Scope};
-use lanyard_core::state::State;
+use lanyard_core::ledger::{CommitError, Ledger, Reach, StateGuard};
 use lanyard_engine::Engine;
 use lanyard_engine::mint::IssueError;
 use lanyard_engine::plans::Proposal;
 use lanyard_testkit::ids::Ids;
 use lanyard_testkit::ledger::MemoryLedger;
 use lanyard_testkit::world;
+use lanyard_vocabulary::caller::Caller;
+use lanyard_vocabulary::id::KillId;
+use lanyard_vocabulary::identity::Identity;
+use lanyard_vocabulary::operator::Operator;
+use lanyard_vocabulary::scope::{RoleFilter, Scope};
+use lanyard_vocabulary::seq::Seq;
 
 use crate::common::{Bench, apply_by, approve, bench, person, submit};
 
-/// How many seeds of each kind the test command plays.
+/// The number of seeds of each kind that the test command plays.
 const SEEDS: u64 = 1000;
 
 /// A ledger before which commands wait for their turn.
@@ -52,8 +54,8 @@ impl Ledger for Turns {
         outcome
     }
 
-    fn look(&self, at: &mut dyn FnMut(&State)) {
-        self.ledger.look(at);
+    fn read(&self) -> StateGuard<'_> {
+        self.ledger.read()
     }
 
     async fn settle(&self) -> Result<(), CommitError> {
@@ -70,7 +72,7 @@ impl Ledger for Turns {
     }
 }
 
-/// What comes in between.
+/// The event that comes in between.
 #[derive(Debug, Clone, Copy)]
 enum Between {
     Withdrawn,
@@ -85,12 +87,13 @@ async fn happens(
     between: Between,
     bench: &Bench,
     engine: &Arc<Engine>,
-    approval: lanyard_core::id::ApprovalId,
+    approval: lanyard_vocabulary::id::ApprovalId,
 ) {
     match between {
         Between::Withdrawn => {
             let by = person("two").identity;
             engine
+                .approvals()
                 .withdraw(approval, by, "a second look".into())
                 .await
                 .unwrap();
@@ -100,7 +103,7 @@ async fn happens(
                 roles: [].into(),
                 ..person("two")
             };
-            engine.recognize(&left).await.unwrap();
+            engine.approvals().recognize(&left).await.unwrap();
         }
         Between::Narrowed => {
             let text = world::CHARTER
@@ -112,7 +115,7 @@ async fn happens(
                 revision: charter.revision.clone(),
                 breakers: Vec::new(),
             };
-            engine.record(in_force).await.unwrap();
+            engine.context().commit(in_force).await.unwrap();
             bench.charters.replace(vec![charter]);
         }
         Between::Killed => {
@@ -122,19 +125,19 @@ async fn happens(
                 roles: RoleFilter::Both,
                 reason: "stop".into(),
                 by: Actor::Operator(person("three").identity),
-                at: engine.now(),
+                at: engine.clock().now(),
                 evidence: Vec::new(),
                 key: None,
                 identities: std::collections::BTreeSet::new(),
                 as_typed: false,
                 reaches_nothing: false,
             };
-            assert!(engine.engage(order).await.is_durable());
+            assert!(engine.kills().engage(order).await.is_durable());
         }
     }
 }
 
-/// Whether the apply was given.
+/// Tells if the apply was given.
 async fn play(seed: u64, between: Between) -> bool {
     let charter = world::CHARTER.replace(CHARTER, "role: apply");
     let bench = Arc::new(bench(&charter).await);
@@ -163,7 +166,7 @@ async fn play(seed: u64, between: Between) -> bool {
         .ledger
         .records()
         .iter()
-        .map(|record| serde_json::from_slice(record).unwrap())
+        .map(|record| lanyard_records::decode(record).unwrap())
         .collect();
     let is = |record: &Record| {
         matches!(
@@ -254,7 +257,7 @@ async fn second_is_busy(seed: u64) -> bool {
         ledger: Arc::clone(&bench.ledger),
         dice: Ids::seeded(seed),
     }));
-    let agent = world::agent();
+    let agent = world::caller();
     let proposal = || Proposal {
         task: bench.task,
         grant: world::name("restart"),
@@ -263,7 +266,7 @@ async fn second_is_busy(seed: u64) -> bool {
         destructive: [].into(),
     };
     let submit = async |content: &[u8]| {
-        let submission = engine.begin_submission(&agent, proposal()).await?;
+        let submission = engine.plans().begin_submission(&agent, proposal()).await?;
         submission.submit(Arc::from(content)).await
     };
     let (one, two) = tokio::join!(submit(b"one"), submit(b"two"));
@@ -275,7 +278,8 @@ async fn second_is_busy(seed: u64) -> bool {
         .any(|it| matches!(it, Err(IssueError::Busy)))
 }
 
-// The bytes of a plan are received under the turn of its agent: who has no task and no turn sends none.
+// The bytes of a plan are received under the turn of its agent: who has no task and no turn sends
+// none.
 #[tokio::test]
 async fn s07_the_task_and_the_turn_come_before_the_bytes_of_a_plan() {
     let bench = bench(&world::CHARTER.replace(CHARTER, "role: apply")).await;
@@ -286,20 +290,33 @@ async fn s07_the_task_and_the_turn_come_before_the_bytes_of_a_plan() {
         summary: "restart".to_owned(),
         destructive: [].into(),
     };
-    let stranger = Identity {
+    let stranger = Caller::unproved(&Identity {
         subject: "another".to_owned(),
         ..world::agent()
-    };
-    let refused = bench.engine.begin_submission(&stranger, proposal()).await;
+    });
+    let refused = bench
+        .engine
+        .plans()
+        .begin_submission(&stranger, proposal())
+        .await;
     assert!(matches!(refused.err(), Some(IssueError::NotFound("task"))));
-    let agent = world::agent();
-    let first = bench.engine.begin_submission(&agent, proposal()).await;
-    let second = bench.engine.begin_submission(&agent, proposal()).await;
+    let agent = world::caller();
+    let first = bench
+        .engine
+        .plans()
+        .begin_submission(&agent, proposal())
+        .await;
+    let second = bench
+        .engine
+        .plans()
+        .begin_submission(&agent, proposal())
+        .await;
     assert!(matches!(second.err(), Some(IssueError::Busy)));
     drop(first);
     assert!(
         bench
             .engine
+            .plans()
             .begin_submission(&agent, proposal())
             .await
             .is_ok()

@@ -1,16 +1,17 @@
 //! An order whose scope names nothing that is known: engaged, told, and withdrawn by one person.
 
 use lanyard_core::command::Command;
-use lanyard_core::id::{KillId, LeaseId, TaskId};
-use lanyard_core::identity::Identity;
 use lanyard_core::kill::{Actor, EngagedOrder, Lifted};
 use lanyard_core::lease::Lease;
 use lanyard_core::ledger::CommitError;
-use lanyard_core::person::Person;
-use lanyard_core::scope::{AgentName, RoleFilter, Scope};
 use lanyard_engine::drill::{Canary, Drilled};
 use lanyard_engine::reach::BlastRadius;
 use lanyard_testkit::world;
+use lanyard_vocabulary::agent::AgentName;
+use lanyard_vocabulary::id::{KillId, LeaseId, TaskId};
+use lanyard_vocabulary::identity::Identity;
+use lanyard_vocabulary::person::Person;
+use lanyard_vocabulary::scope::{RoleFilter, Scope};
 
 use crate::common::{Bench, bench, mint_own};
 
@@ -19,16 +20,20 @@ fn agent(name: &str) -> Scope {
 }
 
 fn radius(bench: &Bench, scope: &Scope) -> BlastRadius {
-    bench.engine.blast_radius(scope, RoleFilter::Both, None)
+    bench
+        .engine
+        .scopes()
+        .blast_radius(scope, RoleFilter::Both, None)
 }
 
 async fn kill(bench: &Bench, scope: Scope) -> KillId {
     let by = Actor::Operator(person_identity());
     let draft = bench
         .engine
-        .draft_kill(scope, RoleFilter::Both, "it loops".to_owned(), by);
-    let fenced = bench.engine.engage(draft.unwrap()).await;
-    bench.engine.sweep_orders().await;
+        .kills()
+        .draft(scope, RoleFilter::Both, "it loops".to_owned(), by);
+    let fenced = bench.engine.kills().engage(draft.unwrap()).await;
+    bench.engine.kills().sweep_orders().await;
     fenced.order.id
 }
 
@@ -45,18 +50,23 @@ fn person() -> Person {
 
 async fn withdraw(bench: &Bench, order: KillId) -> Result<EngagedOrder, CommitError> {
     let reason = "mistyped".to_owned();
-    bench.engine.withdraw_kill(order, &person(), reason).await
+    bench
+        .engine
+        .rearms()
+        .withdraw_kill(order, &person(), reason)
+        .await
 }
 
 async fn is_live(bench: &Bench, lease: LeaseId) -> bool {
     let live =
         |state: &lanyard_core::state::State| state.leases().get(lease).is_some_and(Lease::is_live);
-    bench.engine.query(live).await.unwrap()
+    bench.engine.context().query(live).await.unwrap()
 }
 
 async fn lifted(bench: &Bench, order: KillId) -> Lifted {
     let found = bench
         .engine
+        .context()
         .query(|state| state.kills().get(order).map(|engaged| engaged.lifted));
     found.await.unwrap().unwrap()
 }
@@ -179,7 +189,8 @@ async fn u01_what_is_known_and_has_no_live_lease_is_fenced_and_not_nothing() {
     let lease = mint_own(&bench).await.unwrap();
     bench
         .engine
-        .record(Command::CloseTask { task: bench.task })
+        .context()
+        .commit(Command::CloseTask { task: bench.task })
         .await
         .unwrap();
     let ended = radius(&bench, &Scope::Task(bench.task));
@@ -231,7 +242,7 @@ async fn u01_an_order_that_reached_nothing_and_reaches_something_now_takes_two_p
     let bench = bench(world::CHARTER).await;
     let early = kill(&bench, Scope::Charter(world::name("orders"))).await;
     let charter = world::CHARTER.replace("payments-terraform", "orders");
-    let parsed = lanyard_core::charter::parse(&charter, &world::world()).unwrap();
+    let parsed = lanyard_charter::parse(&charter, &world::world()).unwrap();
     bench.charters.replace(vec![parsed.charter]);
     let refused = withdraw(&bench, early);
     assert!(refused.await.is_err());
@@ -267,7 +278,7 @@ async fn u04_the_short_name_of_an_agent_is_one_that_a_kill_takes() {
         subject: "system:serviceaccount:a-namespace-with-a-long-name:router".to_owned(),
     };
     let identities = [world::agent(), router.clone()].into();
-    let names = bench.engine.short_names(&identities);
+    let names = bench.engine.scopes().short_names(&identities);
     // Two agents end alike: nothing short is the agent's alone.
     let own = world::agent().to_string();
     assert_eq!(names.get(&world::agent()), Some(&own));
@@ -286,13 +297,23 @@ async fn u08_a_drill_that_a_kill_holds_up_has_not_failed() {
         environment: world::name("staging"),
     };
     let order = kill(&bench, Scope::All).await;
-    let drilled = bench.engine.drill(&canary, &bench.target).await.unwrap();
+    let drilled = bench
+        .engine
+        .drills()
+        .hold(&canary, &bench.target)
+        .await
+        .unwrap();
     assert_eq!(drilled, Drilled::HeldUp(order.to_string()));
-    let known = bench.engine.query(|state| state.drills().len());
+    let known = bench.engine.context().query(|state| state.drills().len());
     assert_eq!(known.await.unwrap(), 0, "nothing is recorded");
     // Without an order, what goes wrong is a failure.
     let bench = crate::common::bench(world::CHARTER).await;
-    let drilled = bench.engine.drill(&canary, &bench.target).await.unwrap();
+    let drilled = bench
+        .engine
+        .drills()
+        .hold(&canary, &bench.target)
+        .await
+        .unwrap();
     let Drilled::Held(held) = drilled else {
         unreachable!("{drilled:?}");
     };
@@ -317,14 +338,14 @@ async fn u09_the_second_person_is_told_what_a_rearm_lets_go() {
         despite_unconfirmed: false,
     };
     let anna = person();
-    let proposed = bench.engine.propose_rearm(step(RearmStage::Plan), &anna);
+    let proposed = bench.engine.rearms().propose(step(RearmStage::Plan), &anna);
     let proposed = proposed.await.unwrap();
     for of in [
         None,
         Some((order, proposed.id)),
         Some((KillId::from_bits(0), proposed.id)),
     ] {
-        let found = bench.engine.rearms(of).await.unwrap();
+        let found = bench.engine.rearms().list(of).await.unwrap();
         let [rearm] = found.as_slice() else {
             unreachable!("{found:?}");
         };
@@ -342,12 +363,13 @@ async fn u09_the_second_person_is_told_what_a_rearm_lets_go() {
     }
     let none = bench
         .engine
-        .rearms(Some((other, lanyard_core::id::RearmId::from_bits(0))))
+        .rearms()
+        .list(Some((other, lanyard_vocabulary::id::RearmId::from_bits(0))))
         .await;
     assert!(none.unwrap().is_empty());
     // An order that came since voids the proposal, and that is told.
     let newer = kill(&bench, Scope::All).await;
-    let found = bench.engine.rearms(None).await.unwrap();
+    let found = bench.engine.rearms().list(None).await.unwrap();
     let void = found[0].void.clone().unwrap();
     assert!(void.contains(&newer.to_string()), "{void}");
 }

@@ -1,20 +1,23 @@
-//! Refusals as decisions: what holds up a request that the charter allows is in the journal, with an id and a code.
+//! Refusals as decisions: what holds up a request that the charter allows is in the journal, with
+//! an id and a code.
 
 use std::time::Duration;
 
-use lanyard_core::command::{Command, Record};
+use lanyard_core::command::Command;
 use lanyard_core::decide::{Denial, ReasonCode, Rule};
-use lanyard_core::id::DecisionId;
-use lanyard_core::identity::Identity;
 use lanyard_core::kill::Actor;
 use lanyard_core::pause::{Demand, Reach};
-use lanyard_core::scope::{AgentName, RoleFilter, Scope};
-use lanyard_core::time::Timestamp;
 use lanyard_engine::activity::{ALLOWED, Answer, Request};
 use lanyard_engine::mint::{Ask, IssueError};
 use lanyard_engine::pause::PauseRequest;
 use lanyard_engine::tasks::{OpenTask, TaskError};
 use lanyard_testkit::world;
+use lanyard_vocabulary::agent::AgentName;
+use lanyard_vocabulary::caller::Caller;
+use lanyard_vocabulary::id::DecisionId;
+use lanyard_vocabulary::identity::Identity;
+use lanyard_vocabulary::scope::{RoleFilter, Scope};
+use lanyard_vocabulary::time::Timestamp;
 
 use crate::common::{Bench, apply, approve, bench, mint, mint_own, person, submit};
 
@@ -33,7 +36,7 @@ fn denials(bench: &Bench) -> Vec<(DecisionId, Option<String>, Denial)> {
             environment,
             denial,
             ..
-        } = serde_json::from_slice::<Record>(record).unwrap().command
+        } = lanyard_records::decode(record).unwrap().command
         else {
             return None;
         };
@@ -78,7 +81,7 @@ async fn u03_a_refusal_by_quota_is_a_decision_with_its_limit_and_the_time_that_f
     assert_eq!(denial.retry_after, Some(now + Duration::from_secs(540)));
     assert!(denial.next.contains("lanyard lease release"), "{denial}");
     bench.clock.advance(Duration::from_secs(540));
-    bench.engine.expire_due().await;
+    bench.engine.expiry().expire_due().await;
     mint_own(&bench).await.unwrap();
 }
 
@@ -105,7 +108,15 @@ async fn u23_the_leases_of_every_identity_of_an_agent_say_when_the_first_of_them
             under: None,
             request: None,
         };
-        tasks.push(bench.engine.open_task(&who, open).await.unwrap().id);
+        tasks.push(
+            bench
+                .engine
+                .tasks()
+                .open(&Caller::unproved(&who), open)
+                .await
+                .unwrap()
+                .id,
+        );
     }
     let [one, two] = tasks.as_slice() else {
         panic!("two tasks");
@@ -123,7 +134,7 @@ async fn u23_the_leases_of_every_identity_of_an_agent_say_when_the_first_of_them
     );
     // What is given back holds nobody up; what is left ends later.
     let owner = world::agent();
-    bench.engine.release_lease(&owner, first).await.unwrap();
+    bench.engine.expiry().release(&owner, first).await.unwrap();
     mint(&bench, &second, *two).await.unwrap();
     let denial = recorded(&bench, mint(&bench, &second, *two).await);
     assert_eq!(denial.retry_after, Some(now + Duration::from_secs(600)));
@@ -141,16 +152,29 @@ async fn u23_to_look_whether_a_credential_would_be_issued_takes_no_lease_and_see
         request: None,
     };
     for _ in 0..3 {
-        bench.engine.validate(&world::agent(), &ask).await.unwrap();
+        bench
+            .engine
+            .mints()
+            .validate(&world::caller(), &ask)
+            .await
+            .unwrap();
     }
     mint_own(&bench).await.unwrap();
-    let denial = recorded(&bench, bench.engine.validate(&world::agent(), &ask).await);
+    let denial = recorded(
+        &bench,
+        bench.engine.mints().validate(&world::caller(), &ask).await,
+    );
     assert_eq!(denial.code(), ReasonCode::LiveLeases);
-    let order = bench
-        .engine
-        .draft_kill(Scope::All, RoleFilter::Both, "stop".into(), Actor::Local);
-    bench.engine.engage(order.unwrap()).await;
-    let denial = recorded(&bench, bench.engine.validate(&world::agent(), &ask).await);
+    let order =
+        bench
+            .engine
+            .kills()
+            .draft(Scope::All, RoleFilter::Both, "stop".into(), Actor::Local);
+    bench.engine.kills().engage(order.unwrap()).await;
+    let denial = recorded(
+        &bench,
+        bench.engine.mints().validate(&world::caller(), &ask).await,
+    );
     assert_eq!(denial.code(), ReasonCode::Killed);
 }
 
@@ -181,7 +205,12 @@ async fn u03_a_pause_and_a_kill_are_decisions_of_tasks_and_of_credentials() {
         reason: "looking".into(),
         until: Some(until),
     };
-    bench.engine.pause(pause, Actor::Local).await.unwrap();
+    bench
+        .engine
+        .pauses()
+        .pause(pause, Actor::Local)
+        .await
+        .unwrap();
     let denial = recorded(&bench, mint_own(&bench).await);
     assert_eq!(
         (denial.rule, denial.code()),
@@ -197,19 +226,19 @@ async fn u03_a_pause_and_a_kill_are_decisions_of_tasks_and_of_credentials() {
         under: None,
         request: None,
     };
-    let refused = bench.engine.open_task(&world::agent(), open).await;
+    let refused = bench.engine.tasks().open(&world::caller(), open).await;
     let Err(TaskError::Refused { denial, .. }) = refused else {
         panic!("{refused:?}");
     };
     assert_eq!(denial.code(), ReasonCode::Paused);
     bench.clock.advance(Duration::from_secs(900));
-    let order = bench.engine.draft_kill(
+    let order = bench.engine.kills().draft(
         Scope::Task(bench.task),
         RoleFilter::Both,
         "stop".into(),
         Actor::Local,
     );
-    bench.engine.engage(order.unwrap()).await;
+    bench.engine.kills().engage(order.unwrap()).await;
     let denial = recorded(&bench, mint_own(&bench).await);
     assert_eq!(
         (denial.rule, denial.code()),
@@ -248,7 +277,10 @@ async fn u03_a_missing_approval_is_a_decision_that_says_what_is_missing() {
     assert!(denial.message.contains("0 of 2 approvals"), "{denial}");
     approve(&bench, &plan, "one").await.unwrap();
     let id = plan.approval.unwrap();
-    let no = bench.engine.reject(id, person("two"), "not today".into());
+    let no = bench
+        .engine
+        .approvals()
+        .reject(id, person("two"), "not today".into());
     no.await.unwrap();
     let denial = recorded(&bench, apply(&bench, plan.id).await);
     assert_eq!(denial.code(), ReasonCode::ApprovalDenied);
@@ -270,7 +302,7 @@ async fn u03_whoever_is_held_up_trips_no_breaker_of_denials() {
             ReasonCode::LiveLeases
         );
     }
-    let tripped = bench.engine.query(|state| state.tripped().len());
+    let tripped = bench.engine.context().query(|state| state.tripped().len());
     assert_eq!(tripped.await.unwrap(), 0);
 }
 
@@ -290,11 +322,11 @@ async fn u03_a_flood_of_refusals_fills_no_journal() {
     let mut of = answers.iter().filter(|(of, _)| of.code == "LIVE_LEASES");
     assert_eq!(of.next().map(|(_, count)| *count), Some(5000));
     bench.clock.advance(Duration::from_secs(60));
-    bench.engine.settle_denials(false).await;
+    bench.engine.requests().settle_denials(false).await;
     let records = bench.ledger.records();
     let mut told = 0;
     for record in records.iter().skip(before) {
-        let command = serde_json::from_slice::<Record>(record).unwrap().command;
+        let command = lanyard_records::decode(record).unwrap().command;
         if let Command::DenyMore { count, rule, .. } = command {
             assert_eq!(rule, Rule::Quota);
             told += count;
@@ -364,6 +396,7 @@ async fn u20_whoever_asked_takes_a_request_back_and_nothing_comes_of_it() {
     let who = world::agent();
     let taken = bench
         .engine
+        .approvals()
         .take_back(id, who.clone(), "another plan".into());
     taken.await.unwrap().unwrap();
     let denial = recorded(&bench, apply(&bench, plan.id).await);
@@ -371,15 +404,16 @@ async fn u20_whoever_asked_takes_a_request_back_and_nothing_comes_of_it() {
     assert!(denial.message.contains("taken back"), "{denial}");
     // For good: nobody is asked, and nobody can say yes any more, after a restart too.
     let bench = bench.restarted();
-    let waits = bench.engine.query(|state| {
+    let waits = bench.engine.context().query(|state| {
         let approval = state.approval(id).unwrap();
         state.is_waiting(approval, Timestamp::from_secs(1_800_000_000))
     });
     assert!(!waits.await.unwrap());
     assert!(approve(&bench, &plan, "three").await.is_err());
-    let again = bench.engine.take_back(id, who, "again".into());
+    let again = bench.engine.approvals().take_back(id, who, "again".into());
     assert!(again.await.unwrap().is_err());
-    // It was read: to take requests back and make them again asks people no less than to leave them.
+    // It was read: to take requests back and make them again asks people no less than to leave
+    // them.
     for _ in 0..9 {
         submit(&bench).await.unwrap();
     }
@@ -393,7 +427,7 @@ async fn u20_whoever_asked_takes_a_request_back_and_nothing_comes_of_it() {
 async fn u11_after_a_widening_an_open_task_is_told_that_it_keeps_an_older_revision() {
     let narrow = charter("    - name: read-deployments\n", "    - name: read-other\n");
     let bench = bench(&narrow).await;
-    let wide = lanyard_core::charter::parse(world::CHARTER, &world::world())
+    let wide = lanyard_charter::parse(world::CHARTER, &world::world())
         .unwrap()
         .charter;
     let in_force = Command::CharterInForce {
@@ -409,7 +443,7 @@ async fn u11_after_a_widening_an_open_task_is_told_that_it_keeps_an_older_revisi
         )
     };
     bench.charters.replace(vec![wide]);
-    bench.engine.record(in_force).await.unwrap();
+    bench.engine.context().commit(in_force).await.unwrap();
     let Err(IssueError::Denied { denial, .. }) = mint_own(&bench).await else {
         panic!("issued");
     };

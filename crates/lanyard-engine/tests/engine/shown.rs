@@ -3,20 +3,22 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use lanyard_core::approval::{ConsentError, Requirement, Seen, Unusable};
-use lanyard_core::charter::{ActionPattern, Charter, RequestLimits};
+use lanyard_charter::plan::{PlanFormat, Risk};
+use lanyard_charter::requirement::Requirement;
+use lanyard_charter::{ActionPattern, Charter, RequestLimits};
+use lanyard_core::approval::{ConsentError, Seen, Unusable};
 use lanyard_core::command::Command;
 use lanyard_core::decide::Rule;
-use lanyard_core::id::{ApprovalId, PlanId};
 use lanyard_core::judge::Judge;
 use lanyard_core::ledger::CommitError;
-use lanyard_core::plan::{Judgement, Plan, PlanFormat, Reading, Risk, Unjudged};
+use lanyard_core::plan::{Judgement, Plan, Reading, Unjudged};
 use lanyard_core::provider::Rehearsed;
 use lanyard_core::state::Refusal;
 use lanyard_core::task::Task;
 use lanyard_engine::mint::IssueError;
 use lanyard_engine::plans::Proposal;
 use lanyard_testkit::world;
+use lanyard_vocabulary::id::{ApprovalId, PlanId};
 
 use crate::common::{Bench, apply, bench, person, submit, submitted};
 
@@ -40,7 +42,7 @@ async fn recorded(bench: &Bench, change: impl FnOnce(&mut Plan, &mut Requirement
         requirement: Some(requirement),
         requests: RequestLimits::default(),
     };
-    bench.engine.record(submitted).await.unwrap();
+    bench.engine.context().commit(submitted).await.unwrap();
     plan
 }
 
@@ -61,6 +63,7 @@ async fn s02_a_sensitive_value_that_changes_is_acknowledged_by_each_approver() {
         };
         let said = bench
             .engine
+            .approvals()
             .approve(approval, seen, person(by), "seen".into());
         said.await
     };
@@ -82,6 +85,7 @@ async fn s02_a_sensitive_value_that_changes_is_acknowledged_by_each_approver() {
     consent("two", 2).await.unwrap();
     let kept = bench
         .engine
+        .context()
         .query(|state| state.approval(approval).cloned());
     let consents = kept.await.unwrap().unwrap().consents;
     assert_eq!(
@@ -99,9 +103,11 @@ async fn s02_a_sensitive_value_that_changes_is_acknowledged_by_each_approver() {
         digest: plan.digest,
         sensitive: 1,
     };
-    let refused = bench
-        .engine
-        .approve(plan.approval.unwrap(), seen, person("one"), "x".into());
+    let refused =
+        bench
+            .engine
+            .approvals()
+            .approve(plan.approval.unwrap(), seen, person("one"), "x".into());
     refused.await.unwrap_err();
 }
 
@@ -156,7 +162,10 @@ async fn a_risk_that_is_shown_is_the_one_that_counts() {
         "shown, and asked for at a fresh login"
     );
     let id = plan.approval.unwrap();
-    let approval = bench.engine.query(|state| state.approval(id).cloned());
+    let approval = bench
+        .engine
+        .context()
+        .query(|state| state.approval(id).cloned());
     let requirement = approval.await.unwrap().unwrap().requirement;
     assert_eq!(requirement.risk, Some(Risk::High), "what was decided on");
     // A record of before has no risk of its own.
@@ -173,7 +182,7 @@ async fn s20_the_risk_that_counts_is_kept_over_a_restart() {
     let plan = submit(&bench).await.unwrap();
     let bench = bench.restarted();
     let (id, asked) = (plan.id, plan.approval.unwrap());
-    let kept = bench.engine.query(|state| {
+    let kept = bench.engine.context().query(|state| {
         let risk = state.approval(asked)?.requirement.risk;
         Some((state.plan(id)?.risk(), risk))
     });
@@ -188,7 +197,7 @@ async fn s20_a_yes_to_a_lower_risk_carries_no_apply_of_a_higher() {
     })
     .await;
     for by in ["one", "two"] {
-        let consent = bench.engine.approve(
+        let consent = bench.engine.approvals().approve(
             plan.approval.unwrap(),
             plan.digest,
             person(by),
@@ -210,7 +219,7 @@ async fn s20_a_yes_to_a_lower_risk_carries_no_apply_of_a_higher() {
     let bench = two_people().await;
     let plan = recorded(&bench, |_, requirement| requirement.risk = None).await;
     for by in ["one", "two"] {
-        let consent = bench.engine.approve(
+        let consent = bench.engine.approvals().approve(
             plan.approval.unwrap(),
             plan.digest,
             person(by),
@@ -232,7 +241,7 @@ async fn s41_a_destructive_action_that_nothing_holds_back_is_refused() {
         destructive,
     };
     let named = [ActionPattern("delete deployments".to_owned())].into();
-    let refused = submitted(&bench, &world::agent(), proposal(named)).await;
+    let refused = submitted(&bench, &world::caller(), proposal(named)).await;
     match refused {
         Err(IssueError::Denied { denial, .. }) => {
             assert_eq!(denial.rule, Rule::Grants);
@@ -240,6 +249,6 @@ async fn s41_a_destructive_action_that_nothing_holds_back_is_refused() {
         }
         other => panic!("{other:?}"),
     }
-    let submitted = submitted(&bench, &world::agent(), proposal(BTreeSet::new())).await;
+    let submitted = submitted(&bench, &world::caller(), proposal(BTreeSet::new())).await;
     submitted.unwrap();
 }

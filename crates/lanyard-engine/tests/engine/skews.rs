@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use lanyard_core::ledger::look;
 use lanyard_core::provider::ProviderError;
-use lanyard_core::time::Timestamp;
 use lanyard_engine::mint::{Ask, IssueError};
 use lanyard_engine::revoke::Round;
 use lanyard_engine::skew::MAX_SKEW;
 use lanyard_testkit::clock::ManualClock;
 use lanyard_testkit::fake::{FakeProvider, RevokeFault};
 use lanyard_testkit::world;
+use lanyard_vocabulary::time::Timestamp;
 
 use crate::common::{Bench, bench_at};
 
@@ -31,7 +31,7 @@ async fn issue(bench: &Bench) -> Result<Timestamp, IssueError> {
         plan: None,
         request: None,
     };
-    let issued = bench.engine.issue(&world::agent(), ask).await?;
+    let issued = bench.engine.mints().issue(&world::caller(), &ask).await?;
     let expires = issued.expires;
     let handed = issued.release.hand_over(|| ());
     handed.map_err(IssueError::Closed).map(|()| expires)
@@ -47,7 +47,7 @@ async fn s27_a_broker_that_is_behind_gets_no_mint_back_as_excessive() {
         unmeasured,
         Err(IssueError::Provider(ProviderError::Excessive { .. }))
     ));
-    bench.engine.measure_skew(&bench.target).await;
+    bench.engine.clock().measure_skew(&bench.target).await;
     let expires = issue(&bench).await.unwrap();
     let life = expires.since(bench.clock.now());
     assert!(
@@ -63,24 +63,24 @@ async fn s27_a_broker_that_is_ahead_says_expired_of_nothing_that_lives() {
     bench.provider.revocations(RevokeFault::Lost);
     // The broker's clock is an hour ahead, and nobody there knows.
     bench.clock.advance(Duration::from_secs(3600));
-    bench.engine.measure_skew(&bench.target).await;
+    bench.engine.clock().measure_skew(&bench.target).await;
     let house = || async {
-        while bench.engine.expire_due().await {}
-        assert_ne!(bench.engine.revoke_round(&bench.target).await, Round::Idle);
-        bench.engine.presume(&bench.target).await;
-        look(bench.ledger.as_ref(), |state| state.leases().len()).unwrap()
+        while bench.engine.expiry().expire_due().await {}
+        assert_ne!(
+            bench.engine.revoker().revoke_round(&bench.target).await,
+            Round::Idle
+        );
+        bench.engine.revoker().presume(&bench.target).await;
+        look(bench.ledger.as_ref(), |state| state.leases().len())
     };
     assert_eq!((house().await, bench.provider.live().len()), (1, 1));
     // When its real end has passed, and the leeway that the target gives it, it goes.
     for clock in [&bench.clock, &theirs] {
         clock.advance(world::TTL + Duration::from_secs(40));
     }
-    while bench.engine.expire_due().await {}
+    while bench.engine.expiry().expire_due().await {}
     assert!(bench.provider.live().is_empty());
-    assert_eq!(
-        look(bench.ledger.as_ref(), |state| state.leases().len()),
-        Some(0)
-    );
+    assert_eq!(look(bench.ledger.as_ref(), |state| state.leases().len()), 0);
 }
 
 #[tokio::test]
@@ -93,7 +93,7 @@ async fn s27_a_target_whose_clock_is_too_far_off_mints_nothing_and_says_so() {
             .as_millis()
             .saturating_add_signed(apart * 1000);
         theirs.set(Timestamp::from_millis(now));
-        bench.engine.measure_skew(&bench.target).await;
+        bench.engine.clock().measure_skew(&bench.target).await;
         let line = issue(&bench).await.unwrap_err().to_string();
         assert!(
             line.contains(direction) && line.contains("30 s is the limit"),
@@ -101,6 +101,6 @@ async fn s27_a_target_whose_clock_is_too_far_off_mints_nothing_and_says_so() {
         );
     }
     theirs.set((bench.clock.now() + MAX_SKEW).before(Duration::from_secs(2)));
-    bench.engine.measure_skew(&bench.target).await;
+    bench.engine.clock().measure_skew(&bench.target).await;
     issue(&bench).await.unwrap();
 }

@@ -1,20 +1,24 @@
-//! Who is a second person: nobody behind the agent, and nobody who may be somebody that has had a say.
+//! Who is a second person: nobody behind the agent, and nobody who may be somebody that has had a
+//! say.
 
+use lanyard_charter::plan::PlanFormat;
 use lanyard_core::approval::{ConsentError, Unusable};
 use lanyard_core::decide::Rule;
-use lanyard_core::id::TaskId;
-use lanyard_core::identity::{Caller, Identity, Operator};
 use lanyard_core::kill::{Actor, RearmStage};
 use lanyard_core::ledger::CommitError;
-use lanyard_core::person::{Person, Sponsor};
-use lanyard_core::plan::{Plan, PlanFormat};
-use lanyard_core::scope::{RoleFilter, Scope};
+use lanyard_core::plan::Plan;
 use lanyard_core::state::Refusal;
 use lanyard_engine::mint::{Ask, IssueError};
 use lanyard_engine::plans::Proposal;
 use lanyard_engine::rearm::RearmStep;
 use lanyard_engine::tasks::{OpenTask, TaskError};
 use lanyard_testkit::world;
+use lanyard_vocabulary::caller::Caller;
+use lanyard_vocabulary::id::TaskId;
+use lanyard_vocabulary::identity::Identity;
+use lanyard_vocabulary::operator::Operator;
+use lanyard_vocabulary::person::{Person, Sponsor};
+use lanyard_vocabulary::scope::{RoleFilter, Scope};
 
 use crate::common::{Bench, bench, bench_of, person, submit, submitted};
 
@@ -37,7 +41,7 @@ fn charter(people: u32) -> String {
 fn on_behalf_of(agent: Identity, name: &str) -> Caller {
     Caller {
         sponsor: Sponsor::Person(person(name).person()),
-        ..Caller::from(&agent)
+        ..Caller::unproved(&agent)
     }
 }
 
@@ -61,7 +65,7 @@ async fn propose(bench: &Bench, caller: &Caller, task: TaskId) -> Result<Plan, I
         summary: "restart".to_owned(),
         destructive: [].into(),
     };
-    submitted(bench, caller.clone(), proposal).await
+    submitted(bench, caller, proposal).await
 }
 
 async fn apply(bench: &Bench, caller: &Caller, plan: &Plan) -> Result<(), IssueError> {
@@ -72,7 +76,7 @@ async fn apply(bench: &Bench, caller: &Caller, plan: &Plan) -> Result<(), IssueE
         plan: Some(plan.id),
         request: None,
     };
-    let issued = bench.engine.issue(caller.clone(), ask).await?;
+    let issued = bench.engine.mints().issue(caller, &ask).await?;
     issued.release.hand_over(|| ()).map_err(IssueError::Closed)
 }
 
@@ -80,6 +84,7 @@ async fn approve(bench: &Bench, plan: &Plan, by: Operator) -> Result<(), Consent
     let approval = plan.approval.unwrap();
     let given = bench
         .engine
+        .approvals()
         .approve(approval, plan.digest, by, "seen".into())
         .await;
     match given {
@@ -117,7 +122,8 @@ async fn s01_the_sponsor_of_an_agent_does_not_approve_its_plans() {
     let agent = on_behalf_of(world::agent(), "ann");
     let task = bench
         .engine
-        .open_task(agent.clone(), ask("payments-terraform", None))
+        .tasks()
+        .open(&agent, ask("payments-terraform", None))
         .await
         .unwrap();
     let plan = propose(&bench, &agent, task.id).await.unwrap();
@@ -127,6 +133,7 @@ async fn s01_the_sponsor_of_an_agent_does_not_approve_its_plans() {
     );
     let no = bench
         .engine
+        .approvals()
         .reject(plan.approval.unwrap(), person("ann"), "no".into())
         .await;
     assert!(no.is_err(), "a sponsor decides neither way");
@@ -168,19 +175,22 @@ async fn s01_no_sponsor_of_a_task_above_approves() {
     let first = on_behalf_of(world::agent(), "ann");
     let top = bench
         .engine
-        .open_task(first, ask("payments-terraform", None))
+        .tasks()
+        .open(&first, ask("payments-terraform", None))
         .await
         .unwrap();
     let under = ask("helper", Some((top.id, helper.clone())));
     let middle = bench
         .engine
-        .open_task(on_behalf_of(world::agent(), "ann"), under)
+        .tasks()
+        .open(&on_behalf_of(world::agent(), "ann"), under)
         .await
         .unwrap();
     let under = ask("second", Some((middle.id, second.clone())));
     let below = bench
         .engine
-        .open_task(on_behalf_of(helper, "bob"), under)
+        .tasks()
+        .open(&on_behalf_of(helper, "bob"), under)
         .await
         .unwrap();
     let agent = on_behalf_of(second, "cleo");
@@ -221,11 +231,12 @@ async fn s01_an_agent_whose_sponsor_nobody_can_map_gets_nothing() {
         sponsor: Sponsor::Unmapped {
             why: "the claim `sponsor` is not the name of one person".to_owned(),
         },
-        ..Caller::from(&world::agent())
+        ..Caller::unproved(&world::agent())
     };
     let opened = bench
         .engine
-        .open_task(agent.clone(), ask("payments-terraform", None))
+        .tasks()
+        .open(&agent, ask("payments-terraform", None))
         .await;
     let Err(TaskError::Denied { denial, .. }) = opened else {
         panic!("{opened:?}");
@@ -263,7 +274,7 @@ async fn s33_people_of_two_issuers_are_two_people_only_where_the_configuration_s
     assert_eq!(approve(&bench, &plan, same).await, Err(ConsentError::Twice));
     let other = elsewhere("b-9", Some("corp"), Some("bob@acme.example"));
     approve(&bench, &plan, other).await.unwrap();
-    apply(&bench, &Caller::from(&world::agent()), &plan)
+    apply(&bench, &Caller::unproved(&world::agent()), &plan)
         .await
         .unwrap();
 
@@ -286,7 +297,7 @@ async fn s33_two_accounts_of_a_directory_without_names_are_not_two_people() {
             panic!("{unknown:?}");
         };
         assert!(doubt.contains("`person_claim`"), "{doubt}");
-        let used = apply(&bench, &Caller::from(&world::agent()), &plan).await;
+        let used = apply(&bench, &Caller::unproved(&world::agent()), &plan).await;
         let used = used.map_err(IssueError::cause);
         assert!(matches!(used, Err(IssueError::ApprovalNeeded { .. })));
     }
@@ -312,8 +323,8 @@ async fn s33_two_consents_that_turn_out_to_be_one_person_s_count_once() {
         directory: Some(world::name("corp")),
         ..second
     };
-    bench.engine.recognize(&moved).await.unwrap();
-    let used = apply(&bench, &Caller::from(&world::agent()), &plan).await;
+    bench.engine.approvals().recognize(&moved).await.unwrap();
+    let used = apply(&bench, &Caller::unproved(&world::agent()), &plan).await;
     let Err(IssueError::ApprovalNeeded { why, .. }) = used.map_err(IssueError::cause) else {
         panic!("allowed");
     };
@@ -327,24 +338,25 @@ async fn s33_two_consents_that_turn_out_to_be_one_person_s_count_once() {
 }
 
 async fn rearm(bench: &Bench, one: &Person, two: &Person) -> Result<(), CommitError> {
-    let order = bench.engine.draft_kill(
+    let order = bench.engine.kills().draft(
         Scope::All,
         RoleFilter::Both,
         "drill".into(),
         Actor::Operator(person("ann").identity),
     );
-    let kill = bench.engine.engage(order.unwrap()).await.order.id;
-    bench.engine.sweep_orders().await;
+    let kill = bench.engine.kills().engage(order.unwrap()).await.order.id;
+    bench.engine.kills().sweep_orders().await;
     let step = RearmStep {
         kill,
         stage: RearmStage::Plan,
         reason: "over".to_owned(),
         despite_unconfirmed: false,
     };
-    let proposal = bench.engine.propose_rearm(step, one).await.unwrap();
+    let proposal = bench.engine.rearms().propose(step, one).await.unwrap();
     bench
         .engine
-        .confirm_rearm(proposal.id, two, None)
+        .rearms()
+        .confirm(proposal.id, two, None)
         .await
         .map(drop)
 }
@@ -379,7 +391,8 @@ async fn s33_whoever_declared_an_emergency_does_not_approve_by_another_account()
     let charter = world::name("payments-terraform");
     bench
         .engine
-        .declare_emergency(&charter, &ann.person(), "down".into())
+        .emergencies()
+        .declare(&charter, &ann.person(), "down".into())
         .await
         .unwrap();
     let plan = submit(&bench).await.unwrap();

@@ -8,14 +8,13 @@ use async_trait::async_trait;
 use lanyard_core::command::Command;
 use lanyard_core::condition::{Kind, Reason};
 use lanyard_core::kill::{Actor, RearmStage};
-use lanyard_core::lease::Seq;
-use lanyard_core::ledger::{CommitError, Ledger, Reach};
-use lanyard_core::scope::{RoleFilter, Scope};
-use lanyard_core::state::State;
+use lanyard_core::ledger::{CommitError, Ledger, Reach, StateGuard};
 use lanyard_engine::gate::Closed;
 use lanyard_engine::rearm::RearmStep;
 use lanyard_testkit::ledger::MemoryLedger;
 use lanyard_testkit::world;
+use lanyard_vocabulary::scope::{RoleFilter, Scope};
+use lanyard_vocabulary::seq::Seq;
 use tokio::sync::watch;
 
 use crate::common::{bench, person};
@@ -37,8 +36,8 @@ impl Ledger for Volatile {
         Ok(seq)
     }
 
-    fn look(&self, at: &mut dyn FnMut(&State)) {
-        self.ledger.look(at);
+    fn read(&self) -> StateGuard<'_> {
+        self.ledger.read()
     }
 
     async fn settle(&self) -> Result<(), CommitError> {
@@ -69,23 +68,27 @@ async fn t59_a_volatile_order_holds_by_the_state_and_no_longer_than_the_state_sa
         plan: None,
         request: None,
     };
-    let before = engine.issue(&world::agent(), ask()).await.unwrap();
+    let before = engine
+        .mints()
+        .issue(&world::caller(), &ask())
+        .await
+        .unwrap();
     ledger.volatile.store(true, Ordering::SeqCst);
-    let draft = engine.draft_kill(
+    let draft = engine.kills().draft(
         Scope::Target(bench.target.clone()),
         RoleFilter::Both,
         "drill".to_owned(),
         Actor::Local,
     );
-    let fenced = engine.engage(draft.unwrap()).await;
+    let fenced = engine.kills().engage(draft.unwrap()).await;
     assert!(!fenced.is_durable());
     let order = fenced.order.id;
     assert_eq!(before.release.hand_over(|| ()), Err(Closed::Killed(order)));
     ledger.volatile.store(false, Ordering::SeqCst);
     // The lease that is out belongs to the order: what the provider holds of it is revoked first.
-    engine.sweep_orders().await;
+    engine.kills().sweep_orders().await;
     bench.clock.advance(Duration::from_secs(1));
-    engine.revoke_round(&bench.target).await;
+    engine.revoker().revoke_round(&bench.target).await;
     let (one, two) = (person("one").person(), person("two").person());
     let step = RearmStep {
         kill: order,
@@ -93,11 +96,15 @@ async fn t59_a_volatile_order_holds_by_the_state_and_no_longer_than_the_state_sa
         reason: "it is over".to_owned(),
         despite_unconfirmed: true,
     };
-    let proposal = engine.propose_rearm(step, &one).await.unwrap();
+    let proposal = engine.rearms().propose(step, &one).await.unwrap();
     let despite = Some("a drill".to_owned());
-    let confirmed = engine.confirm_rearm(proposal.id, &two, despite).await;
+    let confirmed = engine.rearms().confirm(proposal.id, &two, despite).await;
     confirmed.unwrap();
-    let after = engine.issue(&world::agent(), ask()).await.unwrap();
+    let after = engine
+        .mints()
+        .issue(&world::caller(), &ask())
+        .await
+        .unwrap();
     assert_eq!(after.release.hand_over(|| ()), Ok(()));
 }
 
@@ -111,8 +118,8 @@ impl Ledger for Panics {
         self.0.commit(command).await
     }
 
-    fn look(&self, at: &mut dyn FnMut(&State)) {
-        self.0.look(at);
+    fn read(&self) -> StateGuard<'_> {
+        self.0.read()
     }
 
     async fn settle(&self) -> Result<(), CommitError> {
@@ -138,7 +145,12 @@ async fn s11_a_loop_that_dies_stops_issuing_and_one_that_is_told_to_end_does_not
         plan: None,
         request: None,
     };
-    let issued = bench.engine.issue(&world::agent(), ask).await.unwrap();
+    let issued = bench
+        .engine
+        .mints()
+        .issue(&world::caller(), &ask)
+        .await
+        .unwrap();
     issued.release.hand_over(|| ()).unwrap();
     let (stop, stopping) = watch::channel(false);
     let runs = tokio::spawn(Arc::clone(&bench.engine).run(stopping));
@@ -150,13 +162,13 @@ async fn s11_a_loop_that_dies_stops_issuing_and_one_that_is_told_to_end_does_not
     let engine = bench.engine_over(Arc::new(Panics(Arc::clone(&bench.ledger))));
     let (_stop, stopping) = watch::channel(false);
     tokio::spawn(Arc::clone(&engine).run(stopping));
-    let draft = engine.draft_kill(
+    let draft = engine.kills().draft(
         Scope::Target(bench.target.clone()),
         RoleFilter::Both,
         "drill".to_owned(),
         Actor::Local,
     );
-    assert!(engine.engage(draft.unwrap()).await.is_durable());
+    assert!(engine.kills().engage(draft.unwrap()).await.is_durable());
     while engine.conditions().reasons().is_empty() {
         tokio::time::sleep(Duration::from_secs(1)).await;
     }

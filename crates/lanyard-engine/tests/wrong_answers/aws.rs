@@ -1,17 +1,18 @@
-//! STS and IAM, on moto. moto knows no conditions: whether a session is denied is read on its role, at moto itself.
+//! STS and IAM, on moto. Whether a session is denied is read on its role, at moto itself.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
 use aws_config::{BehaviorVersion, Region};
-use lanyard_core::charter::TargetKind;
-use lanyard_core::id::LeaseId;
-use lanyard_core::provider::{Credential, Provider};
+use lanyard_charter::TargetKind;
+use lanyard_charter::kinds::Credential;
+use lanyard_core::provider::Provider;
 use lanyard_provider_aws::api::AwsApi as _;
 use lanyard_provider_aws::{Access, AwsProvider, AwsTarget, Sdk};
 use lanyard_testkit::conformance::between::{Answer, Between, Fault, Rule};
 use lanyard_testkit::world;
+use lanyard_vocabulary::id::LeaseId;
 
 use crate::play::{Site, play};
 
@@ -19,7 +20,8 @@ const TRUST: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","P
 const REGION: &str = "eu-west-1";
 const POLICY: &str = "lanyard-deny-wrong";
 const XML: &str = "text/xml";
-/// Who the caller is, the policy of another role, and that another thing was put.
+/// The answers to other questions: who the caller is, the policy of another role, and that another
+/// thing was put.
 const OTHERS: [(&str, &str); 3] = [
     (
         XML,
@@ -50,7 +52,7 @@ const THROTTLES: [Answer; 2] = [
 struct Behind {
     iam: aws_sdk_iam::Client,
     between: Between,
-    /// moto itself.
+    /// A client of moto itself.
     direct: Sdk,
     stages: AtomicU32,
 }
@@ -101,7 +103,7 @@ impl Behind {
 #[async_trait]
 impl Site for Behind {
     fn kind(&self) -> TargetKind {
-        TargetKind::Aws
+        TargetKind::AWS
     }
 
     fn charter(&self) -> String {

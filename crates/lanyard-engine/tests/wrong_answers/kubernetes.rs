@@ -4,19 +4,21 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use lanyard_core::charter::TargetKind;
-use lanyard_core::id::LeaseId;
-use lanyard_core::provider::{Credential, Provider};
+use lanyard_charter::TargetKind;
+use lanyard_charter::kinds::{Credential, KubernetesCredential};
+use lanyard_core::provider::Provider;
 use lanyard_provider_kubernetes::{Cluster, KubernetesProvider, KubernetesTarget};
 use lanyard_testkit::conformance::between::{Answer, Between, Fault, Rule};
 use lanyard_testkit::world;
+use lanyard_vocabulary::id::LeaseId;
 
 use crate::play::{Site, play};
 
 const HOME: &str = "wrong-leases";
 const TARGET: &str = "wrong-target";
 const JSON: &str = "application/json";
-/// An object of the API, and what the API server says of another one that is not there and of another one that it deleted.
+/// An object of the API, and what the API server says of another one that is not there and of
+/// another one that it deleted.
 const OTHERS: [(&str, &str); 3] = [
     (
         JSON,
@@ -78,7 +80,7 @@ async fn behind() -> Option<Behind> {
 #[async_trait]
 impl Site for Behind {
     fn kind(&self) -> TargetKind {
-        TargetKind::Kubernetes
+        TargetKind::KUBERNETES
     }
 
     fn charter(&self) -> String {
@@ -118,7 +120,7 @@ impl Site for Behind {
     }
 
     async fn works(&self, _lease: LeaseId, credential: &Credential) -> bool {
-        let Credential::Kubernetes { token, .. } = credential else {
+        let Some(KubernetesCredential { token, .. }) = credential.get() else {
             unreachable!("a credential of another kind")
         };
         let path = format!("/apis/apps/v1/namespaces/{TARGET}/deployments");

@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use lanyard_core::charter::{Name, TargetKind, parse};
+use lanyard_charter::kinds::Credential;
+use lanyard_charter::{TargetKind, parse};
 use lanyard_core::command::Command;
-use lanyard_core::id::{KillId, LeaseId, TaskId};
 use lanyard_core::kill::Actor;
 use lanyard_core::lease::Progress;
-use lanyard_core::provider::{Credential, Provider};
-use lanyard_core::scope::{RoleFilter, Scope};
+use lanyard_core::provider::Provider;
 use lanyard_engine::charters::Charters;
 use lanyard_engine::clock::{Clock as _, SystemRandomness};
 use lanyard_engine::mint::Ask;
@@ -24,23 +23,26 @@ use lanyard_testkit::conformance::between::{Between, Fault, Rule};
 use lanyard_testkit::judge::CannotRead;
 use lanyard_testkit::ledger::MemoryLedger;
 use lanyard_testkit::world;
+use lanyard_vocabulary::id::{KillId, LeaseId, TaskId};
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::scope::{RoleFilter, Scope};
 
 use crate::time::{Ahead, flow};
 
-/// How many leases a kill is about.
+/// The number of leases that a kill is about.
 const LEASES: usize = 2;
-/// One in so many faults befalls one call.
+/// An in so many faults befalls one call.
 const PARTS: usize = 3;
-/// How often everything is done and every token tried while one thing goes wrong.
+/// The number of times that everything is done and every token tried while one thing goes wrong.
 const ROUNDS: u32 = 4;
-/// How often at most once the way is clear.
+/// The most rounds once the way is clear.
 const CLEAR_ROUNDS: u32 = 12;
 /// The longest that a worker waits between two tries.
-const LONGEST_WAIT: Duration = Duration::from_secs(31);
-/// How long leases are used for, of the hour that they have.
+const REVOCATION_WAIT: Duration = Duration::from_secs(31);
+/// The time for which leases are used for, of the hour that they have.
 const USED: Duration = Duration::from_secs(45 * 60);
 
-/// One real server behind a proxy.
+/// A real server behind a proxy.
 #[async_trait]
 pub(crate) trait Site: Sync {
     fn kind(&self) -> TargetKind;
@@ -51,14 +53,14 @@ pub(crate) trait Site: Sync {
     fn between(&self) -> &Between;
     /// The calls that revocations make.
     fn calls(&self) -> Vec<Rule>;
-    /// What goes wrong, but for a hang.
+    /// Returns what goes wrong, but for a hang.
     fn faults(&self) -> Vec<Fault>;
-    /// Whether a credential works, tried at the server itself.
+    /// Tells if a credential works, tried at the server itself.
     async fn works(&self, lease: LeaseId, credential: &Credential) -> bool;
 }
 
-/// Everything that can go wrong with everything; and a hang, and a part of the rest, with each call that revocations make, so
-/// that each of it goes wrong with some.
+/// Everything that can go wrong with everything; and a hang, and a part of the rest, with each call
+/// that revocations make, so that each of it goes wrong with some.
 pub(crate) async fn play(site: &dyn Site) {
     flow(site.between().clone());
     let mut faults = vec![Fault::Hang];
@@ -135,6 +137,7 @@ impl<'a> Stage<'a> {
             clock: Arc::clone(&clock) as _,
             randomness: Arc::new(SystemRandomness::default()),
             agents: BTreeMap::new(),
+            spool: Arc::new(lanyard_testkit::spool::NoSpool),
             rearm_soak: Duration::from_secs(60),
             records: RecordLimits::UNBOUNDED,
         });
@@ -143,7 +146,7 @@ impl<'a> Stage<'a> {
             revision: charter.revision.clone(),
             breakers: charter.breakers.clone(),
         };
-        engine.record(in_force).await.unwrap();
+        engine.context().commit(in_force).await.unwrap();
         let ask = OpenTask {
             version: None,
             under: None,
@@ -153,7 +156,7 @@ impl<'a> Stage<'a> {
             ticket: None,
             request: None,
         };
-        let task = engine.open_task(&world::agent(), ask).await.unwrap().id;
+        let task = engine.tasks().open(&world::caller(), ask).await.unwrap().id;
         let mut stage = Self {
             site,
             engine,
@@ -162,8 +165,8 @@ impl<'a> Stage<'a> {
             clock,
             leases: Vec::new(),
             order: None,
-            settles: limits.settles,
-            proves: limits.proves,
+            settles: limits.settle_time,
+            proves: limits.can_prove,
         };
         for _ in 0..LEASES {
             let lease = stage.mint().await;
@@ -183,12 +186,17 @@ impl<'a> Stage<'a> {
             plan: None,
             request: None,
         };
-        let issued = self.engine.issue(&world::agent(), ask).await.unwrap();
+        let issued = self
+            .engine
+            .mints()
+            .issue(&world::caller(), &ask)
+            .await
+            .unwrap();
         issued.release.hand_over(|| ()).unwrap();
         (issued.lease, issued.credential)
     }
 
-    /// Whether its tokens can show something more.
+    /// Tells if its tokens can show something more.
     async fn is_good(&self) -> bool {
         self.clock.passed() < USED && self.all_work().await
     }
@@ -202,7 +210,7 @@ impl<'a> Stage<'a> {
         true
     }
 
-    /// Of the whole target, which is then cut, or of the task.
+    /// Kills the whole target, which is then cut, or the task.
     async fn kill(&mut self, whole: bool) {
         if self.order.is_some() {
             return;
@@ -213,32 +221,32 @@ impl<'a> Stage<'a> {
             Scope::Task(self.task)
         };
         let by = (RoleFilter::Both, "a drill".to_owned(), Actor::Broker);
-        let order = self.engine.draft_kill(scope, by.0, by.1, by.2).unwrap();
+        let order = self.engine.kills().draft(scope, by.0, by.1, by.2).unwrap();
         self.order = Some(order.id);
-        self.engine.engage(order).await;
+        self.engine.kills().engage(order).await;
     }
 
-    /// As the worker of a target does between two of its pauses.
+    /// Does what the worker of a target does between two of its pauses.
     async fn round(&self) {
         let (engine, target) = (&self.engine, &self.target);
-        engine.sweep_orders().await;
-        while engine.expire_due().await {}
+        engine.kills().sweep_orders().await;
+        while engine.expiry().expire_due().await {}
         let mut round = Round::Done;
         while round == Round::Done {
-            round = engine.revoke_round(target).await;
+            round = engine.revoker().revoke_round(target).await;
         }
         if round == Round::Idle {
-            while engine.prove_round(target).await == Round::Done {}
+            while engine.revoker().prove_round(target).await == Round::Done {}
         }
-        engine.uphold(target).await;
-        engine.presume(target).await;
-        engine.forget_dead().await;
-        self.clock.advance(self.settles / 2 + LONGEST_WAIT);
+        engine.revoker().uphold(target).await;
+        engine.revoker().presume(target).await;
+        engine.expiry().forget_dead().await;
+        self.clock.advance(self.settles / 2 + REVOCATION_WAIT);
     }
 
     async fn report(&self) -> KillReport {
         let order = self.order.unwrap();
-        self.engine.kill_report(order).await.unwrap().unwrap()
+        self.engine.kills().report(order).await.unwrap()
     }
 
     /// Holds what the report says against what each token does then.

@@ -1,24 +1,26 @@
-//! Time that passes as it does outside, and at once while there is nothing to wait for but somebody's patience.
+//! Time that passes as it does outside, and at once while there is nothing to wait for but
+//! somebody's patience.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use lanyard_core::time::Timestamp;
 use lanyard_engine::clock::Clock;
 use lanyard_testkit::conformance::between::Between;
+use lanyard_vocabulary::time::Timestamp;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// How often the time moves.
+/// The interval at which the time moves.
 const TICK: Duration = Duration::from_millis(1);
-/// How far the time moves with a tick while requests hang and nothing else is under way.
+/// The distance that the time moves with a tick while requests hang and nothing else is under way.
 const LEAP: Duration = Duration::from_millis(500);
 
 /// From now on the time of this runtime moves so.
 pub(crate) fn flow(between: Between) {
     tokio::time::pause();
     let (tick, mut ticks) = tokio::sync::mpsc::channel(1);
-    // While this runs, tokio does not move the time by itself: a real server would have no time to answer.
+    // While this runs, tokio does not move the time by itself: a real server would have no time to
+    // answer.
     tokio::task::spawn_blocking(move || {
         while tick.blocking_send(()).is_ok() {
             std::thread::sleep(TICK);
@@ -57,7 +59,7 @@ impl Ahead {
         *self.ahead.lock() += by;
     }
 
-    /// How long ago it was started.
+    /// Returns the time since it was started.
     pub(crate) fn passed(&self) -> Duration {
         self.now().since(self.started)
     }

@@ -4,20 +4,22 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use lanyard_core::charter::TargetKind;
-use lanyard_core::id::LeaseId;
-use lanyard_core::provider::{Credential, Provider};
+use lanyard_charter::TargetKind;
+use lanyard_charter::kinds::{Credential, VaultCredential, VaultSecretCredential};
+use lanyard_core::provider::Provider;
 use lanyard_provider_vault::api::Endpoint;
 use lanyard_provider_vault::{Login, Server, VaultProvider, VaultTarget};
 use lanyard_rig::{AppRole, PostgreSql, Vault};
 use lanyard_testkit::conformance::between::{Answer, Between, Fault, Rule};
 use lanyard_testkit::world;
+use lanyard_vocabulary::id::LeaseId;
 
 use crate::play::{Site, play};
 
 const READ: &str = "path \"kv/data/payments\" {\n  capabilities = [\"read\"]\n}\n";
 const JSON: &str = "application/json";
-/// What Vault says of another token, of itself, and of a path that it does not serve.
+/// The answers of Vault to other questions: of another token, of itself, and of a path that it does
+/// not serve.
 const OTHERS: [(&str, &str); 3] = [
     (
         JSON,
@@ -94,7 +96,7 @@ fn behind(name: &str, postgresql: Option<PostgreSql>) -> Option<Behind> {
 #[async_trait]
 impl Site for Behind {
     fn kind(&self) -> TargetKind {
-        TargetKind::Vault
+        TargetKind::VAULT
     }
 
     fn charter(&self) -> String {
@@ -156,7 +158,9 @@ impl Site for Behind {
     }
 
     async fn works(&self, _lease: LeaseId, credential: &Credential) -> bool {
-        if let (Credential::VaultSecret { data, .. }, Some(users)) = (credential, &self.users) {
+        if let (Some(VaultSecretCredential { data, .. }), Some(users)) =
+            (credential.get(), &self.users)
+        {
             let [user, password] =
                 ["username", "password"].map(|name| data.get(name).unwrap().expose());
             let answer = users.postgresql.query(user, password, "select 1").unwrap();
@@ -165,7 +169,7 @@ impl Site for Behind {
             assert!(answer.code == 0 || refused, "{}", answer.stderr);
             return answer.code == 0;
         }
-        let Credential::Vault { token, .. } = credential else {
+        let Some(VaultCredential { token, .. }) = credential.get() else {
             unreachable!("a credential of another kind")
         };
         let path = "kv/data/payments";

@@ -1,5 +1,5 @@
-//! Proxies between a broker and a server that answer in place of the server: load balancers,
-//! gateways and the like. They speak plain HTTP/1.1 with one request per connection.
+//! A proxy between a broker and a server, which can fail and answer in the server's place, as load
+//! balancers and gateways do. It speaks plain HTTP/1.1 with one request per connection.
 
 use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -16,7 +16,7 @@ pub struct Answer {
     pub body: &'static str,
 }
 
-/// A fault that befalls a request on its way.
+/// A fault that meets a request on its way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// The proxy neither forwards nor answers the request until it is given another fault.
@@ -31,7 +31,7 @@ pub enum Fault {
     Answer(Answer),
 }
 
-/// The requests that a fault befalls. An empty field matches any request.
+/// The requests that a fault meets. An empty field matches any request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rule {
     /// Method, such as `DELETE`.
@@ -46,7 +46,7 @@ pub struct Rule {
 const HTML: (&str, &str) = ("text/html", "<html><body>no</body></html>");
 /// A JSON object without content.
 const EMPTY: (&str, &str) = ("application/json", "{}");
-/// Statuses with which a foreign body could be taken for an answer of the server.
+/// Statuses with which a foreign body could pass for an answer of the server.
 const STATUSES: [&str; 3] = ["200 OK", "404 Not Found", "500 Internal Server Error"];
 
 impl Fault {

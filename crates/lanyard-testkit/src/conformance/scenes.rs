@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::{Either, select};
-use lanyard_core::charter::TargetKind;
-use lanyard_core::lease::{Handle, LeaseRef, Seq};
+use lanyard_charter::TargetKind;
+use lanyard_core::lease::{Handle, LeaseRef};
 use lanyard_core::provider::{PrepareError, Probe, ProviderError};
+use lanyard_vocabulary::seq::Seq;
 
 use super::refuser::CANARY;
 use super::stage::{Stage, reference, secrets};
@@ -47,11 +48,10 @@ async fn mint(stage: &Stage<'_>) {
     );
     stage.holds(first == second, "rendering is pure");
     let mut other = stage.request();
-    other.rights = world::rights(match stage.subject.kind() {
-        TargetKind::Token => TargetKind::Aws,
-        TargetKind::Aws | TargetKind::Kubernetes | TargetKind::Vault | TargetKind::GitHub => {
-            TargetKind::Token
-        }
+    other.rights = world::rights(if stage.subject.kind() == TargetKind::TOKEN {
+        TargetKind::AWS
+    } else {
+        TargetKind::TOKEN
     });
     let refused = stage.provider().prepare(&other);
     stage.holds(
@@ -95,7 +95,8 @@ async fn expire(stage: &Stage<'_>) -> Result<(), Played> {
         .subject
         .pass(lease.reference.worst_expiry + leeway)
         .await?;
-    let sentence = "past the worst expiry and the leeway it is dead, though nobody revoked it";
+    let sentence =
+        "after its worst expiry and the leeway a credential is dead without a revocation";
     stage.is_refused(credential, sentence).await;
     Ok(())
 }
@@ -105,7 +106,9 @@ async fn revoke(stage: &Stage<'_>) {
     stage.revoke(std::slice::from_ref(&one.reference)).await;
     stage.is_dead(&one).await;
     let credential = &other.minted.credential;
-    stage.works(credential, "its neighbour lives on").await;
+    stage
+        .works(credential, "another lease's credential still works")
+        .await;
     stage.revoke(std::slice::from_ref(&other.reference)).await;
     stage.is_dead(&other).await;
     stage.is_dead(&one).await;
@@ -133,10 +136,15 @@ async fn revoke_unknown(stage: &Stage<'_>) -> Result<(), Played> {
         stage.taken(&outcome);
     } else {
         let claimed = outcome.leases.iter().any(|(_, outcome)| outcome.is_ok());
-        stage.holds(!claimed, "what cannot be revoked is not acknowledged");
+        stage.holds(
+            !claimed,
+            "a lease that cannot be revoked is not acknowledged",
+        );
     }
     let credential = &neighbour.minted.credential;
-    stage.works(credential, "what is live lives on").await;
+    stage
+        .works(credential, "a live credential still works")
+        .await;
     Ok(())
 }
 
@@ -150,10 +158,12 @@ async fn timeout_after_mint(stage: &Stage<'_>) -> Result<(), Played> {
         Either::Left((answer, _)) => Some(answer),
         Either::Right(((), _)) => None,
     };
-    let sentence = format!("a mint that is not answered does not end ({answered:?})");
+    let sentence = format!("a mint without an answer must not return ({answered:?})");
     stage.holds(answered.is_none(), &sentence);
     let made = stage.made();
-    stage.works(&made, "what was made works").await;
+    stage
+        .works(&made, "the credential that was created works")
+        .await;
     stage
         .revoke_unanswered(reference(&request, &prepared), &made)
         .await
@@ -166,10 +176,12 @@ async fn lost_answer(stage: &Stage<'_>) -> Result<(), Played> {
     stage.subject.fault(Fault::LostAnswer).await?;
     let answer = stage.provider().mint(&request, &prepared).await;
     let ambiguous = matches!(answer, Err(ProviderError::Ambiguous { .. }));
-    let sentence = format!("a mint whose answer is lost may have been done ({answer:?})");
+    let sentence = format!("a mint whose answer is lost is ambiguous ({answer:?})");
     stage.holds(ambiguous, &sentence);
     let made = stage.made();
-    stage.works(&made, "what was made works").await;
+    stage
+        .works(&made, "the credential that was created works")
+        .await;
     stage
         .revoke_unanswered(reference(&request, &prepared), &made)
         .await
@@ -184,17 +196,17 @@ async fn throttle(stage: &Stage<'_>) -> Result<(), Played> {
     let throttled = |error: &ProviderError| {
         matches!(error, ProviderError::Throttled { .. }) && error.is_retryable()
     };
-    let sentence = format!("a mint that comes too soon is told to come later ({answer:?})");
+    let sentence = format!("a throttled mint is retryable ({answer:?})");
     stage.holds(answer.is_err_and(|error| throttled(&error)), &sentence);
     let unmade = reference(&request, &prepared);
     let listed = stage.is_listed(&unmade).await;
-    stage.holds(!listed, "nothing was made");
+    stage.holds(!listed, "a throttled mint creates nothing");
     let lease = stage.mint().await;
     stage.subject.fault(Fault::Throttle).await?;
     let due = [lease.reference.clone()];
     let outcome = stage.revoke_by(stage.provider(), &due, None).await;
     let told = outcome.of(lease.reference.id);
-    let sentence = format!("so is a revocation ({told:?})");
+    let sentence = format!("a throttled revocation is retryable ({told:?})");
     let later = matches!(told, Some(Err(error)) if throttled(error));
     stage.holds(later, &sentence);
     stage.revoke(&due).await;
@@ -215,15 +227,16 @@ async fn partial_failure(stage: &Stage<'_>) -> Result<(), Played> {
     let due = [one.reference.clone(), other.reference.clone()];
     let outcome = stage.revoke_by(stage.provider(), &due, None).await;
     let failed = outcome.of(lease);
-    let sentence = format!("what failed is said, and can be tried again ({failed:?})");
+    let sentence = format!("a failed revocation is reported as retryable ({failed:?})");
     let retryable = matches!(failed, Some(Err(error)) if error.is_retryable());
     stage.holds(retryable, &sentence);
     let held_up = outcome.of(other.reference.id);
-    let sentence = format!("it does not hold up the rest ({held_up:?})");
+    let sentence = format!("it does not delay the other revocations ({held_up:?})");
     stage.holds(matches!(held_up, Some(Ok(_))), &sentence);
     stage.is_dead(&other).await;
     let credential = &one.minted.credential;
-    let sentence = "what is said to have failed was not revoked: otherwise nothing was tried here";
+    let sentence =
+        "the revocation reported as failed had no effect: otherwise the test shows nothing";
     stage.works(credential, sentence).await;
     stage.revoke(std::slice::from_ref(&one.reference)).await;
     stage.is_dead(&one).await;
@@ -231,8 +244,8 @@ async fn partial_failure(stage: &Stage<'_>) -> Result<(), Played> {
     Ok(())
 }
 
-/// T79: the provider refuses the longer life or reports it, and the engine refuses it. The
-/// credential can be revoked with the prepared handle.
+/// T79: the provider refuses the longer life, or reports it and the engine refuses it. The prepared
+/// handle suffices to revoke the credential.
 async fn longer_expiry(stage: &Stage<'_>) -> Result<(), Played> {
     let request = stage.request();
     let prepared = stage.prepared(&request).await;
@@ -242,8 +255,7 @@ async fn longer_expiry(stage: &Stage<'_>) -> Result<(), Played> {
         Ok(minted) => minted.expires > prepared.worst_expiry,
         Err(error) => matches!(error, ProviderError::Excessive { .. }),
     };
-    let sentence =
-        format!("a longer life than was asked for is refused, or told as it is ({answer:?})");
+    let sentence = format!("a longer life than requested is refused or reported ({answer:?})");
     stage.holds(seen, &sentence);
     ended(stage, reference(&request, &prepared)).await;
     Ok(())
@@ -256,14 +268,14 @@ async fn wider_scope(stage: &Stage<'_>) -> Result<(), Played> {
     stage.subject.fault(Fault::Wider).await?;
     let answer = stage.provider().mint(&request, &prepared).await;
     let seen = matches!(answer, Err(ProviderError::Excessive { .. }));
-    let sentence = format!("more than was asked for is refused ({answer:?})");
+    let sentence = format!("more rights than requested are refused ({answer:?})");
     stage.holds(seen, &sentence);
     ended(stage, reference(&request, &prepared)).await;
     Ok(())
 }
 
-/// Checks that a refused credential is dead after its revocation. A provider whose handle is not
-/// sufficient has ended the credential itself.
+/// Checks that a refused credential is dead after the lease's revocation. A provider whose handle
+/// does not suffice has ended the credential itself.
 async fn ended(stage: &Stage<'_>, lease: LeaseRef) {
     let outcome = stage.revoke_by(stage.provider(), &[lease], None).await;
     if stage.subject.reaches_unanswered().is_ok() {
@@ -271,7 +283,7 @@ async fn ended(stage: &Stage<'_>, lease: LeaseRef) {
     }
     let made = stage.made();
     stage
-        .is_refused(&made, "what was refused at the mint is dead")
+        .is_refused(&made, "a credential refused at the mint is dead")
         .await;
 }
 
@@ -282,9 +294,9 @@ async fn echoed_secret(stage: &Stage<'_>) -> Result<(), Played> {
     let silent = |error: &ProviderError| !format!("{error} {error:?}").contains(CANARY);
     stage.subject.fault(Fault::Echo).await?;
     let answer = stage.provider().mint(&request, &prepared).await;
-    stage.holds(answer.is_err(), "a mint that was refused has failed");
+    stage.holds(answer.is_err(), "a refused mint fails");
     let kept = answer.as_ref().err().is_some_and(silent);
-    let sentence = format!("the error of a mint repeats nothing of the server's ({answer:?})");
+    let sentence = format!("the error of a mint repeats no text of the server ({answer:?})");
     stage.holds(kept, &sentence);
     let lease = stage.mint().await;
     stage.subject.fault(Fault::Echo).await?;
@@ -292,7 +304,7 @@ async fn echoed_secret(stage: &Stage<'_>) -> Result<(), Played> {
     let outcome = stage.revoke_by(stage.provider(), &due, None).await;
     let told = outcome.of(lease.reference.id);
     let kept = matches!(told, Some(Err(error)) if silent(error));
-    let sentence = format!("nor does that of a revocation ({told:?})");
+    let sentence = format!("the error of a revocation repeats no text of the server ({told:?})");
     stage.holds(kept, &sentence);
     stage.revoke(&due).await;
     stage.is_dead(&lease).await;
@@ -301,11 +313,11 @@ async fn echoed_secret(stage: &Stage<'_>) -> Result<(), Played> {
 
 async fn sweep(stage: &Stage<'_>) {
     let (one, other) = (stage.mint().await, stage.mint().await);
-    let promised = stage.provider().capabilities().lists;
+    let promised = stage.provider().capabilities().can_list;
     let lists = stage.given(stage.subject.lists());
-    stage.holds(promised == lists, "the provider says whether it lists");
+    stage.holds(promised == lists, "the provider declares whether it lists");
     let found = stage.provider().list().await;
-    let found = stage.ok(found, "the server can be asked what it has");
+    let found = stage.ok(found, "the provider can list the server's credentials");
     if !lists {
         stage.holds(found.is_empty(), "it finds nothing");
         return;
@@ -313,7 +325,7 @@ async fn sweep(stage: &Stage<'_>) {
     // The ledger is assumed lost: the list is the only source.
     for lease in [&one, &other] {
         let listed = found.iter().find(|found| found.lease == lease.reference.id);
-        let listed = stage.ok(listed.ok_or("missing"), "what works is listed");
+        let listed = stage.ok(listed.ok_or("missing"), "a working credential is listed");
         let stray = LeaseRef {
             handle: listed.handle.clone(),
             ..lease.reference.clone()
@@ -332,11 +344,11 @@ async fn probe(stage: &Stage<'_>) {
     };
     let [live, dead] = expected;
     let probed = stage.provider().probe(&lease.reference).await;
-    let sentence = format!("a live credential is found to be {live:?} ({probed:?})");
+    let sentence = format!("the probe of a live credential gives {live:?} ({probed:?})");
     stage.holds(probed == Ok(live), &sentence);
     stage.revoke(std::slice::from_ref(&lease.reference)).await;
     let probed = stage.provider().probe(&lease.reference).await;
-    let sentence = format!("a revoked one is found to be {dead:?} ({probed:?})");
+    let sentence = format!("the probe of a revoked credential gives {dead:?} ({probed:?})");
     stage.holds(probed == Ok(dead), &sentence);
     stage.is_dead(&lease).await;
 }
@@ -357,13 +369,13 @@ async fn kill_of_a_scope(stage: &Stage<'_>) -> Result<(), Played> {
     let after = stage.mint_of(request).await;
     let credential = &after.minted.credential;
     stage
-        .works(credential, "what is minted after a kill lives")
+        .works(credential, "a credential minted after a kill works")
         .await;
     // The engine repeats an order until every lease under it has ended.
     let again = stage.revoke_by(stage.provider(), &due, Some(order)).await;
     stage.taken(&again);
     stage
-        .works(credential, "the order, repeated, leaves it alone")
+        .works(credential, "a repeated order does not end it")
         .await;
     for lease in [&one, &other] {
         stage.is_dead(lease).await;
@@ -376,7 +388,7 @@ async fn kill_of_a_scope(stage: &Stage<'_>) -> Result<(), Played> {
 /// T54: a new process revokes what the previous one minted.
 async fn restart(stage: &Stage<'_>) {
     let (one, other) = (stage.mint().await, stage.mint().await);
-    // Only text survives a restart, so the handle takes the way through the ledger.
+    // Only text survives a restart, so the handle is stored in and read from the ledger.
     let due: Vec<LeaseRef> = [&one, &other]
         .map(|lease| LeaseRef {
             handle: Handle(lease.reference.handle.0.to_string().into()),

@@ -1,15 +1,16 @@
-//! The stage of a case: mints and revokes like the engine, and names the sentence that does not
-//! hold.
+//! The stage of a case: mints and revokes as the engine does, and fails with the sentence that does
+//! not hold.
 
 use std::time::Duration;
 
-use lanyard_core::id::LeaseId;
+use lanyard_charter::kinds::Credential;
 use lanyard_core::lease::{Handle, LeaseRef};
 use lanyard_core::provider::{
-    Credential, MintRequest, Minted, Prepared, Probe, Provider, ProviderError, Revocation, Revoked,
+    MintRequest, Minted, Prepared, Probe, Provider, ProviderError, Revocation, Revoked,
 };
-use lanyard_core::secret::Secret;
-use lanyard_core::time::Timestamp;
+use lanyard_vocabulary::id::LeaseId;
+use lanyard_vocabulary::secret::Secret;
+use lanyard_vocabulary::time::Timestamp;
 use parking_lot::Mutex;
 
 use super::{Case, Given, Played, Subject, Verdict};
@@ -21,7 +22,7 @@ pub(super) struct Stage<'a> {
     pub(super) subject: &'a dyn Subject,
     pub(super) case: Case,
     ids: Ids,
-    /// The evidence on which the outcome rests, if the server could not show something.
+    /// The evidence on which the outcome rests where the server cannot show something.
     rested: Mutex<Option<&'static str>>,
     /// Revoked leases, which the ledger keeps for providers that must receive them again.
     standing: Mutex<Vec<LeaseRef>>,
@@ -76,7 +77,7 @@ impl<'a> Stage<'a> {
         );
         assert!(
             holds,
-            "{provider} on {server}, {}: {sentence}: that does not hold",
+            "{provider} on {server}, {}: does not hold: {sentence}",
             self.case
         );
     }
@@ -106,9 +107,12 @@ impl<'a> Stage<'a> {
     pub(super) fn not_played(&self, played: Played) -> Played {
         match played {
             Played::NotHere(_) => {}
-            Played::Never(_) => self.holds(self.case.needs_a_fault(), "there is nobody to call"),
+            Played::Never(_) => self.holds(
+                self.case.needs_a_fault(),
+                "only a case with a faulty server may be impossible",
+            ),
             Played::Passed | Played::RestsOn(_) => {
-                self.holds(false, "what could not be played has a reason");
+                self.holds(false, "a case that was not played gives a reason");
             }
         }
         played
@@ -130,7 +134,7 @@ impl<'a> Stage<'a> {
     pub(super) fn sample(&self) -> MintRequest {
         let now = self.subject.now();
         let task = world::task(&self.ids, now);
-        world::request(self.subject.kind(), self.ids.lease(), &task, now)
+        self.subject.sample(self.ids.lease(), &task, now)
     }
 
     pub(super) fn request(&self) -> MintRequest {
@@ -138,8 +142,8 @@ impl<'a> Stage<'a> {
     }
 
     pub(super) async fn prepared(&self, request: &MintRequest) -> Prepared {
-        let ready = self.provider().ready(request).await;
-        self.ok(ready, "what the sample request shares can be made ready");
+        let ready = self.provider().ensure_shared_objects(request).await;
+        self.ok(ready, "the shared objects can be prepared");
         let prepared = self.provider().prepare(request);
         self.ok(prepared, "the sample request can be rendered")
     }
@@ -159,11 +163,11 @@ impl<'a> Stage<'a> {
         let minted = self.ok(minted, "the sample request can be minted");
         self.holds(
             minted.expires <= prepared.worst_expiry,
-            "what was minted ends no later than was said",
+            "a credential ends no later than its worst expiry",
         );
         self.holds(
             minted.expires + Duration::from_secs(1) > request.expires,
-            "what was minted lasts as long as the lease",
+            "a credential lasts as long as its lease",
         );
         let mut reference = reference(&request, &prepared);
         if let Some(handle) = &minted.handle {
@@ -204,16 +208,16 @@ impl<'a> Stage<'a> {
         let probed = self.provider().probe(&lease.reference).await;
         self.holds(
             probed != Ok(Probe::Live),
-            "a revoked credential is not called live",
+            "the probe does not call a revoked credential live",
         );
         let listed = self.is_listed(&lease.reference).await;
-        self.holds(!listed, "what was revoked is not listed");
+        self.holds(!listed, "a revoked credential is not listed");
     }
 
     /// True if the provider lists the lease with its handle.
     pub(super) async fn is_listed(&self, lease: &LeaseRef) -> bool {
         let found = self.provider().list().await;
-        let found = self.ok(found, "the server can be asked what it has");
+        let found = self.ok(found, "the provider can list the server's credentials");
         let same = |handle: &Handle| *handle == lease.handle;
         found
             .iter()
@@ -256,10 +260,7 @@ impl<'a> Stage<'a> {
         );
         asked.sort_unstable();
         answered.sort_unstable();
-        self.holds(
-            asked == answered,
-            "each lease that was due is answered for, once",
-        );
+        self.holds(asked == answered, "each due lease has exactly one outcome");
         let taken: Vec<_> = due
             .iter()
             .filter(|lease| {
@@ -268,8 +269,8 @@ impl<'a> Stage<'a> {
             })
             .cloned()
             .collect();
-        let proved = provider.prove(&taken).await;
-        if provider.capabilities().proves {
+        let proved = provider.finish_and_prove(&taken).await;
+        if provider.capabilities().can_prove {
             let minted = self.minted.lock().clone();
             let is_minted = |id| minted.iter().any(|lease| lease.id == id);
             // Proof that a mint will never complete may take time, so a retryable error is accepted
@@ -280,7 +281,7 @@ impl<'a> Stage<'a> {
             });
             self.holds(
                 all && proved.len() == taken.len(),
-                "what was taken is proved dead",
+                "an acknowledged revocation is proved dead",
             );
         }
         self.standing.lock().extend(taken);
@@ -305,13 +306,13 @@ impl<'a> Stage<'a> {
 
     pub(super) fn taken(&self, outcome: &Outcome) {
         for (_, outcome) in &outcome.leases {
-            let sentence = format!("a revocation is taken ({outcome:?})");
+            let sentence = format!("a revocation is acknowledged ({outcome:?})");
             self.holds(outcome.is_ok(), &sentence);
         }
     }
 
-    /// Revokes a lease whose mint was not answered, with the prepared handle alone. If that cannot
-    /// suffice, the provider must not acknowledge it.
+    /// Revokes a lease whose mint was not answered with only the prepared handle. If the handle
+    /// cannot suffice, the provider must not acknowledge the revocation.
     pub(super) async fn revoke_unanswered(
         &self,
         lease: LeaseRef,
@@ -322,13 +323,17 @@ impl<'a> Stage<'a> {
         let [lease] = due;
         if !self.given(self.subject.reaches_unanswered()) {
             let claimed = outcome.leases.iter().any(|(_, outcome)| outcome.is_ok());
-            self.holds(!claimed, "what cannot be revoked is not acknowledged");
+            self.holds(
+                !claimed,
+                "a lease that cannot be revoked is not acknowledged",
+            );
             let leeway = self.provider().capabilities().leeway;
             self.subject.pass(lease.worst_expiry + leeway).await?;
         } else {
             self.taken(&outcome);
         }
-        self.is_refused(made, "what was made is dead").await;
+        self.is_refused(made, "the credential that was created is dead")
+            .await;
         Ok(())
     }
 }
@@ -347,16 +352,6 @@ pub(super) fn reference(request: &MintRequest, prepared: &Prepared) -> LeaseRef 
 
 /// Lists the secret parts of a credential.
 pub(super) fn secrets(credential: &Credential) -> Vec<&Secret<String>> {
-    match credential {
-        Credential::Token { jwt } => vec![jwt],
-        Credential::Aws {
-            secret_access_key,
-            session_token,
-            ..
-        } => vec![secret_access_key, session_token],
-        Credential::Kubernetes { token, .. }
-        | Credential::Vault { token, .. }
-        | Credential::GitHub { token, .. } => vec![token],
-        Credential::VaultSecret { data, .. } => data.values().collect(),
-    }
+    let secrets = credential.secrets().into_iter();
+    secrets.map(|(_, secret)| secret).collect()
 }

@@ -4,11 +4,13 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use lanyard_core::charter::TargetKind;
-use lanyard_core::id::LeaseId;
+use lanyard_charter::TargetKind;
+use lanyard_charter::kinds::Credential;
 use lanyard_core::lease::LeaseRef;
-use lanyard_core::provider::{Credential, MintRequest, Provider};
-use lanyard_core::time::Timestamp;
+use lanyard_core::provider::{MintRequest, Provider};
+use lanyard_core::task::Task;
+use lanyard_vocabulary::id::LeaseId;
+use lanyard_vocabulary::time::Timestamp;
 
 use super::Played;
 use crate::world;
@@ -70,11 +72,17 @@ pub trait Subject: Send + Sync {
     /// Returns the kind of the sample request.
     fn kind(&self) -> TargetKind;
 
+    /// Makes the sample request. A kind that the sample world does not have gives it its own
+    /// rights.
+    fn sample(&self, lease: LeaseId, task: &Task, now: Timestamp) -> MintRequest {
+        world::request(self.kind(), lease, task, now)
+    }
+
     /// Returns the server's current time.
     fn now(&self) -> Timestamp;
 
-    /// Waits until the server's clock shows `until`: a fake's clock is moved, a real server is
-    /// awaited if that is soon.
+    /// Waits until the server's clock shows `until`. A fake's clock is moved; a real server is
+    /// awaited if the wait is short.
     ///
     /// # Errors
     /// [`Played::NotHere`] when the wait would be too long.
@@ -96,8 +104,8 @@ pub trait Subject: Send + Sync {
         self.fit(request)
     }
 
-    /// Tells the server that the broker's ledger has fenced these leases, which precedes every
-    /// revocation. Only a server that reads the ledger needs to act.
+    /// Informs the server that the broker's ledger has fenced these leases, as it does before every
+    /// revocation. Only a server that reads the ledger has to act.
     fn fenced(&self, _leases: &[LeaseRef]) {}
 
     /// Uses a credential for a granted action.

@@ -1,23 +1,28 @@
-//! The worked example of `docs/add-a-provider.md`: a provider of a service of one's own, put
-//! through the suite.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test stops where its footing gives way"
-)]
+//! The worked example of `docs/add-a-provider.md`: a provider for an invented service called Hare,
+//! with the conformance suite.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod grant;
 mod provider;
 mod service;
+mod target;
+mod whole;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use lanyard_core::charter::TargetKind;
-use lanyard_core::provider::{Credential, Provider};
-use lanyard_core::secret::Secret;
-use lanyard_core::time::Timestamp;
+use lanyard_charter::TargetKind;
+use lanyard_charter::kinds::Credential;
+use lanyard_core::provider::{MintRequest, Provider};
+use lanyard_core::task::Task;
 use lanyard_testkit::conformance::{self, Fault, Given, Played, Subject, Verdict};
+use lanyard_testkit::world;
+use lanyard_vocabulary::id::LeaseId;
+use lanyard_vocabulary::secret::Secret;
+use lanyard_vocabulary::time::Timestamp;
 
+use grant::{HARE, HareCredential, HareGrant};
 use provider::HareProvider;
 use service::{Hare, Wrong};
 
@@ -26,15 +31,9 @@ struct OnFake {
     provider: HareProvider<Hare>,
 }
 
-fn login(credential: &Credential) -> &str {
-    match credential {
-        Credential::Token { jwt } => jwt.expose(),
-        Credential::Aws { .. }
-        | Credential::Kubernetes { .. }
-        | Credential::Vault { .. }
-        | Credential::VaultSecret { .. }
-        | Credential::GitHub { .. } => unreachable!("a credential of another kind"),
-    }
+fn login(credential: &Credential) -> String {
+    let user = credential.get::<HareCredential>().unwrap();
+    format!("{}:{}", user.name, user.password.expose())
 }
 
 #[async_trait]
@@ -52,7 +51,15 @@ impl Subject for OnFake {
     }
 
     fn kind(&self) -> TargetKind {
-        TargetKind::Token
+        HARE
+    }
+
+    fn sample(&self, lease: LeaseId, task: &Task, now: Timestamp) -> MintRequest {
+        let queues = ["orders".to_owned()].into();
+        MintRequest {
+            rights: HareGrant { queues }.into(),
+            ..world::request(TargetKind::TOKEN, lease, task, now)
+        }
     }
 
     fn now(&self) -> Timestamp {
@@ -65,7 +72,7 @@ impl Subject for OnFake {
     }
 
     async fn used(&self, credential: &Credential) -> Verdict {
-        if self.hare.lets_in(login(credential)) {
+        if self.hare.lets_in(&login(credential)) {
             Verdict::Accepted
         } else {
             Verdict::Refused
@@ -81,8 +88,8 @@ impl Subject for OnFake {
             Fault::Wider => Wrong::Wider,
             Fault::Echo => Wrong::Echo,
             Fault::Unrevoked { credential, .. } => {
-                let (name, _) = login(credential).split_once(':').unwrap();
-                Wrong::Undeleted(name.to_owned())
+                let user = credential.get::<HareCredential>().unwrap();
+                Wrong::Undeleted(user.name.clone())
             }
         });
         Ok(())
@@ -93,8 +100,13 @@ impl Subject for OnFake {
     }
 
     fn last_made(&self) -> Option<Credential> {
-        let jwt = Secret::new(self.hare.last_made()?);
-        Some(Credential::Token { jwt })
+        let login = self.hare.last_made()?;
+        let (name, password) = login.split_once(':')?;
+        let user = HareCredential {
+            name: name.to_owned(),
+            password: Secret::new(password.to_owned()),
+        };
+        Some(user.into())
     }
 
     fn lists(&self) -> Given {
@@ -107,7 +119,7 @@ impl Subject for OnFake {
 }
 
 #[tokio::test]
-async fn it_does_what_every_provider_does() {
+async fn the_provider_passes_the_conformance_suite() {
     let hare = Arc::new(Hare::default());
     let provider = HareProvider::new(Arc::clone(&hare));
     conformance::whole(&OnFake { hare, provider }, 71).await;
@@ -118,7 +130,14 @@ async fn it_does_what_every_provider_does() {
 fn the_page_shows_this_code() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let page = std::fs::read_to_string(root.join("../../docs/add-a-provider.md")).unwrap();
-    let files = ["provider.rs", "service.rs", "main.rs"].map(|file| {
+    let files = [
+        "grant.rs",
+        "provider.rs",
+        "service.rs",
+        "target.rs",
+        "main.rs",
+    ]
+    .map(|file| {
         let text = std::fs::read_to_string(root.join("tests/hare").join(file)).unwrap();
         plain(&text)
     });

@@ -1,23 +1,25 @@
-//! A provider of Hare, an invented message broker: it gives users with passwords, each with the
-//! queues that it may read. `docs/add-a-provider.md` goes through this file.
+//! A provider of Hare, an invented message broker: it creates users with passwords that may read
+//! certain queues. `docs/add-a-provider.md` explains this file.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use lanyard_core::charter::{Rights, TokenGrant};
+use lanyard_charter::Rights;
 use lanyard_core::lease::{Handle, LeaseRef};
 use lanyard_core::provider::{
-    Capabilities, Credential, Found, MintRequest, Minted, PrepareError, Prepared, Probe, Provider,
+    Capabilities, FoundCredential, MintRequest, Minted, PrepareError, Prepared, Probe, Provider,
     ProviderError, Revocability, Revocation, RevocationReport, Revoked,
 };
-use lanyard_core::secret::Secret;
-use lanyard_core::time::Timestamp;
+use lanyard_vocabulary::secret::Secret;
+use lanyard_vocabulary::time::Timestamp;
+
+use crate::grant::{HareCredential, HareGrant};
 
 /// The provider's name in reports and errors.
 const PROVIDER: &str = "hare";
-/// The beginning of the name of every user that this provider makes.
+/// The prefix of the name of every user that this provider creates.
 const OURS: &str = "lanyard-";
 
 /// The calls to Hare that the provider makes. Both the real client and the fake implement it.
@@ -43,13 +45,13 @@ pub(crate) struct User {
     pub(crate) until: Timestamp,
 }
 
-/// An answer of Hare that is not the one asked for.
+/// An answer of Hare other than the expected one.
 #[derive(Debug)]
 pub(crate) enum HareError {
-    /// A status, with a text that may be anything.
+    /// An HTTP status, with an arbitrary text.
     Status(
         u16,
-        #[expect(dead_code, reason = "no text of a server is read")] String,
+        #[expect(dead_code, reason = "the server's text is never used")] String,
     ),
     /// No answer came, so the call may have taken effect.
     Lost,
@@ -65,15 +67,11 @@ impl<A> HareProvider<A> {
     }
 }
 
-fn grant(request: &MintRequest) -> Result<&TokenGrant, PrepareError> {
-    match &request.rights {
-        Rights::Token(grant) => Ok(grant),
-        other @ (Rights::Aws(_) | Rights::Kubernetes(_) | Rights::Vault(_) | Rights::GitHub(_)) => {
-            let kind = other.provider();
-            let why = format!("a hare target mints no {kind} credentials");
-            Err(PrepareError::Unsupported(why))
-        }
-    }
+fn grant(request: &MintRequest) -> Result<&HareGrant, PrepareError> {
+    request.rights.get().ok_or_else(|| {
+        let kind = request.rights.provider();
+        PrepareError::Unsupported(format!("a hare target mints no {kind} credentials"))
+    })
 }
 
 fn mapped(operation: &'static str, error: &HareError) -> ProviderError {
@@ -122,13 +120,13 @@ impl<A: HareApi> Provider for HareProvider<A> {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             provider: PROVIDER,
-            settles: Duration::ZERO,
-            at_once: 100,
-            whole: false,
-            lists: true,
-            proves: false,
+            settle_time: Duration::ZERO,
+            max_batch: 100,
+            rewrites_whole_document: false,
+            can_list: true,
+            can_prove: false,
             mint_timeout: Duration::from_secs(10),
-            late_requests: Duration::ZERO,
+            late_request_time: Duration::ZERO,
             leeway: Duration::ZERO,
         }
     }
@@ -146,7 +144,7 @@ impl<A: HareApi> Provider for HareProvider<A> {
         Ok(Prepared {
             handle: Handle(format!("{OURS}{}", request.lease).into()),
             worst_expiry: request.expires,
-            document: serde_json::json!({"read": grant.scopes}).to_string(),
+            document: serde_json::json!({"read": grant.queues}).to_string(),
         })
     }
 
@@ -159,17 +157,18 @@ impl<A: HareApi> Provider for HareProvider<A> {
         let not_ours = |_| mapped(OPERATION, &HareError::Status(400, String::new()));
         let asked = NewUser {
             name: prepared.handle.0.to_string(),
-            reads: grant(request).map_err(not_ours)?.scopes.clone(),
+            reads: grant(request).map_err(not_ours)?.queues.clone(),
             until: request.expires,
         };
         let made = self.api.create(&asked).await;
         let user = made.map_err(|error| mapped(OPERATION, &error))?;
         checked(&user, &asked)?;
-        let login = format!("{}:{}", asked.name, user.password.expose());
         Ok(Minted {
-            credential: Credential::Token {
-                jwt: Secret::new(login),
-            },
+            credential: HareCredential {
+                name: asked.name,
+                password: user.password,
+            }
+            .into(),
             expires: user.until,
             handle: None,
         })
@@ -179,7 +178,7 @@ impl<A: HareApi> Provider for HareProvider<A> {
         let mut report = RevocationReport::default();
         for lease in &revocation.due {
             let outcome = match self.api.delete(&lease.handle.0).await {
-                // One that never came to be, or has ended by itself.
+                // The user was never created, or has expired.
                 Ok(()) | Err(HareError::Status(404, _)) => Ok(Revoked::Acknowledged),
                 Err(error) => Err(mapped("delete", &error)),
             };
@@ -195,13 +194,13 @@ impl<A: HareApi> Provider for HareProvider<A> {
         Ok(if there { Probe::Live } else { Probe::Dead })
     }
 
-    async fn list(&self) -> Result<Vec<Found>, ProviderError> {
+    async fn list(&self) -> Result<Vec<FoundCredential>, ProviderError> {
         let names = self.api.names().await;
         let names = names.map_err(|error| mapped("list", &error))?;
         let ours = names.into_iter().filter_map(|name| {
             let lease = name.strip_prefix(OURS)?.parse().ok()?;
             let handle = Handle(name.into());
-            Some(Found { lease, handle })
+            Some(FoundCredential { lease, handle })
         });
         Ok(ours.collect())
     }

@@ -1,19 +1,19 @@
-//! A fake of Hare, which takes and refuses what Hare does, and fails once where a test says so.
+//! A fake of Hare, which accepts and refuses what Hare does, and fails once if a test asks for it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use lanyard_core::secret::Secret;
-use lanyard_core::time::Timestamp;
 use lanyard_testkit::clock::ManualClock;
 use lanyard_testkit::conformance::refuser::CANARY;
+use lanyard_vocabulary::secret::Secret;
+use lanyard_vocabulary::time::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::provider::{HareApi, HareError, NewUser, User};
 
-/// A failure of the next call that can have it.
+/// A fault of the next suitable call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Wrong {
     Silence,
@@ -32,7 +32,7 @@ pub(crate) struct Hare {
     pub(crate) silent: Notify,
     /// Password and end, by name.
     users: Mutex<BTreeMap<String, (String, Timestamp)>>,
-    /// The last login that was made, and how many there were.
+    /// The last login that was created, and the number of logins.
     made: Mutex<(Option<String>, u32)>,
 }
 
@@ -53,7 +53,7 @@ impl Hare {
         }
     }
 
-    /// Tells whether `name:password` may read now.
+    /// Returns true if `name:password` may read now.
     pub(crate) fn lets_in(&self, login: &str) -> bool {
         let users = self.users.lock();
         let Some((name, password)) = login.split_once(':') else {

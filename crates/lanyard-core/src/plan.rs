@@ -6,16 +6,15 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::charter::{ActionPattern, Name};
-use crate::digest::Digest;
-use crate::id::{ApprovalId, PlanId, TaskId};
-use crate::time::Timestamp;
+use lanyard_charter::ActionPattern;
+use lanyard_vocabulary::digest::Digest;
+use lanyard_vocabulary::id::{ApprovalId, PlanId, TaskId};
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::time::Timestamp;
 
 pub use judgement::{Judgement, Reading, Unjudged};
-pub use lanyard_charter::plan::{MAX_BYTES_PER_PLAN, PLAN_FORMATS, PlanFormat, Risk};
-pub use lanyard_charter::reach::{
-    Arn, Effects, KubernetesObject, Named, Narrowing, PlanReach, Sensitive,
-};
+use lanyard_charter::plan::{PlanFormat, Risk};
+use lanyard_charter::reach::{Effects, KubernetesObject, Narrowing, PlanReach, Sensitive};
 
 /// The result of a rehearsal at the target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,21 +22,21 @@ pub use lanyard_charter::reach::{
 pub enum Rehearsal {
     /// The rehearsal's text, by digest.
     Done(Digest),
-    /// Why there was no rehearsal.
+    /// The reason why there was no rehearsal.
     Not(String),
 }
 
 /// A submitted plan without its bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
-    /// The plan's id.
+    /// The id of the plan.
     pub id: PlanId,
     /// The task that submitted it.
     pub task: TaskId,
     /// The apply grant that the plan is for.
     pub grant: Name,
-    /// The namespace of a Kubernetes grant at submission. Objects without a namespace are applied to that one, and policies
-    /// read them with it.
+    /// The namespace of a Kubernetes grant at submission. Objects without a namespace are applied
+    /// to that one, and policies read them with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
     /// The format of the bytes.
@@ -60,7 +59,8 @@ pub struct Plan {
     /// The changing sensitive values, which approvers have to acknowledge.
     #[serde(default)]
     pub sensitive: Sensitive,
-    /// What the credential can change beyond the plan, although it is narrowed to the plan.
+    /// The changes that the credential permits beyond the plan, although it is narrowed to the
+    /// plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beyond: Option<String>,
     /// The risk that the decision at submission was based on.
@@ -69,7 +69,7 @@ pub struct Plan {
     /// The objects that the credential is narrowed to; `None` if it is not narrowed.
     #[serde(default)]
     pub reach: Option<PlanReach>,
-    /// What the apply session can do and what narrowing removed, as decided at submission.
+    /// The rights of the apply session and those that narrowing removed, as decided at submission.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub narrowing: Option<Narrowing>,
     /// The target's rehearsal of the manifests.

@@ -6,24 +6,30 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 
+use lanyard_vocabulary::agent::AgentName;
+use lanyard_vocabulary::id::{
+    ActionId, ApprovalId, KillId, LeaseId, PauseId, PlanId, RearmId, TaskId,
+};
+use lanyard_vocabulary::identity::Identity;
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::operator::Operator;
+use lanyard_vocabulary::revision::Revision;
+use lanyard_vocabulary::scope::Facets;
+use lanyard_vocabulary::seq::Seq;
+use lanyard_vocabulary::time::{BootClock, Timestamp};
+use lanyard_vocabulary::typed_name::Identities;
+
 use crate::action::Reports;
 use crate::approval::Approval;
-use crate::charter::{Name, Revision};
 use crate::command::Observed;
 use crate::drill::Drills;
 use crate::emergency::Emergency;
 use crate::enrolment::Enrolment;
-use crate::id::{ActionId, ApprovalId, KillId, LeaseId, PauseId, PlanId, RearmId, TaskId};
-use crate::identity::{Identity, Operator};
 use crate::kill::{KillBook, KillOrder, RearmProposal, Tally};
-use crate::lease::{Lease, Seq};
+use crate::lease::Lease;
 use crate::pause::{Demand, Pause};
 use crate::plan::Plan;
-use crate::scope::AgentName;
-use crate::scope::Facets;
-use crate::time::{BootClock, Timestamp};
 use crate::trip::Trip;
-use crate::typed_name::Identities;
 use crate::witness::Witness;
 
 mod admit;
@@ -107,7 +113,7 @@ impl State {
         self.next
     }
 
-    /// How far the journal is, for whoever remembers it elsewhere.
+    /// Returns the journal's size and root, for whoever remembers them elsewhere.
     #[must_use]
     pub fn witness(&self) -> Witness {
         Witness {
@@ -150,7 +156,8 @@ impl State {
         self.tasks.iter()
     }
 
-    /// Whose tasks there are, ended ones that are not forgotten among them: found by the names that people type.
+    /// Returns the agents that have tasks, ended ones that are not forgotten among them: found by
+    /// the names that people type.
     #[must_use]
     pub const fn identities(&self) -> &Identities {
         self.tasks.identities()
@@ -169,7 +176,11 @@ impl State {
 
     /// The number of open tasks that this identity opened.
     #[must_use]
-    pub fn open_tasks_of(&self, asker: &crate::identity::Identity, now: Timestamp) -> usize {
+    pub fn open_tasks_of(
+        &self,
+        asker: &lanyard_vocabulary::identity::Identity,
+        now: Timestamp,
+    ) -> usize {
         self.tasks.open_of(asker, now)
     }
 
@@ -177,7 +188,7 @@ impl State {
     #[must_use]
     pub fn task_of_request(
         &self,
-        identity: &crate::identity::Identity,
+        identity: &lanyard_vocabulary::identity::Identity,
         request: &str,
     ) -> Option<TaskId> {
         self.tasks.of_request(identity, request)
@@ -189,13 +200,13 @@ impl State {
         self.requests.get(&task)?.get(request).copied()
     }
 
-    /// The leases.
+    /// Returns the book of leases.
     #[must_use]
     pub const fn leases(&self) -> &Leases {
         &self.leases
     }
 
-    /// The kill orders.
+    /// Returns the book of kill orders.
     #[must_use]
     pub const fn kills(&self) -> &KillBook {
         &self.kills

@@ -2,10 +2,12 @@
 //!
 //! | module | what it has |
 //! |---|---|
-//! | [`subject`] | a provider and the server behind it, as the suite meets them |
-//! | [`case`](mod@case) | the cases by name, and what became of one |
-//! | [`table`] | what became of all of them: a column for each server |
-//! | [`between`] | what answers in the place of a server |
+//! s/a provider and the server behind it, as the suite meets them/a provider and its server, as the
+//! suite sees them/
+//! s/the cases by name, and what became of one/the cases by name, and the outcome of one/
+//! s/what became of all of them: a column for each server/the outcomes of all cases: a column for
+//! each server/
+//! s/what answers in the place of a server/a proxy that fails, or answers in the server's place/
 //! | [`refuser`] | a server that refuses everything and repeats a secret |
 //!
 //! A real server cannot be made to lie, so some cases only run on the provider's fake. Every case
@@ -28,7 +30,8 @@ use table::Column;
 /// Runs every case and records the outcomes in the folder `LANYARD_CONFORMANCE`.
 ///
 /// # Panics
-/// With the sentence that does not hold, or when the outcomes cannot be recorded.
+/// When a case fails, with the sentence that does not hold, or when the outcomes cannot be
+/// recorded.
 pub async fn all(subject: &dyn Subject, seed: u64) {
     column(subject, seed).await.record();
 }
@@ -41,7 +44,10 @@ pub async fn whole(subject: &dyn Subject, seed: u64) {
     let column = column(subject, seed).await;
     column.record();
     let left_out = column.left_out();
-    assert!(left_out.is_empty(), "a fake plays every case: {left_out:?}");
+    assert!(
+        left_out.is_empty(),
+        "a fake must be able to play every case, and skipped {left_out:?}"
+    );
 }
 
 async fn column(subject: &dyn Subject, seed: u64) -> Column {

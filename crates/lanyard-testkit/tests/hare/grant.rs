@@ -1,0 +1,193 @@
+//! Grants of kind `hare`: queues that an agent may read. `docs/add-a-provider.md` explains this
+//! file.
+
+use std::collections::BTreeSet;
+
+use lanyard_charter::kinds::CredentialForm;
+use lanyard_charter::schema::{fields, strings};
+use lanyard_charter::section::{target, texts};
+use lanyard_charter::{
+    Check, Grant, GrantKind, KindProhibition, KindRights, Prohibited, ProhibitedSection,
+    Prohibition, Rights, Starter, TargetKind, Usage, World,
+};
+use lanyard_document::{Code, Findings, Node};
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::secret::Secret;
+use serde_json::{Value, json};
+
+/// The kind's name, in grants and in configurations.
+pub(crate) const HARE: TargetKind = TargetKind::new("hare");
+/// The queue in which Hare keeps its own users.
+const USERS: &str = "users";
+/// The queue to which Hare copies every message.
+const EVERYTHING: &str = "everything";
+
+/// The rights of a user of Hare.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HareGrant {
+    /// The queues that the user may read.
+    pub(crate) queues: BTreeSet<String>,
+}
+
+impl KindRights for HareGrant {
+    fn kind(&self) -> TargetKind {
+        HARE
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let queues: Vec<&str> = self.queues.iter().map(String::as_str).collect();
+        vec![format!("read {}", queues.join(", "))]
+    }
+
+    fn narrowed(&self, other: &Rights) -> Option<Rights> {
+        let other: &Self = other.get()?;
+        let queues: BTreeSet<_> = self.queues.intersection(&other.queues).cloned().collect();
+        (!queues.is_empty()).then(|| Self { queues }.into())
+    }
+
+    fn beyond(&self, other: &Rights, prohibited: [&[Prohibition]; 2]) -> Vec<String> {
+        let Some(other) = other.get::<Self>() else {
+            return self.lines();
+        };
+        let [_, theirs] = prohibited;
+        let prohibited = |queue: &String| {
+            let mut own = theirs.iter().filter_map(|rule| rule.what.get());
+            own.any(|ProhibitedQueues(queues)| queues.contains(queue))
+        };
+        let queues = self.queues.difference(&other.queues);
+        let lines = queues.map(|queue| match prohibited(queue) {
+            true => format!("queue {queue}, which was prohibited"),
+            false => format!("queue {queue}"),
+        });
+        lines.collect()
+    }
+
+    fn gives(&self, usage: &Usage) -> bool {
+        usage.action == "read" && self.queues.contains(&usage.resource)
+    }
+
+    fn prohibited(&self, what: &Prohibited) -> Vec<String> {
+        let Some(ProhibitedQueues(prohibited)) = what.get() else {
+            return Vec::new();
+        };
+        let given = |queue: &&String| *queue == EVERYTHING || prohibited.contains(*queue);
+        self.queues.iter().filter(given).cloned().collect()
+    }
+
+    fn request(&self, object: &str) -> Option<Value> {
+        Some(json!({"name": object, "read": self.queues}))
+    }
+}
+
+/// Queues that no user may read.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct ProhibitedQueues(pub(crate) BTreeSet<String>);
+
+impl KindProhibition for ProhibitedQueues {
+    fn kind(&self) -> TargetKind {
+        HARE
+    }
+
+    fn line(&self) -> String {
+        let queues: Vec<&str> = self.0.iter().map(String::as_str).collect();
+        format!("read {}", queues.join(", "))
+    }
+
+    fn forbids(&self, usage: &Usage) -> bool {
+        usage.action == "read" && self.0.contains(&usage.resource)
+    }
+}
+
+/// The kind, for the registry.
+pub(crate) struct HareKind;
+
+impl GrantKind for HareKind {
+    fn id(&self) -> TargetKind {
+        HARE
+    }
+
+    fn parse(&self, f: &Findings, node: &Node, world: &World) -> Option<(Name, Rights)> {
+        let fields = f.map(node)?;
+        let target = target(f, &fields, world, HARE);
+        let queues = fields
+            .required("queues")
+            .map(|node| texts(f, node, |_| Ok(())));
+        fields.finish();
+        let queues = queues.filter(|queues| !queues.is_empty())?;
+        Some((target?, HareGrant { queues }.into()))
+    }
+
+    fn prohibited(&self) -> Option<ProhibitedSection> {
+        let schema = fields(
+            &["queues"],
+            json!({"queues": strings("The queues that no user may read.")}),
+        );
+        Some(ProhibitedSection {
+            meaning: "These queues.",
+            schema,
+            read: |f, node| {
+                let fields = f.map(node)?;
+                let queues = fields
+                    .required("queues")
+                    .map(|node| texts(f, node, |_| Ok(())));
+                fields.finish();
+                Some(ProhibitedQueues(queues?).into())
+            },
+        })
+    }
+
+    fn meaning(&self) -> &'static str {
+        "A user of Hare."
+    }
+
+    fn schema(&self, target: Value) -> Value {
+        fields(
+            &["target", "queues"],
+            json!({"target": target, "queues": strings("The queues that the user may read.")}),
+        )
+    }
+
+    fn starter(&self) -> Starter {
+        Starter {
+            reads: "hare: {target: TARGET, queues: [orders]}\n",
+            changes: "hare: {target: TARGET, queues: [orders]}\n",
+        }
+    }
+
+    fn check(&self, check: &Check<'_>, grant: &Grant) {
+        let rights = grant.rights.get::<HareGrant>();
+        if rights.is_some_and(|rights| rights.queues.contains(USERS)) {
+            let message = format!("queue `{USERS}` is never given to an agent");
+            check.report(grant, USERS, Code::Value, message);
+        }
+    }
+
+    fn lint(&self, check: &Check<'_>, grant: &Grant) {
+        let rights = grant.rights.get::<HareGrant>();
+        if rights.is_some_and(|rights| rights.queues.contains(EVERYTHING)) {
+            let message = format!("grant {} can read every queue", grant.name);
+            check.report(grant, EVERYTHING, Code::EveryResource, message);
+        }
+    }
+}
+
+/// A user of Hare, as an agent gets it.
+#[derive(Debug)]
+pub(crate) struct HareCredential {
+    pub(crate) name: String,
+    pub(crate) password: Secret<String>,
+}
+
+impl CredentialForm for HareCredential {
+    fn kind(&self) -> TargetKind {
+        HARE
+    }
+
+    fn values(&self) -> Vec<(&str, String)> {
+        vec![("name", self.name.clone())]
+    }
+
+    fn secrets(&self) -> Vec<(&str, &Secret<String>)> {
+        vec![("password", &self.password)]
+    }
+}

@@ -1,0 +1,419 @@
+//! A kind of target that no other file of the product names, from its grant in a charter to a mint,
+//! a use, a kill and the output of the command line.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use lanyard_charter::{EnvironmentKind, MoreKinds, Prohibition, Rights, World, kinds, parse};
+use lanyard_cli::{Ran, run_here_with};
+use lanyard_core::decide::Rule;
+use lanyard_core::question::{Question, permit};
+use lanyard_server::{Daemon, Kinds, Machine};
+use lanyard_vocabulary::time::Timestamp;
+use serde_json::{Value, json};
+
+use crate::grant::{HARE, HareGrant, HareKind, ProhibitedQueues};
+use crate::target::{HareTargets, SERVER};
+
+/// The registry with this kind added.
+const KINDS: Kinds = Kinds {
+    grants: MoreKinds(&[&HareKind]),
+    targets: &[&HareTargets],
+};
+
+struct Stage {
+    directory: tempfile::TempDir,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Stage {
+    fn new() -> Self {
+        Self {
+            directory: tempfile::tempdir().unwrap(),
+            runtime: tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap(),
+        }
+    }
+
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.directory.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ran {
+        let command = run_here_with(KINDS.grants, arguments, b"");
+        self.runtime.block_on(command)
+    }
+
+    /// Returns the standard output of a command that succeeds.
+    fn ok(&self, arguments: &[&str]) -> String {
+        let ran = self.run(arguments);
+        let out = String::from_utf8(ran.stdout).unwrap();
+        let error = String::from_utf8(ran.stderr).unwrap();
+        assert_eq!(ran.code, 0, "{arguments:?}: {out}{error}");
+        out
+    }
+
+    /// Returns everything that a command prints.
+    fn said(&self, arguments: &[&str]) -> String {
+        let ran = self.run(arguments);
+        String::from_utf8([ran.stdout, ran.stderr].concat()).unwrap()
+    }
+}
+
+fn charter(queues: &str) -> String {
+    charter_with(queues, "")
+}
+
+/// A charter with more sections.
+fn charter_with(queues: &str, more: &str) -> String {
+    format!(
+        "apiVersion: lanyard.dev/v1\nkind: Charter\nmetadata: {{name: order-reader}}\nspec:\n  \
+         purpose: Read the orders.\n  \
+         owners: {{business: a@x.example, technical: b@x.example, security: c@x.example}}\n  \
+         agents: [{{issuer: https://agents.dev.lanyard.invalid, subject: 'agent:router'}}]\n  \
+         environments: {{staging: {{autonomy: observe}}}}\n  grants:\n    - name: read\n      \
+         role: plan\n      environments: [staging]\n      \
+         hare: {{target: broker, queues: [{queues}]}}\n  \
+         limits: {{ttl: 10m, task: 1h, live_leases: 5, mints: {{count: 30, per: 1h}}, \
+         revocable_within: 10m}}\n{more}"
+    )
+}
+
+const DECLARED: [&str; 4] = [
+    "--environment",
+    "staging=sandbox",
+    "--target",
+    "broker=hare",
+];
+
+#[test]
+fn a_custom_kind_is_linted_compared_compiled_described_and_explained() {
+    let stage = Stage::new();
+    let shown = |path: &Path| path.display().to_string();
+    let one = shown(&stage.write("one.yaml", &charter("orders")));
+    let two = shown(&stage.write("two.yaml", &charter("orders, invoices")));
+    let with = |command: &[&str]| -> Vec<String> {
+        let words = ["charter"].iter().chain(command).chain(&DECLARED);
+        words.map(|&word| word.to_owned()).collect()
+    };
+    let said = |command: &[&str]| {
+        let words = with(command);
+        stage.said(&words.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+
+    let never = shown(&stage.write("never.yaml", &charter("users")));
+    let all = shown(&stage.write("all.yaml", &charter("everything")));
+    let found = said(&["lint", &never]);
+    assert!(found.contains("queue `users` is never given"), "{found}");
+    let found = said(&["lint", &all]);
+    assert!(found.contains("grant read can read every queue"), "{found}");
+    let found = said(&["lint", &one]);
+    assert!(!found.contains("queue"), "{found}");
+
+    let found = said(&["diff", &one, &two]);
+    assert!(found.contains("grant read: queue invoices"), "{found}");
+
+    let found = said(&["compile", &two]);
+    assert!(found.contains("order-reader-read"), "{found}");
+    assert!(found.contains("\"invoices\""), "{found}");
+
+    let agent = [
+        "--agent",
+        "https://agents.dev.lanyard.invalid",
+        "agent:router",
+    ];
+    let asked = ["explain", &two, "--in", "staging", "--grant", "read"];
+    let asks = |resource: &str| {
+        let using = ["--using", "read", resource];
+        let words: Vec<&str> = asked.iter().chain(&agent).chain(&using).copied().collect();
+        said(&words)
+    };
+    assert!(asks("invoices").contains("allow"), "{}", asks("invoices"));
+    let found = asks("payroll");
+    assert!(found.contains("does not give this"), "{found}");
+
+    let schema: Value = serde_json::from_str(&stage.ok(&["charter", "schema"])).unwrap();
+    let section = "/properties/spec/properties/grants/items/properties/hare/required";
+    assert_eq!(schema.pointer(section), Some(&json!(["target", "queues"])));
+
+    // The built-in kinds do not know this section.
+    let lint = ["charter", "lint", &one];
+    let ran = stage.runtime.block_on(lanyard_cli::run_here(&lint, b""));
+    assert_ne!(ran.code, 0);
+}
+
+const PROHIBITED: &str =
+    "  prohibited: [{hare: {queues: [payroll]}, reason: salaries are for people}]\n";
+
+#[test]
+fn what_is_prohibited_of_a_kind_of_its_own_is_refused_explained_and_compared() {
+    let stage = Stage::new();
+    let write = |name: &str, text: &str| stage.write(name, text).display().to_string();
+    let said = |command: &[&str]| {
+        let words = ["charter"].iter().chain(command).chain(&DECLARED);
+        stage.said(&words.copied().collect::<Vec<_>>())
+    };
+
+    for queue in ["payroll", "everything"] {
+        let given = write(
+            "given.yaml",
+            &charter_with(&format!("orders, {queue}"), PROHIBITED),
+        );
+        let found = said(&["lint", &given]);
+        let reaches = "grant read reaches what this charter prohibits: salaries are for people";
+        assert!(found.contains(reaches), "{found}");
+        assert!(found.contains("LC104"), "{found}");
+    }
+
+    let old = write("old.yaml", &charter_with("orders", PROHIBITED));
+    let new = write("new.yaml", &charter("orders, payroll"));
+    let found = said(&["diff", &old, &new]);
+    let line = "grant read: queue payroll, which was prohibited";
+    assert!(found.contains(line), "{found}");
+
+    let asked = ["explain", &old, "--in", "staging", "--grant", "read"];
+    let agent = [
+        "--agent",
+        "https://agents.dev.lanyard.invalid",
+        "agent:router",
+    ];
+    let using = |queue| {
+        let using = ["--using", "read", queue];
+        let words: Vec<&str> = asked.iter().chain(&agent).chain(&using).copied().collect();
+        said(&words)
+    };
+    let found = using("payroll");
+    assert!(
+        found.contains("this is prohibited: salaries are for people"),
+        "{found}"
+    );
+    let found = using("orders");
+    assert!(found.contains("allow"), "{found}");
+
+    let schema: Value = serde_json::from_str(&stage.ok(&["charter", "schema"])).unwrap();
+    let section = "/properties/spec/properties/prohibited/items/properties/hare/required";
+    assert_eq!(schema.pointer(section), Some(&json!(["queues"])));
+}
+
+/// Lint keeps such a charter out of force. The decision does not rely on lint: a prohibition may
+/// come from the charter of another task.
+#[test]
+fn a_credential_that_gives_what_is_prohibited_is_denied() {
+    let name = |name: &str| name.parse().unwrap();
+    let world = World {
+        environments: [(name("staging"), EnvironmentKind::Sandbox)].into(),
+        targets: [(name("broker"), HARE)].into(),
+        more_kinds: KINDS.grants,
+        ..World::default()
+    };
+    let mut charter = parse(&charter("orders, payroll"), &world).unwrap().charter;
+    let grant = charter.grants.get(&name("read")).unwrap();
+    let question = Question::usual(&charter, grant, &name("staging"));
+    let now = Timestamp::EPOCH;
+    permit(&charter, &question, now).unwrap();
+
+    charter.prohibited.push(Prohibition {
+        what: ProhibitedQueues(["payroll".to_owned()].into()).into(),
+        reason: "salaries are for people".to_owned(),
+        at: grant.at,
+    });
+    let denial = permit(&charter, &question, now).unwrap_err();
+    assert_eq!(denial.rule, Rule::Prohibited);
+    let why = "grant read gives payroll, which is prohibited: salaries are for people";
+    assert_eq!(denial.message, why);
+}
+
+#[test]
+fn rights_common_to_two_grants_of_a_custom_kind_remain() {
+    let rights = |queues: &[&str]| -> Rights {
+        let queues: BTreeSet<_> = queues.iter().map(|&queue| queue.to_owned()).collect();
+        HareGrant { queues }.into()
+    };
+    let (one, two) = (rights(&["a", "b"]), rights(&["b", "c"]));
+    assert_eq!(one.narrowed(&two), Some(rights(&["b"])));
+    assert_eq!(one.narrowed(&rights(&["c"])), None);
+}
+
+#[test]
+fn a_credential_of_a_custom_kind_is_minted_used_and_killed() {
+    let stage = Stage::new();
+    let targets = stage.write(
+        "targets.yaml",
+        "broker: {kind: hare, address: hare.example}\n",
+    );
+    let directory = stage.directory.path().join("dev");
+    std::fs::create_dir_all(directory.join("charters")).unwrap();
+    let text = charter("orders, invoices");
+    std::fs::write(directory.join("charters/order-reader.yaml"), text).unwrap();
+    let address = lanyard_rig::free_port().unwrap();
+    let config = Daemon::prepare(&directory, address, None, Some(&targets)).unwrap();
+    let machine = Machine {
+        kinds: KINDS,
+        ..Machine::default()
+    };
+    let daemon = Daemon::start(&config, machine).unwrap();
+    // The users of the fake never expire, whatever the daemon's time.
+    SERVER.clock.set(Timestamp::EPOCH);
+
+    let context = |name: &str| {
+        let path = directory.join(format!("contexts/{name}.json"));
+        path.display().to_string()
+    };
+    let (agent, oncall) = (context("agent"), context("oncall"));
+    let open = ["task", "open", "order-reader", "--environment", "staging"];
+    let begin = ["--context", &agent, "-o", "name"];
+    let words: Vec<&str> = begin
+        .iter()
+        .chain(&open)
+        .chain(&["--reason", "a test"])
+        .copied()
+        .collect();
+    let task = stage.ok(&words).trim().to_owned();
+    let creds = ["creds", "fields", "read", "--task", &task, "--direct"];
+    let words: Vec<&str> = ["--context", &agent]
+        .iter()
+        .chain(&creds)
+        .copied()
+        .collect();
+    let fields: Value = serde_json::from_str(&stage.ok(&words)).unwrap();
+    let field = |name: &str| fields.get(name).and_then(Value::as_str).unwrap();
+    let login = format!("{}:{}", field("name"), field("password"));
+    assert!(SERVER.lets_in(&login), "the user may read");
+
+    let words = [
+        "--context",
+        &oncall,
+        "kill",
+        "--task",
+        &task,
+        "--reason",
+        "a test",
+        "--yes",
+        "--wait",
+        "60s",
+    ];
+    stage.ok(&words);
+    assert!(!SERVER.lets_in(&login), "the user is deleted");
+
+    let words = ["--context", &oncall, "drill", "broker"];
+    let drilled = stage.said(&words);
+    assert!(drilled.contains("broker"), "{drilled}");
+    assert_eq!(stage.run(&words).code, 0, "{drilled}");
+    daemon.stop().unwrap();
+}
+
+#[test]
+fn the_section_of_a_target_of_its_own_is_read_with_its_faults() {
+    let stage = Stage::new();
+    let found = |target: &str| {
+        let text = format!(
+            "data_dir: data\ncharters: charters\nlisten: 127.0.0.1:0\nissuer: https://lanyard.example\n\
+             audience: lanyard\nissuers: []\nenvironments: {{staging: sandbox}}\ntargets: {{broker: {target}}}\n"
+        );
+        let config = stage.write("lanyardd.yaml", &text);
+        let machine = Machine {
+            kinds: KINDS,
+            ..Machine::default()
+        };
+        Daemon::start(&config, machine).err().unwrap().to_string()
+    };
+    for (target, says) in [
+        ("{kind: har}", "vault, github, hare (did you mean `hare`?)"),
+        (
+            "{kind: hare}",
+            "8:19: error[LC012]: the field `address` is missing here",
+        ),
+        (
+            "{kind: hare, address: hare.example, adress: x}",
+            "there is no field `adress` here (did you mean `address`?)",
+        ),
+    ] {
+        let found = found(target);
+        assert!(found.contains(says), "{target}: {found}");
+    }
+}
+
+/// The files of the daemon that every kind goes through know none of the kinds: each is in a file
+/// of its own, and `kinds.rs` names it.
+#[test]
+fn what_every_kind_goes_through_names_none() {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    for file in [
+        "lanyard-server/src/targets.rs",
+        "lanyard-server/src/drill.rs",
+        "lanyard-server/src/config.rs",
+        "lanyard-server/src/check.rs",
+        "lanyard-server/src/check/charters.rs",
+        "lanyard-server/src/check/files.rs",
+        "lanyard-server/src/check/places.rs",
+        "lanyard-charter/src/configuration.rs",
+        "lanyard-core/src/target.rs",
+    ] {
+        let text = std::fs::read_to_string(crates.join(file)).unwrap();
+        let (code, _tests) = text.split_once("#[cfg(test)]").unwrap_or((&text, ""));
+        for kind in kinds::names(MoreKinds::default()) {
+            let (word, constant) = (kind.0, kind.0.to_uppercase());
+            let named = [
+                format!("\"{word}\" =>"),
+                format!("== \"{word}\""),
+                format!("(\"{word}\""),
+                format!("TargetKind::{constant}"),
+                format!("kinds::{word}"),
+            ];
+            let found = named.iter().find(|named| code.contains(named.as_str()));
+            assert_eq!(found, None, "{file}");
+        }
+    }
+    let registry = crates.join("lanyard-server/src/kinds.rs");
+    let registry = std::fs::read_to_string(registry).unwrap();
+    for (kind, _) in kinds::names(MoreKinds::default()) {
+        assert!(registry.contains(&format!("    &{kind}::")), "{kind}");
+    }
+}
+
+/// Lists the product's files that name this kind. The example's own files are in this folder.
+#[test]
+fn no_other_file_names_the_kind() {
+    fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                sources(&path, found);
+            } else if path
+                .extension()
+                .is_some_and(|it| it == "rs" || it == "proto")
+            {
+                found.push(path);
+            }
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut files = Vec::new();
+    for folder in ["crates", "proto"] {
+        sources(&root.join(folder), &mut files);
+    }
+    assert!(files.len() > 500, "{}", files.len());
+    let names = |path: &PathBuf| {
+        let text = std::fs::read_to_string(path).unwrap();
+        ["HareGrant", "HareKind", "HareTargets", "\"hare\""]
+            .iter()
+            .any(|word| text.contains(word))
+    };
+    let own = Path::new("lanyard-testkit/tests/hare");
+    let others: Vec<_> = files
+        .into_iter()
+        .filter(names)
+        .filter(|path| {
+            !path
+                .display()
+                .to_string()
+                .contains(&own.display().to_string())
+        })
+        .collect();
+    assert!(others.is_empty(), "{others:?}");
+}
