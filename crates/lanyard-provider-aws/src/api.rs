@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use lanyard_core::provider::ProviderError;
-use lanyard_core::secret::Secret;
-use lanyard_core::time::Timestamp;
+use lanyard_vocabulary::secret::Secret;
+use lanyard_vocabulary::time::Timestamp;
 
 /// The parameters of STS `AssumeRole`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,8 +93,8 @@ pub trait AwsApi: Send + Sync {
     /// See [`ProviderError`].
     async fn role_facts(&self, role: &str) -> Result<Option<RoleFacts>, ProviderError>;
 
-    /// The ARN of a session's holder, asked with the session's own credentials; `None` when AWS
-    /// refuses them.
+    /// Returns the ARN of a session's holder, asked with the session's own credentials; `None` if
+    /// AWS refuses them.
     ///
     /// # Errors
     /// See [`ProviderError`].

@@ -1,5 +1,5 @@
-//! Translates AWS's refusals for the broker's operator: cause, remedy, and the section of the
-//! documentation.
+//! Turns AWS's refusals into messages for the broker's operator: cause, remedy, and the section of
+//! the documentation.
 //!
 //! AWS's error texts can echo what was sent, so none of them is repeated (T50). The module searches
 //! them for phrases of AWS's own and answers with sentences of its own.
@@ -13,8 +13,8 @@ use crate::PROVIDER;
 const DOC_PAGE: &str = "docs/aws-errors.md";
 const ASSUME_ROLE: &str = "sts:AssumeRole";
 
-/// The error codes that are passed on: AWS's common ones, and those of the calls made here. Any
-/// other code is a text that somebody chose and could hold a secret (T50).
+/// The error codes that are shown: AWS's common ones, and those of the calls made here. Any other
+/// code may be attacker-chosen text and could hold a secret (T50).
 /// <https://docs.aws.amazon.com/STS/latest/APIReference/CommonErrors.html>
 /// <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>
 /// <https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutRolePolicy.html>
@@ -79,8 +79,8 @@ where
 {
     let code = error.code().unwrap_or("unnamed");
     let said = matches!(error, SdkError::ServiceError(_));
-    // AWS's own failures may have been carried out all the same, so they are ambiguous and never a
-    // refusal.
+    // AWS may have carried out a call in which it reports a failure of its own, so such a call is
+    // ambiguous and never a refusal.
     let broken = code == "unnamed"
         || code.starts_with("Internal")
         || matches!(code, "ServiceFailure" | "ServiceUnavailable");
@@ -114,21 +114,21 @@ where
 
 fn not_reached() -> String {
     format!(
-        "the endpoint was not reached; is the region right, and its endpoint open from here? ({DOC_PAGE}#not-reached)"
+        "the endpoint was not reached: check `region`, and that its endpoint is reachable from here ({DOC_PAGE}#not-reached)"
     )
 }
 
 fn no_credentials() -> String {
     format!(
-        "not reached, or the broker has no credentials of its own: is there a profile of that name, or a role of this machine? \
+        "not reached, or the broker has no credentials of its own: check the name of the profile, or the role of this machine \
          ({DOC_PAGE}#no-credentials)"
     )
 }
 
-/// The code with its meaning; the bare code where no meaning is known.
+/// Returns the code with its meaning; only the code if no meaning is known.
 fn with_meaning(operation: &'static str, code: &str, message: Option<&str>) -> String {
     let Some(known) = KNOWN_CODES.iter().find(|known| **known == code) else {
-        return "a code that is not known".to_owned();
+        return "an unknown error code".to_owned();
     };
     match meaning(
         operation,
@@ -157,28 +157,28 @@ fn meaning(operation: &str, code: &str, said: &str) -> Option<(String, &'static 
             "maximum-session-duration",
         ),
         "ExpiredToken" | "ExpiredTokenException" => (
-            "the broker's own credentials have ended; renew the profile's, or use ones that renew themselves",
+            "the broker's own credentials have expired; renew those of the profile, or use credentials that renew themselves",
             "expired-credentials",
         ),
         "SignatureDoesNotMatch"
             if !has("signature expired") && !has("not yet current") && !has("earlier than") =>
         {
             (
-                "the secret key does not belong to the access key, or something on the way changes the requests",
+                "the secret key does not belong to the access key, or a proxy on the way changes the requests",
                 "wrong-key",
             )
         }
         "RequestExpired" | "RequestTimeTooSkewed" | "SignatureDoesNotMatch" => (
-            "the broker's clock and AWS's are more than five minutes apart; set the broker's right (`timedatectl set-ntp true`)",
+            "the broker's clock and AWS's are more than five minutes apart; correct the broker's clock (`timedatectl set-ntp true`)",
             "clock",
         ),
         "AuthFailure" | "InvalidClientTokenId" | "UnrecognizedClientException" => (
-            "AWS does not know the broker's access key: it was deleted or deactivated, is of another partition, or the region is \
+            "AWS does not know the broker's access key: it was deleted or deactivated, belongs to another partition, or the region is \
              not enabled for the account",
             "unknown-key",
         ),
         "MissingAuthenticationToken" | "IncompleteSignature" => (
-            "the request arrived unsigned or signed in part, as when something on the way rewrites it",
+            "the request arrived without a complete signature: a proxy on the way may rewrite it",
             "wrong-key",
         ),
         "OptInRequired" | "RegionDisabledException" => (
@@ -191,27 +191,27 @@ fn meaning(operation: &str, code: &str, said: &str) -> Option<(String, &'static 
             "packed-policy",
         ),
         "MalformedPolicyDocument" if operation == ASSUME_ROLE => (
-            "STS does not take the session policy; an ARN or an action of the grant is not what it seems (`lanyard charter compile`)",
+            "STS refuses the session policy; an ARN or an action of the grant is malformed (`lanyard charter compile` shows the policy)",
             "malformed-policy",
         ),
         "MalformedPolicyDocument" => (
-            "IAM does not take the policy that denies; the log has what was written",
+            "IAM refuses the deny policy; the log has its text",
             "malformed-policy",
         ),
         "LimitExceeded" => (
-            "the inline policies of the role are full (10,240 characters together); remove what others wrote there",
+            "the inline policies of the role are full (10,240 characters together); remove policies that others wrote there",
             "inline-policies",
         ),
         "NoSuchEntity" => (
-            "there is no such role in the account; compare the ARN of the target with `aws iam get-role`",
+            "the account has no such role; compare the ARN of the target with `aws iam get-role`",
             "no-such-role",
         ),
         "UnmodifiableEntity" => (
-            "the role is one of a service of AWS, and nobody writes its policies; name a role of your own",
+            "the role belongs to an AWS service, and its policies cannot be changed; name a role of your own",
             "no-such-role",
         ),
         "ConcurrentModification" => (
-            "somebody else changes the role at this moment; it is tried again",
+            "another process is changing the role at this moment; the call is repeated",
             "inline-policies",
         ),
         _ => return None,
@@ -286,7 +286,7 @@ mod tests {
 
     const DOCUMENTED: &str = include_str!("../../../docs/aws-errors.md");
 
-    /// Operation, code and text as AWS writes it, and what whoever runs the broker has to read.
+    /// Operation, code and text as AWS writes them, then the expected message and section.
     const CASES: &[(&str, &str, &str, &str, &str)] = &[
         (
             ASSUME_ROLE,
@@ -418,7 +418,7 @@ mod tests {
             ASSUME_ROLE,
             "ExpiredToken",
             "The security token included in the request is expired",
-            "own credentials have ended",
+            "own credentials have expired",
             "expired-credentials",
         ),
         (
@@ -446,14 +446,14 @@ mod tests {
             ASSUME_ROLE,
             "MalformedPolicyDocument",
             "",
-            "does not take the session policy",
+            "refuses the session policy",
             "malformed-policy",
         ),
         (
             "iam:PutRolePolicy",
             "MalformedPolicyDocument",
             "",
-            "policy that denies",
+            "deny policy",
             "malformed-policy",
         ),
         (
@@ -473,7 +473,7 @@ mod tests {
     ];
 
     #[test]
-    fn e40_a_refusal_of_aws_says_its_cause_its_remedy_and_where_to_read_on() {
+    fn e40_a_refusal_of_aws_names_cause_remedy_and_page() {
         let headings: BTreeSet<String> = DOCUMENTED
             .lines()
             .filter_map(|line| line.strip_prefix("## "))
@@ -498,7 +498,7 @@ mod tests {
         );
         assert_eq!(
             with_meaning(ASSUME_ROLE, "Chosen c4nary", None),
-            "a code that is not known"
+            "an unknown error code"
         );
         assert_eq!(
             with_meaning(ASSUME_ROLE, "InvalidAction", Some("c4nary")),

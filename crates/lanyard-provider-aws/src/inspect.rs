@@ -9,7 +9,7 @@ use crate::api::RoleFacts;
 /// <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>
 const NEEDED_ACTIONS: [&str; 3] = ["sts:AssumeRole", "sts:SetSourceIdentity", "sts:TagSession"];
 
-/// The faults of a role's setup, a sentence each.
+/// Returns the faults of a role's setup, one sentence each.
 pub(crate) fn faults(
     arn: &str,
     facts: &RoleFacts,
@@ -19,7 +19,7 @@ pub(crate) fn faults(
     let mut faults = Vec::new();
     match (&facts.boundary, expected) {
         (None, _) => faults.push(format!(
-            "role {arn} has no permissions boundary: without one, whoever may write its policies is an administrator"
+            "role {arn} has no permissions boundary: without one, whoever can write its policies can make it an administrator"
         )),
         (Some(found), Some(expected)) if found != expected => faults.push(format!(
             "role {arn} has the permissions boundary {found}, and {expected} is expected"
@@ -42,7 +42,7 @@ pub(crate) fn faults(
 fn allows(statement: &Value, action: &str, principal: &str) -> bool {
     let allow = statement.get("Effect").and_then(Value::as_str) == Some("Allow");
     let is_action = |text: &str| {
-        lanyard_core::charter::wildcard_matches(&text.to_lowercase(), &action.to_lowercase())
+        lanyard_charter::wildcard_matches(&text.to_lowercase(), &action.to_lowercase())
     };
     let mut actions = listed(statement.get("Action")).filter_map(Value::as_str);
     let account = principal.split(':').nth(4).unwrap_or_default();

@@ -6,31 +6,33 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
-use lanyard_core::charter::{Rights, Role};
-use lanyard_core::id::LeaseId;
+use lanyard_charter::kinds::{AwsCredential, Credential};
+use lanyard_charter::{AwsGrant, Rights};
 use lanyard_core::lease::{Handle, LeaseRef};
 use lanyard_core::provider::{
-    Capabilities, Credential, Found, MintRequest, Minted, PrepareError, Prepared, Probe, Provider,
+    Capabilities, FoundCredential, MintRequest, Minted, PrepareError, Prepared, Probe, Provider,
     ProviderError, Revocability, Revocation, RevocationReport, Revoked,
 };
-use lanyard_core::time::Timestamp;
+use lanyard_vocabulary::id::LeaseId;
+use lanyard_vocabulary::role::Role;
+use lanyard_vocabulary::time::Timestamp;
 use parking_lot::Mutex;
 use ring::digest::{SHA256, digest};
 
-use crate::PROVIDER;
 use crate::api::{AssumeRole, AwsApi, Session, SessionKeys};
-use crate::inspect;
 use crate::policy::{Composed, Demand, DenyPolicy, compose, session_policy};
+use crate::{PROVIDER, inspect};
 
 /// The shortest session that STS gives, in seconds.
 const SHORTEST_SESSION_SECS: u64 = 900;
 /// The characters that all inline policies of a role share.
 /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html>
 const INLINE_POLICY_CHARS: usize = 10_240;
-/// Time for which a successful read of a role's policies shows that the revoking principal works
-/// (rule 28: no revoker, no credential).
+/// The time for which a successful read of a role's policies counts as proof that the revoking
+/// principal works (rule 28: without a revoker, no credential).
 const REVOKER_CHECK_INTERVAL: Duration = Duration::from_secs(300);
-/// Assumed time until a change of a role's policies holds everywhere; AWS names no bound.
+/// The time for which a change of a role's policies is assumed to need until it holds everywhere;
+/// AWS names no bound.
 const PROPAGATION_TIME: Duration = Duration::from_secs(300);
 /// Name prefix of the inline policies of all Lanyard instances. Each instance has its own policy,
 /// and IAM applies the union.
@@ -64,8 +66,8 @@ pub struct AwsProvider<A> {
     target: AwsTarget,
     api: A,
     roles: Arc<Roles>,
-    /// The deny policy that this process last wrote to each role, by ARN; a difference shows an
-    /// edit by somebody else.
+    /// The deny policy that this process last wrote to each role, by ARN. If the role's policy
+    /// differs, another party has edited it.
     written: Mutex<BTreeMap<String, DenyPolicy>>,
 }
 
@@ -98,7 +100,7 @@ enum OwnPolicy {
     #[default]
     None,
     Intact(DenyPolicy),
-    /// A document that no Lanyard instance writes: somebody edited it.
+    /// The document was not written by a Lanyard instance: another party edited it.
     Edited,
 }
 
@@ -163,7 +165,7 @@ impl<A: AwsApi> AwsProvider<A> {
         let (name, mine) = (role_name(role), self.policy_name());
         let mut standing = RolePolicies::default();
         for policy in self.api.role_policies(name).await? {
-            // Deleted between the list and the read: a policy that is gone denies nothing.
+            // The policy was deleted between the list and the read: it denies nothing.
             let Some(text) = self.api.role_policy(name, &policy).await? else {
                 continue;
             };
@@ -187,7 +189,7 @@ impl<A: AwsApi> AwsProvider<A> {
         Ok(standing)
     }
 
-    /// Refuses a mint while the role's credentials could not be revoked, or before a cut that would
+    /// Refuses a mint while the role's credentials could not be revoked, or while a cut would still
     /// kill the new session too.
     async fn may_mint(&self, role: &str, now: Timestamp) -> Result<(), ProviderError> {
         let seen = self.roles.0.lock().get(role).copied();
@@ -196,23 +198,24 @@ impl<A: AwsApi> AwsProvider<A> {
             Some(_) | None => {
                 let standing = self.read(role, now).await?;
                 if matches!(standing.own, OwnPolicy::Edited) {
-                    return Err(refused("mint", "somebody else edited the deny policy"));
+                    return Err(refused("mint", "another party edited the deny policy"));
                 }
                 standing.cut
             }
         };
         match cut {
-            // A session that is issued before the cut is denied by it, so a mint waits until the
+            // The cut denies every session issued before it, so a mint waits until the time of the
             // cut has passed.
             Some(cut) if now <= cut => Err(refused(
                 "mint",
-                "the role was cut, and mints wait until the cut has passed",
+                "a cut was set on the role: mints wait until its time has passed",
             )),
             Some(_) | None => Ok(()),
         }
     }
 
-    /// Makes one role deny every session that has to be dead: read, compose, write, read back.
+    /// Makes one role deny every session that must be dead: reads, composes, writes, and reads
+    /// back.
     async fn deny(
         &self,
         role: &str,
@@ -238,11 +241,11 @@ impl<A: AwsApi> AwsProvider<A> {
             cut: revocation.cut,
             present: &present,
             now: revocation.now,
-            // The quota is shared: what other writers of the role use is not available to this
-            // policy.
+            // Other policies of the role share its quota: the characters that they use are not
+            // available to this policy.
             budget: INLINE_POLICY_CHARS.saturating_sub(read.others),
         });
-        // An edited policy is written even where nothing has to be denied, which deletes it.
+        // An edited policy is written even if nothing must be denied, which deletes it.
         if matches!(read.own, OwnPolicy::Edited) || composed.policy != present {
             self.write(role, &composed.policy, revocation.now).await?;
         }
@@ -251,7 +254,7 @@ impl<A: AwsApi> AwsProvider<A> {
         Ok(DenyOutcome { composed, edited })
     }
 
-    /// Writes the policy and reads it back; only what was read back counts.
+    /// Writes the policy and reads it back. Only a policy that reads back equal counts as written.
     async fn write(
         &self,
         role: &str,
@@ -279,11 +282,11 @@ impl<A: AwsApi> AwsProvider<A> {
         Err(refused("iam:PutRolePolicy", what))
     }
 
-    /// Describes how somebody else changed the policy since this process last wrote it.
+    /// Describes how another party changed the policy since this process last wrote it.
     fn edited(&self, role: &str, own: &OwnPolicy) -> Option<String> {
         let written = self.written.lock().get(role).cloned();
         let what = match (own, written) {
-            (OwnPolicy::Edited, _) => "it does not read as this broker writes it",
+            (OwnPolicy::Edited, _) => "this broker did not write its present text",
             (OwnPolicy::None, Some(written)) if !written.is_empty() => "it was deleted",
             (OwnPolicy::Intact(there), Some(written)) if *there != written => {
                 "its entries were changed"
@@ -321,8 +324,7 @@ fn seconds(request: &MintRequest) -> i32 {
     i32::try_from(whole.max(u128::from(SHORTEST_SESSION_SECS))).unwrap_or(i32::MAX)
 }
 
-/// Checks that STS issued the session that was asked for, since a stronger one must never reach the
-/// agent (T79).
+/// Checks that STS issued the requested session: a stronger one must never reach the agent (T79).
 fn check_session(
     session: &Session,
     role: &str,
@@ -360,26 +362,23 @@ impl<A: AwsApi> Provider for AwsProvider<A> {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             provider: PROVIDER,
-            settles: PROPAGATION_TIME,
-            at_once: 1000,
-            whole: true,
-            lists: false,
-            proves: false,
+            settle_time: PROPAGATION_TIME,
+            max_batch: 1000,
+            rewrites_whole_document: true,
+            can_list: false,
+            can_prove: false,
             mint_timeout: Duration::from_secs(20),
-            late_requests: Duration::ZERO,
+            late_request_time: Duration::ZERO,
             leeway: Duration::from_secs(60),
         }
     }
 
     fn revocability(&self, rights: &Rights) -> Revocability {
-        let hands_on = match rights {
-            Rights::Aws(grant) => grant.gives_credential(),
-            Rights::Token(_) | Rights::Kubernetes(_) | Rights::Vault(_) | Rights::GitHub(_) => None,
-        };
-        if let Some((action, why)) = hands_on {
+        let grant = rights.get::<AwsGrant>();
+        if let Some((action, why)) = grant.and_then(AwsGrant::gives_credential) {
             return Revocability {
                 mechanism: format!(
-                    "an inline deny on the role names the session; what {action} hands on is beyond it: {why}"
+                    "an inline deny on the role names the session; it does not reach what {action} hands out: {why}"
                 ),
                 worst_case: None,
                 source: "AWS's service models: what the action answers".to_owned(),
@@ -397,7 +396,7 @@ impl<A: AwsApi> Provider for AwsProvider<A> {
     }
 
     fn prepare(&self, request: &MintRequest) -> Result<Prepared, PrepareError> {
-        let Rights::Aws(grant) = &request.rights else {
+        let Some(grant) = request.rights.get::<AwsGrant>() else {
             let kind = request.rights.provider();
             return Err(PrepareError::Unsupported(format!(
                 "an aws target mints no {kind} credentials"
@@ -433,15 +432,16 @@ impl<A: AwsApi> Provider for AwsProvider<A> {
             .await?;
         check_session(&session, role, request)?;
         Ok(Minted {
-            // By the broker's clock, and no later than the lease: the session policy denies
-            // everything from then on, whatever STS says.
+            // By the broker's clock, and no later than the lease: from then on the session policy
+            // denies everything, even if STS reports a later end.
             expires: request.skew.to_own(session.expires).min(request.expires),
-            credential: Credential::Aws {
+            credential: AwsCredential {
                 access_key_id: session.access_key_id,
                 secret_access_key: session.secret_access_key,
                 session_token: session.session_token,
                 region: self.target.region.clone(),
-            },
+            }
+            .into(),
             handle: None,
         })
     }
@@ -449,13 +449,13 @@ impl<A: AwsApi> Provider for AwsProvider<A> {
     /// True when the lease ends before a revocation could hold everywhere. The session policy
     /// denies everything after the lease's end without a call, so a slot on the deny list would be
     /// wasted.
-    fn ends_itself(&self, lease: &LeaseRef, now: Timestamp) -> bool {
+    fn needs_no_revocation(&self, lease: &LeaseRef, now: Timestamp) -> bool {
         lease.kill.is_none() && lease.worst_expiry <= now + PROPAGATION_TIME
     }
 
-    /// Denies the due leases on their roles. A lease without a kill that found no slot is left to
-    /// its end and not acknowledged. With nothing due, both roles are checked: missing entries are
-    /// written again, and expired ones are removed.
+    /// Denies the due leases on their roles. A lease that ended without a kill and found no slot is
+    /// not acknowledged; its session policy ends it. With nothing due, both roles are checked:
+    /// missing entries are written again, and expired ones removed.
     async fn revoke(&self, revocation: &Revocation) -> RevocationReport {
         let mut report = RevocationReport::default();
         let roles = BTreeSet::from([&self.target.plan_role, &self.target.apply_role]);
@@ -506,13 +506,16 @@ impl<A: AwsApi> Provider for AwsProvider<A> {
     /// Shows that a session exists, and nothing about its end: `GetCallerIdentity` succeeds under
     /// any deny.
     /// <https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html>
-    async fn try_out(&self, credential: &Credential) -> Result<Option<bool>, ProviderError> {
-        let Credential::Aws {
+    async fn probe_with_credential(
+        &self,
+        credential: &Credential,
+    ) -> Result<Option<bool>, ProviderError> {
+        let Some(AwsCredential {
             access_key_id,
             secret_access_key,
             session_token,
             ..
-        } = credential
+        }) = credential.get()
         else {
             return Ok(None);
         };
@@ -526,7 +529,7 @@ impl<A: AwsApi> Provider for AwsProvider<A> {
     }
 
     /// Checks the role of the request at IAM and returns its faults.
-    async fn inspect(&self, request: &MintRequest) -> Result<Vec<String>, ProviderError> {
+    async fn check_setup(&self, request: &MintRequest) -> Result<Vec<String>, ProviderError> {
         let arn = self.role(request.role);
         let Some(facts) = self.api.role_facts(role_name(arn)).await? else {
             return Ok(vec![format!("role {arn} does not exist")]);
@@ -537,7 +540,7 @@ impl<A: AwsApi> Provider for AwsProvider<A> {
         if matches!(standing.own, OwnPolicy::Edited) {
             let policy = self.policy_name();
             faults.push(format!(
-                "somebody else edited the inline policy {policy} of role {arn}"
+                "another party edited the inline policy {policy} of role {arn}"
             ));
         }
         if standing.others > INLINE_POLICY_CHARS / 2 {
@@ -550,12 +553,12 @@ impl<A: AwsApi> Provider for AwsProvider<A> {
         Ok(faults)
     }
 
-    async fn time(&self) -> Result<Option<Timestamp>, ProviderError> {
+    async fn read_clock(&self) -> Result<Option<Timestamp>, ProviderError> {
         self.api.time().await
     }
 
     /// Always empty, because AWS lists no sessions.
-    async fn list(&self) -> Result<Vec<Found>, ProviderError> {
+    async fn list(&self) -> Result<Vec<FoundCredential>, ProviderError> {
         Ok(Vec::new())
     }
 }

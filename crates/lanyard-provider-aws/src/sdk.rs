@@ -15,8 +15,8 @@ use aws_sdk_sts::error::{BoxError, ProvideErrorMetadata};
 use aws_sdk_sts::types::Tag;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use lanyard_core::provider::ProviderError;
-use lanyard_core::secret::Secret;
-use lanyard_core::time::Timestamp;
+use lanyard_vocabulary::secret::Secret;
+use lanyard_vocabulary::time::Timestamp;
 use parking_lot::Mutex;
 
 use crate::api::{AssumeRole, AwsApi, RoleFacts, Session, SessionKeys};
@@ -27,7 +27,7 @@ use crate::errors::{ambiguous, provider_error, refused};
 /// # Limit
 /// - for: a call of IAM or STS
 /// - unit: time
-/// - beyond: the call is given up; what it did not confirm is asked for again
+/// - beyond: the call fails; a mint is then ambiguous, and a revocation is repeated
 /// - test: `a_call_of_aws_that_is_not_answered_is_given_up`
 const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 
@@ -318,7 +318,7 @@ mod tests {
         let (mut connection, _) = listener.accept().await.unwrap();
         let mut request = [0; 16];
         connection.read_exact(&mut request).await.unwrap();
-        // From here on nothing moves but the clock.
+        // From here on only the paused clock moves.
         tokio::time::pause();
         let patience = CALL_TIMEOUT + Duration::from_millis(1);
         let given_up = tokio::time::timeout(patience, asking).await;

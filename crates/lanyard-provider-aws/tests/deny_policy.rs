@@ -1,11 +1,11 @@
-//! What a role's deny policy holds, and what it does when it is full.
+//! The content of a role's deny policy, and its behaviour when it is full.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     clippy::wildcard_enum_match_arm,
-    reason = "a broken assumption has to stop the test"
+    reason = "a test may panic"
 )]
 
 mod evaluator;
@@ -13,11 +13,11 @@ mod evaluator;
 use std::time::Duration;
 
 use evaluator::{Request, Verdict, evaluate};
-use lanyard_core::id::{KillId, LeaseId};
 use lanyard_core::lease::{Handle, LeaseRef};
-use lanyard_core::time::Timestamp;
 use lanyard_provider_aws::policy::{Composed, Demand, DenyPolicy, compose};
 use lanyard_testkit::ids::Ids;
+use lanyard_vocabulary::id::{KillId, LeaseId};
+use lanyard_vocabulary::time::Timestamp;
 
 const BUDGET: usize = 10_240;
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
@@ -84,7 +84,7 @@ fn the_sample_deny_policy_is_as_written_down() {
 }
 
 #[test]
-fn the_killed_lease_is_denied_and_its_neighbour_is_not() {
+fn only_the_killed_lease_is_denied() {
     let (due, present) = (killed(1, 1), DenyPolicy::default());
     let policy = text(&compose(&demand(&due, &present)));
     assert!(denies(&policy, due[0].id, due[0].asked));
@@ -102,14 +102,14 @@ fn a_cut_denies_what_came_before_and_stays_where_it_is() {
     assert!(cut > NOW);
     assert!(denies(&text(&first), LeaseId::from_bits(9), NOW));
     assert!(!denies(&text(&first), LeaseId::from_bits(9), cut));
-    // Written again an hour later, with leases minted since: it has not moved.
+    // The policy is written again an hour later, after new leases: the cut has not moved.
     let again = Demand {
         cut: Some(NOW),
         now: NOW + HOUR,
         ..demand(&due, &first.policy)
     };
     assert_eq!(compose(&again).policy.cut(), Some(cut));
-    // It outlives the order while a session could, and then goes.
+    // The cut stays while a session that it denies could still live, and is then dropped.
     let later = |hours| Demand {
         now: NOW + HOUR * hours,
         ..demand(&[], &first.policy)
@@ -118,7 +118,8 @@ fn a_cut_denies_what_came_before_and_stays_where_it_is() {
     assert_eq!(compose(&later(13)).policy.cut(), None);
 }
 
-// Rule 13: an intent under way at the cut could be issued after it, so it is named as well.
+// Rule 13: a session whose mint was in progress at the cut can be issued after it, so it is listed
+// as well.
 #[test]
 fn a_lease_that_may_be_issued_after_the_cut_is_named_too() {
     let (mut due, present) = (killed(1, 1), DenyPolicy::default());
@@ -165,7 +166,7 @@ fn s26_released_leases_take_half_of_the_list_never_cause_a_cut_and_are_said_to_b
         .count();
     assert!((150..170).contains(&listed), "{listed}");
     assert_eq!(listed + composed.unlisted.len(), due.len());
-    // The other half is there for kills, which need no cut.
+    // The other half is reserved for kills, which need no cut.
     let due = killed(2, 140);
     let composed = compose(&demand(&due, &composed.policy));
     assert_eq!(composed.policy.cut(), None);
@@ -173,7 +174,7 @@ fn s26_released_leases_take_half_of_the_list_never_cause_a_cut_and_are_said_to_b
     assert!(text(&composed).len() <= BUDGET);
 }
 
-// Rule 12: a kill comes before a release, and nothing that was acknowledged is taken back.
+// Rule 12: a kill comes before a release, and an acknowledged entry is never removed for it.
 #[test]
 fn a_kill_on_a_full_list_is_held_and_so_is_what_was_listed() {
     let released = leases(1, 1000, None);
@@ -191,9 +192,9 @@ fn a_kill_on_a_full_list_is_held_and_so_is_what_was_listed() {
     }
 }
 
-// Rule 11: a ledger that has lost leases does not free them.
+// Rule 11: leases that the ledger has lost stay denied.
 #[test]
-fn what_the_ledger_does_not_know_stays_until_its_hour_is_over() {
+fn entries_unknown_to_the_ledger_stay_until_their_hour_has_passed() {
     let lost = killed(1, 3);
     let present = compose(&demand(&lost, &DenyPolicy::default())).policy;
     let due = killed(2, 1);

@@ -1,30 +1,27 @@
-//! The provider on the real SDK against moto: the wire protocol, not what the policies mean.
+//! The provider with the real SDK against moto: tests the wire protocol, and not the meaning of the
+//! policies.
 //!
 //! `cargo xtask test` starts moto and names it in `LANYARD_MOTO_URL`; without that, this says that
 //! it does not run.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test stops where its footing gives way"
-)]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region};
-use lanyard_core::charter::TargetKind;
+use lanyard_charter::TargetKind;
+use lanyard_charter::kinds::{AwsCredential, Credential};
 use lanyard_core::lease::LeaseRef;
-use lanyard_core::provider::{
-    Credential, MintRequest, Provider, ProviderError, Revocation, Revoked,
-};
-use lanyard_core::time::Timestamp;
+use lanyard_core::provider::{MintRequest, Provider, ProviderError, Revocation, Revoked};
 use lanyard_provider_aws::api::AwsApi as _;
 use lanyard_provider_aws::{Access, AwsProvider, AwsTarget, Sdk};
 use lanyard_testkit::conformance::{self, Fault, Given, Played, Subject, Verdict};
 use lanyard_testkit::ids::Ids;
 use lanyard_testkit::world;
+use lanyard_vocabulary::time::Timestamp;
 
 const TRUST: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"*"},"Action":"sts:AssumeRole"}]}"#;
 
-/// The roles of one test, so that tests do not meet.
+/// The roles of one test, so that tests do not share any.
 struct Account {
     access: Access,
     target: AwsTarget,
@@ -87,11 +84,11 @@ fn now() -> Timestamp {
 fn request(seed: u64) -> MintRequest {
     let ids = Ids::seeded(seed);
     let (lease, now) = (ids.lease(), now());
-    world::request(TargetKind::Aws, lease, &world::task(&ids, now), now)
+    world::request(TargetKind::AWS, lease, &world::task(&ids, now), now)
 }
 
-/// moto's sessions do not end, so that its clock may be taken to run ahead by less than a session
-/// has to spare.
+/// moto's sessions do not end. Its clock can therefore be assumed to run ahead, by less than the
+/// shortest session lasts.
 const CLOCK_AHEAD: Duration = Duration::from_secs(240);
 
 struct OnMoto {
@@ -116,7 +113,7 @@ impl Subject for OnMoto {
     }
 
     fn kind(&self) -> TargetKind {
-        TargetKind::Aws
+        TargetKind::AWS
     }
 
     fn now(&self) -> Timestamp {
@@ -135,16 +132,16 @@ impl Subject for OnMoto {
 
     async fn used(&self, _credential: &Credential) -> Verdict {
         Verdict::Unknown(
-            "moto knows no conditions: what the written policies mean is asked of iam-simulate",
+            "moto does not evaluate conditions: iam-simulate tests the meaning of the written policies",
         )
     }
 
     async fn fault(&self, _fault: Fault<'_>) -> Result<(), Played> {
-        Err(Played::NotHere("moto does as it is asked"))
+        Err(Played::NotHere("moto carries out every call"))
     }
 
     fn lists(&self) -> Given {
-        Err("AWS lists no sessions: a stray ends by the time in its own session policy")
+        Err("AWS lists no sessions: a stray ends at the time in its session policy")
     }
 
     fn probes(&self) -> Given {
@@ -156,7 +153,7 @@ impl Subject for OnMoto {
 }
 
 #[tokio::test]
-async fn it_does_what_every_provider_does() {
+async fn the_provider_passes_the_conformance_suite() {
     let Some(account) = account("conformance").await else {
         return;
     };
@@ -181,7 +178,7 @@ async fn a_session_is_minted_and_its_lease_is_denied_on_the_role() {
     let minted = provider.mint(&request, &prepared).await.unwrap();
     assert_eq!(minted.expires, request.expires);
     assert!(
-        matches!(&minted.credential, Credential::Aws { access_key_id, .. } if access_key_id.starts_with("ASIA"))
+        matches!(minted.credential.get(), Some(AwsCredential { access_key_id, .. }) if access_key_id.starts_with("ASIA"))
     );
 
     let due = vec![LeaseRef {
@@ -239,9 +236,7 @@ async fn a_kill_of_the_target_cuts_both_roles_and_they_settle_before_they_mint()
     assert!(cut > order);
     let refused = provider.mint(&request, &prepared).await.unwrap_err();
     assert!(
-        refused
-            .to_string()
-            .contains("the role was cut, and mints wait"),
+        refused.to_string().contains("a cut was set on the role"),
         "{refused}"
     );
     let mut later = request;
@@ -253,7 +248,7 @@ async fn a_kill_of_the_target_cuts_both_roles_and_they_settle_before_they_mint()
 
 // T50, T66
 #[tokio::test]
-async fn a_role_that_is_not_there_is_named_by_a_code_alone() {
+async fn a_missing_role_is_reported_by_its_code() {
     let Some(mut account) = account("missing").await else {
         return;
     };
@@ -280,13 +275,13 @@ async fn a_role_that_is_not_there_is_named_by_a_code_alone() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_lease_role_is_said_line_by_line() {
+async fn faults_of_a_lease_role_are_reported_one_per_line() {
     let Some(account) = account("inspected").await else {
         return;
     };
     let request = request(4);
     let provider = AwsProvider::new(account.target.clone(), Sdk::connect(&account.access).await);
-    let found = provider.inspect(&request).await.unwrap();
+    let found = provider.check_setup(&request).await.unwrap();
     let starts = [
         "role arn:aws:iam::123456789012:role/inspected-plan has no permissions boundary",
         "the trust policy of role arn:aws:iam::123456789012:role/inspected-plan does not allow sts:SetSourceIdentity to arn:aws:",
@@ -301,7 +296,7 @@ async fn what_is_wrong_with_a_lease_role_is_said_line_by_line() {
         ..account.target
     };
     let provider = AwsProvider::new(target, Sdk::connect(&account.access).await);
-    let found = provider.inspect(&request).await.unwrap();
+    let found = provider.check_setup(&request).await.unwrap();
     assert_eq!(
         found,
         ["role arn:aws:iam::123456789012:role/nobody does not exist"]
@@ -309,13 +304,13 @@ async fn what_is_wrong_with_a_lease_role_is_said_line_by_line() {
 }
 
 #[tokio::test]
-async fn s27_sts_tells_the_time() {
+async fn s27_the_time_is_read_from_sts() {
     let Some(account) = account("time").await else {
         return;
     };
     let provider = AwsProvider::new(account.target, Sdk::connect(&account.access).await);
     let before = now().as_secs();
-    let told = provider.time().await.unwrap().unwrap();
+    let told = provider.read_clock().await.unwrap().unwrap();
     let after = now().as_secs();
     assert!((before..=after).contains(&told.as_secs()), "{told}");
 }

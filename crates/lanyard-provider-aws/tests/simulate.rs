@@ -1,27 +1,24 @@
-//! What the documents mean that were really sent to STS and IAM, by another evaluator than ours.
+//! The meaning of the documents that were really sent to STS and IAM, by an independent evaluator.
 //!
-//! moto takes the requests and a relay before it keeps them; iam-simulate, in a process of its own,
-//! says what AWS would make of them. `cargo xtask test` starts moto; without it, this says that it
-//! does not run.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test stops where its footing gives way"
-)]
+//! moto receives the requests, and a relay in front of it records them. iam-simulate, in a process
+//! of its own, evaluates the recorded policies. `cargo xtask test` starts moto; without moto these
+//! tests print that they do not run.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lanyard_core::charter::{ActionPattern, Rights, TargetKind};
-use lanyard_core::id::KillId;
+use lanyard_charter::{ActionPattern, AwsGrant, TargetKind};
 use lanyard_core::lease::LeaseRef;
 use lanyard_core::provider::{MintRequest, Prepared, Provider, Revocation};
-use lanyard_core::time::Timestamp;
 use lanyard_provider_aws::api::AwsApi as _;
 use lanyard_provider_aws::{Access, AwsProvider, AwsTarget, Roles, Sdk};
 use lanyard_rig::{Aws, Recorder, simulate};
 use lanyard_testkit::ids::Ids;
 use lanyard_testkit::world;
+use lanyard_vocabulary::id::KillId;
+use lanyard_vocabulary::time::Timestamp;
 use serde_json::{Value, json};
 
 const OBJECT: &str = "arn:aws:s3:::tfstate-payments/a";
@@ -32,9 +29,9 @@ const NOT_GRANTED: &str = "ImplicitlyDenied";
 struct Sent {
     recorder: Recorder,
     provider: AwsProvider<Sdk>,
-    /// Another target on the same roles.
+    /// A second target on the same roles.
     other: AwsProvider<Sdk>,
-    /// The revoking principal, as anybody would use it.
+    /// The revoking principal in the hands of another party.
     hand: Sdk,
     role: String,
     now: Timestamp,
@@ -94,10 +91,10 @@ async fn sent(name: &str) -> Option<Sent> {
 impl Sent {
     fn request(&self) -> MintRequest {
         let task = world::task(&self.ids, self.now);
-        world::request(TargetKind::Aws, self.ids.lease(), &task, self.now)
+        world::request(TargetKind::AWS, self.ids.lease(), &task, self.now)
     }
 
-    /// Mints; the session policy as STS received it.
+    /// Mints, and returns the session policy as STS received it.
     async fn mint(&self, request: &MintRequest) -> (Prepared, Value) {
         let prepared = self.provider.prepare(request).unwrap();
         self.provider.mint(request, &prepared).await.unwrap();
@@ -115,7 +112,7 @@ impl Sent {
         (prepared, policy)
     }
 
-    /// Revokes; what the role denies now, as IAM received it.
+    /// Revokes, and returns the role's deny policy as IAM received it.
     async fn revoke(&self, due: Vec<LeaseRef>, cut: Option<Timestamp>) -> Value {
         let revocation = Revocation {
             now: self.now,
@@ -128,14 +125,14 @@ impl Sent {
         self.written()
     }
 
-    /// The last policy that was written on a role.
+    /// Returns the last policy that was written to a role.
     fn written(&self) -> Value {
         let form = self.recorder.forms("PutRolePolicy").pop().unwrap();
         let document = form.iter().find(|(name, _)| name == "PolicyDocument");
         serde_json::from_str(&document.unwrap().1).unwrap()
     }
 
-    /// A lease that was asked for so many seconds ago.
+    /// Returns a lease that was requested this many seconds ago.
     fn earlier(&self, seconds: u64) -> LeaseRef {
         let request = self.request();
         LeaseRef {
@@ -158,7 +155,7 @@ impl Sent {
     }
 }
 
-/// The role itself allows everything: what is denied, the lease's own documents deny.
+/// The role itself allows everything, so only the lease's documents can deny.
 fn everything() -> Value {
     json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]})
 }
@@ -221,13 +218,13 @@ async fn t34_a_session_does_what_was_granted_until_it_ends_and_never_reaches_sts
 }
 
 #[tokio::test]
-async fn what_is_destructive_is_denied_unless_the_approval_names_it() {
+async fn a_destructive_action_is_denied_unless_the_approval_names_it() {
     let Some(sent) = sent("destructive").await else {
         return;
     };
     let delete = ActionPattern("s3:DeleteObject".to_owned());
     let mut request = sent.request();
-    if let Rights::Aws(grant) = &mut request.rights {
+    if let Some(grant) = request.rights.get_mut::<AwsGrant>() {
         for statement in &mut grant.allow {
             statement.actions.insert(delete.clone());
         }
@@ -247,7 +244,7 @@ async fn what_is_destructive_is_denied_unless_the_approval_names_it() {
 }
 
 #[tokio::test]
-async fn a_killed_lease_is_denied_and_its_neighbour_is_not() {
+async fn a_killed_lease_is_denied_and_another_is_not() {
     let Some(sent) = sent("killed-lease").await else {
         return;
     };
@@ -286,9 +283,8 @@ async fn a_cut_denies_every_session_before_it_and_none_after_it() {
     ]);
 }
 
-/// T33: a resource policy that names the session itself passes by what is not allowed, as AWS's
-/// page on session policies says (this evaluator lets none pass); what is denied explicitly stays
-/// denied.
+/// T33: a resource policy that names the session itself bypasses an implicit denial, as AWS's page
+/// on session policies says (this evaluator does not model that). An explicit denial holds.
 #[tokio::test]
 async fn iam10_a_resource_policy_that_names_the_session_passes_no_explicit_deny() {
     let Some(sent) = sent("named-session").await else {
@@ -328,7 +324,7 @@ async fn iam10_a_resource_policy_that_names_the_session_passes_no_explicit_deny(
     ]);
 }
 
-/// A session of a lease, as the simulator asks about it.
+/// Builds the simulator's request for the session of a lease.
 fn of(sent: &Sent, lease: &LeaseRef, policies: &[&Value]) -> Value {
     let roles: Vec<Value> = std::iter::once(everything())
         .chain(policies.iter().map(|policy| (*policy).clone()))
@@ -346,7 +342,7 @@ async fn t42_four_hundred_killed_leases_cut_the_role_and_a_later_session_is_not_
     let Some(sent) = sent("overflow").await else {
         return;
     };
-    // The oldest first: a cut reaches those, and the newest keep their places on the list.
+    // Oldest first: a cut covers those, and the newest keep their slots.
     let due: Vec<LeaseRef> = (0..400).map(|n| sent.earlier(4 * (400 - n))).collect();
     let neighbour = sent.earlier(1500);
     let revocation = Revocation {
@@ -381,7 +377,7 @@ async fn t42_four_hundred_killed_leases_cut_the_role_and_a_later_session_is_not_
 }
 
 #[tokio::test]
-async fn two_targets_on_one_role_deny_their_own_and_what_a_hand_takes_out_is_put_back() {
+async fn two_targets_on_one_role_deny_their_own_leases_and_restore_removed_entries() {
     let Some(sent) = sent("shared").await else {
         return;
     };
@@ -401,7 +397,7 @@ async fn two_targets_on_one_role_deny_their_own_and_what_a_hand_takes_out_is_put
         (of(&sent, &one, &both), DENIED),
         (of(&sent, &two, &both), DENIED),
         (of(&sent, &free, &both), ALLOWED),
-        // Each writes its own and leaves the other's alone.
+        // Each target writes its own policy and leaves the other's alone.
         (of(&sent, &two, &[&first]), ALLOWED),
         (of(&sent, &one, &[&second]), ALLOWED),
     ]);
@@ -426,7 +422,7 @@ async fn two_targets_on_one_role_deny_their_own_and_what_a_hand_takes_out_is_put
     assert_eq!(mended, first);
     check(vec![(of(&sent, &one, &[&mended, &second]), DENIED)]);
 
-    // What is over leaves the role with nothing of this writer.
+    // Once all entries have expired, this target's policy is deleted from the role.
     let hours = sent.now + Duration::from_secs(8 * 3600);
     let report = sent.provider.revoke(&look(hours, &[])).await;
     assert_eq!((report.edited, report.outcomes), (Vec::new(), Vec::new()));

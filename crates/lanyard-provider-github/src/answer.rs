@@ -1,10 +1,10 @@
-//! Interprets GitHub's answers. GitHub's own words are never passed on (T50): the status, and the
-//! beginning of a message that is known here, become a code.
+//! Interprets GitHub's answers. GitHub's own words are never shown (T50): the status, and the
+//! beginning of a known message, become a code.
 
 use std::time::Duration;
 
 use lanyard_core::provider::ProviderError;
-use lanyard_core::time::Timestamp;
+use lanyard_vocabulary::time::Timestamp;
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
 use serde::Deserialize;
@@ -25,13 +25,13 @@ const DEFAULT_WAIT: Duration = Duration::from_secs(60);
 /// - test: `t46_a_limit_says_how_long_it_lasts`
 const MAX_WAIT: Duration = Duration::from_secs(3600);
 
-/// Messages that say more than their status: status, beginning of the message, and remedy for the
-/// operator.
+/// Messages that say more than their status: the status, the beginning of the message, and the
+/// remedy for the operator.
 const MESSAGES: &[(u16, &str, &str)] = &[
     (
         401,
         "A JSON web token could not be decoded",
-        "the app's key is not accepted: check private_key and app_id",
+        "GitHub rejects the app's key: check private_key and app_id",
     ),
     (
         401,
@@ -46,7 +46,7 @@ const MESSAGES: &[(u16, &str, &str)] = &[
     (
         403,
         "This installation has been suspended",
-        "the installation is suspended: it is lifted as it was made, by an owner in its settings or by the app's API",
+        "the installation is suspended: whoever suspended it has to lift that, an owner in the settings or the app by its API",
     ),
     (
         403,
@@ -56,7 +56,7 @@ const MESSAGES: &[(u16, &str, &str)] = &[
     (
         404,
         "Integration not found",
-        "there is no app of this id: check app_id",
+        "no app has this id: check app_id",
     ),
     (
         422,
@@ -75,14 +75,14 @@ const RATE_LIMIT_MESSAGES: &[&str] = &[
     "API rate limit exceeded",
 ];
 
-/// The time for which the provider sends nothing but revocations.
+/// The time until which the provider may send only revocations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wait {
     For(Duration),
     Until(Timestamp),
 }
 
-/// An answer of GitHub's, or of something in between.
+/// An answer from GitHub, or from a proxy or gateway.
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     /// The time by GitHub's clock.
@@ -172,11 +172,11 @@ impl Answer {
         serde_json::from_slice(&self.body).map_err(|_| ProviderError::Ambiguous {
             provider: PROVIDER,
             operation,
-            code: format!("{} with a body that cannot be read", self.status.as_u16()),
+            code: format!("{} with an unreadable body", self.status.as_u16()),
         })
     }
 
-    /// The error that this answer means to a call that hoped for another. After
+    /// Returns the error of an answer that is not the expected one. After
     /// [`ProviderError::Refused`] and [`ProviderError::Throttled`], GitHub has done nothing.
     pub(crate) fn failure(&self, operation: &'static str) -> ProviderError {
         let status = self.status.as_u16();
@@ -211,7 +211,9 @@ impl Answer {
         match (known, status) {
             (Some((_, _, code)), _) => format!("{status}: {code}"),
             (None, 300..=399) => {
-                format!("{status}: it sends elsewhere; a renamed owner or repository does that")
+                format!(
+                    "{status}: GitHub redirects; the owner or the repository may have been renamed"
+                )
             }
             (None, _) => status.to_string(),
         }
@@ -249,7 +251,7 @@ mod tests {
         Answer::new(StatusCode::from_u16(status).unwrap(), &map, body)
     }
 
-    /// T46: what each form of a limit says.
+    /// T46: the wait that each form of a limit asks for.
     #[test]
     fn t46_a_limit_says_how_long_it_lasts() {
         let reset = NOW + Duration::from_secs(1800);
@@ -282,7 +284,7 @@ mod tests {
         }
     }
 
-    /// T50: no words of GitHub's reach an error.
+    /// T50: no text of GitHub reaches an error.
     #[test]
     fn t50_words_of_github_are_not_passed_on() {
         let canary = "ghs_canary";

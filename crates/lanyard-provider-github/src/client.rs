@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use lanyard_core::provider::ProviderError;
-use lanyard_core::secret::Secret;
-use lanyard_core::time::Timestamp;
+use lanyard_vocabulary::secret::Secret;
+use lanyard_vocabulary::time::Timestamp;
 use parking_lot::Mutex;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
 use reqwest::redirect::Policy;
@@ -25,7 +25,7 @@ const CALL_TIME: Duration = Duration::from_secs(10);
 /// - for: an answer of GitHub
 /// - unit: bytes
 /// - beyond: the answer counts as lost
-/// - test: `an_answer_without_end_is_a_lost_one`
+/// - test: `an_endless_answer_counts_as_lost`
 const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
 /// The oldest version of the API, which GitHub Enterprise Server has as well (page «API Versions»).
 const API_VERSION: &str = "2022-11-28";
@@ -37,9 +37,9 @@ const USER_AGENT_NAME: &str = concat!("lanyard/", env!("CARGO_PKG_VERSION"));
 /// - for: the name of an owner or a repository
 /// - unit: bytes
 /// - beyond: the mint is refused before GitHub is asked
-/// - test: `names_that_would_leave_their_place_in_a_path_are_none`
+/// - test: `names_that_would_change_the_path_are_refused`
 const MAX_NAME_BYTES: usize = 100;
-/// The code of an error after which nothing was sent.
+/// The code of an error that shows that nothing was sent.
 const NOT_REACHED: &str = "not reached";
 
 /// The reason why a client cannot be created.
@@ -47,9 +47,7 @@ const NOT_REACHED: &str = "not reached";
 pub enum ConnectError {
     /// The address is no URL, uses plain HTTP to another machine, or has a query, a fragment or a
     /// login.
-    #[error(
-        "the address of the API is not `https://` and a place (`http://` is for loopback alone)"
-    )]
+    #[error("the address of the API must be an `https://` URL (`http://` only for loopback)")]
     Address,
     /// The name cannot be that of an account.
     #[error("{0} is not the name of an account at GitHub")]
@@ -86,7 +84,7 @@ struct Account {
     login: String,
 }
 
-/// An access token, as GitHub gave it; an absent field was absent in the answer.
+/// An access token as GitHub returned it; an absent field was absent in the answer.
 #[derive(Debug)]
 pub(crate) struct GivenToken {
     pub(crate) token: Secret<String>,
@@ -116,9 +114,9 @@ struct RawRepository {
 /// GitHub's verdict about a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TokenVerdict {
-    /// The token is valid, or was until this very call ended it.
+    /// The token works, or worked until this call ended it.
     Valid,
-    /// The token is nobody's (status 401).
+    /// GitHub does not know the token (status 401).
     Unknown {
         /// The time of the answer, by GitHub's clock.
         at: Option<Timestamp>,
@@ -146,7 +144,7 @@ struct Ruleset {
     current_user_can_bypass: Option<String>,
 }
 
-/// True when a call that ended with this error cannot have created anything at GitHub.
+/// Returns true if a call that failed with this error cannot have created a token.
 pub(crate) fn made_nothing(error: &ProviderError) -> bool {
     match error {
         ProviderError::Refused { .. } | ProviderError::Throttled { .. } => true,
@@ -155,7 +153,7 @@ pub(crate) fn made_nothing(error: &ProviderError) -> bool {
     }
 }
 
-/// Checks that `name` can be an account's or a repository's: it goes into a path without escaping.
+/// Checks that `name` can be the name of an account or repository: it goes into a path unescaped.
 pub(crate) fn is_name(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let dots = name.chars().all(|c| c == '.');
@@ -226,8 +224,8 @@ impl Client {
         drop(rustls::crypto::ring::default_provider().install_default());
         let mut http = reqwest::Client::builder()
             .https_only(!plain)
-            // GitHub redirects the names of renamed owners and repositories: the answer would be
-            // about another place than the grant names.
+            // GitHub redirects renamed owners and repositories: the answer would be about another
+            // one than the grant names.
             .redirect(Policy::none())
             .timeout(CALL_TIME)
             .default_headers(headers);
@@ -335,8 +333,8 @@ impl Client {
         Ok(self.note_rate_limit(answer, now))
     }
 
-    /// Reads the installation on the account, an organization's or a user's; `None` when there is
-    /// none.
+    /// Reads the installation on the account, which is an organization or a user; `None` if the app
+    /// is not installed.
     pub(crate) async fn find_installation(
         &self,
         now: Timestamp,
@@ -348,8 +346,8 @@ impl Client {
                 .as_app(OPERATION, (Method::GET, &path), None, now)
                 .await?;
             let failure = answer.failure(OPERATION);
-            // A 404 with a known message means that the app itself does not exist, and says nothing
-            // about the account.
+            // A 404 with this known message means that the app itself does not exist. It says
+            // nothing about the account.
             let code = matches!(&failure, ProviderError::Refused { code, .. } if code == "404");
             if answer.status == StatusCode::NOT_FOUND && code {
                 continue;
@@ -364,7 +362,7 @@ impl Client {
         Ok(None)
     }
 
-    /// The id of the installation: looked up once, and again after GitHub no longer found it.
+    /// Returns the id of the installation: looked up once, and again after GitHub reported it gone.
     pub(crate) async fn installation(&self, now: Timestamp) -> Result<u64, ProviderError> {
         const OPERATION: &str = "get installation";
         let cached = *self.installation.lock();
@@ -412,7 +410,7 @@ impl Client {
         let request = (Method::POST, path.as_str());
         let answer = self.as_app(OPERATION, request, Some(body), now).await?;
         if answer.status == StatusCode::NOT_FOUND {
-            // The app may have been installed anew under another id, so the next mint looks the id
+            // The app may have been installed again under another id, so the next mint looks the id
             // up.
             *self.installation.lock() = None;
         }
@@ -507,7 +505,7 @@ impl Installation {
     }
 
     pub(crate) const fn suspension(&self) -> &'static str {
-        "the installation is suspended: it is lifted as it was made, by an owner in its settings or by the app's API"
+        "the installation is suspended: whoever suspended it has to lift that, an owner in the settings or the app by its API"
     }
 }
 
@@ -529,7 +527,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_would_leave_their_place_in_a_path_are_none() {
+    fn names_that_would_change_the_path_are_refused() {
         assert!(is_name(&"n".repeat(100)) && !is_name(&"n".repeat(101)));
         for good in ["payments", "acme.github.io", "a_b-c"] {
             assert!(is_name(good), "{good}");

@@ -2,19 +2,19 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use lanyard_core::id::LeaseId;
 use lanyard_core::lease::Handle;
+use lanyard_vocabulary::id::LeaseId;
 
 use crate::seal::{KeyId, Sealed};
 
-/// Version of the handle, and its whole text before the answer: no token is known then, and none can
-/// be found later.
+/// Version of the handle. Before the answer it is the whole text: no token is known, and GitHub
+/// offers no way to find one.
 const HANDLE_VERSION: &str = "v1";
 
 /// The parsed text of a handle.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum LeaseHandle {
-    /// The journal knows no answer to the mint.
+    /// The journal has no answer to the mint.
     Unanswered,
     /// The sealed token: `v1.<key>.<base64url>`.
     Sealed(Sealed),
@@ -47,8 +47,8 @@ impl LeaseHandle {
     }
 }
 
-/// The purpose that a token is sealed for, so that the token of one lease does not open for
-/// another.
+/// Returns the purpose that a token is sealed for, so that one lease's token does not open for
+/// another lease.
 pub(crate) fn purpose(lease: LeaseId) -> Vec<u8> {
     format!("lanyard github token {lease}").into_bytes()
 }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
-use lanyard_core::charter::GitHubGrant;
+use lanyard_charter::GitHubGrant;
 use lanyard_core::provider::ProviderError;
-use lanyard_core::time::Timestamp;
+use lanyard_vocabulary::time::Timestamp;
 
 use crate::client::{Client, Installation};
 use crate::reviews::CONCURRENT_CHECKS;
@@ -20,24 +20,32 @@ fn rank(access: &str) -> u8 {
     }
 }
 
-/// Reads the installation, or returns the line that says why there is none to use.
-pub(crate) async fn installation(
-    client: &Client,
-    now: Timestamp,
-) -> Result<Result<Installation, String>, ProviderError> {
+/// The installation that the app would use.
+pub(crate) enum Usable {
+    /// The installation is there and not suspended.
+    Yes(Installation),
+    /// No installation can be used, for this reason.
+    No(String),
+}
+
+/// Reads the installation from GitHub.
+///
+/// # Errors
+/// When GitHub could not be asked.
+pub(crate) async fn installation(client: &Client, now: Timestamp) -> Result<Usable, ProviderError> {
     let owner = client.owner();
     Ok(match client.find_installation(now).await {
-        Ok(Some(found)) if found.is_suspended() => Err(found.suspension().to_owned()),
-        Ok(Some(found)) => Ok(found),
-        Ok(None) => Err(format!(
-            "the app is not installed on {owner}: an owner installs it, on the repositories of the grant"
+        Ok(Some(found)) if found.is_suspended() => Usable::No(found.suspension().to_owned()),
+        Ok(Some(found)) => Usable::Yes(found),
+        Ok(None) => Usable::No(format!(
+            "the app is not installed on {owner}: have an owner install it, on the repositories of the grant"
         )),
-        Err(ProviderError::Refused { code, .. }) => Err(code),
+        Err(ProviderError::Refused { code, .. }) => Usable::No(code),
         Err(other) => return Err(other),
     })
 }
 
-/// Lines about permissions of the grant that the app lacks.
+/// Returns a line for each permission of the grant that the app lacks.
 pub(crate) fn lacking(granted: &BTreeMap<String, String>, grant: &GitHubGrant) -> Vec<String> {
     let lacks = grant.permissions.iter().filter_map(|(name, access)| {
         let (has, needs) = (granted.get(name), access.to_string());
@@ -53,7 +61,7 @@ pub(crate) fn lacking(granted: &BTreeMap<String, String>, grant: &GitHubGrant) -
     lacks.collect()
 }
 
-/// Lines about repositories of the grant that the installation lacks.
+/// Returns a line for each repository of the grant that the installation lacks.
 pub(crate) async fn outside(
     client: &Client,
     installation: u64,
@@ -66,7 +74,7 @@ pub(crate) async fn outside(
             Ok((!there).then(|| {
                 let owner = client.owner();
                 format!(
-                    "{owner}/{name} does not exist or is not among the repositories of the installation: an owner adds it in \
+                    "{owner}/{name} does not exist or is not among the repositories of the installation: have an owner add it in \
                      the settings of the installed app"
                 )
             }))

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use lanyard_core::secret::Secret;
-use lanyard_core::time::Timestamp;
+use lanyard_vocabulary::secret::Secret;
+use lanyard_vocabulary::time::Timestamp;
 use ring::rand::SystemRandom;
 use ring::rsa::KeyPair;
 use ring::signature::RSA_PKCS1_SHA256;
@@ -16,10 +16,10 @@ use rustls_pki_types::pem::PemObject as _;
 
 use crate::key_file::{self, KeyFileError};
 
-/// Time by which `iat` lies in the past, against clocks that differ; the page's recommendation.
+/// The distance by which `iat` lies in the past, because clocks differ; the page's recommendation.
 const ISSUED_BEFORE: Duration = Duration::from_secs(60);
-/// Time by which `exp` lies in the future. The page allows 10 minutes by GitHub's clock, so less is
-/// used by this one.
+/// The distance by which `exp` lies in the future. The page allows 10 minutes by GitHub's clock;
+/// this leaves room for a clock that differs.
 const EXPIRES_AFTER: Duration = Duration::from_secs(8 * 60);
 
 /// A GitHub App's id and private key.
@@ -53,7 +53,9 @@ impl AppKey {
         let pair = match &der {
             PrivateKeyDer::Pkcs1(der) => KeyPair::from_der(der.secret_pkcs1_der()),
             PrivateKeyDer::Pkcs8(der) => KeyPair::from_pkcs8(der.secret_pkcs8_der()),
-            PrivateKeyDer::Sec1(_) | _ => return Err(malformed("holds a key that is not RSA")),
+            PrivateKeyDer::Sec1(_) | _ => {
+                return Err(malformed("holds a key of another type than RSA"));
+            }
         };
         Ok(Self {
             id: id.to_owned(),

@@ -1,9 +1,9 @@
-//! Reads files with keys, and names what is wrong with one.
+//! Reads key files, and describes what is wrong with one.
 
 use std::path::{Path, PathBuf};
 
-use lanyard_core::secret::Secret;
 use lanyard_secret_file::{Origin, SecretFileError, read_text};
+use lanyard_vocabulary::secret::Secret;
 
 /// The reason why a file gave no key.
 #[derive(Debug, thiserror::Error)]
@@ -16,7 +16,7 @@ pub enum KeyFileError {
     Malformed {
         /// Path of the file.
         path: PathBuf,
-        /// The fault, as the end of a sentence about the file.
+        /// The fault, worded as the end of a sentence about the file.
         what: &'static str,
     },
 }

@@ -9,18 +9,18 @@
 //! The crate rests on GitHub's public documentation alone and was never tried on the real GitHub.
 
 mod answer;
-mod asked;
 mod client;
 mod handle;
 mod inspect;
 mod key;
 mod key_file;
-mod known;
+mod memory;
 mod provider;
 mod reviews;
 mod seal;
 pub mod sealed_plan;
 mod sealing_keys;
+mod token_request;
 
 pub use client::{Client, ConnectError};
 pub use key::AppKey;

@@ -4,32 +4,31 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::StreamExt as _;
-use futures_util::stream;
-use lanyard_core::charter::{GitHubGrant, Rights};
-use lanyard_core::id::LeaseId;
+use futures_util::{StreamExt as _, stream};
+use lanyard_charter::kinds::{Credential, GitHubCredential};
+use lanyard_charter::{GitHubGrant, Rights};
 use lanyard_core::lease::{Handle, LeaseRef};
 use lanyard_core::provider::{
-    Capabilities, Credential, Found, MintRequest, Minted, PrepareError, Prepared, Probe, Provider,
+    Capabilities, FoundCredential, MintRequest, Minted, PrepareError, Prepared, Probe, Provider,
     ProviderError, Revocability, Revocation, RevocationReport, Revoked,
 };
-use lanyard_core::secret::Secret;
-use lanyard_core::time::Timestamp;
+use lanyard_vocabulary::id::LeaseId;
+use lanyard_vocabulary::secret::Secret;
+use lanyard_vocabulary::time::Timestamp;
 use serde::Deserialize;
 
-use crate::PROVIDER;
 use crate::answer::refused;
-use crate::asked::TokenRequest;
 use crate::client::{Client, GivenToken, TokenVerdict, is_name, made_nothing};
 use crate::handle::{LeaseHandle, purpose};
-use crate::known::{Known, Memory};
+use crate::memory::{Known, Memory};
 use crate::seal::{SealError, Sealed, Sealer};
-use crate::{inspect, reviews};
+use crate::token_request::TokenRequest;
+use crate::{PROVIDER, inspect, reviews};
 
-/// The life of every token. GitHub gives no shorter one (page «Generating an installation access
+/// The life of every token. GitHub issues no shorter one (page «Generating an installation access
 /// token for a GitHub App»).
 const TOKEN_LIFE: Duration = Duration::from_secs(3600);
-/// Time limit of a mint: all of its calls at their slowest, the checks of branch rules included.
+/// Time limit of a mint: the sum of the time limits of its calls, branch rules included.
 const MINT_TIME: Duration = Duration::from_secs(90);
 /// Time limit for all checks of branch rules of one mint.
 const BRANCH_RULES_TIME: Duration = Duration::from_secs(20);
@@ -41,7 +40,7 @@ const CLOCK_SKEW: Duration = Duration::from_secs(60);
 /// - for: a token of GitHub
 /// - unit: repositories
 /// - beyond: the mint is refused before GitHub is asked
-/// - test: `t38_what_would_be_everything_is_not_rendered`
+/// - test: `t38_a_request_for_everything_is_refused`
 const MAX_REPOSITORIES: usize = 500;
 /// The most repositories of a token whose branch rules are checked first.
 ///
@@ -49,11 +48,11 @@ const MAX_REPOSITORIES: usize = 500;
 /// - for: a proposal
 /// - unit: repositories
 /// - beyond: the mint is refused before GitHub is asked
-/// - test: `t38_what_would_be_everything_is_not_rendered`
+/// - test: `t38_a_request_for_everything_is_refused`
 const MAX_PROPOSED_REPOSITORIES: usize = 50;
-/// Time for which GitHub may answer 401 to a new token that is valid. GitHub's own client retries
-/// for five seconds, an earlier version for a minute; no page names a bound (octokit/auth-app.js,
-/// issues 65 and 589).
+/// The time for which GitHub may answer 401 for a new token that is valid. GitHub's own client
+/// retries for five seconds, an earlier version for a minute; no page names a bound
+/// (octokit/auth-app.js, issues 65 and 589).
 const REPLICATION_TIME: Duration = Duration::from_secs(60);
 /// Number of tokens that one call of [`Provider::revoke`] ends, and number that are ended
 /// concurrently. GitHub counts a DELETE as five points of 900 a minute (page «Rate limits for the
@@ -61,7 +60,7 @@ const REPLICATION_TIME: Duration = Duration::from_secs(60);
 const TOKENS_PER_REVOCATION: usize = 100;
 const CONCURRENT_REVOCATIONS: usize = 8;
 
-/// The operator's choice whether profile `propose` needs a rule that demands reviews.
+/// The requirement of profile `propose` on branch rules.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BranchRules {
@@ -98,10 +97,7 @@ fn excessive(found: impl Into<String>) -> ProviderError {
 }
 
 fn grant(request: &MintRequest) -> Option<&GitHubGrant> {
-    match &request.rights {
-        Rights::GitHub(grant) => Some(grant),
-        Rights::Token(_) | Rights::Aws(_) | Rights::Kubernetes(_) | Rights::Vault(_) => None,
-    }
+    request.rights.get()
 }
 
 impl GitHubProvider {
@@ -115,29 +111,31 @@ impl GitHubProvider {
         }
     }
 
-    /// Refuses a request that GitHub would take for more than it says, or that no token can fulfil.
+    /// Refuses a request that GitHub would read as one for more rights, or that no token can
+    /// fulfil.
     fn check(&self, request: &MintRequest, grant: &GitHubGrant) -> Result<(), String> {
         let count = grant.repositories.len();
         if count == 0 || grant.permissions.is_empty() {
             return Err(
-                "a token without repositories or permissions would have all there are".to_owned(),
+                "a token request without repositories or permissions would give all of them"
+                    .to_owned(),
             );
         }
         if count > MAX_REPOSITORIES {
             return Err(format!(
-                "a token takes {MAX_REPOSITORIES} repositories, not {count}"
+                "a token covers at most {MAX_REPOSITORIES} repositories, not {count}"
             ));
         }
         if self.reviewed(grant) && count > MAX_PROPOSED_REPOSITORIES {
             return Err(format!(
-                "a proposal reaches {MAX_PROPOSED_REPOSITORIES} repositories whose branch rules are checked, not {count}"
+                "a proposal covers at most {MAX_PROPOSED_REPOSITORIES} repositories, whose branch rules are checked, not {count}"
             ));
         }
         if let Some(name) = grant.repositories.iter().find(|name| !is_name(name)) {
             return Err(format!("{name} is not the name of a repository"));
         }
         if request.expires > request.now + TOKEN_LIFE {
-            return Err("a token lives for one hour: no lease can be longer".to_owned());
+            return Err("a token lives for one hour: the lease must not be longer".to_owned());
         }
         Ok(())
     }
@@ -146,7 +144,7 @@ impl GitHubProvider {
         grant.proposes && self.target.branch_rules == BranchRules::Required
     }
 
-    /// Reads the branch rules with a token of `metadata: read`, which is then ended.
+    /// Reads the branch rules with a token of `metadata: read`, and then ends that token.
     async fn unreviewed(
         &self,
         grant: &GitHubGrant,
@@ -161,7 +159,7 @@ impl GitHubProvider {
             Ok(_) => {
                 let checks = reviews::missing(&self.client, &given.token, &grant.repositories, now);
                 let found = tokio::time::timeout(BRANCH_RULES_TIME, checks).await;
-                found.unwrap_or_else(|_| Err(refused("check branch rules", "it takes too long")))
+                found.unwrap_or_else(|_| Err(refused("check branch rules", "no answer in time")))
             }
             Err(how) => Err(excessive(how)),
         };
@@ -171,8 +169,7 @@ impl GitHubProvider {
         found
     }
 
-    /// Refuses a proposal where it could merge itself, which would make profile `propose`
-    /// worthless.
+    /// Refuses a proposal that could merge itself: profile `propose` would then protect nothing.
     async fn reviews_are_demanded(
         &self,
         grant: &GitHubGrant,
@@ -194,8 +191,8 @@ impl GitHubProvider {
         self.client.create_token(installation, body, now).await
     }
 
-    /// Seals a token that GitHub has created, then checks it. Sealed before all else, so that the
-    /// token can be ended whatever the checks say.
+    /// Seals a token that GitHub has created, then checks it. It is sealed first, so that it can be
+    /// ended whatever the checks find.
     async fn seal_and_check(
         &self,
         request: &MintRequest,
@@ -208,8 +205,8 @@ impl GitHubProvider {
         let sealed = self.sealer.seal(&given.token, &purpose(lease)).await;
         let sealed = sealed.map(|sealed| LeaseHandle::Sealed(sealed).handle());
         if let Ok(handle) = &sealed {
-            // Remembered here too: should the journal not take the answer, this process can still
-            // end the token.
+            // Remembered here as well: if the journal does not record the answer, this process can
+            // still end the token.
             let made = Known::Made(handle.clone());
             self.memory.keep(lease, until, made);
         }
@@ -227,20 +224,21 @@ impl GitHubProvider {
             }
         };
         Ok(Minted {
-            credential: Credential::GitHub {
+            credential: GitHubCredential {
                 host: self.target.host.clone(),
                 api: self.client.api().to_owned(),
                 owner: self.client.owner().to_owned(),
                 repositories: grant.repositories.clone(),
                 token: given.token,
-            },
+            }
+            .into(),
             expires,
             handle: Some(handle),
         })
     }
 
-    /// Ends a token that no agent gets. When that fails, the lease's revocation ends the token
-    /// while this process lives.
+    /// Ends a token that no agent gets. If that fails, the lease's revocation ends it, as long as
+    /// this process lives.
     async fn end_unused(
         &self,
         (lease, until): (LeaseId, (Timestamp, Timestamp)),
@@ -250,13 +248,13 @@ impl GitHubProvider {
         match self.client.end(token).await {
             Ok(TokenVerdict::Valid) => self.memory.keep(lease, until, Known::Ended(handle)),
             Ok(TokenVerdict::Unknown { .. }) | Err(_) => {
-                tracing::error!(%lease, "cannot end a token that no agent got; the lease's revocation tries again");
+                tracing::error!(%lease, "cannot end a token that no agent received; the lease's revocation tries again");
             }
         }
     }
 
-    /// The sealed token of a lease, from its handle or this process's memory; `None` when no token
-    /// exists.
+    /// Returns the sealed token of a lease, from its handle or this process's memory; `None` if no
+    /// token exists.
     fn held(&self, lease: &LeaseRef) -> Result<Option<Sealed>, ProviderError> {
         let read = |handle| match LeaseHandle::read(handle) {
             Some(LeaseHandle::Sealed(sealed)) => Some(sealed),
@@ -271,7 +269,7 @@ impl GitHubProvider {
             refused(
                 "end access token",
                 format!(
-                    "the answer to its mint was lost, and nobody else has the token: it ends by itself by {}; suspending the \
+                    "the answer to its mint was lost, so nobody has the token: it expires by {}; suspending the \
                      installation ends it now, and every other",
                     lease.worst_expiry
                 ),
@@ -293,7 +291,7 @@ impl GitHubProvider {
         let opened = self.sealer.open(sealed, &purpose(lease.id)).await;
         opened.map_err(|error| {
             let code = format!(
-                "its token cannot be opened: {error}; it ends by itself by {}",
+                "its token cannot be opened: {error}; it expires by {}",
                 lease.worst_expiry
             );
             match error {
@@ -319,20 +317,19 @@ impl GitHubProvider {
                 self.memory.keep(lease.id, (now, lease.worst_expiry), known);
                 Ok(Revoked::Acknowledged)
             }
-            // The sealed token itself is nobody's, so it has ended. Only a token that was just
-            // created may get this answer before it is known everywhere, unless its end was
-            // accepted before.
+            // GitHub does not know the token, so it has ended. Only a token that was just created
+            // can get this answer too, before all of GitHub knows it.
             TokenVerdict::Unknown { .. } if self.is_settled(lease, now) => Ok(Revoked::ProvedDead),
-            // A refusal of this lease alone, which does not count as GitHub being down: an agent
-            // that ends its own token gets here too.
+            // A refusal of this lease only. It does not count as GitHub being down, because an
+            // agent that ends its own token causes it too.
             TokenVerdict::Unknown { .. } => Err(refused(
                 "delete access token",
-                "401 for a token of less than a minute, which may not be known everywhere: tried again",
+                "401 for a new token, which GitHub may not know everywhere yet: the revocation is repeated",
             )),
         }
     }
 
-    /// True when status 401 for the lease's token means that the token has ended.
+    /// Returns true if status 401 for the lease's token means that the token has ended.
     fn is_settled(&self, lease: &LeaseRef, now: Timestamp) -> bool {
         let ended = matches!(self.memory.of(lease.id), Some(Known::Ended(_)));
         // Counted from the latest moment at which the mint can have created the token.
@@ -349,7 +346,7 @@ impl GitHubProvider {
             TokenVerdict::Unknown { .. } => Ok(Revoked::ProvedDead),
             TokenVerdict::Valid => Err(refused(
                 "use access token",
-                "GitHub took the end of a token, and still accepts it",
+                "GitHub confirmed the end of the token, and still accepts it",
             )),
         }
     }
@@ -360,15 +357,15 @@ impl Provider for GitHubProvider {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             provider: PROVIDER,
-            // No page names the time until an end holds everywhere; only the end of the token's
-            // life is certain.
-            settles: TOKEN_LIFE,
-            at_once: TOKENS_PER_REVOCATION,
-            whole: false,
-            lists: false,
-            proves: true,
+            // No page says how long an ended token may still work somewhere; only its expiry is
+            // certain.
+            settle_time: TOKEN_LIFE,
+            max_batch: TOKENS_PER_REVOCATION,
+            rewrites_whole_document: false,
+            can_list: false,
+            can_prove: true,
             mint_timeout: MINT_TIME,
-            late_requests: Duration::ZERO,
+            late_request_time: Duration::ZERO,
             leeway: CLOCK_SKEW,
         }
     }
@@ -394,7 +391,7 @@ impl Provider for GitHubProvider {
             .map_err(PrepareError::Unsupported)?;
         Ok(Prepared {
             handle: LeaseHandle::Unanswered.handle(),
-            // When the answer is lost, nobody has the token and nobody can end it.
+            // If the answer is lost, nobody has the token and nobody can end it.
             worst_expiry: request.now + TOKEN_LIFE + MINT_TIME + CLOCK_SKEW,
             document: TokenRequest::of(grant).body(),
         })
@@ -409,10 +406,10 @@ impl Provider for GitHubProvider {
             return Err(refused("mint", "a request of another kind"));
         };
         let until = (request.now, prepared.worst_expiry);
-        // Without this note, a refused lease would look like one whose answer was lost, and be
+        // Without this entry, a refused lease would look like one whose answer was lost, and be
         // pending for an hour.
         let nothing = || self.memory.keep(request.lease, until, Known::Nothing);
-        // The outcome of the token that reads branch rules says nothing about the lease's own
+        // The result for the token that reads branch rules says nothing about the lease's own
         // token, which is not requested yet.
         let reviewed = self.reviews_are_demanded(grant, request.now).await;
         reviewed.inspect_err(|_| nothing())?;
@@ -426,8 +423,8 @@ impl Provider for GitHubProvider {
             .await
     }
 
-    /// Ends the due tokens one by one, also at a kill of the whole target: GitHub can end all
-    /// tokens of an installation only by suspending it.
+    /// Ends the due tokens one by one, also at a kill of the whole target: GitHub ends all tokens
+    /// of an installation only by suspending it.
     async fn revoke(&self, revocation: &Revocation) -> RevocationReport {
         let now = revocation.now;
         let outcomes = stream::iter(revocation.due.clone())
@@ -441,7 +438,10 @@ impl Provider for GitHubProvider {
         }
     }
 
-    async fn prove(&self, leases: &[LeaseRef]) -> Vec<(LeaseId, Result<Revoked, ProviderError>)> {
+    async fn finish_and_prove(
+        &self,
+        leases: &[LeaseRef],
+    ) -> Vec<(LeaseId, Result<Revoked, ProviderError>)> {
         stream::iter(leases.to_vec())
             .map(|lease| async move { (lease.id, self.proved(&lease).await) })
             .buffered(CONCURRENT_REVOCATIONS)
@@ -466,8 +466,11 @@ impl Provider for GitHubProvider {
         })
     }
 
-    async fn try_out(&self, credential: &Credential) -> Result<Option<bool>, ProviderError> {
-        let Credential::GitHub { token, .. } = credential else {
+    async fn probe_with_credential(
+        &self,
+        credential: &Credential,
+    ) -> Result<Option<bool>, ProviderError> {
+        let Some(GitHubCredential { token, .. }) = credential.get() else {
             return Ok(None);
         };
         Ok(Some(
@@ -475,7 +478,7 @@ impl Provider for GitHubProvider {
         ))
     }
 
-    async fn inspect(&self, request: &MintRequest) -> Result<Vec<String>, ProviderError> {
+    async fn check_setup(&self, request: &MintRequest) -> Result<Vec<String>, ProviderError> {
         let Some(grant) = grant(request) else {
             return Ok(Vec::new());
         };
@@ -484,9 +487,9 @@ impl Provider for GitHubProvider {
         let sealed = self.sealer.seal(&Secret::new(String::new()), &[]).await;
         lines.extend(sealed.err().map(|error| error.to_string()));
         let installation = match inspect::installation(&self.client, now).await? {
-            Ok(installation) => installation,
-            Err(line) => {
-                lines.push(line);
+            inspect::Usable::Yes(installation) => installation,
+            inspect::Usable::No(reason) => {
+                lines.push(reason);
                 return Ok(lines);
             }
         };
@@ -505,7 +508,7 @@ impl Provider for GitHubProvider {
     }
 
     /// Always empty, because GitHub lists no tokens.
-    async fn list(&self) -> Result<Vec<Found>, ProviderError> {
+    async fn list(&self) -> Result<Vec<FoundCredential>, ProviderError> {
         Ok(Vec::new())
     }
 }

@@ -1,29 +1,28 @@
-//! Checks that proposals have to be reviewed. A push of a branch needs `contents: write`, and a
-//! merge needs no more (page «Permissions required for GitHub Apps»): only a rule on the branch
-//! keeps the two apart.
+//! Checks that proposals have to be reviewed. Pushing a branch needs `contents: write`, and so does
+//! merging (page «Permissions required for GitHub Apps»): only a branch rule separates the two.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use lanyard_core::provider::ProviderError;
-use lanyard_core::secret::Secret;
-use lanyard_core::time::Timestamp;
+use lanyard_vocabulary::secret::Secret;
+use lanyard_vocabulary::time::Timestamp;
 
 use crate::answer::refused;
 use crate::client::{Client, TokenVerdict};
 
 /// Number of repositories that are checked concurrently.
 pub(crate) const CONCURRENT_CHECKS: usize = 8;
-/// Interval and number of checks whether a new token is known: five seconds together, as GitHub's
-/// own client waits (octokit/auth-app.js).
+/// Interval of the checks whether GitHub knows a new token; with the number of checks below, five
+/// seconds in total, as in GitHub's own client (octokit/auth-app.js).
 const TOKEN_CHECK_INTERVAL: Duration = Duration::from_millis(250);
 const TOKEN_CHECKS: u32 = 20;
 /// Number of repositories that an error names.
 const NAMED_REPOSITORIES: usize = 5;
 const OPERATION: &str = "check branch rules";
 
-/// Lines about repositories whose branch rules are missing or can be bypassed.
+/// Returns a line for each repository whose branch rules are missing or can be bypassed.
 pub(crate) async fn missing(
     client: &Client,
     token: &Secret<String>,
@@ -61,7 +60,7 @@ async fn wait_until_known(client: &Client, token: &Secret<String>) -> Result<(),
     }
     Err(refused(
         OPERATION,
-        "the token that looks at them is not accepted",
+        "GitHub rejects the token that reads them",
     ))
 }
 
@@ -95,15 +94,15 @@ async fn one(
         )
     } else {
         format!(
-            "{owner}/{name}: nothing demands a review on {branch}, so that a proposal could merge itself: add a ruleset with \
+            "{owner}/{name}: no rule demands a review on {branch}, so a proposal could merge itself: add a ruleset with \
              «Require a pull request before merging» and at least one required approval (older branch protection does not \
              show to an app)"
         )
     }))
 }
 
-/// Asks whether the app may bypass a ruleset. The app may not be allowed to see an organization's
-/// ruleset; then nothing says that it can.
+/// Asks whether the app may bypass a ruleset. If the app may not see an organization's ruleset, the
+/// answer is no.
 async fn may_bypass(
     client: &Client,
     token: &Secret<String>,

@@ -1,10 +1,10 @@
-//! Sealing: turns a token into bytes that the journal may hold (T52). A key service can implement
+//! Sealing: encrypts a token so that the journal may hold it (T52). A key service can implement
 //! [`Sealer`].
 
 use std::fmt;
 
 use async_trait::async_trait;
-use lanyard_core::secret::Secret;
+use lanyard_vocabulary::secret::Secret;
 
 /// The longest name of a sealing key.
 ///
@@ -54,10 +54,10 @@ pub struct Sealed {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SealError {
     /// No key of this name exists.
-    #[error("there is no sealing key {0}")]
+    #[error("no sealing key is named {0}")]
     NoKey(KeyId),
     /// The bytes were changed, or sealed for another lease.
-    #[error("it does not open with sealing key {0}: it was changed, or is of another lease")]
+    #[error("it does not open with sealing key {0}: it was changed, or sealed for another lease")]
     Changed(KeyId),
     /// The sealer does not work at present.
     #[error("the sealing keys cannot be used: {0}")]

@@ -1,19 +1,19 @@
 //! The file format of a stored plan: a line with the key's name and the identity that the plan is
 //! charged to, then the sealed bytes.
 //!
-//! The line is bound to the bytes, so that a file with another name or another owner does not open.
-//! Earlier versions stored the plan's bytes unsealed, under their digest.
+//! The line is authenticated with the bytes, so that a file with a changed name or owner does not
+//! open. Earlier versions stored the plan's bytes unsealed, under their digest.
 
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use lanyard_core::digest::Digest;
 use lanyard_secret_file::open_plain;
+use lanyard_vocabulary::digest::Digest;
+use parking_lot::Mutex;
 
 use crate::seal::{KeyId, Sealed};
 use crate::sealing_keys::SealingKeys;
-use parking_lot::Mutex;
 
 /// Beginning of the first line.
 const FIRST_LINE_PREFIX: &str = "lanyard-plan-1 ";
@@ -30,7 +30,7 @@ pub fn nobody() -> Digest {
     Digest::of(b"")
 }
 
-/// Seals and opens plans. Reads the keys at the first use, because a local kill in the data
+/// Seals and opens plans. The keys are read at first use, because a local kill in the data
 /// directory needs none.
 #[derive(Debug)]
 pub struct Seals {

@@ -1,8 +1,8 @@
 //! Seals with keys from a file: AES-256-GCM (NIST SP 800-38D) with a random 96-bit nonce in front.
 //!
-//! Each line holds a key's name and 32 bytes in base64. The first key seals and every key opens: a
-//! new key goes on top, and an old one leaves when nothing sealed with it can live. One key allows
-//! 2^32 random nonces, enough for a hundred years at one lease a second.
+//! Each line holds a key's name and 32 bytes in base64. The first key seals, and every key opens:
+//! put a new key on top, and remove an old one when nothing sealed with it can still be needed. One
+//! key allows 2^32 random nonces, enough for a hundred years at one lease a second.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -13,7 +13,7 @@ use std::path::Path;
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use lanyard_core::secret::Secret;
+use lanyard_vocabulary::secret::Secret;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use zeroize::Zeroizing;
@@ -88,8 +88,8 @@ impl SealingKeys {
         drawn.map_err(|_| io::Error::other("the system gives no random bits"))?;
         let line = Zeroizing::new(format!("{name} {}\n", STANDARD.encode(key.as_slice())));
         let unfinished = path.with_extension("unfinished");
-        // A file left by a crash has sealed nothing, because keys are read under the final name
-        // only.
+        // A file that a crash left behind has sealed nothing, because keys are read only under the
+        // final name.
         match fs::remove_file(&unfinished) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}
@@ -113,7 +113,7 @@ impl SealingKeys {
     /// [`SealError::Unavailable`].
     pub fn seal_bytes(&self, secret: &[u8], purpose: &[u8]) -> Result<Sealed, SealError> {
         let key = self.keys.get(&self.newest);
-        let key = key.ok_or(SealError::Unavailable("there is none"))?;
+        let key = key.ok_or(SealError::Unavailable("the file has no key"))?;
         let mut nonce = [0; NONCE_LEN];
         let drawn = SystemRandom::new().fill(&mut nonce);
         drawn.map_err(|_| SealError::Unavailable("no randomness"))?;
@@ -124,7 +124,7 @@ impl SealingKeys {
                 Aad::from(purpose),
                 &mut bytes,
             )
-            .map_err(|_| SealError::Unavailable("the cipher does not take it"))?;
+            .map_err(|_| SealError::Unavailable("the cipher failed"))?;
         let bytes = [&nonce, bytes.as_slice(), tag.as_ref()].concat();
         Ok(Sealed {
             key: self.newest.clone(),

@@ -1,6 +1,6 @@
-//! Decides which answers count. Load balancers, gateways and proxies between the broker and an API
-//! server answer in the server's place when they like, so an answer counts only if it is the API
-//! server's own and about the object that was asked for.
+//! Decides which answers count. A load balancer, gateway or proxy between the broker and an API
+//! server can answer in the server's place, so an answer counts only if it comes from the API
+//! server and is about the requested object.
 //!
 //! Such an answer is a JSON document of the requested kind and name, or a `Status` whose code is
 //! that of the response.
@@ -26,7 +26,7 @@ pub(crate) const CALL_TIME: Duration = Duration::from_secs(10);
 /// # Limit
 /// - for: a call to a cluster
 /// - unit: bytes
-/// - beyond: the answer counts as lost, and the call is repeated where that is safe
+/// - beyond: the answer counts as lost; the call is repeated if that is safe
 /// - test: `s47_an_answer_without_end_is_cut_off`
 const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 
@@ -129,14 +129,14 @@ struct HeadMetadata {
     namespace: Option<String>,
 }
 
-/// The items of a list. A document without them is not an empty list but something else.
+/// The items of a list. A document without `items` is not an empty list, and is refused.
 #[derive(Deserialize)]
 struct Items {
     #[serde(rename = "items")]
     _items: Vec<IgnoredAny>,
 }
 
-/// The reason why a call did not return the document that was asked for.
+/// The reason why a call did not return the requested document.
 #[derive(Debug)]
 pub(crate) enum Fault {
     /// The API server refused, with a `Status` of its own.
@@ -163,7 +163,7 @@ impl Fault {
     }
 }
 
-/// An answer that was read to its end.
+/// An answer that was received completely.
 struct Answer {
     code: u16,
     json: bool,
@@ -191,7 +191,7 @@ async fn send(client: &Client, request: http::Request<Vec<u8>>) -> Result<Answer
 }
 
 impl Answer {
-    /// The head of the document that the call returned, or the fault that the answer stands for.
+    /// Parses the head of the returned document, or returns the fault that the answer means.
     fn head(&self) -> Result<Head, Fault> {
         if self.code == 429 {
             return Err(Fault::Throttled);
@@ -261,7 +261,7 @@ pub(crate) async fn page<T: DeserializeOwned>(
     answer.read().ok_or_else(|| answer.foreign())
 }
 
-/// Sends a request that deletes one object. The order counts as accepted when the API server names
+/// Sends a request that deletes one object. The deletion counts as accepted if the API server names
 /// this very object in a success, or returns the object, which may still exist.
 pub(crate) async fn delete(
     client: &Client,
@@ -281,7 +281,7 @@ pub(crate) async fn delete(
     }
 }
 
-/// The reasons that are passed on. Any other reason is a text that somebody chose.
+/// The reasons that are shown. Any other reason may be attacker-chosen text.
 /// <https://pkg.go.dev/k8s.io/apimachinery/pkg/apis/meta/v1#StatusReason>
 const KNOWN_REASONS: &[&str] = &[
     "AlreadyExists",

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use lanyard_core::charter::PolicyRule;
+use lanyard_charter::PolicyRule;
 use lanyard_core::provider::{ProviderError, Rehearsed};
-use lanyard_core::secret::Secret;
-use lanyard_core::time::Timestamp;
+use lanyard_vocabulary::secret::Secret;
+use lanyard_vocabulary::time::Timestamp;
 
 pub use crate::objects::{Marks, Question};
 
@@ -139,7 +139,8 @@ pub trait KubernetesApi: Send + Sync {
     /// See [`ProviderError`].
     async fn cluster_role(&self, name: &str) -> Result<Option<ClusterRole>, ProviderError>;
 
-    /// Returns what the API server would make of `object` in `namespace`, and changes nothing.
+    /// Returns the object that the API server would make of `object` in `namespace`; a dry run,
+    /// which changes nothing.
     ///
     /// # Errors
     /// See [`ProviderError`]; the error names the right that the broker lacks.
@@ -202,7 +203,7 @@ pub trait KubernetesApi: Send + Sync {
     /// See [`ProviderError`].
     async fn request_token(&self, ask: &TokenAsk<'_>) -> Result<Token, ProviderError>;
 
-    /// The rights of a token's holder in `namespace`, asked with the token itself.
+    /// Returns the rights of a token's holder in `namespace`, asked with the token itself.
     ///
     /// # Errors
     /// See [`ProviderError`].

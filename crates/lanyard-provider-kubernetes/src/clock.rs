@@ -3,11 +3,11 @@
 use kube::Client;
 use kube::client::Body;
 use lanyard_core::provider::ProviderError;
-use lanyard_core::time::Timestamp;
+use lanyard_vocabulary::time::Timestamp;
 
 use crate::answer::ambiguous;
 
-/// Reads the `Date` header of an answer that every identity may have (`/version`).
+/// Reads the `Date` header of the answer to `/version`, which every identity may read.
 pub(crate) async fn time(client: &Client) -> Result<Option<Timestamp>, ProviderError> {
     let silent = |code: &str| ambiguous("ask for the time", code);
     let request = http::Request::get("/version").body(Body::empty());

@@ -12,14 +12,14 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret as SecretObject, ServiceAccou
 use k8s_openapi::api::rbac::v1 as rbac;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{DeleteParams, GetParams, ListParams, ObjectList, PostParams};
-use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
+use kube::config::AuthInfo;
 use kube::core::Request;
 use kube::{Client, Config};
-use lanyard_core::charter::PolicyRule;
+use lanyard_charter::PolicyRule;
 use lanyard_core::provider::{ProviderError, Rehearsed};
-use lanyard_core::secret::Secret;
-use lanyard_core::time::Timestamp;
-use lanyard_secret_file::{SecretFileError, open_plain, read_plain, read_plain_text};
+use lanyard_secret_file::read_plain_text;
+use lanyard_vocabulary::secret::Secret;
+use lanyard_vocabulary::time::Timestamp;
 
 use crate::answer::{
     self, CALL_TIME, Fault, Subject, ambiguous, provider_error, provider_error_with_message,
@@ -28,28 +28,12 @@ use crate::api::{
     Allowed, ClusterRole, Deleted, Endpoint, Kind, KubernetesApi, Marked, Marks, Object, Question,
     RoleRef, Token, TokenAsk,
 };
+use crate::kubeconfig::{ConnectError, configured};
 use crate::objects::{HOME_LABEL, MANAGED_BY};
 
 /// Number of objects on one page of a list.
 const OBJECTS_PER_PAGE: u32 = 500;
 const RBAC: &str = "rbac.authorization.k8s.io";
-
-/// The reason why a cluster cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    /// The kubeconfig is invalid.
-    #[error("the kubeconfig cannot be used: {0}")]
-    Kubeconfig(#[from] kube::config::KubeconfigError),
-    /// No kubeconfig is named, and the process does not run in a pod.
-    #[error("no kubeconfig is named, and this is no pod of a cluster: {0}")]
-    InCluster(#[from] kube::config::InClusterError),
-    /// The HTTP client cannot be created.
-    #[error("the client cannot be set up: {0}")]
-    Client(#[from] kube::Error),
-    /// A file cannot be read: the kubeconfig, or one that it names.
-    #[error(transparent)]
-    File(#[from] SecretFileError),
-}
 
 /// A client of one cluster's API server, as the broker's own user.
 #[derive(Clone)]
@@ -60,8 +44,8 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Connects as the user of `kubeconfig` and `context`; without a kubeconfig, as this pod's
-    /// service account. The only call is that of the kubeconfig's credential plugin.
+    /// Connects as the user of `kubeconfig` and `context`, or without a kubeconfig as this pod's
+    /// service account. It starts the kubeconfig's credential plugin and calls nothing else.
     ///
     /// # Errors
     /// When there is no usable configuration.
@@ -73,8 +57,8 @@ impl Cluster {
         config.connect_timeout = Some(CALL_TIME);
         config.read_timeout = Some(CALL_TIME);
         config.write_timeout = Some(CALL_TIME);
-        // A mint is never repeated, since a lost answer may have created the object, and the engine
-        // repeats revocations.
+        // Never repeat a mint: a lost answer may have created the object. The engine repeats
+        // revocations itself.
         config.default_retry = false;
         let authority = match (&config.root_cert, &config.root_cert_file) {
             (Some(certificates), _) => certificates.iter().map(|der| pem(der)).collect(),
@@ -193,68 +177,6 @@ impl<K> Kubernetes for K where
         + Send
         + Sync
 {
-}
-
-/// Checks the kubeconfig, or without one this pod's configuration, as [`Cluster::connect`] does.
-/// Starts no credential plugin and makes no call.
-///
-/// # Errors
-/// When there is no usable configuration.
-pub async fn look(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<(), ConnectError> {
-    configured(kubeconfig, context).await.map(drop)
-}
-
-/// The client's configuration and the proxy that the kubeconfig names. A proxy of the broker's own
-/// environment is not handed to agents.
-async fn configured(
-    kubeconfig: Option<&Path>,
-    context: Option<&str>,
-) -> Result<(Config, String), ConnectError> {
-    let Some(path) = kubeconfig else {
-        return Ok((Config::incluster()?, String::new()));
-    };
-    let options = KubeConfigOptions {
-        context: context.map(str::to_owned),
-        ..KubeConfigOptions::default()
-    };
-    let kubeconfig = read_kubeconfig(path)?;
-    let proxy_url = proxy_url(&kubeconfig, context).unwrap_or_default();
-    let config = Config::from_custom_kubeconfig(kubeconfig, &options).await?;
-    Ok((config, proxy_url))
-}
-
-/// The proxy URL of a context without its login, which is the broker's and must not reach agents.
-fn proxy_url(kubeconfig: &Kubeconfig, context: Option<&str>) -> Option<String> {
-    let name = context.or(kubeconfig.current_context.as_deref())?;
-    let context = kubeconfig.contexts.iter().find(|it| it.name == name)?;
-    let cluster = &context.context.as_ref()?.cluster;
-    let cluster = kubeconfig.clusters.iter().find(|it| it.name == *cluster)?;
-    let named = cluster.cluster.as_ref()?.proxy_url.as_deref()?;
-    let (scheme, rest) = named.split_once("://")?;
-    let (place, _) = rest.split_once('/').unwrap_or((rest, ""));
-    let host = place.rsplit_once('@').map_or(place, |(_, host)| host);
-    Some(format!("{scheme}://{host}"))
-}
-
-/// Reads a kubeconfig and checks the files that it names: the kube client opens those itself, and
-/// would wait at a FIFO.
-fn read_kubeconfig(path: &Path) -> Result<Kubeconfig, ConnectError> {
-    read_plain(path)?;
-    let read = Kubeconfig::read_from(path)?;
-    let clusters = read.clusters.iter().filter_map(|it| it.cluster.as_ref());
-    let authorities = clusters.filter_map(|it| it.certificate_authority.as_ref());
-    let users = read
-        .auth_infos
-        .iter()
-        .filter_map(|it| it.auth_info.as_ref());
-    let of_users = users.flat_map(|it| [&it.client_certificate, &it.client_key, &it.token_file]);
-    for named in authorities.chain(of_users.flatten()) {
-        // A missing file is no error here, because the file may belong to another context.
-        if let Err(error @ SecretFileError::NotPlain { .. }) = open_plain(Path::new(named)) {
-            return Err(error.into());
-        }
-    }
-    Ok(read)
 }
 
 const NOT_BUILT: Fault = Fault::Lost("the request cannot be built");
@@ -401,7 +323,7 @@ impl KubernetesApi for Cluster {
                 let there = self.find::<rbac::Role>(namespace, name).await;
                 let there =
                     there.map_err(|fault| provider_error_with_message("get role", &fault))?;
-                let gone = || ambiguous(OPERATION, "the role existed, and is gone");
+                let gone = || ambiguous(OPERATION, "the role existed, and was deleted meanwhile");
                 let rules = there.ok_or_else(gone)?.rules.unwrap_or_default();
                 Ok(Some(rules.into_iter().map(from_rbac_rule).collect()))
             }
@@ -461,7 +383,7 @@ impl KubernetesApi for Cluster {
     ) -> Result<(), ProviderError> {
         let account = ServiceAccount {
             metadata: metadata(name, marks),
-            // The account is for one lease's token alone, so no pod may mount another one.
+            // The account exists for one lease's token, so no pod may mount another token of it.
             automount_service_account_token: Some(false),
             ..ServiceAccount::default()
         };
@@ -557,7 +479,10 @@ impl KubernetesApi for Cluster {
         let status = answer.status.ok_or_else(half)?;
         let token = Secret::new(status.token);
         if answer.spec.bound_object_ref != Some(bound) || token.expose().is_empty() {
-            return Err(ambiguous(OPERATION, "a token of something else"));
+            return Err(ambiguous(
+                OPERATION,
+                "a token for another account or object",
+            ));
         }
         let millis = status.expiration_timestamp.0.as_millisecond();
         Ok(Token {
@@ -572,8 +497,8 @@ impl KubernetesApi for Cluster {
         namespace: &str,
     ) -> Result<Allowed, ProviderError> {
         const OPERATION: &str = "create selfsubjectrulesreviews";
-        // A separate client without the broker's certificate, which the API server would otherwise
-        // accept in the token's place.
+        // A separate client without the broker's certificate: the API server would authenticate the
+        // certificate and ignore the token.
         let mut config = self.config.clone();
         config.auth_info = AuthInfo {
             token: Some(token.expose().clone().into()),
@@ -589,7 +514,7 @@ impl KubernetesApi for Cluster {
         };
         let answer = send_review(&client, &review).await;
         let answer = answer.map_err(|fault| provider_error(OPERATION, &fault))?;
-        // An answer without a status is incomplete, and must not pass for a token without rights.
+        // An answer without a status is incomplete, and must not count as a token without rights.
         let status = answer
             .status
             .ok_or_else(|| ambiguous(OPERATION, "incomplete answer"))?;
@@ -637,12 +562,14 @@ impl KubernetesApi for Cluster {
         };
         let answer = send_review(&self.client, &review).await;
         let answer = answer.map_err(|fault| provider_error_with_message(OPERATION, &fault))?;
-        // A cache in between may have answered about another user, or about another right of this
-        // user.
+        // A cache on the way may have answered about another user, or another right of this user.
         let same = subject_of_review(&answer.spec) == subject_of_review(&review.spec);
         match answer.status.filter(|_| same) {
             Some(status) => Ok(status.allowed),
-            None => Err(ambiguous(OPERATION, "an answer about something else")),
+            None => Err(ambiguous(
+                OPERATION,
+                "an answer about another user or right",
+            )),
         }
     }
 

@@ -1,10 +1,10 @@
-//! Leases whose objects a foreign finalizer keeps, and the time after which their tokens are
-//! refused all the same.
+//! Leases whose objects a foreign finalizer keeps. The API server refuses their tokens after a
+//! fixed time all the same.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use lanyard_core::id::LeaseId;
+use lanyard_vocabulary::id::LeaseId;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -13,22 +13,22 @@ use tokio::time::Instant;
 /// clock. <https://github.com/kubernetes/kubernetes/blob/master/pkg/serviceaccount/claims.go>
 const ACCEPTED_WHILE_KEPT_TIME: Duration = Duration::from_secs(60 + 10 + 5);
 
-/// Leases whose Secret or ServiceAccount a finalizer keeps, and the time at which that was first
-/// seen. A lease that is no longer revoked leaves the map.
+/// Leases whose Secret or ServiceAccount a finalizer keeps, with the time at which this was first
+/// seen. A lease leaves the map when its revocation ends.
 #[derive(Default)]
 pub(crate) struct KeptByFinalizer(Mutex<BTreeMap<LeaseId, Instant>>);
 
-/// Leases under revocation whose objects a foreign finalizer keeps.
+/// Leases of this kind that the broker tracks.
 ///
 /// # Limit
 /// - for: a cluster
 /// - unit: leases
-/// - beyond: the lease is not called dead before the finalizer is gone
-/// - test: `s47_a_finalizer_beyond_the_bound_is_waited_for`
+/// - beyond: the lease is not presumed dead before the finalizer is removed
+/// - test: `s47_a_finalizer_beyond_the_bound_must_be_removed_first`
 const MAX_KEPT: usize = 10_000;
 
 impl KeptByFinalizer {
-    /// True when a lease's token is refused although a finalizer keeps its objects.
+    /// Returns true if the lease's token is refused by now although a finalizer keeps its objects.
     pub(crate) fn is_over(&self, lease: LeaseId) -> bool {
         let mut kept = self.0.lock();
         let now = Instant::now();
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn s47_a_finalizer_beyond_the_bound_is_waited_for() {
+    async fn s47_a_finalizer_beyond_the_bound_must_be_removed_first() {
         let kept = KeptByFinalizer::default();
         let lease = |place: usize| LeaseId::from_bits(u128::try_from(place).unwrap());
         for place in 0..=MAX_KEPT {
@@ -60,7 +60,7 @@ mod tests {
         }
         tokio::time::advance(ACCEPTED_WHILE_KEPT_TIME).await;
         assert!(kept.is_over(lease(0)) && kept.is_over(lease(MAX_KEPT - 1)));
-        assert!(!kept.is_over(lease(MAX_KEPT)), "nobody knows since when");
+        assert!(!kept.is_over(lease(MAX_KEPT)), "the time is unknown");
         kept.forget(lease(0));
         assert!(!kept.is_over(lease(MAX_KEPT)));
         tokio::time::advance(ACCEPTED_WHILE_KEPT_TIME).await;

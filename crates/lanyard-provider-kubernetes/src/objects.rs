@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use lanyard_core::charter::{KubernetesGrant, KubernetesRights, PolicyRule};
-use lanyard_core::id::LeaseId;
+use lanyard_charter::{KubernetesGrant, KubernetesRights, PolicyRule};
 use lanyard_core::lease::Handle;
 use lanyard_core::provider::MintRequest;
+use lanyard_vocabulary::id::LeaseId;
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 
@@ -29,7 +29,7 @@ pub struct Marks {
     pub annotations: BTreeMap<String, String>,
 }
 
-/// A right that a credential has, used to show later that the credential has lost it.
+/// A right of a credential. Losing it shows later that the credential is dead.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Question {
     /// The verb, such as `get`.
@@ -59,7 +59,7 @@ impl Question {
     }
 }
 
-/// Everything that a revocation needs. Its JSON is the text of the lease's handle.
+/// The data that a revocation needs. Its JSON is the text of the lease's handle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LeaseHandle {
     /// Namespace of the ServiceAccount and the Secret.
@@ -115,8 +115,8 @@ pub(crate) fn user(home: &str, lease: LeaseId) -> (String, Vec<String>) {
     )
 }
 
-/// A user in the same groups as leases' users who never has a lease; rights of this user are
-/// everybody's.
+/// Returns a user in the same groups as leases' users that never has a lease. Rights of this user
+/// are rights of everybody.
 pub(crate) fn user_without_lease(home: &str) -> (String, Vec<String>) {
     let (_, groups) = user(home, LeaseId::from_bits(0));
     (

@@ -4,21 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::StreamExt as _;
 use futures_util::future::join;
-use futures_util::stream;
-use lanyard_core::charter::{
-    KubernetesGrant, KubernetesRights, PolicyRule, Prohibited, Rights, Role,
-};
-use lanyard_core::id::LeaseId;
+use futures_util::{StreamExt as _, stream};
+use lanyard_charter::kinds::{Credential, KubernetesCredential};
+use lanyard_charter::{KubernetesGrant, KubernetesRights, PolicyRule, ProhibitedRequests, Rights};
 use lanyard_core::lease::{Handle, LeaseRef};
 use lanyard_core::provider::{
-    Capabilities, Credential, Found, InUse, MintRequest, Minted, PrepareError, Prepared, Probe,
+    Capabilities, FoundCredential, InUse, MintRequest, Minted, PrepareError, Prepared, Probe,
     Provider, ProviderError, Rehearsed, Revocability, Revocation, RevocationReport, Revoked,
 };
-use lanyard_core::secret::Secret;
-use lanyard_core::time::Timestamp;
 use lanyard_core::witness::Witness;
+use lanyard_vocabulary::id::LeaseId;
+use lanyard_vocabulary::role::Role;
+use lanyard_vocabulary::secret::Secret;
+use lanyard_vocabulary::time::Timestamp;
 use tokio::time::{Instant, timeout_at};
 
 use crate::PROVIDER;
@@ -31,20 +30,19 @@ use crate::objects::{
 use crate::rules::{digest, exceeding};
 use crate::shared_roles::Roles;
 
-/// The shortest life that TokenRequest gives, in seconds; the broker ends a shorter lease by
-/// itself.
+/// The shortest life that TokenRequest gives, in seconds. The broker ends a shorter lease itself.
 /// <https://kubernetes.io/docs/reference/kubernetes-api/authentication-resources/token-request-v1/>
 const SHORTEST_TOKEN_LIFE_SECS: u64 = 600;
-/// A life in seconds that must not be asked for: some servers take exactly this number for a
-/// kubelet's legacy request and extend the token to a year.
+/// A life in seconds that must never be requested: some servers take exactly this number for a
+/// legacy request of a kubelet and extend the token to a year.
 const LEGACY_EXTENDED_LIFE_SECS: u64 = 3607;
-/// Time for which an API server accepts a cached token after the bound object is gone.
+/// The time for which an API server accepts a cached token after the bound object was deleted.
 const AUTHENTICATION_CACHE: Duration = Duration::from_secs(10);
-/// The longest time for which an API server works on a request (`--request-timeout`, one minute),
-/// with some seconds for the network.
+/// The longest that an API server works on a request (`--request-timeout`, one minute), and some
+/// seconds for the network.
 /// <https://kubernetes.io/docs/reference/command-line-tools-reference/kube-apiserver/>
 const LATE_REQUEST_TIME: Duration = Duration::from_secs(70);
-/// Time past its expiry for which a token is accepted: one minute of leeway, and the authentication
+/// The time after its expiry a token is accepted: one minute of leeway, and the authentication
 /// cache.
 const EXPIRY_LEEWAY: Duration = Duration::from_secs(70);
 /// Tolerance for an expiry that differs from the requested one by the server's clock and rounding.
@@ -56,13 +54,14 @@ const WITNESS_CONFIG_MAP: &str = "lanyard-witness";
 const WITNESS_KEY: &str = "journal";
 /// Number of leases that are revoked concurrently.
 const CONCURRENT_REVOCATIONS: usize = 16;
-/// Time limit of one round of revocations or proofs. The round reports what it finished in this
-/// time, before the engine gives up the whole call.
+/// Time limit of one round of revocations or proofs. It is shorter than the engine's time limit, so
+/// that the round can report what it finished.
 const ROUND_TIME: Duration = Duration::from_secs(20);
-/// Time limit for deleting shared Roles at a kill. The leases are ended one by one as well, so a
-/// hanging list costs only this.
+/// Time limit for deleting shared Roles at a kill. The leases are revoked one by one as well, so a
+/// hanging list delays nothing else.
 const CUT_TIME: Duration = Duration::from_secs(5);
-/// Interval and number of checks whether a change of RBAC has taken effect: half a second together.
+/// Interval of the checks whether a change of RBAC has taken effect; with the number of checks
+/// below, half a second in total.
 pub(crate) const RBAC_CHECK_INTERVAL: Duration = Duration::from_millis(10);
 pub(crate) const RBAC_CHECKS: u32 = 50;
 
@@ -98,7 +97,7 @@ pub(crate) fn refused(operation: &'static str, code: impl Into<String>) -> Provi
 fn late() -> ProviderError {
     ambiguous(
         "revoke",
-        "calls of this lease, or those for others, took all of the time",
+        "the time was used up by calls for this lease or for others",
     )
 }
 
@@ -131,10 +130,7 @@ fn worst_expiry(request: &MintRequest) -> Timestamp {
 }
 
 fn grant(request: &MintRequest) -> Option<&KubernetesGrant> {
-    match &request.rights {
-        Rights::Kubernetes(grant) => Some(grant),
-        Rights::Token(_) | Rights::Aws(_) | Rights::Vault(_) | Rights::GitHub(_) => None,
-    }
+    request.rights.get()
 }
 
 impl<A: KubernetesApi> KubernetesProvider<A> {
@@ -155,8 +151,8 @@ impl<A: KubernetesApi> KubernetesProvider<A> {
     /// The lease that a marked object claims to belong to.
     fn found(&self, object: &Marked) -> Option<(LeaseId, Handle)> {
         let handle = Handle(object.annotations.get(HANDLE_ANNOTATION)?.as_str().into());
-        // Only an object with the name and place that this target gives: anybody may copy labels
-        // and annotations.
+        // Only an object whose name and namespace are those that this target gives: anybody can
+        // copy labels and annotations.
         LeaseHandle::read(&handle).filter(|held| held.home == self.home())?;
         let lease: LeaseId = object.annotations.get(LEASE_ANNOTATION)?.parse().ok()?;
         (name(lease) == object.name).then_some((lease, handle))
@@ -202,7 +198,7 @@ impl<A: KubernetesApi> KubernetesProvider<A> {
     ) -> Result<Vec<PolicyRule>, ProviderError> {
         let no = |why: String| refused("bind clusterrole", format!("{name}: {why}"));
         let Some(pinned) = self.target.cluster_roles.get(name) else {
-            return Err(no("the target's cluster_roles do not name it".to_owned()));
+            return Err(no("it is not in `cluster_roles` of the target".to_owned()));
         };
         let found = self
             .api
@@ -229,7 +225,8 @@ impl<A: KubernetesApi> KubernetesProvider<A> {
                 return Err(no(format!("it holds {what}")));
             }
             let prohibition = request.prohibited.iter().find(|prohibition| {
-                matches!(&prohibition.what, Prohibited::Kubernetes(bad) if rule.is_touched_by(bad))
+                let requests: Option<&ProhibitedRequests> = prohibition.what.get();
+                requests.is_some_and(|ProhibitedRequests(bad)| rule.is_touched_by(bad))
             });
             if let Some(prohibition) = prohibition {
                 return Err(no(format!("prohibited: {}", prohibition.reason)));
@@ -255,7 +252,7 @@ impl<A: KubernetesApi> KubernetesProvider<A> {
                 return Err(excessive(
                     OPERATION,
                     format!(
-                        "more than was granted: {more}; where every user of the cluster may do that, declare it in the target's `baseline`"
+                        "more than was granted: {more}; if every user of the cluster has that right, declare it in the target's `baseline`"
                     ),
                 ));
             }
@@ -272,7 +269,7 @@ impl<A: KubernetesApi> KubernetesProvider<A> {
         }
         tracing::warn!(
             namespace,
-            "issuing a lease whose rights have not taken effect yet"
+            "the lease's rights have not taken effect yet; the credential is issued anyway"
         );
         Ok(())
     }
@@ -283,33 +280,31 @@ impl<A: KubernetesApi> Provider for KubernetesProvider<A> {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             provider: PROVIDER,
-            settles: AUTHENTICATION_CACHE,
-            at_once: 1000,
-            whole: false,
-            lists: true,
-            proves: true,
+            settle_time: AUTHENTICATION_CACHE,
+            max_batch: 1000,
+            rewrites_whole_document: false,
+            can_list: true,
+            can_prove: true,
             mint_timeout: Duration::from_secs(20),
-            late_requests: LATE_REQUEST_TIME,
+            late_request_time: LATE_REQUEST_TIME,
             leeway: EXPIRY_LEEWAY,
         }
     }
 
     fn revocability(&self, rights: &Rights) -> Revocability {
-        let streams = match rights {
-            Rights::Kubernetes(grant) => match &grant.rights {
-                KubernetesRights::Rules(rules) => rules.iter().any(PolicyRule::opens_streams),
-                // Unknown before the mint, so the worst is assumed.
-                KubernetesRights::ClusterRole(_) => true,
-            },
-            Rights::Token(_) | Rights::Aws(_) | Rights::Vault(_) | Rights::GitHub(_) => false,
-        };
+        let grant = rights.get::<KubernetesGrant>();
+        let streams = grant.is_some_and(|grant| match &grant.rights {
+            KubernetesRights::Rules(rules) => rules.iter().any(PolicyRule::opens_streams),
+            // The rules are unknown before the mint, so the worst case is assumed.
+            KubernetesRights::ClusterRole(_) => true,
+        });
         Revocability {
             mechanism: "its role binding is deleted, then the secret that its token is bound to, and its service \
                         account"
                 .to_owned(),
             worst_case: (!streams).then_some(AUTHENTICATION_CACHE),
             source: if streams {
-                "an API server does not close a watch, a log or a shell whose token has died".to_owned()
+                "an API server does not close a watch, a log or a shell when its token is refused".to_owned()
             } else {
                 "the API server's cache of authentications, 10 s; measured on 1.36: refused within 8 ms"
                     .to_owned()
@@ -351,8 +346,8 @@ impl<A: KubernetesApi> Provider for KubernetesProvider<A> {
         };
         let (home, name) = (self.home(), name(request.lease));
         let marks = lease_marks(home, request, &prepared.handle);
-        // LeaseHandle from before the Role exists until it is bound: `delete_unused` must not
-        // delete it in between.
+        // Held from before the Role exists until it is bound, so that `delete_unused` cannot delete
+        // it in between.
         let _role = match &grant.rights {
             KubernetesRights::Rules(rules) => {
                 let role = role_name(home, request, rules);
@@ -385,20 +380,21 @@ impl<A: KubernetesApi> Provider for KubernetesProvider<A> {
         Ok(Minted {
             // The engine refuses an expiry later than the prepared worst case (T79).
             expires: request.skew.to_own(token.expires),
-            credential: Credential::Kubernetes {
+            credential: KubernetesCredential {
                 server: endpoint.server,
                 certificate_authority: endpoint.certificate_authority,
                 tls_server_name: endpoint.tls_server_name,
                 proxy_url: endpoint.proxy_url,
                 namespace: grant.namespace.clone(),
                 token: token.token,
-            },
+            }
+            .into(),
             handle: None,
         })
     }
 
     async fn revoke(&self, revocation: &Revocation) -> RevocationReport {
-        // Beside the leases and not before them, so that a list that hangs delays no lease.
+        // Beside the revocations and not before them: a list that hangs delays no lease.
         let cut = async {
             if let Some(at) = revocation.cut {
                 let cut = tokio::time::timeout(CUT_TIME, self.cut(revocation, at)).await;
@@ -410,7 +406,7 @@ impl<A: KubernetesApi> Provider for KubernetesProvider<A> {
             }
         };
         // Only the bindings, which carry the rights. Proofs come later, so that no lease waits for
-        // another one's proof.
+        // the proof of another.
         let until = Instant::now() + ROUND_TIME;
         let outcomes = stream::iter(revocation.due.clone())
             .map(|lease| async move {
@@ -426,7 +422,10 @@ impl<A: KubernetesApi> Provider for KubernetesProvider<A> {
         }
     }
 
-    async fn prove(&self, leases: &[LeaseRef]) -> Vec<(LeaseId, Result<Revoked, ProviderError>)> {
+    async fn finish_and_prove(
+        &self,
+        leases: &[LeaseRef],
+    ) -> Vec<(LeaseId, Result<Revoked, ProviderError>)> {
         let until = Instant::now() + ROUND_TIME;
         stream::iter(leases.to_vec())
             .map(|lease| async move {
@@ -438,14 +437,14 @@ impl<A: KubernetesApi> Provider for KubernetesProvider<A> {
             .await
     }
 
-    /// Asks the authorizer about the token's user. The token itself is not kept and cannot be
+    /// Asks the authorizer about the token's user. The token itself was not kept, so it cannot be
     /// tried.
     async fn probe(&self, lease: &LeaseRef) -> Result<Probe, ProviderError> {
         self.probe_rights(lease).await
     }
 
-    async fn inspect(&self, request: &MintRequest) -> Result<Vec<String>, ProviderError> {
-        let Rights::Kubernetes(grant) = &request.rights else {
+    async fn check_setup(&self, request: &MintRequest) -> Result<Vec<String>, ProviderError> {
+        let Some(grant) = request.rights.get::<KubernetesGrant>() else {
             return Ok(Vec::new());
         };
         let KubernetesRights::ClusterRole(name) = &grant.rights else {
@@ -463,7 +462,7 @@ impl<A: KubernetesApi> Provider for KubernetesProvider<A> {
         rights: &Rights,
         objects: &[serde_json::Value],
     ) -> Result<Vec<Rehearsed>, ProviderError> {
-        let Rights::Kubernetes(grant) = rights else {
+        let Some(grant) = rights.get::<KubernetesGrant>() else {
             return Ok(Vec::new());
         };
         let mut rehearsed = Vec::with_capacity(objects.len());
@@ -474,10 +473,13 @@ impl<A: KubernetesApi> Provider for KubernetesProvider<A> {
     }
 
     /// Asks with the token itself whether it has the drill's right.
-    async fn try_out(&self, credential: &Credential) -> Result<Option<bool>, ProviderError> {
-        let Credential::Kubernetes {
+    async fn probe_with_credential(
+        &self,
+        credential: &Credential,
+    ) -> Result<Option<bool>, ProviderError> {
+        let Some(KubernetesCredential {
             namespace, token, ..
-        } = credential
+        }) = credential.get()
         else {
             return Ok(None);
         };
@@ -491,11 +493,11 @@ impl<A: KubernetesApi> Provider for KubernetesProvider<A> {
         }
     }
 
-    async fn time(&self) -> Result<Option<Timestamp>, ProviderError> {
+    async fn read_clock(&self) -> Result<Option<Timestamp>, ProviderError> {
         self.api.time().await
     }
 
-    async fn recall(&self) -> Result<Option<Witness>, ProviderError> {
+    async fn load_checkpoint(&self) -> Result<Option<Witness>, ProviderError> {
         let Some(data) = self.api.config_map(self.home(), WITNESS_CONFIG_MAP).await? else {
             return Ok(None);
         };
@@ -511,7 +513,7 @@ impl<A: KubernetesApi> Provider for KubernetesProvider<A> {
         read.map(Some).ok_or_else(unreadable)
     }
 
-    async fn remember(&self, witness: &Witness) -> Result<(), ProviderError> {
+    async fn store_checkpoint(&self, witness: &Witness) -> Result<(), ProviderError> {
         let text = serde_json::to_string(witness)
             .map_err(|_| refused("put configmap", "cannot render the witness"))?;
         let data = [(WITNESS_KEY.to_owned(), text)].into();
@@ -520,7 +522,7 @@ impl<A: KubernetesApi> Provider for KubernetesProvider<A> {
             .await
     }
 
-    async fn list(&self) -> Result<Vec<Found>, ProviderError> {
+    async fn list(&self) -> Result<Vec<FoundCredential>, ProviderError> {
         let accounts = self
             .api
             .marked(Kind::ServiceAccount, self.home(), self.home());
@@ -544,11 +546,15 @@ impl<A: KubernetesApi> Provider for KubernetesProvider<A> {
         }
         let found = found.into_iter();
         Ok(found
-            .map(|(lease, handle)| Found { lease, handle })
+            .map(|(lease, handle)| FoundCredential { lease, handle })
             .collect())
     }
 
-    async fn tidy(&self, grants: &[Rights], in_use: InUse<'_>) -> Result<usize, ProviderError> {
+    async fn remove_unused_objects(
+        &self,
+        grants: &[Rights],
+        in_use: InUse<'_>,
+    ) -> Result<usize, ProviderError> {
         self.delete_unused(grants, in_use).await
     }
 }

@@ -1,5 +1,5 @@
-//! Rehearsals: asks the API server what it would make of an object, with a server-side apply and
-//! `dryRun=All`.
+//! Dry runs of manifests: asks the API server what it would make of an object, with a server-side
+//! apply and `dryRun=All`.
 //!
 //! <https://kubernetes.io/docs/reference/using-api/api-concepts/#dry-run>
 
@@ -16,7 +16,7 @@ const OPERATION: &str = "rehearsal";
 /// Field manager of the rehearsed apply.
 const FIELD_MANAGER: &str = "lanyard-rehearsal";
 
-/// The object as it is now and as it would be; nothing changes.
+/// Returns the object as it is now and as it would become; changes nothing.
 pub(crate) async fn rehearse(
     client: Client,
     namespace: &str,

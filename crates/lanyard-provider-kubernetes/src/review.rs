@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, UserInfo};
 use kube::api::{Api, PostParams};
 use kube::core::Status;
-use lanyard_core::secret::Secret;
+use lanyard_vocabulary::secret::Secret;
 
 use crate::Cluster;
 
@@ -15,7 +15,7 @@ use crate::Cluster;
 /// # Limit
 /// - for: a cluster
 /// - unit: bytes
-/// - beyond: the set is refused, and the last known keys are believed
+/// - beyond: the set is refused, and the last fetched keys stay in use
 /// - test: `t44_the_keys_of_a_cluster_have_a_bound`
 const MAX_KEY_SET_BYTES: usize = 256 * 1024;
 
@@ -32,14 +32,14 @@ pub struct Reviewed {
 /// The reason why a token has no reviewed identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ReviewError {
-    /// The API server does not accept the token.
-    #[error("the API server does not accept it")]
+    /// The API server rejected the token.
+    #[error("the API server rejected it")]
     Refused,
     /// The API server accepts the token, but for another audience than the broker.
     #[error("the API server accepts it for another audience")]
     Audience,
     /// The API server gives no answer, or forbids the broker to ask.
-    #[error("the API server does not say: {0}")]
+    #[error("the API server did not answer the review: {0}")]
     Unanswered(&'static str),
 }
 
@@ -74,7 +74,7 @@ impl Cluster {
         if status.authenticated != Some(true) || status.error.is_some_and(|it| !it.is_empty()) {
             return Err(ReviewError::Refused);
         }
-        // A server that knows no audiences leaves the field out and has checked none.
+        // A server that does not support audiences leaves the field out: it has checked none.
         let audiences = status.audiences.unwrap_or_default();
         if !audiences.iter().any(|one| one == audience) {
             return Err(ReviewError::Audience);
@@ -97,7 +97,7 @@ impl Cluster {
 
 fn bounded(keys: String) -> Result<Vec<u8>, ReviewError> {
     if keys.len() > MAX_KEY_SET_BYTES {
-        return Err(ReviewError::Unanswered("its keys are too large"));
+        return Err(ReviewError::Unanswered("its key set is too large"));
     }
     Ok(keys.into_bytes())
 }
@@ -107,8 +107,8 @@ fn unanswered(error: &kube::Error) -> ReviewError {
         return ReviewError::Unanswered("it cannot be reached");
     };
     ReviewError::Unanswered(match status.as_ref() {
-        Status { code: 401, .. } => "it does not know the broker",
-        Status { code: 403, .. } => "the broker may not ask",
+        Status { code: 401, .. } => "it rejects the broker's own credential",
+        Status { code: 403, .. } => "the broker lacks the right to create token reviews",
         _ => "it answers with an error",
     })
 }

@@ -1,14 +1,14 @@
-//! Ends leases and proves it. A deletion counts once the API server accepted it, and is read back
-//! by a second deletion, whose answer is then that no such object exists. So the broker needs no
-//! right but that to delete.
+//! Ends leases and proves it. A deletion counts once the API server accepted it, and is verified by
+//! a second deletion, which must answer that the object does not exist. The broker therefore needs
+//! the right to delete, and none to read.
 
 use std::collections::BTreeSet;
 
 use futures_util::future::{join, join3};
-use lanyard_core::id::LeaseId;
 use lanyard_core::lease::LeaseRef;
 use lanyard_core::provider::{Probe, ProviderError, Revocation, Revoked};
-use lanyard_core::time::Timestamp;
+use lanyard_vocabulary::id::LeaseId;
+use lanyard_vocabulary::time::Timestamp;
 
 use crate::api::{Deleted, Kind, KubernetesApi, Object};
 use crate::objects::{ASKED_ANNOTATION, LeaseHandle, name, user, user_without_lease};
@@ -32,7 +32,7 @@ fn kept_by_finalizer(what: &str, lease: LeaseId, namespace: &str) -> ProviderErr
     refused(
         OPERATION,
         format!(
-            "{what} `{}` in namespace `{namespace}` is deleted and still there: a finalizer of somebody else keeps it",
+            "{what} `{}` in namespace `{namespace}` is marked as deleted, and a foreign finalizer keeps it",
             name(lease)
         ),
     )
@@ -65,8 +65,8 @@ impl<A: KubernetesApi> KubernetesProvider<A> {
         let held = LeaseHandle::read(&lease.handle).ok_or_else(unreadable)?;
         let unbound = self.delete_object(lease.id, &held, Kind::RoleBinding).await;
         if let Err(ProviderError::Refused { .. }) = &unbound {
-            // Without the right to delete bindings, the broker can still end the token by deleting
-            // what it is bound to.
+            // Even without the right to delete bindings, the broker can end the token by deleting
+            // the objects it is bound to.
             let bound_to = join(
                 self.delete_object(lease.id, &held, Kind::Secret),
                 self.delete_object(lease.id, &held, Kind::ServiceAccount),
@@ -79,8 +79,8 @@ impl<A: KubernetesApi> KubernetesProvider<A> {
         unbound.map(|_| Revoked::Acknowledged)
     }
 
-    /// Deletes the objects that the token is bound to, reads the deletions back, and asks whether
-    /// the rights are gone.
+    /// Deletes the objects that the token is bound to, verifies the deletions, and asks whether the
+    /// rights are gone.
     pub(crate) async fn end(&self, lease: &LeaseRef) -> Outcome {
         let held = LeaseHandle::read(&lease.handle).ok_or_else(unreadable)?;
         let remains = self.delete_objects(lease.id, &held).await?;
@@ -102,13 +102,13 @@ impl<A: KubernetesApi> KubernetesProvider<A> {
         }
         match self.rights(lease.id, &held).await? {
             Probe::Dead => Ok(Revoked::ProvedDead),
-            // The objects are gone, and the token with them once the server's authentication cache
-            // has expired; nothing shows that moment.
+            // The objects are gone. The token is dead once the server's authentication cache has
+            // expired, and no call shows that moment.
             Probe::Unknowable => Ok(Revoked::Acknowledged),
             Probe::Live => Err(refused(
                 OPERATION,
                 format!(
-                    "the user of the lease still has its rights in namespace `{}`: somebody else bound them to `{}`",
+                    "the user of the lease still has its rights in namespace `{}`: another party bound them to `{}`",
                     held.namespace,
                     user(&held.home, lease.id).0
                 ),
@@ -116,19 +116,19 @@ impl<A: KubernetesApi> KubernetesProvider<A> {
         }
     }
 
-    /// Deletes a lease's objects until the API server says that they are gone, or that something
-    /// keeps them.
+    /// Deletes a lease's objects until the API server reports that they are gone, or that a
+    /// finalizer keeps them.
     async fn delete_objects(
         &self,
         lease: LeaseId,
         held: &LeaseHandle,
     ) -> Result<Remains, ProviderError> {
-        // All three, whatever becomes of one: the token ends when either the Secret or the
+        // Delete all three even if one deletion fails: the token ends when either the Secret or the
         // ServiceAccount does.
         let (secret, account, binding) = join3(
             self.delete_object(lease, held, Kind::Secret),
             self.delete_object(lease, held, Kind::ServiceAccount),
-            // Again, because a mint that was under way may have created the binding after `unbind`.
+            // Again, because a mint in progress may have created the binding after `unbind`.
             self.delete_object(lease, held, Kind::RoleBinding),
         )
         .await;
@@ -170,7 +170,7 @@ impl<A: KubernetesApi> KubernetesProvider<A> {
             }
             tokio::time::sleep(RBAC_CHECK_INTERVAL).await;
         }
-        // A right that every service account of the namespace has, one without a lease too, shows
+        // A right that every service account of the namespace has, also one without a lease, proves
         // nothing about this lease.
         let user_without_lease = user_without_lease(&held.home);
         let anybody = self
@@ -184,8 +184,8 @@ impl<A: KubernetesApi> KubernetesProvider<A> {
         })
     }
 
-    /// Asks the authorizer once about the token's user. The token itself is not kept and cannot be
-    /// tried.
+    /// Asks the authorizer once about the token's user. The token itself was not kept, so it cannot
+    /// be tried.
     pub(crate) async fn probe_rights(&self, lease: &LeaseRef) -> Result<Probe, ProviderError> {
         let held = LeaseHandle::read(&lease.handle);
         let Some((held, question)) = held.as_ref().and_then(|it| Some((it, it.ask.as_ref()?)))
@@ -212,8 +212,8 @@ impl<A: KubernetesApi> KubernetesProvider<A> {
                     .annotations
                     .get(ASKED_ANNOTATION)
                     .and_then(|text| text.parse().ok());
-                // Mints after a re-arm use other Roles, since a Role's name holds the newest kill
-                // order.
+                // Mints after a re-arm use new Roles, because a Role's name depends on the newest
+                // kill order.
                 if asked.is_some_and(|asked| Timestamp::from_millis(asked) <= at) {
                     let object = Object {
                         kind: Kind::Role,

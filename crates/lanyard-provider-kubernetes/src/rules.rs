@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use lanyard_core::charter::PolicyRule;
+use lanyard_charter::PolicyRule;
 use ring::digest::SHA256;
 
-/// Rights of every authenticated user of a cluster: questions about the user itself.
+/// Returns true for a right that every authenticated user of a cluster has: to ask about its own
+/// rights.
 /// <https://kubernetes.io/docs/reference/access-authn-authz/rbac/#discovery-roles>
 fn is_baseline(group: &str, resource: &str, verb: &str) -> bool {
     const ABOUT_ITSELF: &[(&str, &str)] = &[
@@ -30,8 +31,8 @@ fn names_within(found: &BTreeSet<String>, granted: &BTreeSet<String>) -> bool {
     granted.is_empty() || (!found.is_empty() && found.is_subset(granted))
 }
 
-/// The first right in `found` that `granted` does not have. Sound: a right that two granted rules
-/// give only together counts as exceeding.
+/// Returns the first right in `found` that no rule of `granted` gives. Conservative: a right that
+/// only two granted rules together give counts as exceeding.
 #[must_use]
 pub fn exceeding(found: &[PolicyRule], granted: &[PolicyRule]) -> Option<String> {
     found.iter().find_map(|rule| {

@@ -1,5 +1,4 @@
-//! The Roles that leases share: those that mints are about to bind, and those that are being
-//! deleted.
+//! The Roles that leases share: which of them mints are about to bind, and which are being deleted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -14,10 +13,10 @@ use crate::PROVIDER;
 /// # Limit
 /// - for: a cluster
 /// - unit: namespaces
-/// - beyond: what is left in another namespace stays; leases there are revoked like any other
-/// - test: `s21_namespaces_beyond_the_bound_are_not_looked_through`
+/// - beyond: leftovers in further namespaces stay; leases there are revoked as elsewhere
+/// - test: `s21_namespaces_beyond_the_bound_are_not_searched`
 const MAX_NAMESPACES: usize = 1000;
-/// Time for which a mint waits until a Role of its name has been deleted.
+/// The time for which a mint waits until a Role of the same name has been deleted.
 const DELETION_WAIT: Duration = Duration::from_secs(5);
 /// Interval at which a mint checks whether a Role has been deleted.
 const DELETION_CHECK_INTERVAL: Duration = Duration::from_millis(10);
@@ -30,7 +29,7 @@ pub(crate) type RoleKey = (String, String);
 #[derive(Default)]
 pub(crate) struct Roles {
     state: Mutex<BTreeMap<RoleKey, RoleUse>>,
-    /// Roles that mints have used since the last pass asked the ledger which are in use.
+    /// Roles that mints have used since the last pass read the ledger.
     used_since_pass: Mutex<BTreeSet<RoleKey>>,
     /// Namespaces that can hold Roles and bindings of leases.
     namespaces: Mutex<BTreeSet<String>>,
@@ -90,7 +89,7 @@ impl Roles {
             .map_err(late)
     }
 
-    /// Begins anew to note the Roles that mints use.
+    /// Forgets which Roles mints have used so far.
     pub(crate) fn forget_uses(&self) {
         self.used_since_pass.lock().clear();
     }
@@ -121,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn s21_namespaces_beyond_the_bound_are_not_looked_through() {
+    fn s21_namespaces_beyond_the_bound_are_not_searched() {
         let roles = Roles::default();
         for place in 0..=MAX_NAMESPACES {
             roles.know(&format!("n{place:04}"));

@@ -1,23 +1,21 @@
-//! The provider on a real Kubernetes API server, with the rights of the broker alone.
+//! The provider on a real Kubernetes API server, with only the rights of the broker.
 //!
-//! `cargo xtask test` starts one; without it, this says that it does not run.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test stops where its footing gives way"
-)]
+//! `cargo xtask test` starts the server; without it these tests print that they do not run.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
-use lanyard_core::charter::{KubernetesGrant, KubernetesRights, Rights, TargetKind};
-use lanyard_core::provider::{Credential, MintRequest, Provider, ProviderError};
-use lanyard_core::time::Timestamp;
+use lanyard_charter::kinds::{Credential, KubernetesCredential};
+use lanyard_charter::{KubernetesGrant, KubernetesRights, Rights, TargetKind};
+use lanyard_core::provider::{MintRequest, Provider, ProviderError};
 use lanyard_provider_kubernetes::{Cluster, KubernetesProvider, KubernetesTarget};
 use lanyard_testkit::conformance::{self, Fault, Given, Played, Subject, Verdict};
 use lanyard_testkit::ids::Ids;
 use lanyard_testkit::world;
+use lanyard_vocabulary::time::Timestamp;
 
 struct Real {
     provider: KubernetesProvider<Cluster>,
@@ -27,7 +25,7 @@ struct Real {
     directory: tempfile::TempDir,
 }
 
-/// Namespaces of its own for each test, so that tests do not meet.
+/// Returns namespaces for one test, so that tests do not share any.
 async fn real(name: &str, pins: &[(&str, &str)]) -> Option<Real> {
     let Some(cluster) = lanyard_rig::Cluster::shared() else {
         eprintln!("NOT RUN: no API server is named; `cargo xtask test` starts one");
@@ -56,7 +54,7 @@ async fn real(name: &str, pins: &[(&str, &str)]) -> Option<Real> {
 }
 
 impl Real {
-    /// kubectl with nothing but the credential.
+    /// Runs kubectl with only the credential.
     fn kubectl(&self, credential: &Credential, arguments: &[&str]) -> lanyard_rig::Answer {
         self.cluster
             .kubectl_with(&self.kubeconfig(credential), arguments)
@@ -64,13 +62,13 @@ impl Real {
     }
 
     fn kubeconfig(&self, credential: &Credential) -> PathBuf {
-        let Credential::Kubernetes {
+        let Some(KubernetesCredential {
             server,
             certificate_authority,
             namespace,
             token,
             ..
-        } = credential
+        }) = credential.get()
         else {
             unreachable!("a credential of another kind")
         };
@@ -82,7 +80,7 @@ impl Real {
     fn request(&self, seed: u64) -> MintRequest {
         let (ids, now) = (Ids::seeded(seed), self.now());
         let task = world::task(&ids, now);
-        let kind = TargetKind::Kubernetes;
+        let kind = TargetKind::KUBERNETES;
         self.fit(world::request(kind, ids.lease(), &task, now))
     }
 
@@ -116,7 +114,7 @@ impl Subject for Real {
     }
 
     fn kind(&self) -> TargetKind {
-        TargetKind::Kubernetes
+        TargetKind::KUBERNETES
     }
 
     #[expect(
@@ -129,7 +127,7 @@ impl Subject for Real {
     }
 
     fn fit(&self, mut request: MintRequest) -> MintRequest {
-        if let Rights::Kubernetes(grant) = &mut request.rights {
+        if let Some(grant) = request.rights.get_mut::<KubernetesGrant>() {
             grant.namespace.clone_from(&self.namespace);
         }
         request
@@ -149,7 +147,7 @@ impl Subject for Real {
     async fn pass(&self, until: Timestamp) -> Result<(), Played> {
         if until.since(self.now()) > POLLING_TIME {
             return Err(Played::NotHere(
-                "the shortest token lives ten minutes, and nobody moves the server's clock",
+                "the shortest token lives ten minutes, and the server's clock cannot be moved",
             ));
         }
         while self.now() < until {
@@ -159,7 +157,7 @@ impl Subject for Real {
     }
 
     async fn fault(&self, _fault: Fault<'_>) -> Result<(), Played> {
-        Err(Played::NotHere("a real API server does as it is asked"))
+        Err(Played::NotHere("a real API server carries out every call"))
     }
 
     fn lists(&self) -> Given {
@@ -171,16 +169,16 @@ impl Subject for Real {
     }
 }
 
-/// For how long the server is asked what time it is.
+/// The time for which the server is asked for its time.
 const POLLING_TIME: Duration = Duration::from_secs(5);
 
 #[tokio::test]
-async fn it_does_what_every_provider_does() {
+async fn the_provider_passes_the_conformance_suite() {
     let Some(real) = real("conformance", &[]).await else {
         return;
     };
     conformance::all(&real, 11).await;
-    // A Role is no lease's own: it goes with a kill of the target.
+    // A shared Role belongs to no single lease: a kill of the target deletes it.
     let left = ["rolebindings", "serviceaccounts", "secrets"].map(|kind| {
         let selector = "app.kubernetes.io/managed-by=lanyardd";
         let all = ["get", kind, "-A", "-l", selector, "--no-headers"];
@@ -216,7 +214,7 @@ async fn a_token_reads_what_was_granted_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_lease_shorter_than_the_least_token_is_asked_for_as_that_and_ends_by_deletion() {
+async fn a_lease_below_the_minimum_lifetime_ends_by_deletion() {
     let Some(real) = real("short", &[]).await else {
         return;
     };
@@ -228,9 +226,9 @@ async fn a_lease_shorter_than_the_least_token_is_asked_for_as_that_and_ends_by_d
     assert!(minted.expires <= prepared.worst_expiry);
 }
 
-/// T79: a right that somebody gave to every service account of the broker's namespace.
+/// T79: another party gave a right to every service account of the broker's namespace.
 #[tokio::test]
-async fn t79_more_than_was_granted_is_refused() {
+async fn t79_rights_beyond_the_grant_are_refused() {
     let Some(real) = real("wider", &[]).await else {
         return;
     };
@@ -246,7 +244,7 @@ async fn t79_more_than_was_granted_is_refused() {
     assert!(why.contains("more than was granted: get secrets"), "{why}");
 }
 
-/// Gives the broker what a ClusterRole needs: the right to bind that one.
+/// Gives the broker the right to bind one ClusterRole.
 const MAY_BIND: &str = "apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
 metadata: {name: lanyardd-binds-readers}
@@ -265,12 +263,12 @@ fn cluster_role(real: &Real, rules: &str) {
 }
 
 #[tokio::test]
-async fn t36_a_cluster_role_is_bound_as_it_is_pinned_or_not_at_all() {
+async fn t36_a_cluster_role_must_match_its_pinned_digest() {
     let Some(first) = real("pinned", &[("readers", "sha256:another")]).await else {
         return;
     };
     let mut request = first.request(15);
-    request.rights = Rights::Kubernetes(KubernetesGrant {
+    request.rights = Rights::from(KubernetesGrant {
         namespace: first.namespace.clone(),
         rights: KubernetesRights::ClusterRole("readers".to_owned()),
         destructive: std::collections::BTreeSet::new(),
@@ -313,12 +311,12 @@ async fn t36_a_cluster_role_is_bound_as_it_is_pinned_or_not_at_all() {
 }
 
 #[tokio::test]
-async fn what_the_broker_may_not_do_is_said_in_the_api_servers_words() {
+async fn a_missing_right_is_reported_in_the_api_servers_words() {
     let Some(real) = real("outside", &[]).await else {
         return;
     };
     let mut request = real.request(17);
-    if let Rights::Kubernetes(grant) = &mut request.rights {
+    if let Some(grant) = request.rights.get_mut::<KubernetesGrant>() {
         "kube-system".clone_into(&mut grant.namespace);
     }
     let why = real.refused(&request).await;
@@ -329,12 +327,12 @@ async fn what_the_broker_may_not_do_is_said_in_the_api_servers_words() {
 }
 
 #[tokio::test]
-async fn s27_the_api_server_tells_the_time() {
+async fn s27_the_time_is_read_from_the_api_server() {
     let Some(real) = real("time", &[]).await else {
         return;
     };
     let before = real.now().as_secs();
-    let told = real.provider.time().await.unwrap().unwrap();
+    let told = real.provider.read_clock().await.unwrap().unwrap();
     let after = real.now().as_secs();
     assert!((before..=after).contains(&told.as_secs()), "{told}");
 }

@@ -1,30 +1,28 @@
-//! What a charter answers is what the API server allows: every good charter of the corpus, minted
-//! on a real server, and what `kubectl auth can-i --list` says with its token.
+//! A charter allows exactly what the API server allows. Every valid charter of the corpus is minted
+//! on a real server and compared with the output of `kubectl auth can-i --list` for its token.
 //!
-//! `cargo xtask test` starts a server; without it, this says that it does not run.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test stops where its footing gives way"
-)]
+//! `cargo xtask test` starts a server; without it these tests print that they do not run.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use lanyard_core::charter::{
-    Charter, Grant, KubernetesGrant, KubernetesRights, Rights, World, is_charter_file, parse,
+use lanyard_charter::kinds::KubernetesCredential;
+use lanyard_charter::{
+    Charter, Grant, KubernetesGrant, KubernetesRights, Usage, World, is_charter_file, parse,
 };
-use lanyard_core::id::LeaseId;
-use lanyard_core::provider::{Credential, MintRequest, Provider};
-use lanyard_core::question::{Question, Usage, ask, mint_request};
-use lanyard_core::time::Timestamp;
+use lanyard_core::provider::{MintRequest, Provider};
+use lanyard_core::question::{Question, ask, mint_request};
 use lanyard_provider_kubernetes::{Cluster, KubernetesProvider, KubernetesTarget};
 use lanyard_testkit::ids::Ids;
+use lanyard_vocabulary::id::LeaseId;
+use lanyard_vocabulary::time::Timestamp;
 
 const VERBS: &[&str] = &[
     "get", "list", "watch", "create", "update", "patch", "delete",
 ];
-/// Asked of every grant besides what it names.
+/// Resources that are asked about for every grant, in addition to the grant's own.
 const RESOURCES: &[(&str, &str)] = &[
     ("apps", "deployments"),
     ("apps", "deployments/scale"),
@@ -71,8 +69,8 @@ struct Row {
 }
 
 impl Row {
-    /// `deployments.apps   []   [api worker]   [get patch]`; none of the head, and of lines about
-    /// URLs.
+    /// Parses `deployments.apps   []   [api worker]   [get patch]`; `None` for the heading and for
+    /// lines about URLs.
     fn of(line: &str) -> Option<Self> {
         let (resource, rest) = line.split_once('[')?;
         let mut groups = rest
@@ -97,7 +95,7 @@ impl Row {
     }
 }
 
-/// `deployments/scale` of apps is `deployments.apps/scale` there.
+/// Renders `deployments/scale` of group `apps` as kubectl does: `deployments.apps/scale`.
 fn written(group: &str, resource: &str) -> String {
     match (group, resource.split_once('/')) {
         ("", _) => resource.to_owned(),
@@ -114,19 +112,19 @@ struct Real {
 }
 
 impl Real {
-    /// The rights that the API server lists for a lease of this grant.
+    /// Returns the rights that the API server lists for a lease of this grant.
     async fn rows(&self, mut request: MintRequest) -> Vec<Row> {
-        if let Rights::Kubernetes(grant) = &mut request.rights {
+        if let Some(grant) = request.rights.get_mut::<KubernetesGrant>() {
             self.namespace.clone_into(&mut grant.namespace);
         }
         let prepared = self.provider.prepare(&request).unwrap();
         let minted = self.provider.mint(&request, &prepared).await.unwrap();
-        let Credential::Kubernetes {
+        let Some(KubernetesCredential {
             server,
             certificate_authority,
             token,
             ..
-        } = minted.credential
+        }) = minted.credential.get()
         else {
             unreachable!("a credential of another kind")
         };
@@ -162,7 +160,7 @@ fn resources(grant: &KubernetesGrant) -> BTreeSet<(String, String)> {
     all
 }
 
-/// Compares the answers to every request; how many were allowed, and how many denied.
+/// Compares the answers to every request; returns how many were allowed and how many denied.
 fn compare(
     charter: &Charter,
     grant: &Grant,
@@ -175,11 +173,11 @@ fn compare(
     for (group, resource) in resources(rights) {
         for verb in VERBS {
             for name in NAMES {
-                let usage = Usage::Kubernetes {
-                    group: group.clone(),
-                    resource: resource.clone(),
-                    verb: (*verb).to_owned(),
-                    name: name.map(str::to_owned),
+                let object = name.map(|name| format!("/{name}")).unwrap_or_default();
+                let usage = Usage {
+                    action: (*verb).to_owned(),
+                    resource: format!("{resource}.{group}{object}"),
+                    ..Usage::default()
                 };
                 let question = Question {
                     usage: Some(usage),
@@ -202,7 +200,7 @@ fn compare(
 }
 
 #[tokio::test]
-async fn a_charter_answers_what_the_api_server_allows() {
+async fn a_charter_allows_what_the_api_server_allows() {
     let Some(cluster) = lanyard_rig::Cluster::shared() else {
         eprintln!("NOT RUN: no API server is named; `cargo xtask test` starts one");
         return;
@@ -226,7 +224,7 @@ async fn a_charter_answers_what_the_api_server_allows() {
     let (ids, mut grants, mut allowed, mut denied) = (Ids::seeded(1), 0, 0, 0);
     for charter in charters() {
         for grant in charter.grants.values() {
-            let Rights::Kubernetes(rights) = &grant.rights else {
+            let Some(rights) = grant.rights.get::<KubernetesGrant>() else {
                 continue;
             };
             let question = Question::usual(&charter, grant, grant.environments.first().unwrap());

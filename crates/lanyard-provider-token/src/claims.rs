@@ -1,11 +1,14 @@
 //! The claims of a token: those of RFC 9068 section 2.2 and Lanyard's own. This module signs
 //! nothing.
 
-use lanyard_core::charter::{Name, Revision, Role, TokenGrant};
-use lanyard_core::id::{LeaseId, TaskId};
-use lanyard_core::identity::Confirmation;
+use lanyard_charter::TokenGrant;
 use lanyard_core::provider::MintRequest;
-use lanyard_core::scope::AgentName;
+use lanyard_vocabulary::agent::AgentName;
+use lanyard_vocabulary::id::{LeaseId, TaskId};
+use lanyard_vocabulary::identity::Confirmation;
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::revision::Revision;
+use lanyard_vocabulary::role::Role;
 use serde::{Deserialize, Serialize};
 
 use crate::status::Status;
@@ -70,8 +73,8 @@ pub struct Act {
 impl Act {
     /// The actor chain of `agent` and the agents above it, nearest first. The last of them is the
     /// subject and therefore no actor.
-    fn of(agent: &AgentName, behind: &[AgentName]) -> Option<Box<Self>> {
-        let (_, between) = behind.split_last()?;
+    fn of(agent: &AgentName, lineage: &[AgentName]) -> Option<Box<Self>> {
+        let (_, between) = lineage.split_last()?;
         let chain = std::iter::once(agent).chain(between);
         chain.rev().fold(None, |act, agent| {
             let sub = agent.0.clone();
@@ -91,7 +94,7 @@ impl Claims {
         let scopes: Vec<&str> = grant.scopes.iter().map(String::as_str).collect();
         Self {
             iss: issuer.to_owned(),
-            sub: request.behind.last().unwrap_or(&request.agent).0.clone(),
+            sub: request.lineage.last().unwrap_or(&request.agent).0.clone(),
             aud: grant.audience.clone(),
             client_id: request.agent.0.clone(),
             iat: request.now.as_secs(),
@@ -107,7 +110,7 @@ impl Claims {
             plan: request.plan_digest.clone(),
             status,
             cnf: request.key.clone(),
-            act: Act::of(&request.agent, &request.behind),
+            act: Act::of(&request.agent, &request.lineage),
         }
     }
 }

@@ -1,11 +1,11 @@
 //! The answer of the introspection endpoint (RFC 7662), as a pure function: the caller verifies the
 //! token and looks up its lease in the state that a kill has already fenced.
 
-use lanyard_core::id::LeaseId;
-use lanyard_core::identity::Confirmation;
 use lanyard_core::lease::Stage;
 use lanyard_core::state::State;
-use lanyard_core::time::Timestamp;
+use lanyard_vocabulary::id::LeaseId;
+use lanyard_vocabulary::identity::Confirmation;
+use lanyard_vocabulary::time::Timestamp;
 use serde::Serialize;
 
 use crate::claims::Claims;
@@ -15,8 +15,8 @@ use crate::claims::Claims;
 pub struct LeaseView {
     /// The lease is issued, and nothing has begun to end it.
     pub live: bool,
-    /// The lease is live, or its token is on the way to the agent. A status list shows this and not
-    /// `live`, because a verifier keeps the list for a while.
+    /// The lease is live, or its token is on its way to the agent. A status list shows this value
+    /// and not `live`, because a verifier caches the list for a while.
     pub valid: bool,
     /// The time at which the broker ends the lease.
     pub expires: Timestamp,
@@ -28,8 +28,8 @@ impl LeaseView {
     #[must_use]
     pub fn of(state: &State, id: LeaseId) -> Option<Self> {
         let lease = state.leases().get(id)?;
-        // By the order and not by the stage: the order holds from its admission, the stage changes
-        // when the sweep comes by.
+        // Ask the kill orders and not the stage: an order holds from its admission on, and the
+        // stage changes only when the sweep reaches the lease.
         let killed = state.kills().killer(&lease.facets(), lease.intent);
         let (live, valid) = match lease.stage {
             // An intent is not live: no agent has been handed its token yet.

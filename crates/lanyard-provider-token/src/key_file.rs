@@ -7,9 +7,9 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use lanyard_core::secret::Secret;
-use lanyard_core::time::Timestamp;
 use lanyard_secret_file::{Origin, SecretFileError};
+use lanyard_vocabulary::secret::Secret;
+use lanyard_vocabulary::time::Timestamp;
 
 use crate::key::SigningKey;
 
@@ -46,8 +46,8 @@ pub enum KeyFileError {
     },
 }
 
-/// Creates the directory (mode 0700) where it is missing, and reads every key in it. A file that
-/// cannot be used is reported and does not keep the other keys from being used.
+/// Creates the directory (mode 0700) if it is missing, and reads every key in it. A file that
+/// cannot be used is reported; the other keys are still used.
 pub(crate) fn read_all(dir: &Path) -> (Vec<SigningKey>, Vec<KeyFileError>) {
     let (mut keys, mut problems) = (Vec::new(), Vec::new());
     match paths(dir) {

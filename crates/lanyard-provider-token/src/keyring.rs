@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use lanyard_core::secret::Secret;
-use lanyard_core::time::Timestamp;
+use lanyard_vocabulary::secret::Secret;
+use lanyard_vocabulary::time::Timestamp;
 use parking_lot::RwLock;
 use ring::rand::SystemRandom;
 use ring::signature::Ed25519KeyPair;
@@ -24,7 +24,7 @@ use crate::key_file::{self, KeyFileError};
 /// - for: a token
 /// - unit: of time
 /// - beyond: the token is refused before it is signed
-/// - test: `what_a_token_cannot_be_is_refused_before_anything_is_signed`
+/// - test: `an_impossible_token_is_refused_before_signing`
 pub const MAX_TOKEN_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Time for which a new key is published before it signs: the longest that a verifier may cache the
@@ -78,8 +78,8 @@ impl Keyring {
         let mut keys: Vec<_> = keys.into_iter().map(Arc::new).collect();
         if keys.is_empty() {
             let (key, pkcs8) = generate(now)?;
-            // Never written beside an unreadable key: after a restart the new key would pass for
-            // the only one that ever was, and tokens of the old one would no longer verify.
+            // Do not write a key beside an unreadable one: after a restart it would pass for the
+            // only key that ever existed, and tokens of the unreadable key would no longer verify.
             if problems.is_empty()
                 && let Err(error) = key_file::write(dir, &key, &pkcs8)
             {
@@ -106,7 +106,7 @@ impl Keyring {
     /// Adds a key that signs after [`PUBLISHED_BEFORE_USE`], and removes keys that have retired.
     ///
     /// # Errors
-    /// When the key cannot be written, or too many are published. The other keys go on as before.
+    /// When the key cannot be written, or too many are published. The existing keys stay in use.
     pub fn rotate(&self, now: Timestamp) -> Result<(), KeyringError> {
         self.retire(now)?;
         if self.keys.read().len() >= MAX_PUBLISHED_KEYS {
@@ -141,13 +141,13 @@ impl Keyring {
         }
     }
 
-    /// Signs with the newest key whose time has come. `None` only without any key.
+    /// Signs with the newest key that is due. `None` only if there is no key at all.
     pub(crate) fn sign(&self, payload: &[u8], now: Timestamp) -> Option<Secret<String>> {
         self.newest(now).map(|key| key.sign(payload))
     }
 
-    /// Signs something that is no access token, under its own `typ`, so that neither can be taken
-    /// for the other (RFC 8725 section 3.11).
+    /// Signs another kind of token under its own `typ`, so that it cannot pass for an access token,
+    /// nor an access token for it (RFC 8725 section 3.11).
     #[must_use]
     pub fn sign_as(&self, typ: &str, payload: &[u8], now: Timestamp) -> Option<Secret<String>> {
         self.newest(now).map(|key| key.sign_as(typ, payload))
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn s16_a_key_that_cannot_be_used_costs_no_start_and_no_other_key() {
+    fn s16_an_unusable_key_prevents_neither_the_start_nor_other_keys() {
         let dir = tempfile::tempdir().expect("directory");
         let first = kids(
             &Keyring::load_or_create(dir.path(), START).expect("keyring"),
@@ -339,7 +339,7 @@ mod tests {
             std::fs::write(&file, bad).expect("written");
             let keyring = Keyring::load_or_create(dir.path(), START).expect("keyring");
             assert_eq!(keyring.problems().count(), 1);
-            // It signs, and leaves nothing beside the key that may come back.
+            // The fallback key signs, and is not written beside the damaged one.
             assert!(keyring.sign(b"{}", START).is_some());
             assert_ne!(kids(&keyring, START), first);
             assert_eq!(std::fs::read_dir(dir.path()).expect("directory").count(), 1);

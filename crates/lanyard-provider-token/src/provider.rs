@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use lanyard_core::charter::Rights;
+use lanyard_charter::kinds::TokenCredential;
+use lanyard_charter::{Rights, TokenGrant};
 use lanyard_core::lease::LeaseRef;
 use lanyard_core::provider::{
-    Capabilities, Credential, Found, MintRequest, Minted, PrepareError, Prepared, Probe, Provider,
+    Capabilities, FoundCredential, MintRequest, Minted, PrepareError, Prepared, Probe, Provider,
     ProviderError, Revocability, Revocation, RevocationReport, Revoked,
 };
-use lanyard_core::time::Timestamp;
+use lanyard_vocabulary::time::Timestamp;
 
 use crate::claims::Claims;
 use crate::keyring::{Keyring, MAX_TOKEN_LIFE, VERIFIER_LEEWAY};
@@ -18,10 +19,10 @@ use crate::status::{self, Lists};
 
 const PROVIDER: &str = "token";
 
-/// Time limit of a mint. Signing is local: a mint that takes longer was not scheduled.
+/// Time limit of a mint. Signing is local, so a mint that takes longer was not scheduled in time.
 ///
 /// # No limit
-/// Nothing but signing is done in a mint; the engine bounds every mint by this and by `MINT_TIME`.
+/// A mint does nothing but sign; the engine bounds every mint by this and by `MINT_TIME`.
 const MINT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The greatest age of a status list when it is served, rounded up.
@@ -53,13 +54,13 @@ impl Provider for TokenProvider {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             provider: PROVIDER,
-            settles: Duration::ZERO,
-            at_once: 20_000,
-            whole: false,
-            lists: false,
-            proves: false,
+            settle_time: Duration::ZERO,
+            max_batch: 20_000,
+            rewrites_whole_document: false,
+            can_list: false,
+            can_prove: false,
             mint_timeout: MINT_TIMEOUT,
-            late_requests: Duration::ZERO,
+            late_request_time: Duration::ZERO,
             leeway: VERIFIER_LEEWAY,
         }
     }
@@ -77,17 +78,11 @@ impl Provider for TokenProvider {
     /// Renders the payload, byte for byte as it will be signed. The handle is the token's place on
     /// a status list; the token's `jti` is the lease's id.
     fn prepare(&self, request: &MintRequest) -> Result<Prepared, PrepareError> {
-        let grant = match &request.rights {
-            Rights::Token(grant) => grant,
-            rights @ (Rights::Aws(_)
-            | Rights::Kubernetes(_)
-            | Rights::Vault(_)
-            | Rights::GitHub(_)) => {
-                return Err(PrepareError::Unsupported(format!(
-                    "a token target mints no {} credentials",
-                    rights.provider()
-                )));
-            }
+        let Some(grant) = request.rights.get::<TokenGrant>() else {
+            return Err(PrepareError::Unsupported(format!(
+                "a token target mints no {} credentials",
+                request.rights.provider()
+            )));
         };
         if request.expires.since(request.now) > MAX_TOKEN_LIFE {
             return Err(PrepareError::Unsupported(format!(
@@ -95,7 +90,7 @@ impl Provider for TokenProvider {
                 MAX_TOKEN_LIFE.as_secs() / 3600
             )));
         }
-        let handle = self.lists.place(request.number);
+        let handle = self.lists.place(request.request_number);
         let status = status::claim(&self.issuer, &handle);
         let claims = Claims::of(&self.issuer, grant, request, status);
         let document = serde_json::to_string(&claims)
@@ -124,7 +119,7 @@ impl Provider for TokenProvider {
                 code: "no-signing-key".to_owned(),
             })?;
         Ok(Minted {
-            credential: Credential::Token { jwt },
+            credential: TokenCredential { jwt }.into(),
             expires: Timestamp::from_secs(request.expires.as_secs()),
             handle: None,
         })
@@ -149,7 +144,7 @@ impl Provider for TokenProvider {
     }
 
     /// Always empty, because a signature leaves nothing behind that could be found.
-    async fn list(&self) -> Result<Vec<Found>, ProviderError> {
+    async fn list(&self) -> Result<Vec<FoundCredential>, ProviderError> {
         Ok(Vec::new())
     }
 }

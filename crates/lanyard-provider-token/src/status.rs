@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use lanyard_core::id::LeaseId;
 use lanyard_core::lease::Handle;
-use lanyard_core::time::Timestamp;
+use lanyard_vocabulary::id::LeaseId;
+use lanyard_vocabulary::time::Timestamp;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
@@ -33,13 +33,13 @@ const TYPE: &str = "statuslist+jwt";
 #[serde(deny_unknown_fields)]
 pub struct Status {
     /// The token's list and its place there.
-    pub status_list: Place,
+    pub status_list: StatusListEntry,
 }
 
 /// A place on a status list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Place {
+pub struct StatusListEntry {
     /// Number of the token's bit.
     pub idx: u32,
     /// URL of the list.
@@ -116,7 +116,7 @@ pub(crate) fn claim(issuer: &str, handle: &Handle) -> Option<Status> {
     let (list, idx) = split_handle(handle)?;
     let uri = uri(issuer, list);
     Some(Status {
-        status_list: Place { idx, uri },
+        status_list: StatusListEntry { idx, uri },
     })
 }
 

@@ -3,7 +3,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use lanyard_core::time::Timestamp;
+use lanyard_vocabulary::time::Timestamp;
 use serde::Deserialize;
 
 use crate::claims::Claims;
@@ -16,7 +16,7 @@ use crate::keyring::Keyring;
 /// - for: a token
 /// - unit: bytes
 /// - beyond: the token is refused before it is read
-/// - test: `a_token_has_so_many_bytes_and_no_more`
+/// - test: `a_token_has_a_size_limit`
 const MAX_TOKEN_BYTES: usize = 16 * 1024;
 
 /// Time by which `iat` may lie in the future, in seconds, since the clocks of two replicas differ.
@@ -31,16 +31,16 @@ pub enum VerifyError {
     NotCompact,
     /// The header has another algorithm or type, or a member that Lanyard never writes (T1, T4,
     /// T5).
-    #[error("token's header is not that of one of our tokens")]
+    #[error("token's header differs from those that Lanyard writes")]
     Header,
     /// No published key has the header's `kid` (T3).
-    #[error("token's key is not known")]
+    #[error("token's key is unknown")]
     UnknownKey,
     /// The key did not make the signature.
     #[error("token's signature does not verify")]
     Signature,
     /// The claims are not those of an access token, or are another issuer's.
-    #[error("token's claims are not those of one of our tokens")]
+    #[error("token's claims differ from those that this issuer writes")]
     Claims,
     /// The token was issued in the future (T13).
     #[error("token is issued in the future")]

@@ -1,43 +1,41 @@
-//! The suite that every provider passes. A token is signed in this process; what becomes of it is
-//! asked of introspection, as a resource server does, over books that fence what is revoked.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test stops where its footing gives way"
-)]
+//! The conformance suite. A token is signed in this process; whether it still works is asked of
+//! introspection, over a ledger that fences revoked leases.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use lanyard_core::charter::{Rights, TargetKind};
-use lanyard_core::id::LeaseId;
+use lanyard_charter::kinds::{Credential, TokenCredential};
+use lanyard_charter::{Rights, TargetKind};
 use lanyard_core::lease::LeaseRef;
 use lanyard_core::provider::{
-    Capabilities, Credential, Found, MintRequest, Minted, PrepareError, Prepared, Probe, Provider,
+    Capabilities, FoundCredential, MintRequest, Minted, PrepareError, Prepared, Probe, Provider,
     ProviderError, Revocability, Revocation, RevocationReport,
 };
-use lanyard_core::secret::Secret;
-use lanyard_core::time::Timestamp;
 use lanyard_provider_token::introspection::{Answer, LeaseView, answer};
 use lanyard_provider_token::status::Lists;
 use lanyard_provider_token::{Keyring, TokenProvider};
 use lanyard_testkit::clock::ManualClock;
 use lanyard_testkit::conformance::{self, Fault, Given, Played, Subject, Verdict};
+use lanyard_vocabulary::id::LeaseId;
+use lanyard_vocabulary::secret::Secret;
+use lanyard_vocabulary::time::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 const ISSUER: &str = "https://lanyard.acme.example";
 const CALLS_NOBODY: &str =
-    "a token is signed in the broker's own process: minting and revoking call nobody";
+    "a token is signed in the broker's own process: minting and revoking make no call";
 
-/// The fate of a token after it was signed.
+/// The fate of a token after its signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
     Silence,
     Lost,
 }
 
-/// The provider, in a process that may stop between the signature and the answer.
+/// The provider in a process that may stop between the signature and the answer.
 struct Interrupted {
     provider: TokenProvider,
     way: Mutex<Option<Way>>,
@@ -73,7 +71,7 @@ impl Provider for Interrupted {
         prepared: &Prepared,
     ) -> Result<Minted, ProviderError> {
         let minted = self.provider.mint(request, prepared).await?;
-        if let Credential::Token { jwt } = &minted.credential {
+        if let Some(TokenCredential { jwt }) = minted.credential.get() {
             *self.signed.lock() = Some(jwt.expose().clone());
         }
         let way = self.way.lock().take();
@@ -100,7 +98,7 @@ impl Provider for Interrupted {
         self.provider.probe(lease).await
     }
 
-    async fn list(&self) -> Result<Vec<Found>, ProviderError> {
+    async fn list(&self) -> Result<Vec<FoundCredential>, ProviderError> {
         self.provider.list().await
     }
 }
@@ -148,7 +146,7 @@ impl Subject for Books {
     }
 
     fn kind(&self) -> TargetKind {
-        TargetKind::Token
+        TargetKind::TOKEN
     }
 
     fn now(&self) -> Timestamp {
@@ -167,7 +165,7 @@ impl Subject for Books {
     }
 
     async fn used(&self, credential: &Credential) -> Verdict {
-        let Credential::Token { jwt } = credential else {
+        let Some(TokenCredential { jwt }) = credential.get() else {
             unreachable!("a credential of another kind")
         };
         let Ok(claims) = self.keyring.verify(jwt.expose(), ISSUER, self.now()) else {
@@ -177,7 +175,7 @@ impl Subject for Books {
         let lease = LeaseView {
             live,
             valid: live,
-            // The token itself has to end: the books may be gone by then.
+            // The token's own expiry counts: the ledger may be gone by then.
             expires: Timestamp::NEVER,
         };
         match answer(claims, Some(lease), self.now()) {
@@ -206,19 +204,19 @@ impl Subject for Books {
 
     fn last_made(&self) -> Option<Credential> {
         let jwt = Secret::new(self.provider.signed.lock().clone()?);
-        Some(Credential::Token { jwt })
+        Some(TokenCredential { jwt }.into())
     }
 
     fn lists(&self) -> Given {
-        Err("a signature leaves nothing to be found: a stray ends by its own exp")
+        Err("a signature leaves nothing behind that could be listed: a stray ends at its `exp`")
     }
 
     fn probes(&self) -> Given {
-        Err("introspection reads the lease in the broker's own books")
+        Err("introspection reads the lease in the broker's own ledger")
     }
 }
 
 #[tokio::test]
-async fn it_does_what_every_provider_does() {
+async fn the_provider_passes_the_conformance_suite() {
     conformance::whole(&Books::new(), 51).await;
 }

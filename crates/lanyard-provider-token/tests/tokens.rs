@@ -1,10 +1,9 @@
-//! Tokens as a resource server meets them: verified by another library from the JWKS, forged in
+//! Tokens as a resource server sees them: verified with another library from the JWKS, forged in
 //! every way that the header allows, and introspected.
 #![expect(
     clippy::expect_used,
-    clippy::panic,
     clippy::wildcard_enum_match_arm,
-    reason = "a broken assumption has to stop the test"
+    reason = "a test may panic"
 )]
 
 use std::sync::Arc;
@@ -16,15 +15,17 @@ use jsonwebtoken::crypto::{CryptoProvider, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
-use lanyard_core::charter::{Role, TargetKind};
-use lanyard_core::provider::{Credential, MintRequest, PrepareError, Provider, Revocation};
-use lanyard_core::time::Timestamp;
+use lanyard_charter::TargetKind;
+use lanyard_charter::kinds::TokenCredential;
+use lanyard_core::provider::{MintRequest, PrepareError, Provider, Revocation};
 use lanyard_provider_token::introspection::{Answer, LeaseView, answer};
 use lanyard_provider_token::status::Lists;
 use lanyard_provider_token::{Claims, Jwks, Keyring, MAX_TOKEN_LIFE, TokenProvider, VerifyError};
 use lanyard_testkit::clock::ManualClock;
 use lanyard_testkit::ids::Ids;
 use lanyard_testkit::world;
+use lanyard_vocabulary::role::Role;
+use lanyard_vocabulary::time::Timestamp;
 use tempfile::TempDir;
 
 const ISSUER: &str = "https://lanyard.acme.example";
@@ -55,7 +56,7 @@ impl Bench {
 
     fn request(&self) -> MintRequest {
         let task = world::task(&self.ids, NOW);
-        world::request(TargetKind::Token, self.ids.lease(), &task, NOW)
+        world::request(TargetKind::TOKEN, self.ids.lease(), &task, NOW)
     }
 
     async fn token(&self, request: &MintRequest) -> String {
@@ -66,19 +67,11 @@ impl Bench {
             .await
             .expect("minted");
         assert_eq!(minted.expires, request.expires);
-        match minted.credential {
-            Credential::Token { jwt } => jwt.expose().clone(),
-            other @ (Credential::Aws { .. }
-            | Credential::Kubernetes { .. }
-            | Credential::Vault { .. }
-            | Credential::VaultSecret { .. }
-            | Credential::GitHub { .. }) => {
-                panic!("not a token: {other:?}")
-            }
-        }
+        let token = minted.credential.get::<TokenCredential>();
+        token.expect("a token").jwt.expose().clone()
     }
 
-    /// Signs anything at all with the real key, as only a fault of ours could.
+    /// Signs any payload with the real key.
     async fn sign(&self, payload: &str) -> String {
         let request = self.request();
         let mut prepared = self.provider.prepare(&request).expect("prepared");
@@ -88,14 +81,8 @@ impl Bench {
             .mint(&request, &prepared)
             .await
             .expect("minted");
-        match minted.credential {
-            Credential::Token { jwt } => jwt.expose().clone(),
-            Credential::Aws { .. }
-            | Credential::Kubernetes { .. }
-            | Credential::Vault { .. }
-            | Credential::VaultSecret { .. }
-            | Credential::GitHub { .. } => unreachable!(),
-        }
+        let token = minted.credential.get::<TokenCredential>();
+        token.expect("a token").jwt.expose().clone()
     }
 
     fn verify(&self, token: &str) -> Result<Claims, VerifyError> {
@@ -103,7 +90,7 @@ impl Bench {
     }
 }
 
-/// The verifying half of a provider for jsonwebtoken: Ed25519 on ring, and nothing else.
+/// An Ed25519 verifier on ring for jsonwebtoken.
 struct Ed25519Verifier(Vec<u8>);
 
 impl signature::Verifier<Vec<u8>> for Ed25519Verifier {
@@ -129,9 +116,9 @@ static ON_RING: CryptoProvider = CryptoProvider {
     key_utils: KeyUtils::new_unimplemented(),
 };
 
-/// Verifies a token as a resource server does that has never heard of Lanyard.
+/// Verifies a token as a resource server does that knows nothing of Lanyard.
 fn verify_elsewhere(token: &str, jwks: &Jwks) -> Result<Claims, jsonwebtoken::errors::Error> {
-    // A second test of this process has installed it already.
+    // Fails if another test of this process installed it first.
     ON_RING.install_default().ok();
     let set: JwkSet =
         serde_json::from_value(serde_json::to_value(jwks).expect("json")).expect("a JWK set");
@@ -143,7 +130,7 @@ fn verify_elsewhere(token: &str, jwks: &Jwks) -> Result<Claims, jsonwebtoken::er
     validation.set_audience(&["https://ledger.acme.example"]);
     validation.set_issuer(&[ISSUER]);
     validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-    // The samples live in the year 2027.
+    // The sample tokens are dated 2027.
     validation.validate_exp = false;
     jsonwebtoken::decode(token, &DecodingKey::from_jwk(jwk)?, &validation).map(|data| data.claims)
 }
@@ -216,7 +203,7 @@ async fn a_token_has_the_claims_of_rfc_9068_and_those_of_its_lease() {
 
 // T1 T3 T4 T5
 #[tokio::test]
-async fn t01_t03_t04_t05_the_header_chooses_nothing() {
+async fn t01_t03_t04_t05_the_header_cannot_choose_key_or_algorithm() {
     let bench = Bench::new();
     let token = bench.token(&bench.request()).await;
     let kid = bench.keyring.jwks(NOW).keys[0].kid.clone();
@@ -263,7 +250,7 @@ async fn t01_t03_t04_t05_the_header_chooses_nothing() {
             format!(r#"{{"typ":"at+jwt","alg":"EdDSA","kid":"{long}"}}"#),
             VerifyError::UnknownKey,
         ),
-        // The right members in another order: no longer what was signed.
+        // The right members in another order differ from the signed text.
         (
             format!(r#"{{"alg":"EdDSA","typ":"at+jwt","kid":"{kid}"}}"#),
             VerifyError::Signature,
@@ -279,7 +266,7 @@ async fn t01_t03_t04_t05_the_header_chooses_nothing() {
 
 // T9 T13
 #[tokio::test]
-async fn a_token_has_so_many_bytes_and_no_more() {
+async fn a_token_has_a_size_limit() {
     let bench = Bench::new();
     let of = |header: usize| {
         let header = URL_SAFE_NO_PAD.encode(format!("{{{}}}", " ".repeat(header - 2)));
@@ -357,7 +344,7 @@ async fn introspection_is_inactive_at_once_and_whenever_the_lease_is_not_known_t
 }
 
 #[tokio::test]
-async fn what_a_token_cannot_be_is_refused_before_anything_is_signed() {
+async fn an_impossible_token_is_refused_before_signing() {
     let bench = Bench::new();
     let mut long = bench.request();
     long.expires = NOW + MAX_TOKEN_LIFE + Duration::from_millis(1);
@@ -368,7 +355,7 @@ async fn what_a_token_cannot_be_is_refused_before_anything_is_signed() {
         ))
     );
     let task = world::task(&bench.ids, NOW);
-    let other = world::request(TargetKind::Aws, bench.ids.lease(), &task, NOW);
+    let other = world::request(TargetKind::AWS, bench.ids.lease(), &task, NOW);
     assert_eq!(
         bench.provider.prepare(&other),
         Err(PrepareError::Unsupported(

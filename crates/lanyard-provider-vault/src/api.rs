@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use lanyard_core::provider::ProviderError;
-use lanyard_core::secret::Secret;
-use lanyard_core::time::Timestamp;
+use lanyard_vocabulary::secret::Secret;
+use lanyard_vocabulary::time::Timestamp;
 
 pub use crate::policy::Mounts;
 
@@ -75,9 +75,9 @@ pub enum AccessorLookup {
     Found(TokenFacts),
     /// No token has this accessor.
     Gone,
-    /// The server denied the look-up although the broker has the right to it. The server does so
-    /// for an accessor that was left behind without its token; a rule that the broker cannot see
-    /// could also deny it for a token that works.
+    /// The server denied the look-up although the broker has the right to it. It does so for an
+    /// accessor whose token is gone; but a rule that the broker cannot see could also deny the
+    /// look-up of a working token.
     Denied,
 }
 

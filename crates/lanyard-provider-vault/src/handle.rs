@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use lanyard_core::id::LeaseId;
 use lanyard_core::lease::Handle;
 use lanyard_core::provider::MintRequest;
+use lanyard_vocabulary::id::LeaseId;
 use serde::{Deserialize, Serialize};
 
 /// Metadata keys of a lease's token.
@@ -21,8 +21,8 @@ pub(crate) struct LeaseHandle {
     /// Accessor of the lease's token, once the server has returned it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) accessor: Option<String>,
-    /// Path of the secret that the token reads on the agent's behalf; `None` where the agent gets
-    /// the token itself.
+    /// Path of the secret that the token reads on the agent's behalf; `None` if the agent gets the
+    /// token itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) reads: Option<String>,
     /// The server's lease id of that secret.

@@ -1,6 +1,6 @@
 //! Checks the server's configuration for a grant, and names what to change. Creates nothing.
 
-use lanyard_core::charter::VaultGrant;
+use lanyard_charter::VaultGrant;
 use lanyard_core::provider::{MintRequest, ProviderError};
 
 use crate::api::{TokenRole, VaultApi};
@@ -50,7 +50,7 @@ impl<A: VaultApi> VaultProvider<A> {
         Ok(lines)
     }
 
-    /// The capabilities that the broker's policy lacks, a sentence each.
+    /// Returns the capabilities that the broker's policy lacks, one sentence each.
     async fn rights(&self) -> Result<Vec<String>, ProviderError> {
         let create = format!("auth/token/create/{}", self.target.parent_role);
         let mut needed = NEEDED_CAPABILITIES.to_vec();
@@ -65,7 +65,7 @@ impl<A: VaultApi> VaultProvider<A> {
             let root = held.iter().any(|right| right == "root");
             if root {
                 return Ok(vec![
-                    "the broker's token has the policy root: give it docs/vault/broker.hcl"
+                    "the broker's token has the policy `root`: give it docs/vault/broker.hcl instead"
                         .to_owned(),
                 ]);
             }
@@ -76,7 +76,7 @@ impl<A: VaultApi> VaultProvider<A> {
             if !lacking.is_empty() {
                 let lacking = lacking.join(", ");
                 lines.push(format!(
-                    "the broker's policy lacks {lacking} on {path}: docs/vault/broker.hcl"
+                    "the broker's policy lacks {lacking} on {path}: compare it with docs/vault/broker.hcl"
                 ));
             }
         }
@@ -84,8 +84,8 @@ impl<A: VaultApi> VaultProvider<A> {
     }
 }
 
-/// Turns a refusal into a line of the report; passes on any error that says nothing about the
-/// configuration.
+/// Turns a refusal into a line of the report. Any other error is returned, because it says nothing
+/// about the configuration.
 fn or_line<T>(
     lines: &mut Vec<String>,
     answer: Result<T, ProviderError>,
@@ -103,18 +103,18 @@ fn or_line<T>(
 fn parent_role_faults(name: &str, role: Option<&TokenRole>) -> Vec<String> {
     let Some(role) = role else {
         return vec![format!(
-            "there is no token role {name}: docs/vault/parent-role.json"
+            "the server has no token role {name}: create it from docs/vault/parent-role.json"
         )];
     };
     let mut lines = common_faults(name, role);
     if !role.orphan {
         lines.push(format!(
-            "{name}: parents end with the broker's token: orphan=true"
+            "{name}: parents would end with the broker's token: set orphan=true"
         ));
     }
     if role.allowed_policies.is_empty() {
         lines.push(format!(
-            "{name}: parents get all that the broker has: allowed_policies=lanyard-parent"
+            "{name}: parents would get every policy of the broker: set allowed_policies=lanyard-parent"
         ));
     }
     lines
@@ -123,13 +123,13 @@ fn parent_role_faults(name: &str, role: Option<&TokenRole>) -> Vec<String> {
 fn lease_role_faults(name: &str, role: Option<&TokenRole>, grant: &VaultGrant) -> Vec<String> {
     let Some(role) = role else {
         return vec![format!(
-            "there is no token role {name}: docs/vault/lease-role.json"
+            "the server has no token role {name}: create it from docs/vault/lease-role.json"
         )];
     };
     let mut lines = common_faults(name, role);
     if role.orphan {
         lines.push(format!(
-            "{name}: tokens would outlive their parent: orphan=false"
+            "{name}: tokens would outlive their parent: set orphan=false"
         ));
     }
     for policy in &grant.policies {
@@ -139,7 +139,7 @@ fn lease_role_faults(name: &str, role: Option<&TokenRole>, grant: &VaultGrant) -
             .any(|glob| glob_matches(glob, policy));
         if !globbed && !role.allowed_policies.contains(policy) {
             lines.push(format!(
-                "{name}: it does not allow {policy}: allowed_policies"
+                "{name}: the role does not allow {policy}: add it to allowed_policies"
             ));
         }
     }
@@ -153,17 +153,17 @@ fn common_faults(name: &str, role: &TokenRole) -> Vec<String> {
         "service" | "default-service" | "default" | ""
     ) {
         lines.push(format!(
-            "{name}: its tokens cannot be revoked: token_type=service"
+            "{name}: its tokens cannot be revoked: set token_type=service"
         ));
     }
     if role.period != 0 {
         lines.push(format!(
-            "{name}: its tokens would live as long as its period: token_period=0"
+            "{name}: its tokens could be renewed for ever: set token_period=0"
         ));
     }
     if !role.no_default_policy {
         lines.push(format!(
-            "{name}: its tokens could have the policy default: token_no_default_policy=true"
+            "{name}: its tokens could have the policy `default`: set token_no_default_policy=true"
         ));
     }
     lines

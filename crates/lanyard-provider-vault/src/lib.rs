@@ -9,16 +9,16 @@
 pub mod api;
 mod handle;
 mod inspect;
+mod known_tokens;
 mod login;
 mod mint;
-mod mints;
+mod mints_in_progress;
 mod parents;
 pub mod policy;
 mod provider;
 mod revoke;
 pub mod rules;
 mod search;
-mod seen;
 mod server;
 mod transport;
 

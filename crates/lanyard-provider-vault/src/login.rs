@@ -1,13 +1,13 @@
-//! The broker's own token: logs in at the first use, renews the token in time, and logs in again
-//! when the server refuses it.
+//! The broker's own token: logs in at first use, renews the token in time, and logs in again when
+//! the server refuses it.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use lanyard_core::provider::ProviderError;
-use lanyard_core::secret::Secret;
 use lanyard_secret_file::{Origin, read_word};
+use lanyard_vocabulary::secret::Secret;
 use serde::Deserialize;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -18,8 +18,8 @@ use vaultrs::api::token::requests::RenewTokenSelfRequest;
 
 use crate::transport::{Answer, Transport, refused};
 
-/// The shortest life for which a renewed token is kept. With less, the token's role lets it live no
-/// longer, and a login follows.
+/// A renewed token with a shorter life than this is dropped: its role allows it no longer life, so
+/// the broker logs in again.
 const SHORTEST_RENEWED_LIFE: Duration = Duration::from_secs(60);
 
 /// The broker's login method. Files are read again at each login, so that a rotated secret needs no
@@ -95,7 +95,7 @@ impl Session {
         }
     }
 
-    /// Returns a token that is valid for a while: the current one, renewed or replaced where
+    /// Returns a token that stays valid for a while: the current one, renewed or replaced if
     /// necessary.
     pub(crate) async fn token(
         &self,
@@ -178,11 +178,11 @@ impl Session {
                 transport.call(OPERATION, None, login).await?
             }
         };
-        // No lease depends on a login, so a lost answer is harmless and the next call logs in
-        // again.
+        // No lease depends on a login, so a lost answer is harmless: the next call logs in again.
         let auth = answer.read::<LoginAnswer>(OPERATION)?.auth;
         if auth.token_type == "batch" {
-            let why = "its role gives batch tokens, which cannot make tokens: token_type=service";
+            let why =
+                "its role gives batch tokens, which cannot create tokens: set token_type=service";
             return Err(refused(OPERATION, why));
         }
         Ok(held(auth, now))
@@ -190,7 +190,7 @@ impl Session {
 }
 
 fn held(auth: Auth, now: Instant) -> CurrentToken {
-    // A token without an expiry (`lease_duration` 0) is renewed after most of a day all the same.
+    // A token without an expiry (`lease_duration` 0) is renewed about once a day all the same.
     let life = match auth.lease_duration {
         0 => Duration::from_secs(24 * 60 * 60),
         seconds => Duration::from_secs(seconds.min(1 << 32)),
@@ -204,7 +204,7 @@ fn held(auth: Auth, now: Instant) -> CurrentToken {
     }
 }
 
-/// Renews the token; `None` where the server refused, or gave too short a life.
+/// Renews the token; `None` if the server refused, or gave too short a life.
 async fn renewed(transport: &Transport, old: CurrentToken, now: Instant) -> Option<CurrentToken> {
     const OPERATION: &str = "renew the broker's token";
     let renew = RenewTokenSelfRequest::builder().build().ok()?;
@@ -221,7 +221,7 @@ async fn renewed(transport: &Transport, old: CurrentToken, now: Instant) -> Opti
 /// Reads the word in a secret's file, without white space around it.
 async fn secret(file: &Path, origin: Origin) -> Result<Secret<String>, ProviderError> {
     let path = file.to_owned();
-    // On a thread for blocking work, because a disk that hangs must not hold up the runtime.
+    // On a blocking thread, because a disk that hangs must not stop the runtime.
     let read = tokio::task::spawn_blocking(move || read_word(&path, origin)).await;
     let read = read.map_err(|_| refused("login", "reading the secret's file was aborted"))?;
     let mut word = read.map_err(|error| refused("login", &error.to_string()))?;

@@ -1,9 +1,10 @@
-//! Creates a lease's token, and checks it against what was asked for.
+//! Creates a lease's token, and checks it against the request.
 
 use std::collections::BTreeSet;
 
-use lanyard_core::charter::{VaultGives, VaultGrant};
-use lanyard_core::provider::{Credential, MintRequest, Minted, Prepared, ProviderError};
+use lanyard_charter::kinds::{VaultCredential, VaultSecretCredential};
+use lanyard_charter::{VaultGives, VaultGrant};
+use lanyard_core::provider::{MintRequest, Minted, Prepared, ProviderError};
 
 use crate::PROVIDER;
 use crate::api::{Dynamic, Token, TokenAsk, VaultApi};
@@ -13,11 +14,11 @@ use crate::provider::{VaultProvider, grant, life};
 use crate::rules::{Bounds, check, check_name, check_secret};
 use crate::transport::{ambiguous, refused};
 
-/// The reason why a mint gives nothing although the server would.
-const LEASE_ENDED: &str = "its lease was ended meanwhile";
+/// The reason why a mint issues nothing although the server would.
+const LEASE_ENDED: &str = "the lease was ended meanwhile";
 
 impl TokenAsk<'_> {
-    /// The request as JSON, without secrets, for the journal.
+    /// Returns the request as JSON without secrets, for the journal.
     pub(crate) fn document(&self) -> String {
         let document = serde_json::json!({
             "role": self.role,
@@ -54,8 +55,8 @@ impl<A: VaultApi> VaultProvider<A> {
             life: life(request),
             uses: match grant.gives {
                 VaultGives::Token { uses } => uses,
-                // Unlimited uses here: the end of the token's last use would end the secret as
-                // well.
+                // Unlimited uses: otherwise the end of the token's last use would also end the
+                // secret.
                 VaultGives::Secret { .. } => None,
             },
             meta: held.meta(request),
@@ -68,17 +69,22 @@ impl<A: VaultApi> VaultProvider<A> {
         prepared: &Prepared,
     ) -> Result<Minted, ProviderError> {
         const OPERATION: &str = "create a token";
-        // Dropped at the return: until then a search must not conclude that the lease has no token.
-        let _under_way = self.mints.begin(request.lease);
+        // Dropped on return. Until then a search must not conclude that the lease has no token.
+        let _in_progress = self.mints.begin(request.lease);
         let grant = grant(request).ok_or_else(|| refused("mint", "a request of another kind"))?;
         let mut held = LeaseHandle::read(&prepared.handle)
             .ok_or_else(|| refused("mint", "the handle cannot be read"))?;
-        let gone = || refused(OPERATION, "its parent token is held no more: ask again");
+        let gone = || {
+            refused(
+                OPERATION,
+                "its parent token is no longer in memory: request the credential again",
+            )
+        };
         let parent = self.parents.named(&held.parent, request).ok_or_else(gone)?;
         let mounts = self.api.mounts().await?;
         self.judge(request, grant, &mounts).await?;
         // Checked before and after each call that creates something: a revocation that found no
-        // token has marked the lease as lost, and this mint has to end what it made.
+        // token has marked the lease as lost, and then this mint has to revoke what it created.
         if self.search.is_lost(request.lease) {
             return Err(refused("mint", LEASE_ENDED));
         }
@@ -86,11 +92,13 @@ impl<A: VaultApi> VaultProvider<A> {
         let token = match self.api.create_child(&parent.token, &ask).await {
             Ok(token) => token,
             Err(refusal @ ProviderError::Refused { .. }) => {
-                // The refusal may only mean that a kill has revoked the parent; a new parent is
-                // then created at the next request.
+                // A kill may have revoked the parent; the next request then creates a new one.
                 if matches!(self.api.accepted(&parent.token).await, Ok(false)) {
                     self.parents.forget(&parent.accessor);
-                    return Err(refused(OPERATION, "its parent token is revoked: ask again"));
+                    return Err(refused(
+                        OPERATION,
+                        "its parent token is revoked: request the credential again",
+                    ));
                 }
                 return Err(refusal);
             }
@@ -110,12 +118,13 @@ impl<A: VaultApi> VaultProvider<A> {
             VaultGives::Token { .. } => {
                 let endpoint = self.api.endpoint();
                 Ok(Minted {
-                    credential: Credential::Vault {
+                    credential: VaultCredential {
                         address: endpoint.address,
                         namespace: endpoint.namespace,
                         certificate_authority: endpoint.certificate_authority,
                         token: token.token,
-                    },
+                    }
+                    .into(),
                     expires,
                     handle: Some(held.handle()),
                 })
@@ -126,10 +135,11 @@ impl<A: VaultApi> VaultProvider<A> {
                     self.end_unused(&held).await?;
                     return Err(refused("mint", LEASE_ENDED));
                 }
-                let credential = Credential::VaultSecret {
+                let credential = VaultSecretCredential {
                     path: path.clone(),
                     data: read.data,
-                };
+                }
+                .into();
                 Ok(Minted {
                     credential,
                     expires: expires.min(request.now + read.life),
@@ -159,14 +169,14 @@ impl<A: VaultApi> VaultProvider<A> {
             self.end_unused(held).await?;
             return Err(refused(
                 OPERATION,
-                "what the path gives has no lease: nothing would end it",
+                "the secret at this path has no lease: it could not be revoked",
             ));
         }
         held.secret = Some(read.lease.clone());
         if read.life > ask.life {
             self.end_unused(held).await?;
             let found = format!(
-                "a secret for {} s where {} s were asked for: lower the default_ttl of its role",
+                "the secret lives {} s instead of {} s: lower the default_ttl of its role",
                 read.life.as_secs(),
                 ask.life.as_secs()
             );
@@ -175,14 +185,14 @@ impl<A: VaultApi> VaultProvider<A> {
         Ok(read)
     }
 
-    /// Ends what a failed mint created. When that fails, the mint's result is ambiguous, because
-    /// something may live.
+    /// Revokes what a failed mint created. If that fails too, the mint's result is ambiguous,
+    /// because the token may still work.
     async fn end_unused(&self, held: &LeaseHandle) -> Result<(), ProviderError> {
         let ended = self.end_held(held).await;
-        ended.map_err(|_| ambiguous("mint", "what was made for it could not be revoked yet"))
+        ended.map_err(|_| ambiguous("mint", "its token could not be revoked yet"))
     }
 
-    /// Checks the grant's policies as they are at this moment (T37).
+    /// Checks the present text of the grant's policies (T37).
     pub(crate) async fn judge(
         &self,
         request: &MintRequest,
@@ -195,10 +205,11 @@ impl<A: VaultApi> VaultProvider<A> {
             reading: &self.target.reading,
         };
         for name in &grant.policies {
-            let no = |why: String| refused("hand on a policy", &format!("{name}: {why}"));
+            let no = |why: String| refused("use a policy", &format!("{name}: {why}"));
             check_name(name).map_err(no)?;
             let text = self.api.policy(name).await?;
-            let text = text.ok_or_else(|| no("there is none of this name".to_owned()))?;
+            let text =
+                text.ok_or_else(|| no("the server has no policy of this name".to_owned()))?;
             let stanzas = parse(&text).map_err(|error| no(error.to_string()))?;
             check(&stanzas, &bounds).map_err(no)?;
         }
@@ -209,7 +220,7 @@ impl<A: VaultApi> VaultProvider<A> {
     }
 }
 
-/// Checks that a token is what was asked for and no more (T79).
+/// Checks that a token gives what was requested and nothing more (T79).
 fn check_token(token: &Token, ask: &TokenAsk<'_>) -> Result<(), String> {
     let asked: BTreeSet<&str> = ask.policies.iter().map(String::as_str).collect();
     let given: BTreeSet<&str> = token.policies.iter().map(String::as_str).collect();
@@ -217,25 +228,23 @@ fn check_token(token: &Token, ask: &TokenAsk<'_>) -> Result<(), String> {
         let more = given.difference(&asked).copied().collect::<Vec<_>>();
         let less = asked.difference(&given).copied().collect::<Vec<_>>();
         return Err(format!(
-            "other policies: [{}] too many, [{}] missing",
+            "the token's policies differ: not requested [{}], missing [{}]",
             more.join(", "),
             less.join(", ")
         ));
     }
     if token.kind != "service" {
-        return Err("a token that is no service token".to_owned());
+        return Err("the token is not a service token".to_owned());
     }
     if token.orphan {
-        return Err("a token that outlives its parent".to_owned());
+        return Err("the token outlives its parent".to_owned());
     }
     if token.renewable {
-        return Err("a token that can be renewed".to_owned());
+        return Err("the token can be renewed".to_owned());
     }
     if token.life > ask.life || token.life.is_zero() {
         let (found, asked) = (token.life.as_secs(), ask.life.as_secs());
-        return Err(format!(
-            "a life of {found} s where {asked} s were asked for"
-        ));
+        return Err(format!("the token lives {found} s instead of {asked} s"));
     }
     let fewer = match (token.uses, ask.uses) {
         (Some(found), Some(asked)) => found <= asked,
@@ -243,7 +252,7 @@ fn check_token(token: &Token, ask: &TokenAsk<'_>) -> Result<(), String> {
         (_, None) => true,
     };
     if !fewer {
-        return Err("a token for more uses than were asked for".to_owned());
+        return Err("the token allows more uses than requested".to_owned());
     }
     Ok(())
 }

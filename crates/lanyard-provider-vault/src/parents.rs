@@ -1,14 +1,14 @@
-//! The parent tokens of leases, kept in memory alone. After a restart the broker creates a new
-//! parent; the old ones are revoked by their accessors, which are in the handles.
+//! The parent tokens of leases, kept only in memory. After a restart the broker creates a new
+//! parent; the old ones are revoked by their accessors, which the handles contain.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use lanyard_core::lease::Seq;
 use lanyard_core::provider::{MintRequest, ProviderError};
-use lanyard_core::secret::Secret;
-use lanyard_core::time::Timestamp;
+use lanyard_vocabulary::secret::Secret;
+use lanyard_vocabulary::seq::Seq;
+use lanyard_vocabulary::time::Timestamp;
 use parking_lot::Mutex;
 
 use crate::api::{Token, TokenAsk, VaultApi};
@@ -19,7 +19,7 @@ pub(crate) const PARENT_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 /// Time by which a parent must outlive its children: the length of a mint and the difference of
 /// clocks.
 const PARENT_MARGIN: Duration = Duration::from_secs(120);
-/// Number of parents kept in memory. Only a mint that is under way needs an older one.
+/// Parents kept in memory. Only a mint in progress needs an older one.
 const PARENTS_HELD: usize = 16;
 const OPERATION: &str = "create the parent token";
 /// Metadata key of a parent: the newest kill order before it.
@@ -42,8 +42,8 @@ pub(crate) struct Parents {
 }
 
 impl Parents {
-    /// The parent for a lease of this request; never one from before the newest kill order, which
-    /// may be revoked.
+    /// Returns the parent for a lease of this request; never one created before the newest kill
+    /// order, which may be revoked.
     pub(crate) fn of(&self, request: &MintRequest) -> Option<Parent> {
         let until = request.expires + PARENT_MARGIN;
         let held = self.held.lock();
@@ -124,20 +124,23 @@ impl Parents {
 
 fn usable(token: &Token, needed: Duration) -> Result<(), String> {
     if token.kind != "service" {
-        return Err(format!("gives {} tokens: token_type=service", token.kind));
+        return Err(format!(
+            "gives {} tokens: set token_type=service",
+            token.kind
+        ));
     }
     if !token.orphan {
-        return Err("gives tokens that end with the broker's own: orphan=true".to_owned());
+        return Err("gives tokens that end with the broker's own: set orphan=true".to_owned());
     }
     if token.policies.iter().any(|policy| policy == "root") {
-        return Err("gives the policy root: allowed_policies".to_owned());
+        return Err("gives the policy `root`: set allowed_policies".to_owned());
     }
     if token.uses.is_some() {
-        return Err("gives tokens for a few uses: token_num_uses=0".to_owned());
+        return Err("limits the uses of its tokens: set token_num_uses=0".to_owned());
     }
     if token.life < needed {
         return Err(format!(
-            "lets its tokens live {} s, and this lease needs {} s: token_explicit_max_ttl",
+            "lets its tokens live {} s, and this lease needs {} s: raise token_explicit_max_ttl",
             token.life.as_secs(),
             needed.as_secs()
         ));

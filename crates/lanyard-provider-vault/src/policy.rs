@@ -8,7 +8,7 @@ use hcl::{Block, BlockLabel, Body, Expression, Structure};
 use serde::Deserialize;
 use serde::de::{MapAccess, Visitor};
 
-/// Attributes of a path's stanza that only narrow it, and can therefore be ignored.
+/// Attributes of a path's stanza that only restrict it, and can therefore be ignored.
 const NARROWING_ATTRIBUTES: [&str; 11] = [
     "min_wrapping_ttl",
     "max_wrapping_ttl",
@@ -101,15 +101,14 @@ impl fmt::Display for Capability {
     }
 }
 
-/// The reason why a policy is not understood. A policy that is not understood is never given to a
-/// lease.
+/// The reason why a policy cannot be interpreted. A lease never gets such a policy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyError {
     /// The text is neither HCL of the documented form nor JSON.
     #[error("it is not written as path \"…\" {{ capabilities = […] }}, in HCL or JSON")]
     Form,
-    /// The policy has an attribute that is not known to only narrow it.
-    #[error("it holds {0}, which Lanyard does not know")]
+    /// The policy has an attribute that is not known to restrict it.
+    #[error("it has {0}, which Lanyard does not know")]
     Unknown(String),
     /// The path depends on the identity that uses the policy.
     #[error("the path {0} is a template")]
@@ -161,8 +160,8 @@ fn stanza(block: Block) -> Result<Stanza, PolicyError> {
     Stanza::new(&path, rights)
 }
 
-/// The text, or list of texts, of an expression; `None` for anything else, which a narrowing
-/// attribute may hold.
+/// Returns the text, or list of texts, of an expression; `None` for anything else, which a
+/// restricting attribute may have.
 fn written(expression: Expression) -> Option<Vec<String>> {
     if let Expression::Array(entries) = expression {
         return entries.into_iter().map(one).collect();
@@ -208,7 +207,7 @@ impl Stanza {
     }
 }
 
-/// The capabilities of `policy = "write"`, the form that was used before capabilities existed.
+/// Returns the capabilities of `policy = "write"`, the syntax from before capabilities existed.
 fn legacy(texts: &[String]) -> Result<Vec<Capability>, PolicyError> {
     use Capability::{Create, Delete, Deny, List, Patch, Read, Sudo, Update};
     let [text] = texts else {
@@ -238,7 +237,7 @@ fn json(text: &str) -> Result<Vec<Stanza>, PolicyError> {
     enum Level {
         One(Paths),
         Many(Vec<Paths>),
-        Name(#[expect(dead_code, reason = "what it is called does not matter")] String),
+        Name(#[expect(dead_code, reason = "the name does not matter")] String),
     }
     let Pairs(top) = serde_json::from_str::<Pairs<Level>>(text).map_err(|_| PolicyError::Form)?;
     let mut stanzas = Vec::new();

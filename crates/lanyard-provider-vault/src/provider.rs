@@ -4,48 +4,48 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use lanyard_core::charter::{Rights, VaultGives, VaultGrant};
-use lanyard_core::id::LeaseId;
+use lanyard_charter::kinds::{Credential, VaultCredential};
+use lanyard_charter::{Rights, VaultGives, VaultGrant};
 use lanyard_core::lease::LeaseRef;
 use lanyard_core::provider::{
-    Capabilities, Credential, Found, InUse, MintRequest, Minted, PrepareError, Prepared, Probe,
+    Capabilities, FoundCredential, InUse, MintRequest, Minted, PrepareError, Prepared, Probe,
     Provider, ProviderError, Revocability, Revocation, RevocationReport, Revoked,
 };
-use lanyard_core::time::Timestamp;
+use lanyard_vocabulary::id::LeaseId;
+use lanyard_vocabulary::time::Timestamp;
 
 use crate::PROVIDER;
 use crate::api::VaultApi;
 use crate::handle::LeaseHandle;
-use crate::mints::Mints;
+use crate::known_tokens::Search;
+use crate::mints_in_progress::MintsInProgress;
 use crate::parents::Parents;
 use crate::rules::check_name;
-use crate::seen::Search;
 
-/// The longest time for which a server works on a request, unless configured otherwise. A token
-/// whose answer was lost exists by then, or never will.
+/// The longest that a server works on a request by default. A token whose answer was lost exists by
+/// then, or never will.
 /// <https://developer.hashicorp.com/vault/docs/configuration#default_max_request_duration>
 pub(crate) const SERVER_REQUEST_TIME: Duration = Duration::from_secs(90);
-/// Time after an abandoned mint in which its token may still come to exist, with some seconds for
-/// the network.
+/// The time after an abandoned mint its token can still be created; includes some seconds for the
+/// network.
 const LATE_REQUEST_TIME: Duration = Duration::from_secs(SERVER_REQUEST_TIME.as_secs() + 10);
 /// Time limit of a mint, and so the longest delay with which a token's life can begin.
 pub(crate) const MINT_TIME: Duration = Duration::from_secs(20);
 /// Time that rounding to whole seconds adds.
 const EXPIRY_ROUNDING: Duration = Duration::from_secs(2);
-/// Bound from a kill to the end of a thousand tokens under one parent; with room above the measured
-/// 5 s.
+/// Bound from a kill to the end of a thousand tokens under one parent; measured 5 s, with a margin.
 const KILL_TIME: Duration = Duration::from_secs(30);
 
 /// A configured server, or one namespace of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VaultTarget {
-    /// Token role of leases. No two brokers may share it, because the broker takes every token of
-    /// the role for its own.
+    /// Token role of leases. No two brokers may share it, because the broker treats every token of
+    /// the role as its own.
     pub token_role: String,
     /// Token role of parents.
     pub parent_role: String,
     /// Exact paths that policies may reach although they give credentials. The operator vouches
-    /// that those credentials end with the token that read them, and for plan roles that they only
+    /// that those credentials end with the token that read them and, for plan roles, that they only
     /// read. A pattern does not count as an exact path.
     pub reading: BTreeSet<String>,
 }
@@ -55,15 +55,12 @@ pub struct VaultProvider<A> {
     pub(crate) target: VaultTarget,
     pub(crate) api: A,
     pub(crate) parents: Parents,
-    pub(crate) mints: Mints,
+    pub(crate) mints: MintsInProgress,
     pub(crate) search: Search,
 }
 
 pub(crate) fn grant(request: &MintRequest) -> Option<&VaultGrant> {
-    match &request.rights {
-        Rights::Vault(grant) => Some(grant),
-        Rights::Token(_) | Rights::Aws(_) | Rights::Kubernetes(_) | Rights::GitHub(_) => None,
-    }
+    request.rights.get()
 }
 
 /// The life of a lease's token: whole seconds, and no shorter than the lease.
@@ -80,7 +77,7 @@ impl<A: VaultApi> VaultProvider<A> {
             target,
             api,
             parents: Parents::default(),
-            mints: Mints::default(),
+            mints: MintsInProgress::default(),
             search: Search::default(),
         }
     }
@@ -91,22 +88,20 @@ impl<A: VaultApi> Provider for VaultProvider<A> {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             provider: PROVIDER,
-            settles: SERVER_REQUEST_TIME,
-            at_once: 1000,
-            whole: false,
-            lists: true,
-            proves: true,
+            settle_time: SERVER_REQUEST_TIME,
+            max_batch: 1000,
+            rewrites_whole_document: false,
+            can_list: true,
+            can_prove: true,
             mint_timeout: MINT_TIME,
-            late_requests: LATE_REQUEST_TIME,
+            late_request_time: LATE_REQUEST_TIME,
             leeway: MINT_TIME + EXPIRY_ROUNDING,
         }
     }
 
     fn revocability(&self, rights: &Rights) -> Revocability {
-        let secret = match rights {
-            Rights::Vault(grant) => matches!(grant.gives, VaultGives::Secret { .. }),
-            Rights::Token(_) | Rights::Aws(_) | Rights::Kubernetes(_) | Rights::GitHub(_) => false,
-        };
+        let grant = rights.get::<VaultGrant>();
+        let secret = grant.is_some_and(|grant| matches!(grant.gives, VaultGives::Secret { .. }));
         Revocability {
             mechanism: if secret {
                 "its secret is revoked at the engine that made it, before the server answers, and then the token that \
@@ -118,7 +113,7 @@ impl<A: VaultApi> Provider for VaultProvider<A> {
                  leases since the last kill hang on, which lives at most a day or twice the lease"
                     .to_owned()
             },
-            // No bound for a secret: how long its engine takes to revoke it depends on the engine.
+            // A secret has no bound: the time depends on the engine that revokes it.
             worst_case: (!secret).then_some(KILL_TIME),
             source: if secret {
                 "nothing bounds how long the engine takes; measured with Vault 1.21 and OpenBao 2.6: a user of PostgreSQL \
@@ -132,7 +127,7 @@ impl<A: VaultApi> Provider for VaultProvider<A> {
         }
     }
 
-    async fn ready(&self, request: &MintRequest) -> Result<(), ProviderError> {
+    async fn ensure_shared_objects(&self, request: &MintRequest) -> Result<(), ProviderError> {
         if grant(request).is_none() {
             return Ok(());
         }
@@ -151,11 +146,11 @@ impl<A: VaultApi> Provider for VaultProvider<A> {
             check_name(policy).map_err(PrepareError::Unsupported)?;
         }
         if grant.policies.is_empty() {
-            let why = "a token without a policy can do nothing".to_owned();
+            let why = "a token needs at least one policy".to_owned();
             return Err(PrepareError::Unsupported(why));
         }
         let Some(parent) = self.parents.of(request) else {
-            let why = "there is no parent token for it: the target was not made ready".to_owned();
+            let why = "it has no parent token: the target was not made ready".to_owned();
             return Err(PrepareError::Unsupported(why));
         };
         let held = LeaseHandle {
@@ -173,8 +168,8 @@ impl<A: VaultApi> Provider for VaultProvider<A> {
                 VaultGives::Token { .. } => {
                     request.now + life(request) + MINT_TIME + EXPIRY_ROUNDING
                 }
-                // The server's lease ends with the token, but an engine that fails at that moment
-                // leaves the secret alive: only an acknowledged revocation ends it.
+                // The server ends the secret's lease with the token, but if the engine fails at
+                // that moment, the secret stays alive. Only an acknowledged revocation ends it.
                 VaultGives::Secret { .. } => Timestamp::NEVER,
             },
             document: self.ask(request, grant, &held).document(),
@@ -196,7 +191,10 @@ impl<A: VaultApi> Provider for VaultProvider<A> {
         }
     }
 
-    async fn prove(&self, leases: &[LeaseRef]) -> Vec<(LeaseId, Result<Revoked, ProviderError>)> {
+    async fn finish_and_prove(
+        &self,
+        leases: &[LeaseRef],
+    ) -> Vec<(LeaseId, Result<Revoked, ProviderError>)> {
         self.prove_all(leases).await
     }
 
@@ -204,31 +202,34 @@ impl<A: VaultApi> Provider for VaultProvider<A> {
         self.probe_one(lease).await
     }
 
-    async fn try_out(&self, credential: &Credential) -> Result<Option<bool>, ProviderError> {
-        match credential {
-            Credential::Vault { token, .. } => self.api.accepted(token).await.map(Some),
-            // Only the system that the secret is for can say whether it accepts it.
-            Credential::VaultSecret { .. }
-            | Credential::Token { .. }
-            | Credential::Aws { .. }
-            | Credential::Kubernetes { .. }
-            | Credential::GitHub { .. } => Ok(None),
+    async fn probe_with_credential(
+        &self,
+        credential: &Credential,
+    ) -> Result<Option<bool>, ProviderError> {
+        // Only the system that a dynamic secret is for can tell whether the secret works.
+        match credential.get::<VaultCredential>() {
+            Some(vault) => self.api.accepted(&vault.token).await.map(Some),
+            None => Ok(None),
         }
     }
 
-    async fn inspect(&self, request: &MintRequest) -> Result<Vec<String>, ProviderError> {
+    async fn check_setup(&self, request: &MintRequest) -> Result<Vec<String>, ProviderError> {
         self.check_setup(request).await
     }
 
-    async fn tidy(&self, _grants: &[Rights], in_use: InUse<'_>) -> Result<usize, ProviderError> {
+    async fn remove_unused_objects(
+        &self,
+        _grants: &[Rights],
+        in_use: InUse<'_>,
+    ) -> Result<usize, ProviderError> {
         self.revoke_unused(in_use).await
     }
 
-    async fn time(&self) -> Result<Option<Timestamp>, ProviderError> {
+    async fn read_clock(&self) -> Result<Option<Timestamp>, ProviderError> {
         self.api.time().await
     }
 
-    async fn list(&self) -> Result<Vec<Found>, ProviderError> {
+    async fn list(&self) -> Result<Vec<FoundCredential>, ProviderError> {
         self.list_all().await
     }
 }

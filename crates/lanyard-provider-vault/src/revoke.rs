@@ -1,31 +1,30 @@
-//! Ends leases, and proves that they have ended.
+//! Revokes leases, and proves that they are dead.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
-use futures_util::stream;
-use lanyard_core::id::LeaseId;
+use futures_util::{StreamExt as _, stream};
 use lanyard_core::lease::LeaseRef;
 use lanyard_core::provider::{Probe, ProviderError, Revocation, Revoked};
+use lanyard_vocabulary::id::LeaseId;
 use tokio::time::{Instant, timeout_at};
 
 use crate::api::{AccessorLookup, VaultApi};
 use crate::handle::LeaseHandle;
+use crate::known_tokens::Tokens;
 use crate::provider::VaultProvider;
-use crate::seen::Tokens;
 use crate::transport::{ambiguous, pending, refused};
 
 /// Number of leases that are revoked concurrently.
 const CONCURRENT_REVOCATIONS: usize = 16;
 const OPERATION: &str = "revoke";
-/// Time in which revocations by name may begin, and time in which a begun one has to end. Both
-/// leave the parents their turn before the engine gives up the whole call.
+/// Revocations by name may begin within this time, and each must end within as much again. The rest
+/// of the engine's time limit is left for the parents.
 const BY_NAME_TIME: Duration = Duration::from_secs(10);
 const BEGUN_REVOCATION_TIME: Duration = Duration::from_secs(3);
 /// Time limit for revoking all parents.
 const PARENTS_TIME: Duration = Duration::from_secs(10);
-/// Time limit for the server to show that it answers.
+/// The time in which the server must show that it is up.
 const HEALTH_CHECK_TIME: Duration = Duration::from_secs(2);
 
 type Ended = Result<(), ProviderError>;
@@ -33,11 +32,11 @@ type Outcome = Result<Revoked, ProviderError>;
 /// Outcome of each parent's revocation, by accessor.
 type Cut = BTreeMap<String, Result<(), ProviderError>>;
 
-/// The result of a search for tokens that handles do not name.
+/// The result of a search for tokens that no handle names.
 struct SearchResult {
-    /// Mints that were under way when the search began.
+    /// Mints in progress when the search began.
     minting: BTreeSet<LeaseId>,
-    /// The tokens of this broker, or the reason why they are not known.
+    /// The tokens of this broker, or why they could not be listed.
     tokens: Result<Tokens, ProviderError>,
 }
 
@@ -47,7 +46,7 @@ impl SearchResult {
         let tokens = self.tokens.as_ref().map_err(Clone::clone)?;
         match tokens.leases.get(&lease) {
             None if self.minting.contains(&lease) => {
-                Err(pending(OPERATION, "its mint is still under way"))
+                Err(pending(OPERATION, "its mint is still in progress"))
             }
             found => Ok(found),
         }
@@ -61,13 +60,13 @@ impl SearchResult {
 /// Progress of one lease's revocation within its time.
 enum ByName {
     Ended(Ended),
-    /// The revocation of its secret began and has not ended.
+    /// The revocation of the lease's secret began and did not end in time.
     Slow,
     /// The revocation never began, or the server did not answer.
     Left,
 }
 
-/// The order that the server acknowledged for a token just before.
+/// The order that the server last acknowledged for a token.
 #[derive(Clone, Copy)]
 enum LastOrder {
     Nothing,
@@ -78,8 +77,8 @@ fn unreadable() -> ProviderError {
     refused(OPERATION, "the handle cannot be read")
 }
 
-/// The outcome for a lease whose parent was revoked. Its token has ended; a secret that the token
-/// read ends when the server gets to it, so that is not acknowledged.
+/// Returns the outcome for a lease whose parent was revoked. Its token is dead. A secret that the
+/// token read ends when the server comes to it, so a lease with a secret is not acknowledged.
 fn ended_with_parent(lease: &LeaseRef, cut: &Cut) -> Ended {
     let held = LeaseHandle::read(&lease.handle).ok_or_else(unreadable)?;
     match cut.get(&held.parent) {
@@ -87,16 +86,16 @@ fn ended_with_parent(lease: &LeaseRef, cut: &Cut) -> Ended {
         Some(Err(error)) => Err(error.clone()),
         Some(Ok(())) => Err(pending(
             OPERATION,
-            "the engine that made its secret is asked next",
+            "its secret has still to be revoked at its engine",
         )),
         None => Err(ambiguous(
             OPERATION,
-            "the calls for other leases took all of the time of this one",
+            "the time was used up by calls for other leases",
         )),
     }
 }
 
-/// True when a search adds nothing: the handle names the token, or cannot be read at all.
+/// Returns true if a search cannot help: the handle names the token, or cannot be read.
 fn is_named(lease: &LeaseRef) -> bool {
     LeaseHandle::read(&lease.handle).is_none_or(|held| held.accessor.is_some())
 }
@@ -108,9 +107,9 @@ impl<A: VaultApi> VaultProvider<A> {
         // Leases that need no engine first, because engines can hang.
         let has_secret = |held: LeaseHandle| held.secret.is_some();
         named.sort_by_key(|lease| LeaseHandle::read(&lease.handle).is_some_and(has_secret));
-        // By name first, many at once, and the parents afterwards: a server revokes a parent's
-        // children one after another, each with writes to its disk. Never both at the same time,
-        // since a token that is revoked twice at once can leave its accessor behind.
+        // Revoke by name first, many at once, and the parents afterwards: a server revokes a
+        // parent's children one by one, with disk writes for each. Never both at once: a token that
+        // is revoked twice at the same time can leave its accessor behind.
         let each = self.revoke_by_name(named).await;
         let cut = self.revoke_parents(revocation).await;
         let is_slow = |each: &ByName| matches!(each, ByName::Slow);
@@ -118,10 +117,11 @@ impl<A: VaultApi> VaultProvider<A> {
         let ended = each.into_iter().map(|(lease, ended)| {
             let ended = match ended {
                 ByName::Ended(ended) => ended,
-                // The server answers, so the engine is what hangs, and only this lease waits for
+                // The server answers, so it is the engine that hangs, and only this lease waits for
                 // it.
-                ByName::Slow if is_answering => ended_with_parent(&lease, &cut)
-                    .map_err(|_| pending(OPERATION, "the engine that made its secret takes long")),
+                ByName::Slow if is_answering => ended_with_parent(&lease, &cut).map_err(|_| {
+                    pending(OPERATION, "the engine of its secret did not finish in time")
+                }),
                 ByName::Slow | ByName::Left => ended_with_parent(&lease, &cut),
             };
             (lease.id, ended.map(|()| Revoked::Acknowledged))
@@ -135,8 +135,8 @@ impl<A: VaultApi> VaultProvider<A> {
         outcomes
     }
 
-    /// Revokes the parents of a killed target, each with all of its leases, known or not. A parent
-    /// from after the kill has no lease that was asked for before it, and stays.
+    /// Revokes the parents of a killed target, and with each all of its leases, known or unknown. A
+    /// parent created after the kill has only leases requested after the kill, and stays.
     async fn revoke_parents(&self, revocation: &Revocation) -> Cut {
         let Some(at) = revocation.cut else {
             return Cut::new();
@@ -150,7 +150,7 @@ impl<A: VaultApi> VaultProvider<A> {
             .map(|parent| async move {
                 self.parents.forget(&parent);
                 let revoked = timeout_at(until, self.api.revoke_accessor(&parent)).await;
-                let late = || Err(ambiguous(OPERATION, "a parent token takes long"));
+                let late = || Err(ambiguous(OPERATION, "the revocation of a parent token did not finish in time"));
                 let revoked = revoked.unwrap_or_else(|_| late());
                 if let Err(error) = &revoked {
                     tracing::warn!(%error, "cannot revoke a parent token; its leases are revoked one by one");
@@ -162,13 +162,13 @@ impl<A: VaultApi> VaultProvider<A> {
             .await
     }
 
-    /// Checks that the server answers while one of its engines does not.
+    /// Returns true if the server answers, while one of its engines does not.
     async fn is_answering(&self) -> bool {
         let asked = tokio::time::timeout(HEALTH_CHECK_TIME, self.api.mounts()).await;
         asked.is_ok_and(|answer| answer.is_ok())
     }
 
-    /// Revokes the leases by name and returns how far each got.
+    /// Revokes the leases by name, and returns how far each got.
     async fn revoke_by_name(&self, leases: Vec<LeaseRef>) -> Vec<(LeaseRef, ByName)> {
         let until = Instant::now() + BY_NAME_TIME;
         stream::iter(leases)
@@ -192,16 +192,16 @@ impl<A: VaultApi> VaultProvider<A> {
             .await
     }
 
-    /// Searches the tokens of leases whose handles do not name them; lists nothing where there are
-    /// none.
+    /// Searches for the tokens of leases whose handles name none. Without such leases it makes no
+    /// call.
     async fn search_unnamed(&self, leases: &[LeaseRef]) -> SearchResult {
         let unnamed = leases.iter().filter(|lease| !is_named(lease));
         let unnamed: Vec<LeaseId> = unnamed.map(|lease| lease.id).collect();
-        // In this order. A mint that begins later sees that its lease is lost; a mint under way is
-        // not taken for one that created nothing; and the listing shows what a finished mint
-        // created.
+        // The order matters. A mint that begins later sees that its lease is lost; a mint in
+        // progress does not count as one that created nothing; and the listing shows what a
+        // finished mint created.
         unnamed.iter().for_each(|lease| self.search.lose(*lease));
-        let minting = self.mints.under_way();
+        let minting = self.mints.leases();
         let tokens = if unnamed.is_empty() {
             Ok(Tokens::default())
         } else {
@@ -222,13 +222,14 @@ impl<A: VaultApi> VaultProvider<A> {
         }
         match sought.of(lease.id)? {
             Some(found) => self.end_held(found).await,
-            // The token never existed, or will exist when nobody can get it any more: the lost mint
-            // ends what it makes.
+            // The token does not exist. If it is created later, nobody receives it: the lost mint
+            // revokes what it creates.
             None => Ok(()),
         }
     }
 
-    /// Revokes the secret, then the token. The secret first, because it works without the server.
+    /// Revokes the secret, then the token. The secret comes first, because it works without the
+    /// server.
     pub(crate) async fn end_held(&self, held: &LeaseHandle) -> Result<(), ProviderError> {
         if let Some(secret) = &held.secret {
             self.api.revoke_lease(secret).await?;
@@ -270,7 +271,7 @@ impl<A: VaultApi> VaultProvider<A> {
         match self.is_dead(&held, LastOrder::Revoked).await? {
             Probe::Dead => Ok(Revoked::ProvedDead),
             Probe::Unknowable => Ok(Revoked::Acknowledged),
-            Probe::Live => Err(ambiguous(OPERATION, "the server still knows it")),
+            Probe::Live => Err(ambiguous(OPERATION, "the server still holds it")),
         }
     }
 
@@ -288,8 +289,8 @@ impl<A: VaultApi> VaultProvider<A> {
         match (&held.secret, &held.reads) {
             (Some(secret), _) if self.api.lease_exists(secret).await? => Ok(Probe::Live),
             (Some(_), _) | (None, None) => Ok(Probe::Dead),
-            // The token is gone, but the server ends the secret that the token read in its own
-            // time.
+            // The token is gone, but the server ends the secret that the token read at a time of
+            // its own.
             (None, Some(_)) => Ok(Probe::Unknowable),
         }
     }

@@ -1,8 +1,8 @@
-//! Decides which policies a lease may have; a refusal comes before anything is created (T37).
+//! Decides which policies a lease may have, before anything is created (T37).
 
 use std::collections::BTreeSet;
 
-use lanyard_core::charter::Role;
+use lanyard_vocabulary::role::Role;
 
 use crate::policy::{Capability, Mounts, Stanza, reaches};
 
@@ -11,7 +11,7 @@ const FORBIDDEN_POLICIES: [&str; 4] = ["root", "default", "response-wrapping", "
 /// Paths under which Vault keeps its access rules. No wildcard may reach them, and no lease may
 /// change them.
 const ACCESS_RULE_PATHS: [&str; 3] = ["sys/", "auth/", "identity/"];
-/// Paths that concern the token itself, or change nothing.
+/// Paths that concern only the token itself, or change nothing.
 const HARMLESS_PATHS: [&str; 8] = [
     "auth/token/lookup-self",
     "auth/token/renew-self",
@@ -22,8 +22,8 @@ const HARMLESS_PATHS: [&str; 8] = [
     "sys/wrapping/unwrap",
     "sys/tools/hash",
 ];
-/// Paths that only describe the server; a trailing slash includes everything below. Other reads
-/// there can give a credential (`identity/oidc/token`) or everything (`sys/storage/raft/snapshot`).
+/// Paths that only describe the server; a trailing slash covers everything below. Other paths there
+/// can return a credential (`identity/oidc/token`) or all data (`sys/storage/raft/snapshot`).
 const DESCRIPTIVE_PATHS: [&str; 15] = [
     "sys/auth",
     "sys/ha-status",
@@ -43,9 +43,9 @@ const DESCRIPTIVE_PATHS: [&str; 15] = [
 ];
 /// Engine types that create no credentials.
 const STATIC_ENGINES: [&str; 4] = ["kv", "generic", "cubbyhole", "transit"];
-/// Paths of transit whose reads give a key.
+/// Paths of transit that return a key.
 const TRANSIT_KEY_PATHS: [&str; 3] = ["export/", "byok-export/", "backup/"];
-/// Engine types whose revocation ends the secrets that they gave.
+/// Engine types that really end a secret when it is revoked.
 /// <https://developer.hashicorp.com/vault/docs/secrets>
 const REVOCABLE_ENGINES: [&str; 5] = ["consul", "database", "ldap", "nomad", "rabbitmq"];
 
@@ -56,8 +56,8 @@ pub struct Bounds<'a> {
     pub role: Role,
     /// Mounted engines of the server.
     pub mounts: &'a Mounts,
-    /// Exact paths that the operator vouches for: their secrets end with the token, and for a plan
-    /// role they only read.
+    /// Exact paths that the operator vouches for: their secrets end with the token and, for a plan
+    /// role, only read.
     pub reading: &'a BTreeSet<String>,
 }
 
@@ -69,7 +69,7 @@ pub fn check_name(name: &str) -> Result<(), String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let named = FORBIDDEN_POLICIES.contains(&name.to_ascii_lowercase().as_str());
     if named || !name.chars().all(plain) || name.len() > 128 || name.starts_with('.') {
-        return Err(format!("the policy {name:?} is never given to a lease"));
+        return Err(format!("no lease may have the policy {name:?}"));
     }
     Ok(())
 }
@@ -90,13 +90,13 @@ fn check_one(stanza: &Stanza, bounds: &Bounds<'_>) -> Result<(), String> {
         return Ok(());
     }
     if held.contains(&Capability::Sudo) {
-        return Err(format!("it holds sudo on {path}"));
+        return Err(format!("it has sudo on {path}"));
     }
     if path.is_empty() {
-        return Err("it holds a path that is empty".to_owned());
+        return Err("it has an empty path".to_owned());
     }
     if let Some(power) = ACCESS_RULE_PATHS.iter().find(|power| sweeps(path, power)) {
-        return Err(format!("{path} reaches over {power}"));
+        return Err(format!("{path} covers paths of {power}"));
     }
     if HARMLESS_PATHS.contains(&path) {
         return Ok(());
@@ -109,29 +109,28 @@ fn check_one(stanza: &Stanza, bounds: &Bounds<'_>) -> Result<(), String> {
     {
         return match changes {
             Some(changes) => Err(format!(
-                "it holds {changes} on {path}: what is below {power} hands on power"
+                "it has {changes} on {path}: changes below {power} can create rights"
             )),
             None if vouched || tells(path) => Ok(()),
             None => Err(format!(
-                "{path} is not known to only tell how the server is: where it is right, the target's `reading` names \
-                 the exact path"
+                "{path} is not known to be harmless to read: if it is, name the exact path in `reading` of the target"
             )),
         };
     }
     let reached = reached(path, bounds.mounts);
     let Some((mount, _)) = reached.first() else {
-        return Err(format!("{path} is below no engine that is mounted here"));
+        return Err(format!("{path} is not below a mounted engine"));
     };
     if !reached.iter().any(|(mount, _)| path.starts_with(mount)) {
         return Err(format!(
-            "{path} has a wildcard before the end of {mount}: it would reach what is mounted later, and namespaces below"
+            "{path} has a wildcard before the end of {mount}: it would also match engines that are mounted later, and child namespaces"
         ));
     }
     if bounds.role == Role::Plan
         && let Some(changes) = changes
     {
         return Err(format!(
-            "it holds {changes} on {path}, and a plan only reads"
+            "it has {changes} on {path}, and a plan role only reads"
         ));
     }
     if vouched {
@@ -159,7 +158,7 @@ fn tells(path: &str) -> bool {
         .any(|told| path == *told || below(told))
 }
 
-/// True when a wildcard among a path's first two segments makes it match several places under
+/// Returns true if a wildcard in a path's first two segments makes it match several paths under
 /// `power`.
 fn sweeps(path: &str, power: &str) -> bool {
     let literal = path.strip_prefix(power);
@@ -179,13 +178,13 @@ fn reached<'a>(path: &str, mounts: &'a Mounts) -> Vec<(&'a str, &'a str)> {
     mounts.filter(|(mount, _)| reaches(path, mount)).collect()
 }
 
-/// Checks that secrets of this engine end when their token is revoked.
+/// Checks that secrets of this engine end when the token that read them is revoked.
 fn ends(path: &str, mount: &str, kind: &str) -> Result<(), String> {
     if STATIC_ENGINES.contains(&kind) || REVOCABLE_ENGINES.contains(&kind) {
         return Ok(());
     }
     Err(format!(
-        "{path} reaches {mount}, an engine of type {kind}: what that gives is not known to end with the token. Where it \
+        "{path} reaches {mount}, an engine of type {kind}: its secrets are not known to end with the token. If they \
          does, the target's `reading` names the exact path"
     ))
 }
@@ -213,17 +212,17 @@ pub fn check_secret(path: &str, bounds: &Bounds<'_>) -> Result<(), String> {
     let mounts = bounds.mounts.iter();
     let below = mounts.filter(|(mount, _)| path.starts_with(mount.as_str()));
     let Some((mount, kind)) = below.max_by_key(|(mount, _)| mount.len()) else {
-        return Err(format!("{path} is below no engine that is mounted here"));
+        return Err(format!("{path} is not below a mounted engine"));
     };
     if !REVOCABLE_ENGINES.contains(&kind.as_str()) {
         return Err(format!(
-            "{mount} is an engine of type {kind}: revoking what it gives is not known to end it, as it is for {}",
+            "{mount} is an engine of type {kind}: its secrets are not known to end when they are revoked, unlike those of {}",
             REVOCABLE_ENGINES.join(", ")
         ));
     }
     if bounds.role == Role::Plan && !bounds.reading.contains(path) {
         return Err(format!(
-            "a plan may have {path} where the target's `reading` names it: what it gives is not known to only read"
+            "a plan role may read {path} only if `reading` of the target names it: its secret is not known to be read-only"
         ));
     }
     Ok(())

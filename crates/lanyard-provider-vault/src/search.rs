@@ -1,39 +1,40 @@
-//! Finds leases by the metadata of their tokens: those whose answer was lost, and all of this
-//! broker's.
+//! Finds leases by the metadata of their tokens: leases whose answer was lost, and all leases of
+//! this broker.
 
 use std::collections::BTreeSet;
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
-use lanyard_core::provider::{Found, InUse, ProviderError};
+use lanyard_core::provider::{FoundCredential, InUse, ProviderError};
 
 use crate::api::{AccessorLookup, VaultApi};
 use crate::handle::LeaseHandle;
+use crate::known_tokens::{Known, Tokens};
 use crate::parents::EPOCH_META;
 use crate::provider::VaultProvider;
-use crate::seen::{Known, Tokens};
 use crate::transport::ambiguous;
 
-/// Number of tokens that are looked up concurrently.
+/// Tokens that are looked up concurrently.
 const CONCURRENT_LOOKUPS: usize = 16;
-/// Number of new tokens that one search looks up, which takes seconds; the next search continues.
+/// New tokens that one search looks up, which takes seconds; the next search continues.
 const LOOKED_UP_PER_SEARCH: usize = 10_000;
 /// Parent tokens without a lease that one pass revokes.
 ///
 /// # Limit
 /// - for: a Vault
 /// - unit: tokens
-/// - beyond: the next pass goes on, five minutes later; a parent ends by itself within a day or
+/// - beyond: the next pass continues, five minutes later; a parent also expires within a day or
 ///   twice its longest lease
-/// - test: `s21_one_pass_revokes_so_many_parents_and_the_next_goes_on`
+/// - test: `s21_one_pass_revokes_a_limited_number_of_parents`
 const MAX_PARENTS_REVOKED_AT_ONCE: usize = 200;
 
 impl<A: VaultApi> VaultProvider<A> {
-    /// Finds the tokens of all leases of this broker; an error when any token is still unknown.
+    /// Finds the tokens of all leases of this broker; an error while any token is still to be
+    /// looked up.
     pub(crate) async fn find(&self) -> Result<Tokens, ProviderError> {
         let left = self.look_up_new().await?;
         if left > 0 {
-            let code = format!("{left} tokens are still to be looked at");
+            let code = format!("{left} tokens are still to be looked up");
             return Err(ambiguous("look for a token", &code));
         }
         self.resolve().await?;
@@ -52,8 +53,8 @@ impl<A: VaultApi> VaultProvider<A> {
             backlog.retain(|accessor| listed.contains(accessor) && !known.contains_key(accessor));
             let later = listed.iter().filter(|it| !backlog.contains(*it));
             let later = later.filter(|it| !known.contains_key(*it));
-            // The first listing's tokens go first, so that the search ends even on a server where
-            // tokens are created faster than they can be looked up.
+            // Tokens of the first listing come first, so that the search ends even on a server that
+            // creates tokens faster than they can be looked up.
             let new: Vec<String> = backlog.iter().chain(later).cloned().collect();
             let left = new.len().saturating_sub(LOOKED_UP_PER_SEARCH);
             (
@@ -79,11 +80,11 @@ impl<A: VaultApi> VaultProvider<A> {
         Ok(left)
     }
 
-    /// Decides whose token it is. The path proves the role, since the server writes it; metadata
-    /// alone proves nothing, since anybody can write any.
+    /// Decides whose token it is. The path proves the role, because the server writes it. Metadata
+    /// alone proves nothing, because anybody can write it.
     fn classify(&self, accessor: &str, looked: AccessorLookup) -> Known {
         let facts = match looked {
-            // The token has ended since the listing.
+            // The token ended after the listing.
             AccessorLookup::Gone => return Known::Other,
             AccessorLookup::Denied => return Known::Denied,
             AccessorLookup::Found(facts) => facts,
@@ -126,8 +127,8 @@ impl<A: VaultApi> VaultProvider<A> {
         if parents.is_empty() {
             return Ok(0);
         }
-        // Under the lock that creates parents, so that a new parent is in `accessors` before it can
-        // look unused.
+        // Under the lock that creates parents: a new parent is in `accessors` before it could look
+        // unused.
         let _making = self.parents.making.lock().await;
         let Some(handles) = in_use() else {
             return Ok(0);
@@ -147,8 +148,7 @@ impl<A: VaultApi> VaultProvider<A> {
         Ok(revoked)
     }
 
-    /// Lists again and drops the tokens that the server did not describe and that have ended
-    /// meanwhile.
+    /// Lists again, and drops the tokens that the server did not describe and that are gone by now.
     async fn resolve(&self) -> Result<(), ProviderError> {
         let denied = |known: &Known| matches!(known, Known::Denied);
         if !self.search.known.lock().values().any(denied) {
@@ -160,31 +160,31 @@ impl<A: VaultApi> VaultProvider<A> {
         Ok(())
     }
 
-    pub(crate) async fn list_all(&self) -> Result<Vec<Found>, ProviderError> {
+    pub(crate) async fn list_all(&self) -> Result<Vec<FoundCredential>, ProviderError> {
         self.look_up_new().await?;
         let left = self.search.backlog.lock().as_ref().map_or(0, BTreeSet::len);
         if left > 0 {
-            let code = format!("{left} tokens from before the start are still to be looked at");
+            let code = format!("{left} tokens from before the start are still to be looked up");
             return Err(ambiguous("look for a token", &code));
         }
         self.resolve().await?;
         let mut found = Vec::new();
         for (lease, held) in self.known().leases {
-            // A mint under way ends what it made by itself.
-            if self.search.is_lost(lease) && !self.mints.under_way().contains(&lease) {
-                // The token came to exist after its lease was given up, and nobody has it.
+            // A mint in progress revokes what it created by itself.
+            if self.search.is_lost(lease) && !self.mints.leases().contains(&lease) {
+                // The token was created after its lease was given up, and nobody received it.
                 match self.end_held(&held).await {
                     Ok(()) => continue,
-                    // A failure of this one lease hides no other: the lease is listed, and revoked
-                    // as a stray.
+                    // The failure of one lease must not hide others: it is listed, and revoked as a
+                    // stray.
                     Err(error) if error.is_of_provider() => return Err(error),
                     Err(error) => {
-                        tracing::warn!(%lease, %error, "cannot end a token that came to exist late; the next search tries again")
+                        tracing::warn!(%lease, %error, "cannot revoke a token that was created late; the next search tries again")
                     }
                 }
             }
             let handle = held.handle();
-            found.push(Found { lease, handle });
+            found.push(FoundCredential { lease, handle });
         }
         Ok(found)
     }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use lanyard_core::provider::ProviderError;
-use lanyard_core::secret::Secret;
-use lanyard_core::time::Timestamp;
+use lanyard_vocabulary::secret::Secret;
+use lanyard_vocabulary::time::Timestamp;
 use rustify::endpoint::Endpoint as Request;
 use rustify::enums::RequestMethod;
 use serde::Deserialize;
@@ -51,9 +51,9 @@ impl Server {
         })
     }
 
-    /// Makes a call with the broker's token, and repeats it once with a new token when the server
-    /// no longer knows the old one. The repeat is safe, because a call that was refused for its
-    /// token was not carried out.
+    /// Makes a call with the broker's token. If the server no longer knows the token, the call is
+    /// repeated once with a new one. That is safe, because a call that is refused for its token was
+    /// not carried out.
     async fn as_broker<E: Request>(
         &self,
         operation: &'static str,
@@ -90,8 +90,8 @@ impl Server {
         let request = request.map_err(|_| refused(OPERATION, "the request cannot be built"))?;
         match self.transport.call(OPERATION, Some(token), request).await? {
             good @ Answer::Good(_) => good.read::<Data<IgnoredAny>>(OPERATION).map(|_| true),
-            // A token without the right to look itself up is refused in the same words as an
-            // unknown one; callers ask only for tokens that have the right.
+            // The server answers alike for an unknown token and for one that may not look itself
+            // up. Callers ask only about tokens that may.
             Answer::Bad(Failure {
                 status: 403,
                 own: true,
@@ -216,7 +216,7 @@ struct Mount {
 }
 
 impl Failure {
-    /// True when the subject of the call does not exist, in the words of either product.
+    /// Returns true if the subject of the call does not exist, in the words of Vault or OpenBao.
     fn is_gone(&self, words: &[&str]) -> bool {
         self.own
             && matches!(self.status, 400 | 403 | 404)
@@ -260,11 +260,14 @@ impl VaultApi for Server {
         let request = || ListAccessorRequest::builder().build().ok();
         let answer = self.as_broker(OPERATION, request).await?;
         let keys = answer.read::<Data<Keys>>(OPERATION)?.data.keys;
-        // The broker's own token is always in a complete list; a list without it is another
-        // server's, or incomplete.
+        // A complete list contains the broker's own token; a list without it is incomplete, or
+        // comes from another server.
         match self.session.accessor().await {
             Some(own) if keys.contains(&own) => Ok(keys),
-            Some(_) | None => Err(ambiguous(OPERATION, "a list without the broker's own")),
+            Some(_) | None => Err(ambiguous(
+                OPERATION,
+                "a list without the broker's own token",
+            )),
         }
     }
 
@@ -286,7 +289,7 @@ impl VaultApi for Server {
             answer @ (Answer::Good(_) | Answer::Bad(_)) => {
                 let facts = answer.read::<Data<Facts>>(OPERATION)?.data;
                 if facts.accessor != accessor {
-                    return Err(ambiguous(OPERATION, "the answer for another token"));
+                    return Err(ambiguous(OPERATION, "an answer about another token"));
                 }
                 Ok(AccessorLookup::Found(TokenFacts {
                     path: facts.path,
@@ -304,8 +307,8 @@ impl VaultApi for Server {
         };
         match self.as_broker(OPERATION, request).await? {
             done @ Answer::Good(_) => done.done(OPERATION),
-            // The token was revoked before. The server says the second phrase of an accessor that
-            // was left without its token.
+            // The token was revoked before. The server uses the second phrase for an accessor whose
+            // token is gone.
             Answer::Bad(said) if said.is_gone(&["invalid accessor", "token not found"]) => Ok(()),
             Answer::Bad(said) => Err(said.error(OPERATION)),
         }
@@ -346,17 +349,17 @@ impl VaultApi for Server {
             })
         };
         match self.as_broker(OPERATION, request).await? {
-            // The server answers this for a secret that does not exist, too.
+            // The server gives this answer also for a secret that does not exist.
             done @ Answer::Good(_) => done.done(OPERATION),
-            // The engine failed, in words that can be the server's own for something else. The next
-            // try may succeed, and the server itself is well.
+            // The engine failed, possibly in words that the server uses for something else. A retry
+            // may succeed, and the server itself is up.
             Answer::Bad(Failure {
                 status: status @ (400 | 500),
                 own: true,
                 ..
             }) => Err(pending(
                 OPERATION,
-                &format!("{status} the engine that made it does not end it"),
+                &format!("{status} its engine failed to revoke it"),
             )),
             Answer::Bad(said) => Err(said.error(OPERATION)),
         }
@@ -393,7 +396,7 @@ impl VaultApi for Server {
     }
 
     async fn mounts(&self) -> Result<Mounts, ProviderError> {
-        const OPERATION: &str = "read what is mounted";
+        const OPERATION: &str = "list the mounts";
         let request = || ListMountsRequest::builder().build().ok();
         let answer = self.as_broker(OPERATION, request).await?;
         let mounts = answer

@@ -1,13 +1,13 @@
-//! HTTP for single calls: the requests are vaultrs' endpoints, the client is reqwest's own.
-//! vaultrs' client follows redirects, reads answers without a bound, and logs the server's words,
-//! which can hold secrets.
+//! HTTP for single calls, with vaultrs' endpoints and a client of its own. vaultrs' client follows
+//! redirects, reads unbounded answers, and logs the server's error texts, which can contain
+//! secrets.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use lanyard_core::provider::ProviderError;
-use lanyard_core::secret::Secret;
-use lanyard_core::time::Timestamp;
+use lanyard_vocabulary::secret::Secret;
+use lanyard_vocabulary::time::Timestamp;
 use reqwest::header::HeaderValue;
 use rustify::client::Client;
 use rustify::endpoint::{Endpoint, MiddleWare};
@@ -23,13 +23,13 @@ use crate::PROVIDER;
 /// # Limit
 /// - for: a call of Vault or OpenBao
 /// - unit: time
-/// - beyond: the call is given up; what it did not confirm is asked for again
+/// - beyond: the call fails; a mint is then ambiguous, and a revocation is repeated
 /// - test: `a_call_of_vault_that_is_not_answered_is_given_up`
 const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 /// Time limit for connecting.
 ///
 /// # No limit
-/// A connection stands within the time of its call, which is the bound.
+/// Connecting counts towards `CALL_TIMEOUT`, which is the bound.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The largest answer that is read; the accessors of half a million tokens fit.
 ///
@@ -37,10 +37,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// - for: an answer of Vault
 /// - unit: bytes
 /// - beyond: the answer counts as lost
-/// - test: `t44_an_answer_of_vault_has_so_many_bytes`
+/// - test: `t44_an_answer_of_vault_has_a_size_limit`
 const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
-/// Phrases of the server that are passed on. Nothing else of an error is, because it can echo what
-/// was sent (T50).
+/// Error texts of the server that are shown. All others are dropped, because they can echo the
+/// request (T50).
 /// <https://developer.hashicorp.com/vault/api-docs#error-response>
 const KNOWN_PHRASES: [&str; 20] = [
     "permission denied",
@@ -69,10 +69,10 @@ const KNOWN_PHRASES: [&str; 20] = [
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// The address is not the URL of a server.
-    #[error("{0} is not the address of a server: https://HOST:PORT")]
+    #[error("`{0}` is not the address of a server: write https://HOST:PORT")]
     Address(String),
     /// The address uses plain HTTP to another machine.
-    #[error("{0} is not https: plain http is for a server on this machine")]
+    #[error("{0} is not https: plain http is allowed only for a server on this machine")]
     Plain(String),
     /// The certificate authority holds no PEM certificate.
     #[error("the certificate authority is not PEM")]
@@ -93,21 +93,21 @@ pub(crate) struct Transport {
 pub(crate) enum Answer {
     /// A success and its body, in the server's own form; the body is empty for status 204.
     Good(Secret<Vec<u8>>),
-    /// A refusal, a failure, or an answer that is not the server's.
+    /// A refusal, a failure, or an answer that does not come from the server.
     Bad(Failure),
 }
 
-/// The parts of a refusal that may be passed on.
+/// The parts of a refusal that may be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Failure {
     pub(crate) status: u16,
     /// The known phrases among the answer's errors.
     pub(crate) known: Vec<&'static str>,
-    /// The server itself answered, and not something in between.
+    /// The server itself answered, and not a proxy or gateway.
     pub(crate) own: bool,
 }
 
-/// The form of every answer of the API with a body. No proxy or gateway gives it by itself.
+/// The form of every successful answer with a body. A proxy or gateway does not produce it.
 /// <https://developer.hashicorp.com/vault/api-docs#http-status-codes>
 #[derive(Deserialize)]
 struct Form {
@@ -121,7 +121,7 @@ struct Errors {
     errors: Vec<String>,
 }
 
-/// The form of an answer to a revocation, whose parts have to be empty.
+/// The form of the answer to a revocation, whose parts must be empty.
 #[derive(Deserialize)]
 struct Nothing {
     data: Option<IgnoredAny>,
@@ -163,8 +163,7 @@ impl Transport {
             }
             http = http.tls_certs_only(roots);
         } else if url.scheme() == "http" {
-            // An empty set of roots: plain HTTP needs none, and looking for the system's costs a
-            // start.
+            // Without roots: plain HTTP needs none, and loading the system's delays the start.
             http = http.tls_certs_only(Vec::new());
         }
         let namespace = match namespace.trim_matches('/') {
@@ -198,7 +197,7 @@ impl Transport {
         let token = token.map(|token| HeaderValue::from_str(token.expose()));
         let mut token = token
             .transpose()
-            .map_err(|_| refused(operation, "the token is no header"))?;
+            .map_err(|_| refused(operation, "the token cannot be a header value"))?;
         if let Some(token) = &mut token {
             token.set_sensitive(true);
         }
@@ -258,7 +257,7 @@ impl Answer {
         }
     }
 
-    /// Checks a success that must say nothing; a body with data is the answer to another call.
+    /// Checks a success that must have no data; an answer with data belongs to another call.
     pub(crate) fn done(self, operation: &'static str) -> Result<(), ProviderError> {
         if matches!(&self, Self::Good(body) if body.expose().is_empty()) {
             return Ok(());
@@ -267,7 +266,7 @@ impl Answer {
         if told.data.is_none() && told.auth.is_none() {
             return Ok(());
         }
-        Err(ambiguous(operation, "the answer to something else"))
+        Err(ambiguous(operation, "an answer to another call"))
     }
 
     /// Parses the body of a success; `None` when the server says that the subject does not exist.
@@ -291,7 +290,8 @@ impl Failure {
         self.known.contains(&what)
     }
 
-    /// The error of this answer: a refusal only where the server is certain that nothing was done.
+    /// Returns the error that this answer means: a refusal only if the server is certain that
+    /// nothing was done.
     pub(crate) fn error(&self, operation: &'static str) -> ProviderError {
         let code = match self.known.first() {
             Some(known) => format!("{} {known}", self.status),
@@ -302,8 +302,8 @@ impl Failure {
                 provider: PROVIDER,
                 operation,
             },
-            // 412: this node has not yet seen a write of another one. 472, 473: a node that serves
-            // no requests.
+            // 412: this node has not seen another node's write yet. 472, 473: the node serves no
+            // requests.
             412 | 472 | 473 => ambiguous(operation, &code),
             _ if !self.own => {
                 let code = format!("{code}: not the server's own answer");
@@ -331,7 +331,7 @@ pub(crate) fn ambiguous(operation: &'static str, code: &str) -> ProviderError {
     }
 }
 
-/// An error that concerns one lease alone, while the server is well.
+/// Makes an error that concerns one lease only, while the server is up.
 pub(crate) fn pending(operation: &'static str, code: &str) -> ProviderError {
     ProviderError::Pending {
         provider: PROVIDER,
@@ -462,7 +462,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn t44_an_answer_of_vault_has_so_many_bytes() {
+    async fn t44_an_answer_of_vault_has_a_size_limit() {
         for (bytes, is_read) in [(MAX_ANSWER_BYTES, true), (MAX_ANSWER_BYTES + 1, false)] {
             let mut answer = reqwest::Response::from(http::Response::new(vec![b'x'; bytes]));
             assert_eq!(read(&mut answer).await.is_ok(), is_read, "{bytes}");
@@ -480,7 +480,7 @@ mod tests {
         let (mut connection, _) = listener.accept().await.unwrap();
         let mut request = [0; 16];
         connection.read_exact(&mut request).await.unwrap();
-        // From here on nothing moves but the clock.
+        // From here on only the paused clock moves.
         tokio::time::pause();
         let patience = CALL_TIMEOUT + Duration::from_millis(1);
         let given_up = tokio::time::timeout(patience, asking).await;

@@ -1,10 +1,7 @@
 //! How the broker gets and keeps its own token, on a real Vault.
 //!
-//! `cargo xtask test` starts what this needs; without it, this says that it does not run.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test stops where its footing gives way"
-)]
+//! `cargo xtask test` starts the servers; without them these tests print that they do not run.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod real;
 
@@ -23,7 +20,7 @@ use crate::real::{Real, shared};
 /// Audience of the service account's token.
 const AUDIENCE: &str = "https://kubernetes.invalid";
 
-/// The accessors of what this broker logged in for.
+/// Returns the accessors of this broker's logins.
 fn sessions(real: &Real, name: &str) -> Vec<String> {
     let listed = real
         .vault
@@ -80,8 +77,8 @@ async fn a_token_that_was_revoked_is_logged_in_for_again() {
     assert_ne!(sessions(&real, "refused"), before);
 }
 
-/// The role lets the token live two seconds, and six at most: the session renews the token, and
-/// then logs in again.
+/// The role lets tokens live for two seconds, and six after renewals: the session renews the token,
+/// and then logs in again.
 #[tokio::test]
 async fn a_token_is_renewed_and_never_runs_out() {
     let Some(real) = shared("renewed") else {
@@ -96,8 +93,7 @@ async fn a_token_is_renewed_and_never_runs_out() {
     }
 }
 
-/// A secret id that was exchanged for another is read at the next login; a wrong one is said, and
-/// not shown.
+/// A replaced secret id is read at the next login. An error about a wrong one does not show it.
 #[tokio::test]
 async fn t49_the_secret_file_is_read_at_each_login() {
     let Some(real) = shared("files") else { return };
@@ -110,7 +106,7 @@ async fn t49_the_secret_file_is_read_at_each_login() {
         shown.contains("login") && !shown.contains("canary"),
         "{shown}"
     );
-    // One that others can read is not used, and one without end is not read.
+    // A file that others can read is refused, and so is one without end.
     real::owned(&file, 0o640);
     let error = real.provider.list().await.unwrap_err().to_string();
     assert!(error.contains("others may read or change it"), "{error}");
@@ -124,7 +120,7 @@ async fn t49_the_secret_file_is_read_at_each_login() {
     real.provider.list().await.unwrap();
 }
 
-/// The file with the token of a service account, for both methods.
+/// Writes a service account's token to a file, for both login methods.
 fn service_account(cluster: &Cluster, directory: &tempfile::TempDir) -> PathBuf {
     let account =
         "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: lanyardd, namespace: default}\n";
@@ -137,7 +133,7 @@ fn service_account(cluster: &Cluster, directory: &tempfile::TempDir) -> PathBuf 
     file
 }
 
-/// Sets a method up for that account, with the policy of this broker.
+/// Sets up a login method for that account, with the policy of this broker.
 fn method(vault: &Vault, name: &str, config: &Value, role: Value) -> AppRole {
     let kind = json!({"type": name});
     vault
@@ -163,13 +159,14 @@ async fn works(vault: &Vault, broker: &AppRole, login: Login) {
     assert_eq!(provider.list().await, Ok(Vec::new()));
     let real = Real::on(vault, &format!("as-{}", broker.token_role), &[]);
     let request = real.request(72);
-    provider.ready(&request).await.unwrap();
+    provider.ensure_shared_objects(&request).await.unwrap();
     let prepared = provider.prepare(&request).unwrap();
     let minted = provider.mint(&request, &prepared).await.unwrap();
     assert_eq!(real.used(&minted.credential).await, Verdict::Accepted);
 }
 
-/// The token of a service account, by TokenReview of the cluster and by the cluster's public key.
+/// A service account's token is verified by the cluster's TokenReview, or by the cluster's public
+/// key.
 #[tokio::test]
 async fn a_service_account_logs_in_by_kubernetes_and_by_jwt() {
     let (Some(vault), Some(cluster)) = (Vault::shared(), Cluster::shared()) else {
@@ -205,7 +202,7 @@ async fn a_service_account_logs_in_by_kubernetes_and_by_jwt() {
     works(&vault, &broker, login).await;
 }
 
-/// On a server that has namespaces, the broker and its leases stay in theirs.
+/// On a server with namespaces, the broker and its leases stay in the target's namespace.
 #[tokio::test]
 async fn a_broker_of_a_namespace_stays_in_it() {
     let Some(vault) = Vault::shared() else {
@@ -230,8 +227,8 @@ async fn a_broker_of_a_namespace_stays_in_it() {
     assert_eq!(real.prove(&[&lease]).await.len(), 1);
 }
 
-/// The server's certificate is held to the authority that the target names: an API server stands in
-/// for any server with TLS, and knows no such login.
+/// The server's certificate must be signed by the target's authority. An API server serves as a TLS
+/// server that knows no such login.
 #[tokio::test]
 async fn a_server_is_known_by_the_authority_that_the_target_names() {
     let Some(cluster) = Cluster::shared() else {
@@ -260,8 +257,8 @@ async fn a_server_is_known_by_the_authority_that_the_target_names() {
         Server::new(endpoint, login)
     };
     let error = server(&authority).unwrap().accessors().await.unwrap_err();
-    // The API server answers, which is no Vault: the connection stands, and the answer counts for
-    // nothing.
+    // The API server answers, and is not a Vault: the connection works, and its answer does not
+    // count.
     assert!(error.to_string().contains("403"), "{error:?}");
     let error = server("").unwrap().accessors().await.unwrap_err();
     assert!(

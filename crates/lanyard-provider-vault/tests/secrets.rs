@@ -1,19 +1,17 @@
 //! Dynamic secrets of a real Vault, in a real PostgreSQL.
 //!
-//! `cargo xtask test` starts both; without them, this says that it does not run.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test stops where its footing gives way"
-)]
+//! `cargo xtask test` starts both; without them these tests print that they do not run.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod real;
 
 use std::time::Duration;
 
-use lanyard_core::charter::Role;
-use lanyard_core::provider::{Credential, MintRequest, Provider as _, Revoked};
+use lanyard_charter::kinds::{Credential, VaultSecretCredential};
+use lanyard_core::provider::{MintRequest, Provider as _, Revoked};
 use lanyard_rig::{PostgreSql, Vault};
 use lanyard_testkit::conformance::Subject as _;
+use lanyard_vocabulary::role::Role;
 
 use crate::real::{Real, lasting};
 
@@ -23,7 +21,7 @@ struct Database {
     path: String,
 }
 
-/// A broker, and an engine whose users live for so many seconds.
+/// Starts a broker, and an engine whose users live this many seconds.
 fn database(name: &str, seconds: u32) -> Option<Database> {
     let (Some(vault), Some(postgresql)) = (Vault::shared(), PostgreSql::shared()) else {
         eprintln!("NOT RUN: no Vault and PostgreSQL are named; `cargo xtask test` starts them");
@@ -51,14 +49,14 @@ impl Database {
 
     /// Tries to log in to the database with a secret's user.
     fn lets_in(&self, credential: &Credential) -> bool {
-        let Credential::VaultSecret { data, path } = credential else {
+        let Some(VaultSecretCredential { data, path }) = credential.get() else {
             unreachable!("a credential of another kind")
         };
         assert_eq!(path, &self.path);
         let [user, password] =
             ["username", "password"].map(|name| data.get(name).unwrap().expose());
         let answer = self.postgresql.query(user, password, "select 1").unwrap();
-        // It can also go while it is being let in.
+        // The user can also be dropped in the middle of the login.
         let gone = ["authentication failed", "does not exist"];
         let refused = gone.iter().any(|words| answer.stderr.contains(words));
         assert!(
@@ -79,7 +77,7 @@ impl Database {
 }
 
 #[tokio::test]
-async fn a_secret_lets_in_until_it_is_revoked() {
+async fn a_secret_works_until_it_is_revoked() {
     let Some(database) = database("revoked", 600) else {
         return;
     };
@@ -91,10 +89,10 @@ async fn a_secret_lets_in_until_it_is_revoked() {
     assert_eq!(listed.len(), 2);
     let revoked = real.revoke(&[&lease], None).await;
     assert_eq!(revoked[&lease.id], Ok(Revoked::Acknowledged));
-    // What is gone already is taken all the same.
+    // Revoking a secret that is gone succeeds.
     let again = real.revoke(&[&lease], None).await;
     assert_eq!(again[&lease.id], Ok(Revoked::Acknowledged));
-    // The server has answered: the user is gone, not just about to go.
+    // The engine had ended the user before the server answered.
     assert!(!database.lets_in(&minted.credential));
     assert_eq!(
         real.prove(&[&lease]).await[&lease.id],
@@ -110,7 +108,7 @@ async fn a_secret_lets_in_until_it_is_revoked() {
     );
 }
 
-/// With the broker gone, the token that the secret hangs on ends, and takes it along.
+/// Without the broker, the secret's token expires and ends the secret.
 #[tokio::test]
 async fn a_secret_ends_on_time_by_itself() {
     let Some(database) = database("ends", 3) else {
@@ -126,20 +124,21 @@ async fn a_secret_ends_on_time_by_itself() {
     }
 }
 
-/// T79: the role at the engine gives users for longer than the lease; nothing is left of one.
+/// T79: the engine's role creates users that live longer than the lease; such a user is dropped
+/// again.
 #[tokio::test]
 async fn t79_a_secret_for_longer_than_the_lease_is_refused_and_revoked() {
     let Some(database) = database("longer", 3600) else {
         return;
     };
     let why = database.real.refused(&database.request(44, "longer")).await;
-    assert!(why.contains("3600 s where 600 s"), "{why}");
+    assert!(why.contains("3600 s instead of 600 s"), "{why}");
     assert_eq!(database.users("lanyard-longer"), "0");
     assert_eq!(database.real.provider.list().await.unwrap(), Vec::new());
 }
 
 #[tokio::test]
-async fn what_a_revocation_would_not_end_is_not_given() {
+async fn a_secret_that_cannot_be_revoked_is_refused() {
     let Some(database) = database("engines", 600) else {
         return;
     };
@@ -149,20 +148,20 @@ async fn what_a_revocation_would_not_end_is_not_given() {
     assert!(why.contains("kv/ is an engine of type kv"), "{why}");
     let nowhere = real.secret(46, "payments-read", "aws/creds/deploy");
     let why = real.refused(&nowhere).await;
-    assert!(why.contains("below no engine that is mounted"), "{why}");
-    // What lists the users has no lease.
+    assert!(why.contains("not below a mounted engine"), "{why}");
+    // The path that lists the users has no lease.
     let policy = "path \"database-engines/roles/reader\" { capabilities = [\"read\"] }";
     real.vault.policy("payments-engines", policy).unwrap();
     let mut roles = real.secret(47, "payments-engines", "database-engines/roles/reader");
     roles.role = Role::Apply;
     let why = real.refused(&roles).await;
-    assert!(why.contains("nothing would end it"), "{why}");
+    assert!(why.contains("it could not be revoked"), "{why}");
     assert_eq!(real.provider.list().await.unwrap(), Vec::new());
 }
 
-/// A plan has no secret that is not known to only read, by neither way to it.
+/// A plan role gets no secret that is not known to be read-only, neither directly nor by a policy.
 #[tokio::test]
-async fn t37_a_plan_has_the_secrets_that_the_target_names() {
+async fn t37_a_plan_role_gets_only_secrets_that_the_target_names() {
     let Some(database) = database("plans", 600) else {
         return;
     };
@@ -184,7 +183,7 @@ async fn t37_a_plan_has_the_secrets_that_the_target_names() {
     database.real.revoke(&[&lease], None).await;
 }
 
-/// The engine cannot reach its database in the middle of a revocation: that is said, and done
+/// The engine cannot reach its database during a revocation: the lease is pending, and revoked
 /// later.
 #[tokio::test]
 async fn t66_a_secret_whose_engine_fails_is_pending_until_it_is_gone() {

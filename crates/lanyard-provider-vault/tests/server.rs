@@ -1,11 +1,11 @@
-//! The provider on a real Vault, with the rights of the broker alone, as `docs/vault` gives them.
+//! The provider on a real Vault, with only the broker's rights of `docs/vault`.
 //!
-//! `cargo xtask test` starts one; without it, this says that it does not run.
+//! `cargo xtask test` starts it; without it these tests print that they do not run.
 mod real;
 
 use std::time::Duration;
 
-use lanyard_core::charter::{Rights, VaultGives};
+use lanyard_charter::{VaultGives, VaultGrant};
 use lanyard_core::lease::Handle;
 use lanyard_core::provider::{Probe, Provider, Revoked};
 use lanyard_testkit::conformance::{self, Subject as _, Verdict};
@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::real::{PATH, in_epoch, lasting, parent, shared, token};
 
 #[tokio::test]
-async fn it_does_what_every_provider_does() {
+async fn the_provider_passes_the_conformance_suite() {
     let Some(real) = shared("conformance") else {
         return;
     };
@@ -46,7 +46,7 @@ async fn a_token_does_what_was_granted_and_nothing_else() {
 async fn a_token_for_one_use_is_used_once() {
     let Some(real) = shared("uses") else { return };
     let mut request = real.request(13);
-    if let Rights::Vault(grant) = &mut request.rights {
+    if let Some(grant) = request.rights.get_mut::<VaultGrant>() {
         grant.gives = VaultGives::Token { uses: Some(1) };
     }
     let (_, minted) = real.mint(&request).await.unwrap();
@@ -54,7 +54,7 @@ async fn a_token_for_one_use_is_used_once() {
     assert_eq!(real.used(&minted.credential).await, Verdict::Refused);
 }
 
-/// The end of a lease holds with the broker gone: nobody revokes this one.
+/// No party revokes this lease: it ends on time without the broker.
 #[tokio::test]
 async fn a_token_ends_on_time_by_itself() {
     let Some(real) = shared("expires") else {
@@ -75,14 +75,14 @@ async fn a_token_ends_on_time_by_itself() {
     assert!(real.now() + Duration::from_secs(1) > request.expires);
 }
 
-/// T55: the answer of the mint never arrives, so the handle does not name the token.
+/// T55: the mint's answer is lost, so the handle does not name the token.
 #[tokio::test]
 async fn t55_a_token_whose_answer_was_lost_is_found_and_revoked() {
     let Some(real) = shared("lost") else { return };
     let (lease, minted) = real.mint(&real.request(15)).await.unwrap();
     let mut lost = lease.clone();
     lost.handle = Handle(json!({"parent": parent(&lease)}).to_string().into());
-    // Long enough ago that no request of that time is still carried out.
+    // Long enough ago that the server works on no request of that time.
     lost.asked = real.now().before(Duration::from_secs(120));
     assert_eq!(real.provider.probe(&lost).await, Ok(Probe::Live));
     let revoked = real.revoke(&[&lost], None).await;
@@ -92,7 +92,7 @@ async fn t55_a_token_whose_answer_was_lost_is_found_and_revoked() {
         real.prove(&[&lease]).await[&lease.id],
         Ok(Revoked::ProvedDead)
     );
-    // And one that never came to be.
+    // A second lease whose token was never created.
     let never = real.request(16);
     lost.id = never.lease;
     assert_eq!(
@@ -115,7 +115,7 @@ async fn a_kill_of_the_target_takes_what_came_before_and_nothing_later() {
     let later = in_epoch(real.request(19), 8);
     let (three, third) = real.mint(&later).await.unwrap();
     assert_ne!(parent(&one), parent(&three), "a parent serves one epoch");
-    // The second is not even named: it dies by the parent.
+    // The kill does not name the second lease: its parent ends it.
     let revoked = real.revoke(&[&one], Some(killed)).await;
     assert_eq!(revoked[&one.id], Ok(Revoked::Acknowledged));
     assert_eq!(real.used(&first.credential).await, Verdict::Refused);
@@ -129,9 +129,9 @@ async fn a_kill_of_the_target_takes_what_came_before_and_nothing_later() {
     assert_eq!(listed, [three.id]);
 }
 
-/// Somebody else's token with the same words on it is not taken for a lease.
+/// A foreign token with the same metadata is not taken for a lease.
 #[tokio::test]
-async fn marks_that_others_write_are_not_believed() {
+async fn foreign_metadata_is_not_trusted() {
     let Some(real) = shared("forged") else { return };
     let (lease, _) = real.mint(&real.request(20)).await.unwrap();
     let forged = json!({"policies": ["payments-read"], "meta": {
@@ -146,10 +146,10 @@ async fn marks_that_others_write_are_not_believed() {
     assert_eq!(listed[0].handle, lease.handle);
 }
 
-/// An operator revoked the parent by hand: the next request says so, and the one after it has a new
-/// one.
+/// An operator revoked the parent by hand: the next request fails with that reason, and the one
+/// after it gets a new parent.
 #[tokio::test]
-async fn a_parent_that_somebody_revoked_is_made_anew() {
+async fn a_revoked_parent_is_replaced() {
     let Some(real) = shared("orphaned") else {
         return;
     };
@@ -160,7 +160,7 @@ async fn a_parent_that_somebody_revoked_is_made_anew() {
         .unwrap();
     let why = real.refused(&real.request(23)).await;
     assert!(
-        why.contains("its parent token is revoked: ask again"),
+        why.contains("its parent token is revoked: request the credential again"),
         "{why}"
     );
     let (_, minted) = real.mint(&real.request(24)).await.unwrap();
@@ -168,13 +168,13 @@ async fn a_parent_that_somebody_revoked_is_made_anew() {
 }
 
 #[tokio::test]
-async fn what_is_set_up_wrong_is_said_line_by_line() {
+async fn faults_of_the_set_up_are_reported_one_per_line() {
     let Some(real) = shared("inspected") else {
         return;
     };
     let request = real.request(25);
     assert_eq!(
-        real.provider.inspect(&request).await.unwrap(),
+        real.provider.check_setup(&request).await.unwrap(),
         Vec::<String>::new()
     );
     let wrong = json!({"allowed_policies": ["others"], "allowed_policies_glob": [], "orphan": true,
@@ -183,19 +183,29 @@ async fn what_is_set_up_wrong_is_said_line_by_line() {
     real.vault.admin("POST", &role, Some(&wrong)).unwrap();
     let parents = format!("auth/token/roles/{}", real.broker.parent_role);
     real.vault.admin("DELETE", &parents, None).unwrap();
-    let lines = real.provider.inspect(&request).await.unwrap().join("\n");
+    let lines = real
+        .provider
+        .check_setup(&request)
+        .await
+        .unwrap()
+        .join("\n");
     for said in [
-        "there is no token role lanyard-parent-inspected",
+        "the server has no token role lanyard-parent-inspected",
         "tokens would outlive their parent",
-        "cannot be revoked: token_type=service",
-        "could have the policy default",
-        "it does not allow payments-read",
+        "cannot be revoked: set token_type=service",
+        "could have the policy `default`",
+        "the role does not allow payments-read",
     ] {
         assert!(lines.contains(said), "{said}: {lines}");
     }
     let bare = "path \"auth/token/lookup-self\" { capabilities = [\"read\"] }\npath \"sys/capabilities-self\" { capabilities = [\"update\"] }\n";
     real.vault.policy("lanyard-broker-inspected", bare).unwrap();
-    let lines = real.provider.inspect(&request).await.unwrap().join("\n");
+    let lines = real
+        .provider
+        .check_setup(&request)
+        .await
+        .unwrap()
+        .join("\n");
     for said in [
         "lacks list, sudo on auth/token/accessors",
         "lacks update on sys/leases/revoke",
@@ -206,9 +216,9 @@ async fn what_is_set_up_wrong_is_said_line_by_line() {
     }
 }
 
-/// T79: the token role makes tokens that a kill would not take along.
+/// T79: the token role creates tokens that a kill would miss.
 #[tokio::test]
-async fn t79_what_is_not_as_asked_for_is_refused_and_revoked() {
+async fn t79_a_token_that_differs_from_the_request_is_refused_and_revoked() {
     let Some(real) = shared("wider") else { return };
     let role = format!("auth/token/roles/{}", real.broker.token_role);
     let orphans = json!({"allowed_policies_glob": ["payments-*"], "orphan": true});
@@ -216,7 +226,7 @@ async fn t79_what_is_not_as_asked_for_is_refused_and_revoked() {
     let why = real.refused(&real.request(26)).await;
     assert!(why.contains("outlives its parent"), "{why}");
     assert_eq!(real.provider.list().await.unwrap(), Vec::new());
-    // Batch tokens cannot be revoked at all, and the server refuses to bound one.
+    // Batch tokens cannot be revoked, and the server refuses to limit their life.
     let batch = json!({"orphan": true, "token_type": "batch"});
     real.vault.admin("POST", &role, Some(&batch)).unwrap();
     let why = real.refused(&real.request(29)).await;
@@ -229,23 +239,27 @@ async fn a_credential_is_tried_out_by_itself() {
     let read = "path \"kv/data/payments\" { capabilities = [\"read\"] }\npath \"auth/token/lookup-self\" { capabilities = [\"read\"] }\n";
     real.vault.policy("payments-tried", read).unwrap();
     let mut request = real.request(27);
-    if let Rights::Vault(grant) = &mut request.rights {
+    if let Some(grant) = request.rights.get_mut::<VaultGrant>() {
         grant.policies = ["payments-tried".to_owned()].into();
     }
     let (lease, minted) = real.mint(&request).await.unwrap();
     assert_eq!(
-        real.provider.try_out(&minted.credential).await,
+        real.provider
+            .probe_with_credential(&minted.credential)
+            .await,
         Ok(Some(true))
     );
     real.revoke(&[&lease], None).await;
     assert_eq!(
-        real.provider.try_out(&minted.credential).await,
+        real.provider
+            .probe_with_credential(&minted.credential)
+            .await,
         Ok(Some(false))
     );
     assert_eq!(real.get(token(&minted.credential), PATH).0, 403);
 }
 
-/// A token helper that the command line is pointed to gives it the lease's token.
+/// The vault command line gets the lease's token from a token helper.
 #[tokio::test]
 async fn the_command_line_works_with_a_token_helper() {
     use std::os::unix::fs::PermissionsExt as _;
@@ -272,10 +286,10 @@ async fn the_command_line_works_with_a_token_helper() {
 }
 
 #[tokio::test]
-async fn s27_the_server_tells_the_time() {
+async fn s27_the_time_is_read_from_the_server() {
     let Some(real) = shared("time") else { return };
     let before = real.now().as_secs();
-    let told = real.provider().time().await.unwrap().unwrap();
+    let told = real.provider().read_clock().await.unwrap().unwrap();
     let after = real.now().as_secs();
     assert!((before..=after).contains(&told.as_secs()), "{told}");
 }

@@ -1,23 +1,19 @@
-//! Servers of their own, on each storage: restarted, sealed, and killed with many leases out.
+//! Servers with each kind of storage: restarted, sealed, and killed with many leases.
 //!
-//! `cargo xtask test` says where the program is; without it, this says that it does not run.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test stops where its footing gives way"
-)]
+//! `cargo xtask test` names the program; without it these tests print that they do not run.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod real;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use futures_util::StreamExt as _;
-use futures_util::stream;
-use lanyard_core::id::LeaseId;
+use futures_util::{StreamExt as _, stream};
 use lanyard_core::lease::{Handle, LeaseRef};
 use lanyard_core::provider::{Provider as _, ProviderError, Revoked};
 use lanyard_rig::{Storage, Vault, VaultServer};
 use lanyard_testkit::conformance::{Subject as _, Verdict};
+use lanyard_vocabulary::id::LeaseId;
 use serde_json::{Value, json};
 
 use crate::real::{Real, parent};
@@ -53,8 +49,8 @@ fn all(outcomes: &BTreeMap<LeaseId, Result<Revoked, ProviderError>>, what: Revok
     true
 }
 
-/// T54: the server and the broker both end between a mint and its record: what is in the journal
-/// finds it.
+/// T54: server and broker both end between a mint and its record; the journal suffices to find the
+/// token.
 #[tokio::test]
 async fn t54_a_token_is_found_after_a_restart_of_both() {
     for storage in [Storage::File, Storage::Raft] {
@@ -71,7 +67,7 @@ async fn t54_a_token_is_found_after_a_restart_of_both() {
             Verdict::Accepted,
             "{storage:?}"
         );
-        // The broker's next life: nothing of the first is in its memory.
+        // The restarted broker has nothing of the first one in memory.
         let next = Real::on(server.vault(), "restarted", &[]);
         assert_eq!(
             next.revoke(&[&lease], None).await[&lease.id],
@@ -82,7 +78,7 @@ async fn t54_a_token_is_found_after_a_restart_of_both() {
             Verdict::Refused,
             "{storage:?}"
         );
-        // The first life's login and parent token came through the restart as well.
+        // The first broker's login and parent token survived the restart as well.
         let (_, minted) = real.mint(&real.request(62)).await.unwrap();
         assert_eq!(
             real.used(&minted.credential).await,
@@ -92,8 +88,8 @@ async fn t54_a_token_is_found_after_a_restart_of_both() {
     }
 }
 
-/// T66: sealed in the middle of a kill of the target: what was not revoked is reported, and is when
-/// it is unsealed.
+/// T66: the server is sealed during a kill of the target. Leases that were not revoked are
+/// reported, and revoked after the unsealing.
 #[tokio::test]
 async fn t66_a_kill_that_meets_a_sealed_server_is_finished_when_it_is_unsealed() {
     for storage in [Storage::Memory, Storage::File, Storage::Raft] {
@@ -108,7 +104,7 @@ async fn t66_a_kill_that_meets_a_sealed_server_is_finished_when_it_is_unsealed()
         let due = references(&leases);
         let sealed = tokio::task::spawn_blocking(move || {
             let all = stored(&vault).len();
-            // When some of them are gone.
+            // Wait until some of them are gone.
             while stored(&vault).len() + 40 > all {}
             vault.seal()
         });
@@ -120,7 +116,7 @@ async fn t66_a_kill_that_meets_a_sealed_server_is_finished_when_it_is_unsealed()
             "{storage:?}"
         );
         let pending = refused.count();
-        // Nothing is done while it is sealed, and that is said of every lease.
+        // While sealed, the server revokes nothing, and each lease is reported as pending.
         let sealed = real.revoke(&due, Some(killed)).await;
         assert_eq!(sealed.len(), leases.len());
         let retryable = |outcome: &Result<_, ProviderError>| {
@@ -146,7 +142,7 @@ async fn t66_a_kill_that_meets_a_sealed_server_is_finished_when_it_is_unsealed()
     }
 }
 
-/// A kill of the target with a thousand leases out is one call.
+/// A kill of the target with a thousand leases is one call.
 #[tokio::test]
 #[expect(clippy::disallowed_methods, reason = "it is measured")]
 async fn a_thousand_leases_end_with_their_parent() {
@@ -188,10 +184,10 @@ fn stored(vault: &Vault) -> BTreeSet<String> {
     keys.map(str::to_owned).collect()
 }
 
-/// A server can lose a token and keep its accessor. It answers for that as for a missing right, and
-/// it is neither taken for one nor does it keep the target from being looked through.
+/// A server can lose a token and keep its accessor. It answers for that accessor as for a missing
+/// right. The token counts as dead, and the search goes on.
 #[tokio::test]
-async fn an_accessor_that_was_left_behind_is_a_dead_token() {
+async fn an_accessor_without_its_token_counts_as_dead() {
     let directory = tempfile::tempdir().unwrap();
     let Some(server) = server(&directory, Storage::Memory) else {
         return;
@@ -217,7 +213,7 @@ async fn an_accessor_that_was_left_behind_is_a_dead_token() {
         next.prove(&[&lease]).await[&lease.id],
         Ok(Revoked::ProvedDead)
     );
-    // Without the right to look tokens up, nothing is taken for dead.
+    // Without the right to look tokens up, no token counts as dead.
     let rights = "path \"auth/token/revoke-accessor\" { capabilities = [\"update\"] }\n\
         path \"sys/capabilities-self\" { capabilities = [\"update\"] }\n\
         path \"auth/token/lookup-self\" { capabilities = [\"read\"] }\n";

@@ -1,17 +1,15 @@
-//! What goes over the connection, and what is made of answers that no honest server gives.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test stops where its footing gives way"
-)]
+//! The requests that go over the connection, and the handling of answers that no honest server
+//! gives.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use lanyard_core::provider::ProviderError;
-use lanyard_core::secret::Secret;
 use lanyard_provider_vault::api::{AccessorLookup, Endpoint, VaultApi as _};
 use lanyard_provider_vault::{ConnectError, Login, Server};
+use lanyard_vocabulary::secret::Secret;
 use parking_lot::Mutex;
 
 const CANARY: &str = "canary0SecretThatNobodyMayRepeat";
@@ -22,7 +20,7 @@ const LIST: &str = r#"{"request_id": "2", "data": {"keys": ["other", "own"]}}"#;
 /// The requests that arrived: request line and headers in lower case, and the body.
 type Asked = Arc<Mutex<Vec<String>>>;
 
-/// Answers logins well, and everything else with this.
+/// Starts a server that accepts logins, and answers everything else with this.
 fn listen(head: &'static str, body: String) -> (SocketAddr, Asked) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (address, asked) = (listener.local_addr().unwrap(), Asked::default());
@@ -59,7 +57,7 @@ fn listen(head: &'static str, body: String) -> (SocketAddr, Asked) {
             } else {
                 "application/json"
             };
-            // One that has heard enough goes away.
+            // The write fails if the client has closed the connection.
             drop(write!(
                 client,
                 "HTTP/1.1 {head}\r\ncontent-type: {content}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
@@ -81,7 +79,7 @@ fn connect(address: &str, namespace: &str) -> Result<Server, ConnectError> {
     let login = Login::Jwt {
         mount: "jwt".to_owned(),
         role: "role".to_owned(),
-        // Any file with a text in it.
+        // Any file with a text will do.
         token_file: concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml").into(),
     };
     Server::new(endpoint, login)
@@ -117,7 +115,7 @@ async fn every_request_names_its_namespace_and_the_token_of_the_broker() {
     assert!(list.contains("x-vault-token: hvs.broker\r\n"), "{list}");
 }
 
-/// A redirect would carry the token to wherever it points.
+/// A redirect would send the token to another address.
 #[tokio::test]
 async fn a_redirect_is_not_followed() {
     let (elsewhere, visited) = listen("200 OK", LIST.to_owned());
@@ -130,9 +128,9 @@ async fn a_redirect_is_not_followed() {
     assert!(visited.lock().is_empty());
 }
 
-/// T50: a server that repeats what it was sent, in every way it can answer.
+/// T50: a server that echoes the request, with every status.
 #[tokio::test]
-async fn t50_nothing_that_a_server_says_is_passed_on() {
+async fn t50_no_text_of_the_server_reaches_an_error() {
     let body = serde_json::json!({"errors": [format!("permission denied: {CANARY}")], "data": {"keys": CANARY}});
     for head in [
         "200 OK",
@@ -171,9 +169,9 @@ async fn t50_nothing_that_a_server_says_is_passed_on() {
     }
 }
 
-/// T55: a list of tokens that is not the list of all tokens would have leases be taken for dead.
+/// T55: an incomplete list of tokens would make live leases look dead.
 #[tokio::test]
-async fn t55_only_a_list_with_the_token_of_the_broker_is_one() {
+async fn t55_a_list_without_the_brokers_token_is_refused() {
     for (head, body) in [
         ("404 Not Found", r#"{"errors": []}"#),
         ("200 OK", r#"{"request_id": "3", "data": {"keys": []}}"#),
@@ -193,9 +191,9 @@ async fn t55_only_a_list_with_the_token_of_the_broker_is_one() {
     assert_eq!(server.accessors().await.unwrap(), ["other", "own"]);
 }
 
-/// An engine's own error, in words that the server uses for other things: the secret is not gone.
+/// T66: an engine's own error can use the words of the server; the secret is not gone.
 #[tokio::test]
-async fn t66_what_an_engine_says_is_no_end_of_a_secret() {
+async fn t66_an_engines_error_does_not_count_as_the_end_of_a_secret() {
     for said in [
         "ACL token not found",
         "invalid lease",
@@ -214,9 +212,9 @@ async fn t66_what_an_engine_says_is_no_end_of_a_secret() {
     }
 }
 
-/// A refusal counts in the words of the server alone: whatever stands before it can refuse as well.
+/// A refusal counts only in the words of the server: a proxy can refuse as well.
 #[tokio::test]
-async fn t55_what_something_else_refuses_is_not_gone() {
+async fn t55_a_refusal_of_a_proxy_does_not_count_as_gone() {
     let (address, _) = listen("403 Forbidden", "<h1>no</h1>".to_owned());
     let server = connect(&format!("http://{address}"), "").unwrap();
     let looked = server.lookup("a").await;
@@ -285,9 +283,9 @@ async fn an_address_is_https_or_on_this_machine() {
     assert!(connect("https://vault.acme.example", "a\nb").is_err());
 }
 
-/// S47: 200, 404 and 500 with HTML, `{}` and another object, by whatever stands between.
+/// S47: 200, 404 and 500 with HTML, `{}` and another object, from a proxy or gateway.
 #[tokio::test]
-async fn s47_an_answer_that_is_not_the_servers_own_ends_nothing_and_shows_nothing() {
+async fn s47_a_foreign_answer_ends_nothing_and_proves_nothing() {
     let another = r#"{"request_id": "9", "data": {"accessor": "other", "path": "x", "meta": null}, "auth": null}"#;
     let words = "invalid accessor, token not found, invalid lease, permission denied";
     let page = format!("<html>{words}</html>");
@@ -311,7 +309,7 @@ async fn s47_an_answer_that_is_not_the_servers_own_ends_nothing_and_shows_nothin
             assert!(server.accessors().await.is_err(), "{told}");
             assert!(server.policy("p").await.is_err(), "{told}");
             assert!(server.create_child(&token, &ask()).await.is_err(), "{told}");
-            // Another object of the server's own is no answer for a token; it says nothing bad of
+            // Another object of the server is not an answer about the token, and so no verdict on
             // it.
             assert!(server.accepted(&token).await != Ok(false), "{told}");
             assert!(server.lease_exists("l").await != Ok(false), "{told}");
@@ -326,9 +324,9 @@ async fn s47_an_answer_that_is_not_the_servers_own_ends_nothing_and_shows_nothin
     assert_eq!(server.revoke_accessor("a").await, Ok(()));
 }
 
-/// T67: what an engine could not do, and what the server could not.
+/// T67: the failure of an engine, and the failure of the server.
 #[tokio::test]
-async fn t67_an_engine_that_fails_is_told_from_a_server_that_does() {
+async fn t67_a_failing_engine_and_a_failing_server_differ() {
     const FAILED: &str = r#"{"errors": ["failed to revoke entry: connection refused"]}"#;
     const SEALED: &str = r#"{"errors": ["Vault is sealed"]}"#;
     for (head, body, of_server) in [

@@ -1,5 +1,5 @@
-//! A small evaluator of the policies that Lanyard writes, made apart from the code that writes
-//! them: it reads the JSON, matches by recursion, and fails on whatever it does not know.
+//! A small evaluator of the policies that Lanyard writes, independent of the code that writes them.
+//! It reads the JSON, matches by recursion, and fails on anything unknown.
 
 use serde_json::Value;
 
@@ -65,7 +65,7 @@ fn conditions_hold(statement: &Value, request: &Request<'_>) -> bool {
                     "aws:SourceIdentity" => request.source_identity,
                     other => panic!("unknown key {other}"),
                 };
-                // Times in one form and one zone compare as texts.
+                // Times in one format and one zone can be compared as texts.
                 texts(values).iter().any(|value| match operator.as_str() {
                     "DateGreaterThan" => found > value.as_str(),
                     "DateLessThan" => found < value.as_str(),

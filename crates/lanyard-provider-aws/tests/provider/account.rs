@@ -1,5 +1,5 @@
-//! A fake of STS and IAM. It takes what AWS takes, keeps what was made, and reads the policies as
-//! IAM does, as far as Lanyard writes them; what it cannot read stops the test.
+//! A fake of STS and IAM. It accepts what AWS accepts, stores the sessions and policies, and
+//! evaluates the policies that Lanyard writes. It panics on any other policy.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -9,21 +9,22 @@ use async_trait::async_trait;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use lanyard_core::id::LeaseId;
-use lanyard_core::provider::{Credential, ProviderError};
-use lanyard_core::secret::Secret;
-use lanyard_core::time::Timestamp;
+use lanyard_charter::kinds::{AwsCredential, Credential};
+use lanyard_core::provider::ProviderError;
 use lanyard_provider_aws::api::{AssumeRole, AwsApi, RoleFacts, Session, SessionKeys};
 use lanyard_provider_aws::policy::{Document, Effect, Statement};
 use lanyard_provider_aws::{AwsProvider, AwsTarget, Sdk};
 use lanyard_testkit::clock::ManualClock;
 use lanyard_testkit::conformance::refuser::{self, CANARY};
+use lanyard_vocabulary::id::LeaseId;
+use lanyard_vocabulary::secret::Secret;
+use lanyard_vocabulary::time::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 pub(crate) const ROLE: &str = "arn:aws:iam::111122223333:role/lanyard/plan";
 
-/// The fault that befalls the next call that it can.
+/// The fault that the next suitable call meets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wrong {
     Silence,
@@ -35,7 +36,7 @@ pub(crate) enum Wrong {
     Unrevoked(LeaseId),
 }
 
-/// A session that was made.
+/// A session that the fake issued.
 #[derive(Debug, Clone)]
 struct Made {
     role: String,
@@ -68,7 +69,7 @@ pub(crate) fn down() -> ProviderError {
 }
 
 impl Account {
-    /// Takes the fault if it is this one; a fault befalls one call only.
+    /// Removes the fault and returns true if it is `wrong`; each fault hits one call.
     fn takes(&self, wrong: Wrong) -> bool {
         let mut queue = self.wrong.lock();
         let next = queue.front() == Some(&wrong);
@@ -111,16 +112,19 @@ impl Account {
         }
     }
 
-    /// The last session that was made, whoever has it.
+    /// Returns the last session that was issued, whoever holds it.
     pub(crate) fn last_made(&self) -> Option<Credential> {
         let made = self.made.lock().last().cloned()?;
         let session = self.session(&made);
-        Some(Credential::Aws {
-            access_key_id: session.access_key_id,
-            secret_access_key: session.secret_access_key,
-            session_token: session.session_token,
-            region: "eu-west-1".to_owned(),
-        })
+        Some(
+            AwsCredential {
+                access_key_id: session.access_key_id,
+                secret_access_key: session.secret_access_key,
+                session_token: session.session_token,
+                region: "eu-west-1".to_owned(),
+            }
+            .into(),
+        )
     }
 
     /// Decides whether a session may read an object that its policy allows: by its expiry, and by
@@ -167,8 +171,8 @@ fn denies(statement: &Statement, made: &Made, now: Timestamp) -> bool {
     })
 }
 
-/// The real client, against a server that refuses everything and repeats a secret wherever there is
-/// room for text.
+/// Returns the real client of a server that refuses everything and repeats a secret wherever an
+/// answer has room for text.
 fn refused_aloud() -> Sdk {
     let body = format!(
         "<ErrorResponse><Error><Type>Sender</Type><Code>{CANARY}</Code><Message>no {CANARY}</Message></Error>\
@@ -307,7 +311,7 @@ pub(crate) fn provider() -> (AwsProvider<Fake>, Arc<Account>) {
     (target_of(&account, "one"), account)
 }
 
-/// A target with the roles of all, and a policy of its own.
+/// Returns a target with the common roles and a deny policy of its own.
 pub(crate) fn target_of(account: &Arc<Account>, instance: &str) -> AwsProvider<Fake> {
     let target = AwsTarget {
         region: "eu-west-1".to_owned(),

@@ -1,13 +1,15 @@
-//! The suite that every provider passes, on the fake.
+//! The conformance suite of providers, on the fake.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use lanyard_core::charter::{Role, TargetKind};
-use lanyard_core::provider::{Credential, MintRequest, Provider};
-use lanyard_core::time::Timestamp;
+use lanyard_charter::TargetKind;
+use lanyard_charter::kinds::{AwsCredential, Credential};
+use lanyard_core::provider::{MintRequest, Provider};
 use lanyard_provider_aws::AwsProvider;
 use lanyard_testkit::conformance::{self, Fault, Given, Played, Subject, Verdict};
+use lanyard_vocabulary::role::Role;
+use lanyard_vocabulary::time::Timestamp;
 
 use crate::account::{Account, Fake, Wrong, provider, target_of};
 
@@ -31,7 +33,7 @@ impl Subject for Faked {
     }
 
     fn kind(&self) -> TargetKind {
-        TargetKind::Aws
+        TargetKind::AWS
     }
 
     fn now(&self) -> Timestamp {
@@ -43,14 +45,14 @@ impl Subject for Faked {
         Ok(())
     }
 
-    /// A lease on the other role, since the revocations of one role are one document.
+    /// Moves the request to the other role, since the revocations of one role form one document.
     fn fit_apart(&self, mut request: MintRequest) -> MintRequest {
         request.role = Role::Apply;
         request
     }
 
     async fn used(&self, credential: &Credential) -> Verdict {
-        let Credential::Aws { session_token, .. } = credential else {
+        let Some(AwsCredential { session_token, .. }) = credential.get() else {
             unreachable!("a credential of another kind")
         };
         if self.account.allows(session_token.expose()) {
@@ -82,7 +84,7 @@ impl Subject for Faked {
     }
 
     fn lists(&self) -> Given {
-        Err("AWS lists no sessions: a stray ends by the time in its own session policy")
+        Err("AWS lists no sessions: a stray ends at the time in its session policy")
     }
 
     fn probes(&self) -> Given {
@@ -94,7 +96,7 @@ impl Subject for Faked {
 }
 
 #[tokio::test]
-async fn it_does_what_every_provider_does() {
+async fn the_provider_passes_the_conformance_suite() {
     let (provider, account) = provider();
     conformance::whole(&Faked { provider, account }, 41).await;
 }

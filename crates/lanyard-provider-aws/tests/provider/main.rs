@@ -1,8 +1,5 @@
 //! The provider on a fake that is as strict as AWS in what it accepts.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test stops where its footing gives way"
-)]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod account;
 mod conformance;
@@ -10,17 +7,17 @@ mod conformance;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lanyard_core::charter::TargetKind;
-use lanyard_core::id::{KillId, LeaseId};
+use lanyard_charter::TargetKind;
 use lanyard_core::lease::LeaseRef;
 use lanyard_core::provider::{
     MintRequest, Provider, ProviderError, Revocation, RevocationReport, Revoked,
 };
-use lanyard_core::time::{Skew, Timestamp};
 use lanyard_provider_aws::{AwsProvider, Roles};
 use lanyard_testkit::clock::ManualClock;
 use lanyard_testkit::ids::Ids;
 use lanyard_testkit::world;
+use lanyard_vocabulary::id::{KillId, LeaseId};
+use lanyard_vocabulary::time::{Skew, Timestamp};
 
 use account::{Account, Fake, ROLE, down, provider, target_of};
 
@@ -29,7 +26,7 @@ const NOW: Timestamp = ManualClock::START;
 fn request() -> MintRequest {
     let ids = Ids::seeded(1);
     let task = world::task(&ids, NOW);
-    world::request(TargetKind::Aws, ids.lease(), &task, NOW)
+    world::request(TargetKind::AWS, ids.lease(), &task, NOW)
 }
 
 fn lease(bits: u128) -> LeaseRef {
@@ -85,8 +82,8 @@ async fn a_session_is_named_after_its_lease_and_told_to_end_with_it() {
     assert!(asked.policy.contains(&request.expires.to_string()));
 }
 
-// AWS compares the keys of session tags without regard to case: two that differ by case alone are
-// one tag, and the denial of a kill order would look at the wrong value.
+// AWS compares the keys of session tags without case: two keys that differ only in case are one
+// tag, and a kill order's denial would compare the wrong value.
 #[tokio::test]
 async fn t39_tags_of_a_session_have_one_case_and_one_prefix() {
     let (provider, account) = provider();
@@ -105,7 +102,7 @@ async fn t39_tags_of_a_session_have_one_case_and_one_prefix() {
 }
 
 #[tokio::test]
-async fn nothing_is_minted_that_could_not_be_revoked() {
+async fn no_credential_is_minted_that_could_not_be_revoked() {
     let (provider, account) = provider();
     *account.iam_is_down.lock() = true;
     let request = request();
@@ -135,7 +132,7 @@ async fn a_revoked_lease_is_named_and_stays_named_and_is_never_called_proved_dea
 }
 
 #[tokio::test]
-async fn t66_a_revocation_that_was_not_taken_is_not_acknowledged() {
+async fn t66_a_failed_revocation_is_not_acknowledged() {
     let (provider, account) = provider();
     *account.iam_is_down.lock() = true;
     assert_eq!(revoke(&provider, vec![lease(1)]).await, [Err(down())]);
@@ -161,13 +158,13 @@ async fn a_policy_that_somebody_edited_stops_mints_and_is_written_anew() {
     assert!(provider.mint(&request, &prepared).await.is_ok());
 }
 
-/// The policy of another writer, or of somebody else, on the plan role.
+/// Writes the policy of another instance, or of another party, to the plan role.
 fn put(account: &Account, policy: &str, document: String) {
     let key = ("plan".to_owned(), policy.to_owned());
     account.policies.lock().insert(key, document);
 }
 
-/// A look at both roles with these leases revoked before.
+/// Checks both roles, with these leases revoked before.
 async fn uphold(
     provider: &AwsProvider<Fake>,
     standing: Vec<LeaseRef>,
@@ -189,7 +186,7 @@ fn killed(bits: u128) -> LeaseRef {
 }
 
 #[tokio::test]
-async fn what_somebody_does_to_the_policy_is_said_and_undone_at_the_next_look() {
+async fn a_foreign_edit_of_the_policy_is_reported_and_undone() {
     let (provider, account) = provider();
     revoke(&provider, vec![lease(1), lease(2)]).await;
     let whole = deny_policy(&account);
@@ -202,7 +199,10 @@ async fn what_somebody_does_to_the_policy_is_said_and_undone_at_the_next_look() 
     let without_one = whole.replace(&LeaseId::from_bits(1).to_string(), "L-nobody");
     let emptied = r#"{"Version":"2012-10-17","Statement":[]}"#.to_owned();
     let edits = [
-        (Some(without_one), "does not read as this broker writes it"),
+        (
+            Some(without_one),
+            "this broker did not write its present text",
+        ),
         (Some(emptied), "its entries were changed"),
         (None, "it was deleted"),
     ];
@@ -219,7 +219,7 @@ async fn what_somebody_does_to_the_policy_is_said_and_undone_at_the_next_look() 
 }
 
 #[tokio::test]
-async fn what_is_over_is_taken_out_and_an_empty_policy_is_deleted() {
+async fn expired_entries_are_removed_and_an_empty_policy_is_deleted() {
     let (provider, account) = provider();
     let longer = LeaseRef {
         worst_expiry: NOW + Duration::from_secs(5 * 3600),
@@ -279,8 +279,8 @@ async fn two_targets_on_one_role_keep_each_their_own_list_and_share_a_cut() {
     revoke(&one, vec![lease(1)]).await;
     revoke(&other, vec![lease(2)]).await;
     assert_eq!(account.policies.lock().len(), 2);
-    // A kill of the first target reaches every session of the role, and stops the mints of both
-    // until it settles.
+    // A kill of the first target denies every session of the role, and stops the mints of both
+    // targets until its time has passed.
     let revocation = Revocation {
         now: NOW,
         cut: Some(NOW),
@@ -293,14 +293,14 @@ async fn two_targets_on_one_role_keep_each_their_own_list_and_share_a_cut() {
         .await
         .unwrap_err()
         .to_string();
-    assert!(refused.contains("was cut, and mints wait"), "{refused}");
-    // What the other one writes later leaves the cut alone.
+    assert!(refused.contains("a cut was set on the role"), "{refused}");
+    // A later write of the other target does not change the cut.
     revoke(&other, vec![lease(3)]).await;
     assert!(deny_policy(&account).contains("aws:TokenIssueTime"));
 }
 
 #[tokio::test]
-async fn s26_what_ends_by_itself_within_minutes_needs_no_entry_and_a_kill_has_one_to_its_end() {
+async fn s26_a_lease_about_to_expire_needs_no_entry_except_by_a_kill() {
     let (provider, _account) = provider();
     let ends = |secs, kill: Option<KillId>| {
         let lease = LeaseRef {
@@ -308,7 +308,7 @@ async fn s26_what_ends_by_itself_within_minutes_needs_no_entry_and_a_kill_has_on
             kill,
             ..lease(1)
         };
-        provider.ends_itself(&lease, NOW)
+        provider.needs_no_revocation(&lease, NOW)
     };
     assert!(ends(0, None) && ends(300, None));
     assert!(!ends(301, None));
@@ -331,8 +331,8 @@ async fn s26_a_release_on_a_full_list_is_left_to_its_end_and_not_called_acknowle
     );
 }
 
-/// Beyond the minute that is forgiven, every session of an account that is ahead looked longer than
-/// was asked for.
+/// An account whose clock runs ahead by more than the tolerated minute: every session of it seemed
+/// longer than requested.
 #[tokio::test]
 async fn s27_a_session_is_as_long_as_asked_by_whichever_clock() {
     let (provider, account) = provider();

@@ -1,30 +1,31 @@
-//! The suite that every provider passes, on the stand-in.
+//! The conformance suite of providers, on a fake of GitHub.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use lanyard_core::charter::TargetKind;
-use lanyard_core::provider::{Credential, Provider};
-use lanyard_core::secret::Secret;
-use lanyard_core::time::Timestamp;
+use lanyard_charter::TargetKind;
+use lanyard_charter::kinds::{Credential, GitHubCredential};
+use lanyard_core::provider::Provider;
 use lanyard_rig::{Fault as Wrong, GitHub};
 use lanyard_testkit::conformance::refuser::CANARY;
 use lanyard_testkit::conformance::{self, Fault, Given, Played, Subject, Verdict};
+use lanyard_vocabulary::secret::Secret;
+use lanyard_vocabulary::time::Timestamp;
 
 use crate::target::Target;
 
-/// Time that the stand-in asks to wait, in seconds.
+/// Seconds that the fake asks to wait.
 const RETRY_AFTER_SECS: u64 = 120;
 
 struct Faked {
     target: Target,
-    /// The next caller comes after the time that GitHub asked to wait.
+    /// True if the next call comes after the time that the fake asked to wait.
     later: AtomicBool,
 }
 
 fn token(credential: &Credential) -> &str {
-    let Credential::GitHub { token, .. } = credential else {
+    let Some(GitHubCredential { token, .. }) = credential.get() else {
         unreachable!("a credential of another kind")
     };
     token.expose()
@@ -51,7 +52,7 @@ impl Subject for Faked {
     }
 
     fn kind(&self) -> TargetKind {
-        TargetKind::GitHub
+        TargetKind::GITHUB
     }
 
     fn now(&self) -> Timestamp {
@@ -113,17 +114,20 @@ impl Subject for Faked {
 
     fn last_made(&self) -> Option<Credential> {
         let token = self.github().tokens().pop()?;
-        Some(Credential::GitHub {
-            host: "https://github.com".to_owned(),
-            api: self.github().url(),
-            owner: self.github().owner().to_owned(),
-            repositories: ["payments".to_owned()].into(),
-            token: Secret::new(token),
-        })
+        Some(
+            GitHubCredential {
+                host: "https://github.com".to_owned(),
+                api: self.github().url(),
+                owner: self.github().owner().to_owned(),
+                repositories: ["payments".to_owned()].into(),
+                token: Secret::new(token),
+            }
+            .into(),
+        )
     }
 
     fn lists(&self) -> Given {
-        Err("GitHub lists no tokens: a stray lives out its hour")
+        Err("GitHub lists no tokens: a stray expires after its hour")
     }
 
     fn probes(&self) -> Given {
@@ -131,12 +135,12 @@ impl Subject for Faked {
     }
 
     fn reaches_unanswered(&self) -> Given {
-        Err("a token is ended with itself alone: one that nobody has lives out its hour")
+        Err("only the token itself can end it: a lost token expires after its hour")
     }
 }
 
 #[tokio::test]
-async fn it_does_what_every_provider_does() {
+async fn the_provider_passes_the_conformance_suite() {
     let faked = Faked {
         target: Target::start(),
         later: AtomicBool::new(false),

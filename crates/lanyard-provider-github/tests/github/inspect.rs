@@ -1,16 +1,16 @@
-//! What stands in the way, a line each.
+//! Faults of the set-up, one line each.
 
-use lanyard_core::charter::Access;
+use lanyard_charter::Access;
 use lanyard_core::provider::{MintRequest, Provider as _};
 
 use crate::target::{NOW, Target, write};
 
 async fn lines(target: &Target, request: &MintRequest) -> Vec<String> {
-    target.provider.inspect(request).await.unwrap()
+    target.provider.check_setup(request).await.unwrap()
 }
 
 #[tokio::test]
-async fn nothing_stands_in_the_way_of_what_can_be_minted() {
+async fn a_correct_set_up_has_no_faults() {
     let target = Target::start();
     target.github.require_reviews("payments", 1, Some("never"));
     assert_eq!(
@@ -25,7 +25,7 @@ async fn nothing_stands_in_the_way_of_what_can_be_minted() {
 }
 
 #[tokio::test]
-async fn each_thing_in_the_way_is_a_line() {
+async fn each_fault_of_the_set_up_is_a_line() {
     let target = Target::start();
     target.github.grant("contents", Some("read"));
     let mut request = target.with(|grant| {
@@ -50,13 +50,13 @@ async fn each_thing_in_the_way_is_a_line() {
     let found = lines(&target, &request).await;
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(
-        found[0].contains("nothing demands a review on main"),
+        found[0].contains("no rule demands a review on main"),
         "{found:?}"
     );
 }
 
 #[tokio::test]
-async fn without_a_usable_installation_that_is_the_line() {
+async fn a_missing_installation_is_the_only_line() {
     let target = Target::start();
     target.github.suspend(true);
     let found = lines(&target, &target.request()).await;
@@ -74,7 +74,7 @@ async fn without_a_usable_installation_that_is_the_line() {
 
 /// The app's own key and clock.
 #[tokio::test]
-async fn an_app_that_is_not_known_by_its_key_is_the_line() {
+async fn a_rejected_app_key_is_the_only_line() {
     let target = Target::start();
     target.github.set_clock(NOW.as_secs() - 3600);
     let mut request = target.request();
@@ -105,7 +105,7 @@ async fn an_app_that_is_not_known_by_its_key_is_the_line() {
     assert!(
         target
             .restarted()
-            .inspect(&request)
+            .check_setup(&request)
             .await
             .unwrap()
             .is_empty()

@@ -1,4 +1,4 @@
-//! Being asked to slow down (T46).
+//! Rate limits (T46).
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use lanyard_rig::Fault;
 
 use crate::target::{NOW, Target};
 
-/// T46: nothing is asked until the time that GitHub names, but revocations are, and go through.
+/// T46: until the time that GitHub names, only revocations are sent, and they succeed.
 #[tokio::test]
 async fn t46_mints_wait_as_long_as_github_says_and_revocations_do_not() {
     let cases = [
@@ -44,13 +44,12 @@ async fn t46_mints_wait_as_long_as_github_says_and_revocations_do_not() {
         );
         target.github.set_clock(NOW.as_secs() + seconds);
         target.lease().await;
-        // Neither left anything behind.
+        // Neither mint left a token behind.
         assert!(target.revoke(&target.reference(&request)).await.is_ok());
     }
 }
 
-/// T46: a revocation that meets a limit is told to come again, and is tried again whenever that is
-/// asked for.
+/// T46: a revocation that meets a limit is retryable, and each retry is sent.
 #[tokio::test]
 async fn t46_a_revocation_is_always_tried() {
     let target = Target::start();
@@ -62,20 +61,27 @@ async fn t46_a_revocation_is_always_tried() {
         assert!(matches!(error, ProviderError::Throttled { .. }) && error.is_retryable());
     }
     assert_eq!(target.asked("DELETE", "/installation/token"), 3);
-    // The limit that it met is the installation's own: mints have another.
+    // The limit concerned only this revocation: mints are not delayed.
     target.lease().await;
     target.github.mend();
     assert_eq!(target.revoke(&lease).await, Ok(Revoked::Acknowledged));
 }
 
-/// A wait without an end is not believed.
+/// An endless wait is not obeyed.
 #[tokio::test]
-async fn a_server_that_is_down_is_no_limit() {
+async fn a_server_that_is_down_sets_no_limit() {
     let target = Target::start();
     target.github.fail_once(Fault::Down);
     let request = target.request();
     assert!(target.mint(&request).await.unwrap_err().is_retryable());
     let (lease, _) = target.lease().await;
     assert!(lease.worst_expiry > NOW + Duration::from_secs(3600));
-    assert!(target.provider.inspect(&request).await.unwrap().is_empty());
+    assert!(
+        target
+            .provider
+            .check_setup(&request)
+            .await
+            .unwrap()
+            .is_empty()
+    );
 }

@@ -1,15 +1,12 @@
-//! The provider on a stand-in of GitHub that is as strict as GitHub's documentation.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test stops where its footing gives way"
-)]
+//! The provider on a fake of GitHub that is as strict as GitHub's documentation.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod between;
 mod conformance;
 mod inspect;
 mod limits;
 mod mint;
 mod proposals;
+mod proxies;
 mod revoke;
 mod sealing;
 mod target;

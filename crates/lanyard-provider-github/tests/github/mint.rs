@@ -1,10 +1,11 @@
-//! What is asked for, and what is taken for an answer.
+//! Requests for tokens, and the checks of the answers.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use lanyard_core::charter::{Access, TargetKind};
-use lanyard_core::provider::{Credential, PrepareError, Provider as _, ProviderError};
+use lanyard_charter::kinds::GitHubCredential;
+use lanyard_charter::{Access, TargetKind};
+use lanyard_core::provider::{PrepareError, Provider as _, ProviderError};
 use lanyard_rig::Fault;
 use lanyard_testkit::world;
 use serde_json::Value;
@@ -28,13 +29,13 @@ async fn a_token_does_what_was_granted_and_nothing_else() {
     for (request, status) in cases {
         assert_eq!(target.call(request, token), status, "{request:?}");
     }
-    let Credential::GitHub {
+    let Some(GitHubCredential {
         host,
         api,
         owner,
         repositories,
         ..
-    } = &minted.credential
+    }) = minted.credential.get()
     else {
         unreachable!("a credential of another kind")
     };
@@ -46,7 +47,8 @@ async fn a_token_does_what_was_granted_and_nothing_else() {
     assert_eq!(*repositories, BTreeSet::from(["payments".to_owned()]));
 }
 
-/// T38: what was sent, byte for byte, is the document; and both of its members are there.
+/// T38: the document in the journal is byte for byte the request, and names both repositories and
+/// permissions.
 #[tokio::test]
 async fn t38_repositories_and_permissions_are_always_sent() {
     let target = Target::start();
@@ -71,10 +73,9 @@ async fn t38_repositories_and_permissions_are_always_sent() {
     assert_eq!(sent, expected);
 }
 
-/// T38: a body that leaves a member out, or empty, gives everything here as at GitHub; and that is
-/// seen.
+/// T38: the fake, like GitHub, reads a missing or empty member as everything; the provider notices.
 #[tokio::test]
-async fn t38_a_token_of_everything_is_seen_and_ended() {
+async fn t38_a_token_for_everything_is_noticed_and_ended() {
     let documents = [
         r#"{"permissions": {"contents": "read"}}"#,
         r#"{"repositories": [], "permissions": {"contents": "read"}}"#,
@@ -96,9 +97,9 @@ async fn t38_a_token_of_everything_is_seen_and_ended() {
     }
 }
 
-/// T38, T79: GitHub is never asked for a token that would have everything.
+/// T38, T79: GitHub is never asked for a token with all rights.
 #[tokio::test]
-async fn t38_what_would_be_everything_is_not_rendered() {
+async fn t38_a_request_for_everything_is_refused() {
     let target = Target::start();
     let many = |count: usize| {
         (0..count)
@@ -126,15 +127,15 @@ async fn t38_what_would_be_everything_is_not_rendered() {
     long.expires = long.now + Duration::from_secs(3601);
     assert!(target.provider.prepare(&long).is_err());
     let mut other = target.request();
-    other.rights = world::rights(TargetKind::Token);
+    other.rights = world::rights(TargetKind::TOKEN);
     assert!(target.provider.prepare(&other).is_err());
     let most = target.with(|grant| grant.repositories = many(500));
     assert!(target.provider.prepare(&most).is_ok());
 }
 
-/// T79: more than was asked for is ended at once, and refused.
+/// T79: a token with more rights than requested is ended at once, and the mint refused.
 #[tokio::test]
-async fn t79_more_than_was_asked_for_is_ended_and_refused() {
+async fn t79_a_token_with_too_many_rights_is_ended_and_refused() {
     let faults = [
         Fault::LongerLife,
         Fault::WiderPermissions,
@@ -155,16 +156,16 @@ async fn t79_more_than_was_asked_for_is_ended_and_refused() {
             (1, 0),
             "{fault:?}"
         );
-        // The ledger has only what was prepared: this process knows that the token has ended.
+        // The ledger only has the prepared lease; this process knows that the token has ended.
         let revoked = target.revoke(&target.reference(&request)).await;
         assert!(revoked.is_ok(), "{fault:?}: {revoked:?}");
     }
 }
 
-/// T79: where it cannot be ended at once, it is ended by what was prepared as long as the process
+/// T79: if the token cannot be ended at once, the lease's revocation ends it while the process
 /// lives.
 #[tokio::test]
-async fn t79_more_than_was_asked_for_is_not_forgotten_while_it_lives() {
+async fn t79_a_token_with_too_many_rights_is_remembered_while_it_lives() {
     let target = Target::start();
     target.github.fail(Fault::WiderPermissions);
     target.github.fail(Fault::RevocationsFail);
@@ -178,7 +179,8 @@ async fn t79_more_than_was_asked_for_is_not_forgotten_while_it_lives() {
     assert_eq!(target.github.live(), 0);
 }
 
-/// No assumption about the form of a token: the stand-in gives both that GitHub has, in turn.
+/// The provider assumes nothing about the form of a token: the fake issues both of GitHub's forms
+/// in turn.
 #[tokio::test]
 async fn tokens_of_both_forms_are_minted_and_ended() {
     let target = Target::start();
@@ -192,7 +194,7 @@ async fn tokens_of_both_forms_are_minted_and_ended() {
     assert_eq!(lengths.len(), 2, "{lengths:?}");
 }
 
-/// The installation is looked up once; when it is gone, it is looked up again.
+/// The installation is looked up once, and again after GitHub reported it gone.
 #[tokio::test]
 async fn an_installation_is_looked_up_once_until_it_is_gone() {
     let target = Target::start();
@@ -212,7 +214,7 @@ async fn an_installation_is_looked_up_once_until_it_is_gone() {
 }
 
 #[tokio::test]
-async fn a_suspended_installation_is_called_that() {
+async fn a_suspended_installation_is_reported() {
     let target = Target::start();
     target.github.suspend(true);
     let error = target.mint(&target.request()).await.unwrap_err();
@@ -224,9 +226,9 @@ async fn a_suspended_installation_is_called_that() {
     assert!(error.to_string().contains("is suspended"), "{error}");
 }
 
-/// A refusal of GitHub's becomes a code with a remedy, and leaves nothing to be revoked.
+/// A refusal of GitHub becomes a code with a remedy, and leaves nothing to revoke.
 #[tokio::test]
-async fn what_github_refuses_is_told_and_leaves_nothing() {
+async fn a_refusal_of_github_is_reported_and_leaves_no_token() {
     let target = Target::start();
     let cases = [
         (
@@ -251,7 +253,7 @@ async fn what_github_refuses_is_told_and_leaves_nothing() {
     assert_eq!(target.asked("DELETE", "/installation/token"), 0);
 }
 
-/// T50: a text of GitHub that repeats a token is nowhere in an error.
+/// T50: a text of GitHub that echoes a token reaches no error.
 #[tokio::test]
 async fn t50_an_error_that_repeats_a_token_is_a_code() {
     let target = Target::start();
@@ -271,18 +273,18 @@ async fn t50_an_error_that_repeats_a_token_is_a_code() {
     }
 }
 
-/// A redirect is not followed: the token would go along.
+/// A redirect is refused: following it would send the token to another address.
 #[tokio::test]
 async fn a_redirect_is_refused() {
     let target = Target::start();
     target.github.fail(Fault::Redirects);
     let error = target.mint(&target.request()).await.unwrap_err();
-    assert!(error.to_string().contains("sends elsewhere"), "{error}");
+    assert!(error.to_string().contains("GitHub redirects"), "{error}");
 }
 
-/// An answer that is too large to read may hold a token: nobody says that there is none.
+/// An answer that is too large may contain a token, so the mint is ambiguous.
 #[tokio::test]
-async fn an_answer_without_end_is_a_lost_one() {
+async fn an_endless_answer_counts_as_lost() {
     let target = Target::start();
     target.github.fail(Fault::HugeAnswer);
     let request = target.request();

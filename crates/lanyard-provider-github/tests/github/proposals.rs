@@ -1,4 +1,4 @@
-//! Profile `propose`: what it may do, and what has to be set at GitHub for it to be a proposal.
+//! Profile `propose`: what its token may do, and which branch rules it requires.
 
 use lanyard_core::provider::{Provider as _, ProviderError, Revoked};
 use lanyard_provider_github::BranchRules;
@@ -9,7 +9,7 @@ use crate::target::{Target, provider, token};
 const PULLS: (&str, &str) = ("POST", "/repos/acme/payments/pulls");
 const MERGE: (&str, &str) = ("PUT", "/repos/acme/payments/pulls/1/merge");
 
-/// A proposal is opened where a review is demanded, and cannot merge itself.
+/// A proposal can be opened where a review is demanded, and its token cannot merge it.
 #[tokio::test]
 async fn a_proposal_is_opened_and_cannot_be_merged_by_its_token() {
     let target = Target::start();
@@ -32,10 +32,10 @@ async fn a_proposal_is_opened_and_cannot_be_merged_by_its_token() {
     assert_eq!(pushed.0, 201);
 }
 
-/// The token that looks at the rules may read metadata alone, of these repositories alone, and is
-/// ended before another is made.
+/// The token that reads the rules may only read metadata of these repositories, and is ended before
+/// another is created.
 #[tokio::test]
-async fn the_rules_are_looked_at_with_a_token_of_metadata_that_is_ended() {
+async fn branch_rules_are_read_with_a_metadata_token_that_is_ended() {
     let target = Target::start();
     target.github.require_reviews("payments", 2, None);
     target.mint(&target.proposal()).await.unwrap();
@@ -53,13 +53,13 @@ async fn the_rules_are_looked_at_with_a_token_of_metadata_that_is_ended() {
     assert!(place("DELETE") < place("POST"));
 }
 
-/// Without a rule that demands reviews the token of the lease is not even requested; the message
-/// says what to set.
+/// Without a rule that demands reviews, the lease's token is not requested; the message says what
+/// to set up.
 #[tokio::test]
-async fn without_a_rule_nothing_is_minted() {
+async fn without_a_review_rule_no_token_is_minted() {
     let cases = [
-        (None, "nothing demands a review on main"),
-        (Some((0, Some("never"))), "nothing demands a review on main"),
+        (None, "no rule demands a review on main"),
+        (Some((0, Some("never"))), "no rule demands a review on main"),
         (Some((1, Some("always"))), "may bypass the ruleset"),
         (
             Some((1, Some("pull_requests_only"))),
@@ -82,13 +82,13 @@ async fn without_a_rule_nothing_is_minted() {
     }
 }
 
-/// Each repository is asked about: one without a rule is enough to refuse.
+/// Each repository is checked: one without a rule suffices to refuse.
 #[tokio::test]
 async fn every_repository_of_a_proposal_needs_the_rule() {
     let target = Target::start();
     target.github.require_reviews("payments", 1, None);
     let mut request = target.proposal();
-    if let lanyard_core::charter::Rights::GitHub(grant) = &mut request.rights {
+    if let Some(grant) = request.rights.get_mut::<lanyard_charter::GitHubGrant>() {
         grant.repositories.insert("website".to_owned());
     }
     let error = target.mint(&request).await.unwrap_err().to_string();
@@ -100,9 +100,9 @@ async fn every_repository_of_a_proposal_needs_the_rule() {
     target.mint(&request).await.unwrap();
 }
 
-/// A new token may be answered with 401 at first: that is no reason to refuse.
+/// A new token may be answered with 401 at first, which is no reason to refuse.
 #[tokio::test]
-async fn a_look_waits_until_its_token_is_known() {
+async fn the_check_waits_until_its_token_is_known() {
     let target = Target::start();
     target.github.require_reviews("payments", 1, None);
     target.github.fail_once(Fault::NotReplicated);
@@ -113,9 +113,9 @@ async fn a_look_waits_until_its_token_is_known() {
     );
 }
 
-/// T79: the token that looks at the rules is looked at too.
+/// T79: the token that reads the rules is checked too.
 #[tokio::test]
-async fn t79_a_look_with_more_than_metadata_is_refused() {
+async fn t79_a_check_token_with_more_than_metadata_is_refused() {
     let target = Target::start();
     target.github.require_reviews("payments", 1, None);
     target.github.fail_once(Fault::WiderPermissions);
@@ -127,9 +127,9 @@ async fn t79_a_look_with_more_than_metadata_is_refused() {
     assert_eq!(revoked, Ok(Revoked::ProvedDead));
 }
 
-/// The operator can vouch for the target: then no branch rule is read.
+/// The operator can vouch for the target; then no branch rule is read.
 #[tokio::test]
-async fn what_is_not_checked_is_minted_without_a_look() {
+async fn branch_rules_are_not_read_if_the_operator_vouches() {
     let target = Target::start();
     let provider = provider(&target.github, &target.keys(), BranchRules::NotChecked);
     let request = target.proposal();
@@ -138,9 +138,9 @@ async fn what_is_not_checked_is_minted_without_a_look() {
     assert_eq!(target.github.tokens().len(), 1);
 }
 
-/// The outcome of the first token says nothing about the lease's own, which was not requested.
+/// The result for the first token says nothing about the lease's own, which was not requested.
 #[tokio::test]
-async fn a_look_that_is_lost_leaves_nothing_of_the_lease() {
+async fn a_lost_check_leaves_no_token_of_the_lease() {
     let target = Target::start();
     target.github.require_reviews("payments", 1, None);
     target.github.fail_once(Fault::LostAnswer);

@@ -1,11 +1,11 @@
-//! How a lease ends, and how far that is known.
+//! How a lease ends, and what the provider reports about that.
 
 use std::time::Duration;
 
 use lanyard_core::provider::{Probe, Provider as _, ProviderError, Revocation, Revoked};
-use lanyard_core::time::Timestamp;
 use lanyard_rig::Fault;
 use lanyard_testkit::conformance::refuser;
+use lanyard_vocabulary::time::Timestamp;
 
 use crate::target::{NOW, Target, revoke, token};
 
@@ -18,7 +18,10 @@ async fn a_token_is_ended_and_proved_dead() {
     let (other, neighbour) = target.lease().await;
     assert_eq!(target.provider.probe(&one).await, Ok(Probe::Live));
     assert_eq!(
-        target.provider.try_out(&minted.credential).await,
+        target
+            .provider
+            .probe_with_credential(&minted.credential)
+            .await,
         Ok(Some(true))
     );
     assert_eq!(target.revoke(&one).await, Ok(Revoked::Acknowledged));
@@ -26,18 +29,21 @@ async fn a_token_is_ended_and_proved_dead() {
     assert_eq!(target.prove(&one).await, Ok(Revoked::ProvedDead));
     assert_eq!(target.provider.probe(&one).await, Ok(Probe::Dead));
     assert_eq!(
-        target.provider.try_out(&minted.credential).await,
+        target
+            .provider
+            .probe_with_credential(&minted.credential)
+            .await,
         Ok(Some(false))
     );
     assert_eq!(target.call(LIST, token(&neighbour)), 200);
     assert_eq!(target.provider.probe(&other).await, Ok(Probe::Live));
-    // Again, by the 401 alone.
+    // A second revocation is proved by the 401 itself.
     assert_eq!(target.revoke(&one).await, Ok(Revoked::ProvedDead));
 }
 
-/// A kill of the whole target is every token, one by one.
+/// A kill of the whole target ends every token, one by one.
 #[tokio::test]
-async fn a_kill_of_everything_is_every_token() {
+async fn a_kill_of_the_target_ends_every_token() {
     let target = Target::start();
     let mut due = Vec::new();
     for _ in 0..20 {
@@ -55,7 +61,7 @@ async fn a_kill_of_everything_is_every_token() {
     assert_eq!(target.github.live(), 0);
 }
 
-/// T54: another process needs the handle and the keys, and nothing else.
+/// T54: another process needs only the handle and the keys.
 #[tokio::test]
 async fn t54_a_token_of_an_earlier_process_is_ended() {
     let target = Target::start();
@@ -66,9 +72,9 @@ async fn t54_a_token_of_an_earlier_process_is_ended() {
     assert_eq!(target.github.live(), 0);
 }
 
-/// T55: a token whose answer was lost is nobody's to end, and nobody says that it has ended.
+/// T55: nobody can end a token whose answer was lost, and it is not reported as dead.
 #[tokio::test]
-async fn t55_a_lost_answer_is_pending_until_its_worst_expiry_and_said_to_be() {
+async fn t55_a_lost_answer_is_pending_until_its_worst_expiry() {
     let target = Target::start();
     target.github.fail_once(Fault::LostAnswer);
     let request = target.request();
@@ -78,7 +84,7 @@ async fn t55_a_lost_answer_is_pending_until_its_worst_expiry_and_said_to_be() {
     let lease = target.reference(&request);
     for provider in [&target.provider, &target.restarted()] {
         let told = revoke(provider, &lease, NOW.as_secs()).await.unwrap_err();
-        // Not retryable: one lost answer is no reason to think that GitHub is down.
+        // Not retryable: one lost answer does not mean that GitHub is down.
         assert!(!told.is_retryable());
         let text = told.to_string();
         assert!(
@@ -93,10 +99,10 @@ async fn t55_a_lost_answer_is_pending_until_its_worst_expiry_and_said_to_be() {
     assert!(lease.worst_expiry >= NOW + Duration::from_secs(3600));
 }
 
-/// T54: where the journal does not take the answer, this process still knows the token; a later one
-/// says that it cannot.
+/// T54: if the journal does not record the answer, this process still knows the token; a later
+/// process reports that it cannot end it.
 #[tokio::test]
-async fn t54_an_answer_that_was_not_journaled_is_known_as_long_as_the_process_lives() {
+async fn t54_an_unrecorded_answer_is_known_while_the_process_lives() {
     let target = Target::start();
     let request = target.request();
     target.mint(&request).await.unwrap();
@@ -110,9 +116,9 @@ async fn t54_an_answer_that_was_not_journaled_is_known_as_long_as_the_process_li
     assert_eq!(target.prove(&lease).await, Ok(Revoked::ProvedDead));
 }
 
-/// T55: what was never sent left nothing.
+/// T55: a request that was never sent left no token.
 #[tokio::test]
-async fn a_server_that_is_not_there_leaves_nothing() {
+async fn an_unreachable_server_leaves_no_token() {
     let target = Target::start();
     let request = target.request();
     let nobody = lanyard_rig::free_port().unwrap();
@@ -135,9 +141,9 @@ async fn a_server_that_is_not_there_leaves_nothing() {
     assert_eq!(revoked, Ok(Revoked::ProvedDead));
 }
 
-/// A mint is never tried a second time, whatever came of the first.
+/// A mint is never repeated, whatever its outcome.
 #[tokio::test]
-async fn t55_a_mint_is_asked_for_once() {
+async fn t55_a_mint_is_never_repeated() {
     for fault in [Fault::LostAnswer, Fault::Down, Fault::Throttled] {
         let target = Target::start();
         target.lease().await;
@@ -152,14 +158,14 @@ async fn t55_a_mint_is_asked_for_once() {
     }
 }
 
-/// A token that was just made may be answered with 401 and work a moment later: that is no proof.
+/// A new token may be answered with 401 and work a moment later, so 401 proves nothing yet.
 #[tokio::test]
-async fn a_young_token_that_is_not_known_everywhere_is_not_called_dead() {
+async fn a_new_token_with_status_401_is_not_called_dead() {
     let target = Target::start();
     let (lease, minted) = target.lease().await;
     target.github.fail(Fault::NotReplicated);
     let told = target.revoke(&lease).await.unwrap_err();
-    // Its own fault, which holds up neither the rest nor mints.
+    // The failure concerns this lease only, and delays neither other leases nor mints.
     assert!(!told.is_retryable(), "{told}");
     assert_eq!(target.provider.probe(&lease).await, Ok(Probe::Unknowable));
     target.github.set_clock(NOW.as_secs() + 6);
@@ -168,7 +174,7 @@ async fn a_young_token_that_is_not_known_everywhere_is_not_called_dead() {
     assert_eq!(target.prove(&lease).await, Ok(Revoked::ProvedDead));
 }
 
-/// A token that its own holder ended is dead, once it is old enough for 401 to mean that.
+/// A token that its holder ended is dead once it is old enough for 401 to mean that.
 #[tokio::test]
 async fn a_token_that_its_holder_ended_is_dead() {
     let target = Target::start();
@@ -178,7 +184,7 @@ async fn a_token_that_its_holder_ended_is_dead() {
         204
     );
     assert!(target.revoke(&lease).await.is_err());
-    // Its mint may have taken as long as a mint may take.
+    // The mint may have taken as long as its time limit allows.
     target.github.set_clock(NOW.as_secs() + 149);
     assert_eq!(target.provider.probe(&lease).await, Ok(Probe::Unknowable));
     target.github.set_clock(NOW.as_secs() + 150);
@@ -186,9 +192,10 @@ async fn a_token_that_its_holder_ended_is_dead() {
     assert_eq!(target.revoke(&lease).await, Ok(Revoked::ProvedDead));
 }
 
-/// An end that GitHub took and does not carry out is found out, and never called dead.
+/// GitHub confirms an end and does not carry it out: the check finds that, and the lease is not
+/// called dead.
 #[tokio::test]
-async fn an_end_that_was_taken_and_is_none_is_found_out() {
+async fn an_end_that_github_does_not_carry_out_is_noticed() {
     let target = Target::start();
     let (lease, _) = target.lease().await;
     target.github.fail(Fault::RevocationsIgnored);
@@ -200,7 +207,7 @@ async fn an_end_that_was_taken_and_is_none_is_found_out() {
 
 /// T67: each token is ended by a call of its own.
 #[tokio::test]
-async fn t67_one_that_fails_does_not_hold_up_the_rest() {
+async fn t67_one_failed_revocation_does_not_delay_the_others() {
     let target = Target::start();
     let (one, first) = target.lease().await;
     let (other, _) = target.lease().await;
@@ -228,7 +235,7 @@ async fn t67_one_that_fails_does_not_hold_up_the_rest() {
     assert_eq!(target.revoke(&one).await, Ok(Revoked::Acknowledged));
 }
 
-/// A suspended installation is not proof of death: whoever lifts it brings its tokens back.
+/// A suspended installation does not prove death: lifting the suspension revives its tokens.
 #[tokio::test]
 async fn a_token_of_a_suspended_installation_is_pending() {
     let target = Target::start();
@@ -242,10 +249,12 @@ async fn a_token_of_a_suspended_installation_is_pending() {
 }
 
 #[tokio::test]
-async fn what_is_promised_is_what_is_known() {
+async fn the_declared_capabilities_match_the_documentation() {
     let target = Target::start();
     let capabilities = target.provider.capabilities();
-    assert!(!capabilities.lists && capabilities.proves && !capabilities.whole);
+    assert!(
+        !capabilities.can_list && capabilities.can_prove && !capabilities.rewrites_whole_document
+    );
     assert_eq!(target.provider.list().await, Ok(Vec::new()));
     let said = target.provider.revocability(&target.request().rights);
     assert_eq!(said.worst_case, Some(Duration::from_secs(3600)));
@@ -254,9 +263,9 @@ async fn what_is_promised_is_what_is_known() {
     assert!(prepared.worst_expiry > Timestamp::from_secs(NOW.as_secs() + 3600));
 }
 
-/// S47: answers of whatever stands between.
+/// S47: answers of a proxy or gateway.
 #[tokio::test]
-async fn s47_an_answer_that_is_not_githubs_own_ends_nothing_and_shows_nothing() {
+async fn s47_a_foreign_answer_in_githubs_place_ends_and_proves_nothing() {
     let target = Target::start();
     let (lease, _) = target.lease().await;
     let unanswered = target.request();
@@ -286,13 +295,15 @@ async fn s47_an_answer_that_is_not_githubs_own_ends_nothing_and_shows_nothing() 
                 matches!(revoked, Err(ProviderError::Ambiguous { .. })),
                 "{told}: {revoked:?}"
             );
-            let proved = provider.prove(std::slice::from_ref(&lease)).await;
+            let proved = provider
+                .finish_and_prove(std::slice::from_ref(&lease))
+                .await;
             assert!(
                 proved.iter().all(|(_, it)| it.is_err()),
                 "{told}: {proved:?}"
             );
             assert!(provider.probe(&lease).await != Ok(Probe::Dead), "{told}");
-            // A mint that it refused may have made a token: nobody says that there is none.
+            // A mint that the proxy refused may have created a token, so it is ambiguous.
             let prepared = provider.prepare(&unanswered).unwrap();
             let minted = provider.mint(&unanswered, &prepared).await;
             assert!(

@@ -1,4 +1,4 @@
-//! Keys, and what is sealed with them.
+//! Sealing keys, and handles sealed with them.
 
 use std::sync::Arc;
 
@@ -6,19 +6,18 @@ use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use lanyard_core::provider::{Provider as _, ProviderError, Revoked};
-use lanyard_core::secret::Secret;
 use lanyard_provider_github::{
     AppKey, BranchRules, Client, ConnectError, GitHubProvider, GitHubTarget, KeyFileError,
     SealError, Sealed, Sealer, SealingKeys, SealingKeysError,
 };
 use lanyard_secret_file::SecretFileError;
+use lanyard_vocabulary::secret::Secret;
 
 use crate::target::{KEY, NOW, OTHER_KEY, Target, client, revoke, token, write};
 
-/// T52: the token is neither in the handle nor in anything that is shown, and its bytes are not in
-/// the handle either.
+/// T52: neither the handle nor any debug output contains the token.
 #[tokio::test]
-async fn t52_a_handle_holds_sealed_bytes_alone() {
+async fn t52_a_handle_holds_only_sealed_bytes() {
     let target = Target::start();
     for _ in 0..2 {
         let (lease, minted) = target.lease().await;
@@ -35,16 +34,16 @@ async fn t52_a_handle_holds_sealed_bytes_alone() {
     }
 }
 
-/// T52: what was sealed for one lease opens for no other, and not when a bit of it is changed.
+/// T52: bytes sealed for one lease do not open for another, nor after a bit was changed.
 #[tokio::test]
-async fn t52_a_sealed_token_is_of_its_lease() {
+async fn t52_a_sealed_token_opens_only_for_its_lease() {
     let target = Target::start();
     let (one, _) = target.lease().await;
     let (mut other, _) = target.lease().await;
     let own = other.handle.clone();
     other.handle = one.handle.clone();
     let told = target.revoke(&other).await.unwrap_err();
-    assert!(told.to_string().contains("of another lease"), "{told}");
+    assert!(told.to_string().contains("for another lease"), "{told}");
     let changed = own.0.replacen("v1.k1.", "v1.k1.A", 1);
     other.handle.0 = changed.into();
     assert!(target.revoke(&other).await.is_err());
@@ -53,7 +52,7 @@ async fn t52_a_sealed_token_is_of_its_lease() {
     assert_eq!(target.revoke(&other).await, Ok(Revoked::Acknowledged));
 }
 
-/// A new key is put on top; the old one opens what it sealed for as long as it is there.
+/// A new key is put on top; the old one still opens what it sealed while it is in the file.
 #[tokio::test]
 async fn keys_are_rotated_by_putting_a_new_one_on_top() {
     let target = Target::start();
@@ -70,7 +69,7 @@ async fn keys_are_rotated_by_putting_a_new_one_on_top() {
     );
 }
 
-/// A key that is gone is named, and its lease is pending: nobody says that it has ended.
+/// A missing key is named, and its lease is pending, not reported as ended.
 #[tokio::test]
 async fn a_key_that_is_gone_is_named_and_its_lease_is_pending() {
     let target = Target::start();
@@ -81,12 +80,12 @@ async fn a_key_that_is_gone_is_named_and_its_lease_is_pending() {
         .unwrap_err();
     assert!(matches!(told, ProviderError::Refused { .. }));
     let text = told.to_string();
-    assert!(text.contains("there is no sealing key k1"), "{text}");
+    assert!(text.contains("no sealing key is named k1"), "{text}");
     assert!(text.contains(&lease.worst_expiry.to_string()), "{text}");
     assert_eq!(target.github.live(), 1);
 }
 
-/// A key service that is away.
+/// A key service that does not answer.
 struct Away;
 
 #[async_trait]
@@ -100,7 +99,8 @@ impl Sealer for Away {
     }
 }
 
-/// A token that cannot be sealed is ended at once; one that cannot be opened now is tried again.
+/// A token that cannot be sealed is ended at once; one that cannot be opened now is tried again
+/// later.
 #[tokio::test]
 async fn without_its_sealer_a_token_is_ended_and_a_lease_waits() {
     let target = Target::start();
@@ -125,13 +125,13 @@ async fn without_its_sealer_a_token_is_ended_and_a_lease_waits() {
         revoke(&away, &reference, NOW.as_secs()).await,
         Ok(Revoked::ProvedDead)
     );
-    let lines = away.inspect(&request).await.unwrap();
+    let lines = away.check_setup(&request).await.unwrap();
     assert_eq!(lines, ["the sealing keys cannot be used: no answer"]);
 }
 
-/// A handle of a later version, say.
+/// For example the handle of a later version.
 #[tokio::test]
-async fn a_handle_that_cannot_be_read_is_called_that() {
+async fn an_unreadable_handle_is_reported() {
     let target = Target::start();
     let (mut lease, _) = target.lease().await;
     for odd in ["", "v2", "v1.k1", "v1.k1.!", "v1.k.1.AAAA"] {
@@ -189,7 +189,7 @@ fn t51_a_file_of_keys_that_others_can_read_is_refused() {
 }
 
 #[test]
-fn a_file_without_good_keys_says_which_line() {
+fn an_invalid_key_file_is_reported_with_its_line() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sealing.keys");
     let cases = [
@@ -215,7 +215,7 @@ fn a_file_without_good_keys_says_which_line() {
     assert!(SealingKeys::read(&folder.path().join("none")).is_err());
 }
 
-/// RSA in PKCS#8 is what other tools make of GitHub's PKCS#1.
+/// Other tools convert GitHub's PKCS#1 to PKCS#8.
 #[tokio::test]
 async fn a_key_in_pkcs8_serves_as_well() {
     let target = Target::start();
@@ -256,7 +256,7 @@ async fn a_key_in_pkcs8_serves_as_well() {
 }
 
 #[test]
-fn only_https_is_spoken_but_on_loopback() {
+fn plain_http_is_allowed_on_loopback_only() {
     let target = Target::start();
     let new = |api: &str, owner: &str| {
         let key = AppKey::read("12345", &target.github.private_key()).unwrap();

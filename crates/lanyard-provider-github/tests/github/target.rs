@@ -1,22 +1,23 @@
-//! A target on a stand-in, and the requests of these tests.
+//! A target on the fake, and the requests of these tests.
 
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use lanyard_core::charter::{Access, GitHubGrant, Rights, TargetKind};
+use lanyard_charter::kinds::GitHubCredential;
+use lanyard_charter::{Access, GitHubGrant, TargetKind};
 use lanyard_core::lease::LeaseRef;
 use lanyard_core::provider::{
-    Credential, MintRequest, Minted, Provider as _, ProviderError, Revocation, Revoked,
+    MintRequest, Minted, Provider as _, ProviderError, Revocation, Revoked,
 };
-use lanyard_core::time::Timestamp;
 use lanyard_provider_github::{
     AppKey, BranchRules, Client, GitHubProvider, GitHubTarget, SealingKeys,
 };
 use lanyard_rig::GitHub;
 use lanyard_testkit::ids::Ids;
 use lanyard_testkit::world;
+use lanyard_vocabulary::time::Timestamp;
 use tempfile::TempDir;
 
 pub(crate) const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
@@ -56,12 +57,12 @@ impl Target {
         self.folder.path().join("sealing.keys")
     }
 
-    /// The provider of a daemon that starts again.
+    /// Returns the provider of a restarted daemon.
     pub(crate) fn restarted(&self) -> GitHubProvider {
         provider(&self.github, &self.keys(), BranchRules::Required)
     }
 
-    /// The provider of the same app at another address.
+    /// Returns the provider of the same app at another address.
     pub(crate) fn behind(&self, address: std::net::SocketAddr) -> GitHubProvider {
         let target = GitHubTarget {
             host: "https://github.com".to_owned(),
@@ -73,18 +74,18 @@ impl Target {
         GitHubProvider::new(target, client, sealer)
     }
 
-    /// Reading the code of one repository, for five minutes.
+    /// Makes a request to read the code of one repository for five minutes.
     pub(crate) fn request(&self) -> MintRequest {
         let now = Timestamp::from_secs(self.github.now());
         let task = world::task(&self.ids, now);
-        let mut request = world::request(TargetKind::GitHub, self.ids.lease(), &task, now);
+        let mut request = world::request(TargetKind::GITHUB, self.ids.lease(), &task, now);
         request.expires = now + Duration::from_secs(300);
         request
     }
 
     pub(crate) fn with(&self, change: impl FnOnce(&mut GitHubGrant)) -> MintRequest {
         let mut request = self.request();
-        if let Rights::GitHub(grant) = &mut request.rights {
+        if let Some(grant) = request.rights.get_mut::<GitHubGrant>() {
             change(grant);
         }
         request
@@ -107,7 +108,7 @@ impl Target {
         self.provider.mint(request, &prepared).await
     }
 
-    /// A lease, as the ledger has it after the answer.
+    /// Mints a lease, and returns it as the ledger has it after the answer.
     pub(crate) async fn lease(&self) -> (LeaseRef, Minted) {
         let request = self.request();
         let minted = self.mint(&request).await.unwrap();
@@ -116,7 +117,7 @@ impl Target {
         (reference, minted)
     }
 
-    /// A lease, as the ledger has it before the answer.
+    /// Returns a lease as the ledger has it before the answer.
     pub(crate) fn reference(&self, request: &MintRequest) -> LeaseRef {
         let prepared = self.provider.prepare(request).unwrap();
         LeaseRef {
@@ -134,7 +135,10 @@ impl Target {
     }
 
     pub(crate) async fn prove(&self, lease: &LeaseRef) -> Result<Revoked, ProviderError> {
-        let proved = self.provider.prove(std::slice::from_ref(lease)).await;
+        let proved = self
+            .provider
+            .finish_and_prove(std::slice::from_ref(lease))
+            .await;
         let (id, outcome) = proved.into_iter().next().unwrap();
         assert_eq!(id, lease.id);
         outcome
@@ -144,7 +148,7 @@ impl Target {
         self.github.call(request, token, None).unwrap().0
     }
 
-    /// Counts the requests of this method whose path ends so.
+    /// Counts the requests with this method whose path ends with `end`.
     pub(crate) fn asked(&self, method: &str, end: &str) -> usize {
         let asked = self.github.asked();
         let such =
@@ -184,7 +188,7 @@ pub(crate) fn provider(github: &GitHub, keys: &Path, branch_rules: BranchRules) 
 }
 
 pub(crate) fn token(minted: &Minted) -> &str {
-    let Credential::GitHub { token, .. } = &minted.credential else {
+    let Some(GitHubCredential { token, .. }) = minted.credential.get() else {
         unreachable!("a credential of another kind")
     };
     token.expose()

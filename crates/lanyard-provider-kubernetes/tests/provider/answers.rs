@@ -1,5 +1,4 @@
-//! S47: answers that are not the API server's own, given by whatever stands between, to the real
-//! client.
+//! S47: answers from a proxy or load balancer in the API server's place, read by the real client.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +18,7 @@ const BINDING: Object<'static> = Object {
     name: "lanyard-one",
 };
 
-/// The client of a server that answers all alike.
+/// Returns the client of a server that gives every request this answer.
 async fn answered(status: &'static str, content_type: &'static str, body: String) -> Cluster {
     let address = refuser::start(status, content_type, body);
     let directory = tempfile::tempdir().unwrap();
@@ -83,14 +82,14 @@ fn foreign() -> Vec<(&'static str, &'static str, String)> {
             all.push((code, media, body));
         }
     }
-    // The right document under another code.
+    // The right document with another status code.
     all.push(("200 OK", JSON, own.clone()));
     all.push(("500 Internal Server Error", JSON, own));
     all
 }
 
 #[tokio::test]
-async fn s47_an_answer_that_is_not_the_servers_own_deletes_nothing() {
+async fn s47_a_foreign_answer_does_not_count_as_a_deletion() {
     for (code, media, body) in foreign() {
         let told = format!("{code}, {media}, {body}");
         let cluster = answered(code, media, body).await;
@@ -132,7 +131,7 @@ async fn s47_the_servers_own_answers_count() {
 }
 
 #[tokio::test]
-async fn s47_no_lease_is_acknowledged_or_dead_by_what_stands_between() {
+async fn s47_answers_of_proxies_acknowledge_and_prove_nothing() {
     let faked = faked();
     let request = faked.request(60);
     let prepared = faked.provider.prepare(&request).unwrap();
@@ -163,7 +162,9 @@ async fn s47_no_lease_is_acknowledged_or_dead_by_what_stands_between() {
             report.outcomes.iter().all(|(_, it)| it.is_err()),
             "{told}: {report:?}"
         );
-        let proved = provider.prove(std::slice::from_ref(&lease)).await;
+        let proved = provider
+            .finish_and_prove(std::slice::from_ref(&lease))
+            .await;
         assert!(
             proved.iter().all(|(_, it)| it.is_err()),
             "{told}: {proved:?}"

@@ -1,16 +1,14 @@
-//! A fake of an API server: objects, RBAC and bound tokens, as far as a lease has any. It fails
-//! where it is told to.
+//! A fake API server: objects, RBAC and bound tokens, as far as a lease needs them, with faults
+//! that a test injects.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use lanyard_core::charter::PolicyRule;
-use lanyard_core::id::LeaseId;
-use lanyard_core::provider::{Credential, ProviderError, Rehearsed};
-use lanyard_core::secret::Secret;
-use lanyard_core::time::Timestamp;
+use lanyard_charter::PolicyRule;
+use lanyard_charter::kinds::{Credential, KubernetesCredential};
+use lanyard_core::provider::{ProviderError, Rehearsed};
 use lanyard_provider_kubernetes::Cluster;
 use lanyard_provider_kubernetes::api::{
     Allowed, ClusterRole, Deleted, Endpoint, Kind, KubernetesApi, Marked, Marks, Object, Question,
@@ -18,6 +16,9 @@ use lanyard_provider_kubernetes::api::{
 };
 use lanyard_testkit::clock::ManualClock;
 use lanyard_testkit::conformance::refuser::{self, CANARY};
+use lanyard_vocabulary::id::LeaseId;
+use lanyard_vocabulary::secret::Secret;
+use lanyard_vocabulary::time::Timestamp;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
@@ -31,14 +32,14 @@ pub(crate) struct Held {
     tokens: Vec<(String, TokenOf)>,
     uids: u64,
     pub(crate) asked: Vec<i64>,
-    /// Given to every service account.
+    /// Rights of every service account.
     pub(crate) extra: Vec<PolicyRule>,
     pub(crate) failing: BTreeSet<&'static str>,
     /// Objects that a foreign finalizer keeps.
     pub(crate) kept: BTreeSet<Kind>,
-    /// Rights that somebody else bound to single users.
+    /// Rights that another party bound to single users.
     pub(crate) bound: BTreeMap<String, Vec<PolicyRule>>,
-    /// The fault that befalls the next call that it can.
+    /// The fault that the next suitable call meets.
     pub(crate) wrong: Option<Wrong>,
 }
 
@@ -68,7 +69,7 @@ struct Server {
     silent: Notify,
 }
 
-/// The fault that befalls the next call that it can.
+/// A fault that a test injects into one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wrong {
     Silence,
@@ -89,22 +90,25 @@ impl Fake {
         &self.0.clock
     }
 
-    /// Resolves when a token was made and is not answered.
+    /// Completes when a token was issued whose answer is withheld.
     pub(crate) async fn silent(&self) {
         self.0.silent.notified().await;
     }
 
-    /// The last token that was made, whoever has it.
+    /// Returns the last token that was issued, whoever holds it.
     pub(crate) fn last_made(&self) -> Option<Credential> {
         let (token, _) = self.held().tokens.last().cloned()?;
-        Some(Credential::Kubernetes {
-            server: self.endpoint().server,
-            certificate_authority: String::new(),
-            tls_server_name: String::new(),
-            proxy_url: String::new(),
-            namespace: "payments".to_owned(),
-            token: Secret::new(token),
-        })
+        Some(
+            KubernetesCredential {
+                server: self.endpoint().server,
+                certificate_authority: String::new(),
+                tls_server_name: String::new(),
+                proxy_url: String::new(),
+                namespace: "payments".to_owned(),
+                token: Secret::new(token),
+            }
+            .into(),
+        )
     }
 
     /// Decides whether a token may read deployments now.
@@ -120,8 +124,8 @@ impl Fake {
     }
 }
 
-/// The real client, against a server that refuses everything and repeats a secret wherever there is
-/// room for text.
+/// Returns the real client of a server that refuses everything and repeats a secret wherever an
+/// answer has room for text.
 async fn refused_aloud() -> Cluster {
     let body = serde_json::json!({
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "code": 403,
@@ -161,7 +165,7 @@ fn key(kind: Kind, namespace: &str, name: &str) -> Key {
 }
 
 impl Held {
-    /// Takes the fault if it is this one; a fault befalls one call only.
+    /// Removes the fault and returns true if it is `wrong`; each fault hits one call.
     fn takes(&mut self, wrong: Wrong) -> bool {
         let now = self.wrong == Some(wrong);
         if now {
@@ -170,7 +174,7 @@ impl Held {
         now
     }
 
-    /// Too many calls, or none that arrives.
+    /// Fails the call as throttled, or as lost, if that fault is injected.
     fn fail(&mut self, operation: &'static str) -> Result<(), ProviderError> {
         if self.takes(Wrong::Throttle) {
             return Err(ProviderError::Throttled {
@@ -192,7 +196,7 @@ impl Held {
         rules: &[PolicyRule],
         binds: Option<(String, String)>,
     ) -> Result<String, ProviderError> {
-        // As the API server checks names and labels.
+        // Names and labels are checked as the API server checks them.
         let well = |text: &str| text.len() <= 63 && !text.chars().any(|c| c.is_ascii_uppercase());
         let labels = marks.labels.values().all(|value| well(value));
         if !well(&key.2) || !labels || self.objects.contains_key(&key) {
@@ -323,7 +327,7 @@ impl KubernetesApi for Fake {
         let binds = Some((role.clone(), subject(home, binding.name)));
         let at = key(binding.kind, binding.namespace, binding.name);
         held.create(at, marks, &[], binds)?;
-        // The answer is lost on the way, the binding is there.
+        // The binding is created, and the answer is lost.
         held.fail("binding")
     }
 

@@ -1,8 +1,5 @@
-//! The provider on a strict fake of an API server, which fails where it is told to.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test stops where its footing gives way"
-)]
+//! The provider on a strict fake of an API server, with injected faults.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod answers;
 mod conformance;
@@ -11,18 +8,19 @@ mod fake;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use lanyard_core::charter::{KubernetesRights, PolicyRule, Rights, TargetKind};
-use lanyard_core::id::LeaseId;
+use lanyard_charter::kinds::KubernetesCredential;
+use lanyard_charter::{KubernetesGrant, KubernetesRights, PolicyRule, TargetKind};
 use lanyard_core::lease::{Handle, LeaseRef};
 use lanyard_core::provider::{
-    Credential, MintRequest, Minted, Provider, ProviderError, Revocation, RevocationReport, Revoked,
+    MintRequest, Minted, Provider, ProviderError, Revocation, RevocationReport, Revoked,
 };
-use lanyard_core::time::{Skew, Timestamp};
 use lanyard_provider_kubernetes::api::Kind;
 use lanyard_provider_kubernetes::{KubernetesProvider, KubernetesTarget};
 use lanyard_testkit::clock::ManualClock;
 use lanyard_testkit::ids::Ids;
 use lanyard_testkit::world;
+use lanyard_vocabulary::id::LeaseId;
+use lanyard_vocabulary::time::{Skew, Timestamp};
 
 use fake::{Fake, Key, down};
 
@@ -54,7 +52,7 @@ impl Faked {
     fn request(&self, seed: u64) -> MintRequest {
         let ids = Ids::seeded(seed);
         let task = world::task(&ids, NOW);
-        world::request(TargetKind::Kubernetes, ids.lease(), &task, NOW)
+        world::request(TargetKind::KUBERNETES, ids.lease(), &task, NOW)
     }
 
     async fn mint(&self, request: &MintRequest) -> Result<Minted, ProviderError> {
@@ -87,7 +85,9 @@ impl Faked {
         &self,
         requests: &[&MintRequest],
     ) -> Vec<(LeaseId, Result<Revoked, ProviderError>)> {
-        self.provider.prove(&self.references(requests)).await
+        self.provider
+            .finish_and_prove(&self.references(requests))
+            .await
     }
 
     fn left(&self) -> usize {
@@ -98,7 +98,7 @@ impl Faked {
 }
 
 #[tokio::test]
-async fn t55_a_lost_answer_leaves_nothing_that_revoking_does_not_find() {
+async fn t55_a_revocation_finds_objects_of_a_lost_answer() {
     for lost in ["account", "secret", "binding"] {
         let faked = faked();
         faked.fake.held().failing.insert(lost);
@@ -120,7 +120,7 @@ async fn t55_a_lost_answer_leaves_nothing_that_revoking_does_not_find() {
 }
 
 #[tokio::test]
-async fn t67_what_cannot_be_revoked_does_not_hold_up_the_rest() {
+async fn t67_a_failed_revocation_does_not_delay_the_others() {
     let faked = faked();
     let (one, two) = (faked.request(23), faked.request(24));
     for request in [&one, &two] {
@@ -137,7 +137,7 @@ async fn t67_what_cannot_be_revoked_does_not_hold_up_the_rest() {
 }
 
 #[tokio::test]
-async fn a_life_that_servers_stretch_to_a_year_is_not_asked_for() {
+async fn the_legacy_lifetime_is_never_requested() {
     let faked = faked();
     let mut request = faked.request(26);
     request.expires = NOW + Duration::from_secs(3607);
@@ -187,11 +187,11 @@ async fn a_kill_of_the_target_deletes_the_roles_that_its_leases_share() {
 }
 
 #[test]
-fn what_opens_streams_is_declared_unbounded() {
+fn grants_that_open_streams_have_no_bound() {
     let faked = faked();
-    let mut rights = world::rights(TargetKind::Kubernetes);
+    let mut rights = world::rights(TargetKind::KUBERNETES);
     assert_eq!(faked.provider.revocability(&rights).worst_case, None);
-    if let Rights::Kubernetes(grant) = &mut rights
+    if let Some(grant) = rights.get_mut::<KubernetesGrant>()
         && let KubernetesRights::Rules(rules) = &mut grant.rights
     {
         rules.iter_mut().for_each(|rule| {
@@ -203,11 +203,11 @@ fn what_opens_streams_is_declared_unbounded() {
 }
 
 #[tokio::test]
-async fn a_right_that_everybody_has_is_acknowledged_and_not_called_dead() {
+async fn a_right_of_everybody_is_not_proved_dead() {
     let faked = faked();
     let request = faked.request(31);
     faked.mint(&request).await.unwrap();
-    if let Rights::Kubernetes(grant) = &request.rights
+    if let Some(grant) = request.rights.get::<KubernetesGrant>()
         && let KubernetesRights::Rules(rules) = &grant.rights
     {
         faked.fake.held().extra.clone_from(rules);
@@ -217,7 +217,7 @@ async fn a_right_that_everybody_has_is_acknowledged_and_not_called_dead() {
     assert_eq!(proved, [(request.lease, Ok(Revoked::Acknowledged))]);
 }
 
-/// S47: the two together kept a token alive that was presumed dead.
+/// S47: two faults together kept a token alive that was presumed dead.
 #[tokio::test(start_paused = true)]
 async fn s47_a_token_that_a_finalizer_keeps_is_not_dead_before_the_server_refuses_it() {
     for kind in [Kind::Secret, Kind::ServiceAccount] {
@@ -232,7 +232,7 @@ async fn s47_a_token_that_a_finalizer_keeps_is_not_dead_before_the_server_refuse
             assert!(error.to_string().contains("finalizer"), "{error}");
             tokio::time::sleep(Duration::from_secs(20)).await;
         }
-        // Past the minute for which the server goes on to accept it, and its cache.
+        // After the minute for which the server still accepts the token, and its cache.
         tokio::time::sleep(Duration::from_secs(20)).await;
         let proved = faked.prove(&[&request]).await;
         assert_eq!(proved, [(request.lease, Ok(Revoked::ProvedDead))]);
@@ -240,7 +240,7 @@ async fn s47_a_token_that_a_finalizer_keeps_is_not_dead_before_the_server_refuse
 }
 
 #[tokio::test(start_paused = true)]
-async fn s47_a_binding_that_a_finalizer_keeps_is_never_presumed_to_be_gone() {
+async fn s47_a_binding_kept_by_a_finalizer_is_never_presumed_gone() {
     let faked = faked();
     let request = faked.request(41);
     faked.mint(&request).await.unwrap();
@@ -255,13 +255,13 @@ async fn s47_a_binding_that_a_finalizer_keeps_is_never_presumed_to_be_gone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s47_nothing_is_presumed_while_the_probe_says_yes() {
+async fn s47_no_death_is_presumed_while_the_probe_finds_rights() {
     let faked = faked();
     let request = faked.request(42);
     faked.mint(&request).await.unwrap();
     let lease = request.lease.to_string().to_ascii_lowercase();
     let user = format!("system:serviceaccount:leases:lanyard-{lease}");
-    if let Rights::Kubernetes(grant) = &request.rights
+    if let Some(grant) = request.rights.get::<KubernetesGrant>()
         && let KubernetesRights::Rules(rules) = &grant.rights
     {
         faked.fake.held().bound.insert(user, rules.clone());
@@ -269,28 +269,28 @@ async fn s47_nothing_is_presumed_while_the_probe_says_yes() {
     faked.revoke(&[&request]).await;
     let proved = faked.prove(&[&request]).await;
     let error = proved.into_iter().next().unwrap().1.unwrap_err();
-    assert!(error.to_string().contains("somebody else bound"), "{error}");
+    assert!(error.to_string().contains("another party bound"), "{error}");
     faked.fake.held().bound.clear();
     let proved = faked.prove(&[&request]).await;
     assert_eq!(proved, [(request.lease, Ok(Revoked::ProvedDead))]);
 }
 
 #[tokio::test]
-async fn s47_where_the_broker_may_not_delete_the_binding_the_token_ends_all_the_same() {
+async fn s47_the_token_ends_even_if_the_binding_cannot_be_deleted() {
     let faked = faked();
     let request = faked.request(43);
     let minted = faked.mint(&request).await.unwrap();
     faked.fake.held().failing.insert("may not unbind");
     let report = faked.revoke(&[&request]).await;
     assert!(report.outcomes.iter().all(|(_, outcome)| outcome.is_err()));
-    let Credential::Kubernetes { token, .. } = &minted.credential else {
+    let Some(KubernetesCredential { token, .. }) = minted.credential.get() else {
         unreachable!("a credential of another kind")
     };
     assert!(!faked.fake.allows(token.expose(), "payments"));
 }
 
 #[tokio::test]
-async fn s21_a_role_that_no_lease_is_in_is_deleted_and_no_other() {
+async fn s21_only_unused_roles_are_deleted() {
     let faked = faked();
     let (one, mut two) = (faked.request(44), faked.request(45));
     two.epoch.0 += 1;
@@ -309,45 +309,52 @@ async fn s21_a_role_that_no_lease_is_in_is_deleted_and_no_other() {
             .filter(|key| key.0 == Kind::Role)
             .count()
     };
-    let tidy =
-        async |books: Option<Vec<Handle>>| faked.provider.tidy(&grants, &|| books.clone()).await;
+    let tidy = async |books: Option<Vec<Handle>>| {
+        faked
+            .provider
+            .remove_unused_objects(&grants, &|| books.clone())
+            .await
+    };
     assert_eq!(tidy(Some(books(&[&one, &two]))).await, Ok(0));
-    // Where the books do not open, nothing is known to be unused.
+    // If the ledger cannot be read, no Role is known to be unused.
     assert_eq!(tidy(None).await, Ok(0));
     assert_eq!((roles(), tidy(Some(books(&[&two]))).await), (2, Ok(1)));
     assert_eq!((roles(), tidy(Some(Vec::new())).await), (1, Ok(1)));
     assert_eq!(roles(), 0);
-    // The next mint makes it anew.
+    // The next mint creates the Role again.
     faked.mint(&faked.request(46)).await.unwrap();
     assert_eq!(roles(), 1);
-    // A lease of an earlier version does not say which Role it is in.
+    // The handle of an earlier version does not name its Role.
     let earlier = r#"{"home":"leases","namespace":"payments","ask":null}"#;
     let earlier = Handle(earlier.into());
     assert_eq!(tidy(Some(vec![earlier])).await, Ok(0));
 }
 
-/// S21: the Role of a mint that begins while unused ones are deleted.
+/// S21: a mint binds the Role while unused Roles are deleted.
 #[tokio::test]
-async fn s21_a_role_that_a_mint_has_just_bound_stays() {
+async fn s21_a_role_just_bound_by_a_mint_stays() {
     let faked = faked();
     let request = faked.request(47);
     faked.mint(&request).await.unwrap();
     let (grants, again) = ([request.rights.clone()], faked.request(48));
     let books = || {
-        // The mint comes when the books were looked at, and before anything is deleted.
+        // The mint comes after the ledger was read and before anything is deleted.
         let minted = futures_util::FutureExt::now_or_never(faked.mint(&again));
         assert!(minted.unwrap().is_ok());
         Some(Vec::new())
     };
-    assert_eq!(faked.provider.tidy(&grants, &books).await, Ok(0));
+    assert_eq!(
+        faked.provider.remove_unused_objects(&grants, &books).await,
+        Ok(0)
+    );
 }
 
 #[tokio::test]
-async fn s17_a_binding_that_was_made_late_is_found() {
+async fn s17_a_late_binding_is_found() {
     let faked = faked();
     let request = faked.request(49);
     faked.mint(&request).await.unwrap();
-    // All that is left of a mint whose lease is over.
+    // The binding is all that is left of a mint whose lease has ended.
     faked
         .fake
         .held()
@@ -356,7 +363,7 @@ async fn s17_a_binding_that_was_made_late_is_found() {
     let grants = [request.rights.clone()];
     faked
         .provider
-        .tidy(&grants, &|| Some(Vec::new()))
+        .remove_unused_objects(&grants, &|| Some(Vec::new()))
         .await
         .unwrap();
     let listed = faked.provider.list().await.unwrap();
@@ -366,7 +373,7 @@ async fn s17_a_binding_that_was_made_late_is_found() {
 
 /// S36: what OpenShift gives to system:authenticated.
 #[tokio::test]
-async fn s36_a_cluster_that_gives_everybody_something_is_used_by_a_declared_baseline() {
+async fn s36_rights_of_everybody_are_accepted_if_declared_as_baseline() {
     let rule = |group: &str, resource: &str, verbs: &[&str], names: &[&str]| {
         let set = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
         PolicyRule {
@@ -399,7 +406,7 @@ async fn s36_a_cluster_that_gives_everybody_something_is_used_by_a_declared_base
         cluster_roles: BTreeMap::new(),
         baseline: baseline.to_vec(),
     };
-    // One that is not declared is one too many, and so is a wider one.
+    // A right outside the baseline exceeds the grant, and so does a wider one.
     for narrower in [
         everybody.get(..2).unwrap().to_vec(),
         vec![
@@ -420,7 +427,7 @@ async fn s36_a_cluster_that_gives_everybody_something_is_used_by_a_declared_base
 }
 
 #[tokio::test]
-async fn s21_one_pass_deletes_so_many_roles_and_the_next_goes_on() {
+async fn s21_one_pass_deletes_a_limited_number_of_roles() {
     let faked = faked();
     let request = faked.request(73);
     for epoch in 0..=200 {
@@ -430,14 +437,25 @@ async fn s21_one_pass_deletes_so_many_roles_and_the_next_goes_on() {
     }
     let grants = [request.rights.clone()];
     let nothing = || Some(Vec::new());
-    assert_eq!(faked.provider.tidy(&grants, &nothing).await, Ok(200));
-    assert_eq!(faked.provider.tidy(&grants, &nothing).await, Ok(1));
+    assert_eq!(
+        faked
+            .provider
+            .remove_unused_objects(&grants, &nothing)
+            .await,
+        Ok(200)
+    );
+    assert_eq!(
+        faked
+            .provider
+            .remove_unused_objects(&grants, &nothing)
+            .await,
+        Ok(1)
+    );
 }
 
-/// A broker that is behind its cluster gets tokens that end later by its own clock than it asked
-/// for.
+/// The broker's clock is behind its cluster's: tokens seem to end later than requested.
 #[tokio::test]
-async fn s27_an_expiry_is_said_by_the_clock_of_the_broker() {
+async fn s27_an_expiry_is_reported_by_the_brokers_clock() {
     let faked = faked();
     let ahead = Duration::from_secs(20);
     faked.fake.clock().set(NOW + ahead);

@@ -1,10 +1,11 @@
-//! The suite that every provider passes, on the fake.
+//! The conformance suite of providers, on the fake.
 
 use async_trait::async_trait;
-use lanyard_core::charter::TargetKind;
-use lanyard_core::provider::{Credential, Provider};
-use lanyard_core::time::Timestamp;
+use lanyard_charter::TargetKind;
+use lanyard_charter::kinds::{Credential, VaultCredential};
+use lanyard_core::provider::Provider;
 use lanyard_testkit::conformance::{self, Fault, Given, Played, Subject, Verdict};
+use lanyard_vocabulary::time::Timestamp;
 
 use crate::fake::Wrong;
 use crate::{Faked, faked, provider};
@@ -24,7 +25,7 @@ impl Subject for Faked {
     }
 
     fn kind(&self) -> TargetKind {
-        TargetKind::Vault
+        TargetKind::VAULT
     }
 
     fn now(&self) -> Timestamp {
@@ -37,7 +38,7 @@ impl Subject for Faked {
     }
 
     async fn used(&self, credential: &Credential) -> Verdict {
-        let Credential::Vault { token, .. } = credential else {
+        let Some(VaultCredential { token, .. }) = credential.get() else {
             unreachable!("a credential of another kind")
         };
         if self.fake.allows(token.expose()) {
@@ -78,6 +79,6 @@ impl Subject for Faked {
 }
 
 #[tokio::test]
-async fn it_does_what_every_provider_does() {
+async fn the_provider_passes_the_conformance_suite() {
     conformance::whole(&faked(), 31).await;
 }

@@ -1,25 +1,26 @@
-//! A strict fake of a server: tokens with parents, roles that are held to, a clock that is set, and
-//! faults.
+//! A strict fake of a server: tokens with parents, enforced token roles, a clock that tests set,
+//! and injected faults.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use lanyard_core::id::LeaseId;
-use lanyard_core::provider::{Credential, ProviderError};
-use lanyard_core::secret::Secret;
-use lanyard_core::time::Timestamp;
+use lanyard_charter::kinds::{Credential, VaultCredential};
+use lanyard_core::provider::ProviderError;
 use lanyard_provider_vault::api::{
     AccessorLookup, Dynamic, Endpoint, Mounts, Token, TokenAsk, TokenFacts, TokenRole, VaultApi,
 };
 use lanyard_provider_vault::{Login, Server};
 use lanyard_testkit::clock::ManualClock;
 use lanyard_testkit::conformance::refuser::{self, CANARY};
+use lanyard_vocabulary::id::LeaseId;
+use lanyard_vocabulary::secret::Secret;
+use lanyard_vocabulary::time::Timestamp;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
-/// The fault that befalls the next call that it can.
+/// A fault that a test injects into one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wrong {
     Silence,
@@ -33,13 +34,13 @@ pub(crate) enum Wrong {
     MoreUses,
     Echo,
     Unrevoked(LeaseId),
-    /// Before the token is asked for, an answer takes until it is let go on.
+    /// The answer before the token request is withheld until released.
     SlowMounts,
-    /// The token is made when it is let go on.
+    /// The token is created only when the call is released.
     SlowChild,
-    /// The read of a secret is carried out, and answered when it is let go on.
+    /// The secret is read, and its answer withheld until released.
     SlowSecret,
-    /// The read of a secret is carried out, and not answered.
+    /// The secret is read, and its answer is lost.
     LostSecret,
     /// The read of a secret is refused.
     NoSecret,
@@ -64,14 +65,14 @@ pub(crate) struct Held {
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) tokens: BTreeMap<String, Held>,
-    /// Dynamic secrets, with the accessor of the token that each hangs on.
+    /// Dynamic secrets, each with the accessor of the token that read it.
     pub(crate) secrets: BTreeMap<String, String>,
     pub(crate) policies: BTreeMap<String, String>,
     pub(crate) wrong: Option<Wrong>,
-    /// Calls of these operations fail as they do on the way.
+    /// Operations whose calls fail before they reach the server.
     pub(crate) down: BTreeSet<&'static str>,
     pub(crate) lookups: usize,
-    /// Accessors of which the server does not say what they are of, with a token or without.
+    /// Accessors whose look-up the server denies, with or without a token.
     pub(crate) denied: BTreeSet<String>,
     made: usize,
     last: Option<String>,
@@ -101,7 +102,7 @@ fn lost(operation: &'static str) -> ProviderError {
     }
 }
 
-/// The real client, and a server that refuses everything and repeats a secret.
+/// Returns the real client of a server that refuses everything and repeats a secret.
 fn aloud() -> Server {
     let body = serde_json::json!({"errors": [format!("permission denied for {CANARY}"), CANARY]});
     let address = refuser::start("400 Bad Request", "application/json", body.to_string());
@@ -116,7 +117,7 @@ fn aloud() -> Server {
     let login = Login::Jwt {
         mount: "jwt".to_owned(),
         role: "role".to_owned(),
-        // Any file with a text in it.
+        // Any file with a text will do.
         token_file: concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml").into(),
     };
     Server::new(endpoint, login).unwrap()
@@ -173,7 +174,7 @@ impl State {
         }
     }
 
-    /// Takes the fault, where it is this one.
+    /// Removes the fault and returns true if it is `wrong`.
     fn goes_wrong(&mut self, wrong: Wrong) -> bool {
         let is = self.wrong == Some(wrong);
         if is {
@@ -209,7 +210,7 @@ impl Fake {
         self.silent.notified().await;
     }
 
-    /// Lets what is slow go on.
+    /// Releases the calls that are withheld.
     pub(crate) fn release(&self) {
         self.released.notify_one();
     }
@@ -226,13 +227,13 @@ impl Fake {
         last.map(|token| credential(&token))
     }
 
-    /// Decides whether a token reads the path that the policy `payments-read` is for.
+    /// Returns true if a token may read the path of policy `payments-read`.
     pub(crate) fn allows(&self, token: &str) -> bool {
         let found = self.state().by_secret(token, self.clock.now());
         found.is_some_and(|(_, held)| held.policies.iter().any(|it| it == "payments-read"))
     }
 
-    /// The accessors of everything that lives.
+    /// Returns the accessors of all live tokens.
     pub(crate) fn live(&self) -> Vec<String> {
         let state = self.state();
         let now = self.clock.now();
@@ -243,7 +244,7 @@ impl Fake {
         all.cloned().collect()
     }
 
-    /// Tokens of somebody else.
+    /// Adds tokens of another party.
     pub(crate) fn add_foreign(&self, count: usize) {
         let (now, mut state) = (self.clock.now(), self.state());
         for _ in 0..count {
@@ -321,12 +322,13 @@ impl Fake {
 }
 
 pub(crate) fn credential(token: &str) -> Credential {
-    Credential::Vault {
+    VaultCredential {
         address: "https://fake.invalid".to_owned(),
         namespace: String::new(),
         certificate_authority: String::new(),
         token: Secret::new(token.to_owned()),
     }
+    .into()
 }
 
 #[async_trait]

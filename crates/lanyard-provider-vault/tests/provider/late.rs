@@ -1,16 +1,17 @@
-//! What comes to be while it is being ended, or after.
+//! Tokens that are created during or after their revocation.
 
 use std::time::Duration;
 
-use lanyard_core::charter::Role;
+use lanyard_charter::kinds::VaultCredential;
 use lanyard_core::provider::{Probe, Provider as _, ProviderError, Revoked};
+use lanyard_vocabulary::role::Role;
 
 use crate::fake::Wrong;
 use crate::{Faked, faked, provider};
 
-/// T55: a kill meets a mint that has not asked for its token yet, or whose answer is on its way.
+/// T55: a kill meets a mint that has not requested its token yet, or whose answer is on its way.
 #[tokio::test]
-async fn t55_a_mint_that_is_under_way_is_not_said_to_be_dead() {
+async fn t55_a_lease_with_a_mint_in_progress_is_not_called_dead() {
     for wrong in [Wrong::SlowMounts, Wrong::SlowChild, Wrong::SlowSecret] {
         let faked = faked();
         let mut request = faked.secret(61);
@@ -41,9 +42,9 @@ async fn t55_a_mint_that_is_under_way_is_not_said_to_be_dead() {
     }
 }
 
-/// T55: the revocation of an intent comes before its mint does.
+/// T55: a lease is revoked after its intent and before its mint.
 #[tokio::test]
-async fn t55_a_lease_that_was_ended_is_not_minted_any_more() {
+async fn t55_a_revoked_lease_is_not_minted() {
     let faked = faked();
     let request = faked.request(62);
     let lease = faked.reference(&request).await;
@@ -53,10 +54,10 @@ async fn t55_a_lease_that_was_ended_is_not_minted_any_more() {
     assert_eq!(faked.children(), 0);
 }
 
-/// T55: a request whose answer was lost may still be carried out for as long as the server works on
-/// one, which is for the broker to wait for.
+/// T55: a request whose answer was lost may still be carried out while the server works on it; the
+/// broker waits for that time.
 #[tokio::test]
-async fn t55_what_was_not_found_is_dead_when_it_cannot_come_any_more() {
+async fn t55_a_token_not_found_is_dead_once_it_can_no_longer_be_created() {
     let faked = faked();
     let request = faked.request(63);
     let lease = faked.reference(&request).await;
@@ -65,18 +66,18 @@ async fn t55_what_was_not_found_is_dead_when_it_cannot_come_any_more() {
     faked.fake.state().down.clear();
     assert_eq!(faked.revoke(&lease, None).await, Ok(Revoked::Acknowledged));
     assert_eq!(faked.prove(&lease).await, Ok(Revoked::ProvedDead));
-    let late = faked.provider.capabilities().late_requests;
+    let late = faked.provider.capabilities().late_request_time;
     assert!(late > Duration::from_secs(90), "the server's own limit");
 }
 
-/// A token that turns up after its lease was given up is revoked when the target is looked through.
+/// A token that appears after its lease was given up is revoked by the next search.
 #[tokio::test]
-async fn a_token_that_comes_late_is_revoked_when_it_is_seen() {
+async fn a_token_created_late_is_revoked_by_the_next_search() {
     let faked = faked();
     let request = faked.request(31);
     let lease = faked.reference(&request).await;
     assert_eq!(faked.revoke(&lease, None).await, Ok(Revoked::Acknowledged));
-    // As what the process before this one had asked for.
+    // A process before this one had requested the token.
     let before = Faked {
         provider: provider(&faked.fake),
         fake: faked.fake.clone(),
@@ -84,37 +85,36 @@ async fn a_token_that_comes_late_is_revoked_when_it_is_seen() {
     before.mint(&request).await.unwrap();
     assert_eq!(faked.provider.list().await.unwrap(), Vec::new());
     assert!(faked.fake.last_made().is_some_and(|made| {
-        let lanyard_core::provider::Credential::Vault { token, .. } = made else {
+        let Some(VaultCredential { token, .. }) = made.get() else {
             return false;
         };
         !faked.fake.allows(token.expose())
     }));
 }
 
-/// A token that the server does not describe could be the one that was searched: the lease is not
-/// called proved dead.
+/// A token whose look-up the server denies could be the token that was searched for, so the lease
+/// is not proved dead.
 #[tokio::test]
-async fn what_the_server_does_not_tell_of_is_not_proved_dead() {
+async fn a_denied_look_up_proves_no_death() {
     let faked = faked();
     let request = faked.request(64);
     let lease = faked.reference(&request).await;
     faked.fake.state().denied.insert("left-behind".to_owned());
     assert_eq!(faked.revoke(&lease, None).await, Ok(Revoked::Acknowledged));
     assert_eq!(faked.prove(&lease).await, Ok(Revoked::Acknowledged));
-    // It is looked at once, and stands in nobody's way.
+    // It is looked up once, and delays no other search.
     let before = faked.fake.state().lookups;
     faked.mint(&faked.request(65)).await.unwrap();
     assert_eq!(faked.provider.list().await.unwrap().len(), 1);
     assert_eq!(faked.fake.state().lookups, before + 1, "the new lease");
-    // And gone when it is listed no more.
+    // The token is gone once no listing contains it.
     faked.fake.state().denied.clear();
     assert_eq!(faked.prove(&lease).await, Ok(Revoked::ProvedDead));
 }
 
-/// A token of which the server does not tell is dead once its own revocation was taken, and not
-/// before.
+/// A token whose look-up is denied counts as dead only after its own revocation was acknowledged.
 #[tokio::test]
-async fn a_token_that_is_not_told_of_has_to_be_revoked_first() {
+async fn a_token_with_a_denied_look_up_must_be_revoked_first() {
     let faked = faked();
     let (lease, minted) = faked.mint(&faked.request(66)).await.unwrap();
     let live = faked.fake.live();

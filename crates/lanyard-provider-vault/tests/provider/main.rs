@@ -1,28 +1,26 @@
-//! The provider on a strict fake of a server, which fails where it is told to.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test stops where its footing gives way"
-)]
+//! The provider on a strict fake of a server, with injected faults.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod conformance;
 mod fake;
 mod late;
 mod policies;
-mod tidy;
+mod unused_parents;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use lanyard_core::charter::{Rights, TargetKind, VaultGives, VaultGrant};
-use lanyard_core::lease::{LeaseRef, Seq};
+use lanyard_charter::{Rights, TargetKind, VaultGives, VaultGrant};
+use lanyard_core::lease::LeaseRef;
 use lanyard_core::provider::{
     MintRequest, Minted, PrepareError, Provider as _, ProviderError, Revocation, Revoked,
 };
-use lanyard_core::time::Timestamp;
 use lanyard_provider_vault::{VaultProvider, VaultTarget};
 use lanyard_testkit::conformance::Subject as _;
 use lanyard_testkit::ids::Ids;
 use lanyard_testkit::world;
+use lanyard_vocabulary::seq::Seq;
+use lanyard_vocabulary::time::Timestamp;
 
 use crate::fake::{Fake, Wrong};
 
@@ -60,12 +58,12 @@ impl Faked {
     fn request(&self, seed: u64) -> MintRequest {
         let (ids, now) = (Ids::seeded(seed), self.now());
         let task = world::task(&ids, now);
-        world::request(TargetKind::Vault, ids.lease(), &task, now)
+        world::request(TargetKind::VAULT, ids.lease(), &task, now)
     }
 
     fn secret(&self, seed: u64) -> MintRequest {
         let mut request = self.request(seed);
-        request.rights = Rights::Vault(VaultGrant {
+        request.rights = Rights::from(VaultGrant {
             policies: BTreeSet::from(["payments-reader".to_owned()]),
             gives: VaultGives::Secret {
                 path: "database/creds/reader".to_owned(),
@@ -75,7 +73,7 @@ impl Faked {
     }
 
     async fn reference(&self, request: &MintRequest) -> LeaseRef {
-        self.provider.ready(request).await.unwrap();
+        self.provider.ensure_shared_objects(request).await.unwrap();
         let prepared = self.provider.prepare(request).unwrap();
         LeaseRef {
             id: request.lease,
@@ -111,7 +109,10 @@ impl Faked {
     }
 
     async fn prove(&self, lease: &LeaseRef) -> Result<Revoked, ProviderError> {
-        let mut proved = self.provider.prove(std::slice::from_ref(lease)).await;
+        let mut proved = self
+            .provider
+            .finish_and_prove(std::slice::from_ref(lease))
+            .await;
         proved.pop().unwrap().1
     }
 
@@ -124,7 +125,7 @@ impl Faked {
 }
 
 #[tokio::test]
-async fn t79_what_is_more_than_was_asked_for_is_revoked_and_refused() {
+async fn t79_a_token_with_too_many_rights_is_revoked_and_refused() {
     for wrong in [
         Wrong::Longer,
         Wrong::Wider,
@@ -135,10 +136,14 @@ async fn t79_what_is_more_than_was_asked_for_is_revoked_and_refused() {
     ] {
         let faked = faked();
         let mut request = faked.request(1);
-        if let Rights::Vault(grant) = &mut request.rights {
+        if let Some(grant) = request.rights.get_mut::<VaultGrant>() {
             grant.gives = VaultGives::Token { uses: Some(3) };
         }
-        faked.provider.ready(&request).await.unwrap();
+        faked
+            .provider
+            .ensure_shared_objects(&request)
+            .await
+            .unwrap();
         faked.fake.state().wrong = Some(wrong);
         let answer = faked.mint(&request).await;
         assert!(
@@ -149,10 +154,9 @@ async fn t79_what_is_more_than_was_asked_for_is_revoked_and_refused() {
     }
 }
 
-/// T79: the token that is too much cannot be revoked in that moment: it is not said that nothing is
-/// there.
+/// T79: a token with too many rights cannot be revoked at once, so the mint is ambiguous.
 #[tokio::test]
-async fn t79_what_could_not_be_given_up_may_still_be_there() {
+async fn t79_a_failed_clean_up_makes_the_mint_ambiguous() {
     let faked = faked();
     let request = faked.request(2);
     let lease = faked.reference(&request).await;
@@ -215,9 +219,9 @@ async fn a_secret_is_revoked_at_its_engine_before_its_token() {
     assert_eq!(faked.prove(&lease).await, Ok(Revoked::ProvedDead));
 }
 
-/// T66: what an engine gave does not end by itself for certain, nor in a time that is known.
+/// T66: a dynamic secret does not end by itself within any known time.
 #[tokio::test]
-async fn t66_nothing_but_its_revocation_ends_a_secret() {
+async fn t66_only_its_revocation_ends_a_secret() {
     let faked = faked();
     let (secret, token) = (faked.secret(51), faked.request(52));
     assert_eq!(
@@ -229,7 +233,7 @@ async fn t66_nothing_but_its_revocation_ends_a_secret() {
     assert_eq!(bound(&token), Some(Duration::from_secs(30)));
 }
 
-/// T66: an engine that does not answer keeps neither its parent nor a token beside it alive.
+/// T66: an engine that hangs keeps neither its parent alive nor any other token.
 #[tokio::test(start_paused = true)]
 async fn t66_a_hanging_engine_does_not_keep_parents_alive() {
     let faked = faked();
@@ -251,25 +255,28 @@ async fn t66_a_hanging_engine_does_not_keep_parents_alive() {
     let outcomes = report.unwrap().outcomes;
     assert_eq!(outcomes.len(), 21);
     for (lease, outcome) in outcomes {
-        // A secret is not taken for gone because its token is.
+        // The end of the token does not show that its secret is gone.
         assert_eq!(outcome.is_ok(), lease == token.id, "{outcome:?}");
     }
     assert!(faked.fake.live().is_empty());
 }
 
-/// T67: that an engine does not end a secret is said of that lease alone, while the server is well.
-/// Mints at the target stop when the server as a whole does not do as it is asked.
+/// T67: if an engine fails to end a secret while the server is up, only that lease fails. If the
+/// server as a whole fails, mints at the target stop.
 #[tokio::test(start_paused = true)]
-async fn t67_a_secret_that_its_engine_does_not_end_is_no_fault_of_the_server() {
+async fn t67_a_failing_engine_does_not_count_as_a_failing_server() {
     let faked = faked();
     let (stuck, _) = faked.mint(&faked.secret(81)).await.unwrap();
     let (token, _) = faked.mint(&faked.request(82)).await.unwrap();
     faked.fake.state().down.insert("hanging engine");
     let error = faked.revoke(&stuck, None).await.unwrap_err();
     assert!(!error.is_of_provider() && error.is_retryable(), "{error}");
-    assert!(error.to_string().contains("takes long"), "{error}");
+    assert!(
+        error.to_string().contains("did not finish in time"),
+        "{error}"
+    );
     assert_eq!(faked.revoke(&token, None).await, Ok(Revoked::Acknowledged));
-    // Where the server does not answer either, it is the server.
+    // If the server does not answer either, the server is at fault.
     faked.fake.state().down.insert("mounts");
     let error = faked.revoke(&stuck, None).await.unwrap_err();
     assert!(error.is_of_provider(), "{error}");
@@ -277,7 +284,7 @@ async fn t67_a_secret_that_its_engine_does_not_end_is_no_fault_of_the_server() {
     assert_eq!(faked.revoke(&stuck, None).await, Ok(Revoked::Acknowledged));
 }
 
-/// A read whose answer was lost has no id: that its secret is gone is not claimed.
+/// A read whose answer was lost leaves a secret without an id, which is never called dead.
 #[tokio::test]
 async fn a_secret_without_an_id_is_never_proved_dead() {
     let faked = faked();
@@ -321,25 +328,29 @@ async fn a_parent_serves_one_epoch_and_outlives_its_children() {
 }
 
 #[tokio::test]
-async fn nothing_is_rendered_without_a_parent() {
+async fn a_request_without_a_parent_is_refused() {
     let faked = faked();
     let request = faked.request(10);
     let refused = faked.provider.prepare(&request).unwrap_err();
     assert!(matches!(refused, PrepareError::Unsupported(why) if why.contains("no parent token")));
-    // And no parent of one epoch is used in the next, even by a request that was rendered before.
-    faked.provider.ready(&request).await.unwrap();
+    // A parent of one epoch is not used in the next, not even by an earlier request.
+    faked
+        .provider
+        .ensure_shared_objects(&request)
+        .await
+        .unwrap();
     let prepared = faked.provider.prepare(&request).unwrap();
     let mut later = request;
     later.epoch = Seq(99);
     let error = faked.provider.mint(&later, &prepared).await.unwrap_err();
-    assert!(error.to_string().contains("held no more"), "{error}");
+    assert!(error.to_string().contains("no longer in memory"), "{error}");
     assert_eq!(faked.children(), 0);
 }
 
-/// T66: the kill of a target meets a server that does not answer: what it could not name is
-/// pending, not done.
+/// T66: the server does not answer a kill of its target: leases that could not be revoked by name
+/// are pending.
 #[tokio::test]
-async fn t66_a_kill_that_was_not_answered_is_pending() {
+async fn t66_a_kill_without_an_answer_is_pending() {
     let faked = faked();
     let request = faked.request(11);
     let mut lease = faked.reference(&request).await;
@@ -362,7 +373,7 @@ async fn t66_a_kill_that_was_not_answered_is_pending() {
     assert!(faked.fake.live().is_empty());
 }
 
-/// Facts of a token never change, so each is looked up once.
+/// A token's properties never change, so each token is looked up once.
 #[tokio::test]
 async fn tokens_are_looked_up_once() {
     let faked = faked();

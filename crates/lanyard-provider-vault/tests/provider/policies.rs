@@ -1,15 +1,16 @@
-//! Which policies are handed on.
+//! Which policies a lease may have.
 
 use std::collections::BTreeSet;
 
-use lanyard_core::charter::{Rights, Role};
+use lanyard_charter::VaultGrant;
 use lanyard_core::provider::Provider as _;
+use lanyard_vocabulary::role::Role;
 
 use crate::faked;
 
-/// T37: for each policy, whether an apply and a plan have it.
+/// T37: for each policy, whether an apply role and a plan role may have it.
 #[tokio::test]
-async fn t37_policies_that_reach_too_far_are_not_handed_on() {
+async fn t37_policies_with_too_many_rights_are_refused() {
     let table: [(&str, bool, bool); 54] = [
         (
             r#"path "kv/data/payments" { capabilities = ["read"] }"#,
@@ -119,7 +120,7 @@ async fn t37_policies_that_reach_too_far_are_not_handed_on() {
             false,
             false,
         ),
-        // What an engine gives that goes on without the token.
+        // Secrets that live on without the token.
         (
             r#"path "aws/sts/deploy" { capabilities = ["update"] }"#,
             false,
@@ -155,7 +156,7 @@ async fn t37_policies_that_reach_too_far_are_not_handed_on() {
             false,
             false,
         ),
-        // Reads that change something, or give all there is.
+        // Reads that change something, or return all data.
         (
             r#"path "pki/crl/rotate" { capabilities = ["read"] }"#,
             false,
@@ -196,13 +197,13 @@ async fn t37_policies_that_reach_too_far_are_not_handed_on() {
             false,
             false,
         ),
-        // What is named as a pattern is not named.
+        // A pattern in `reading` does not count.
         (
             r#"path "database/roles/*" { capabilities = ["read"] }"#,
             true,
             false,
         ),
-        // Wildcards that reach over what is mounted now.
+        // Wildcards that cover more than what is mounted now.
         (r#"path "team/*" { capabilities = ["read"] }"#, false, false),
         (r#"path "t*" { capabilities = ["read"] }"#, false, false),
         (r#"path "kv*" { capabilities = ["read"] }"#, false, false),
@@ -253,9 +254,9 @@ async fn t37_policies_that_reach_too_far_are_not_handed_on() {
     }
 }
 
-/// T37: names that no token carries, and one that nobody wrote.
+/// T37: names that no lease may have, and one that does not exist.
 #[tokio::test]
-async fn t37_names_that_are_never_given_are_not_even_rendered() {
+async fn t37_forbidden_policy_names_are_refused() {
     let faked = faked();
     for name in [
         "root",
@@ -269,19 +270,25 @@ async fn t37_names_that_are_never_given_are_not_even_rendered() {
         "response-wrapping",
     ] {
         let mut request = faked.request(40);
-        faked.provider.ready(&request).await.unwrap();
-        if let Rights::Vault(grant) = &mut request.rights {
+        faked
+            .provider
+            .ensure_shared_objects(&request)
+            .await
+            .unwrap();
+        if let Some(grant) = request.rights.get_mut::<VaultGrant>() {
             grant.policies = BTreeSet::from([name.to_owned()]);
         }
         assert!(faked.provider.prepare(&request).is_err(), "{name:?}");
     }
     let mut request = faked.request(41);
-    if let Rights::Vault(grant) = &mut request.rights {
+    if let Some(grant) = request.rights.get_mut::<VaultGrant>() {
         grant.policies = BTreeSet::from(["payments-unwritten".to_owned()]);
     }
     let error = faked.mint(&request).await.unwrap_err();
     assert!(
-        error.to_string().contains("there is none of this name"),
+        error
+            .to_string()
+            .contains("the server has no policy of this name"),
         "{error}"
     );
 }

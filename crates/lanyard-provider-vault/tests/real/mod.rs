@@ -1,8 +1,5 @@
-//! A broker of its own on a real server, for each test.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test stops where its footing gives way"
-)]
+//! A broker for each test on a real server.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 #![allow(
     dead_code,
     reason = "each test file is a program of its own, and none needs all of it"
@@ -13,19 +10,19 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
-use lanyard_core::charter::{Rights, TargetKind, VaultGives, VaultGrant};
-use lanyard_core::id::LeaseId;
-use lanyard_core::lease::{LeaseRef, Seq};
-use lanyard_core::provider::{
-    Credential, MintRequest, Minted, Provider, ProviderError, Revocation, Revoked,
-};
-use lanyard_core::time::Timestamp;
+use lanyard_charter::kinds::{Credential, VaultCredential};
+use lanyard_charter::{Rights, TargetKind, VaultGives, VaultGrant};
+use lanyard_core::lease::LeaseRef;
+use lanyard_core::provider::{MintRequest, Minted, Provider, ProviderError, Revocation, Revoked};
 use lanyard_provider_vault::api::Endpoint;
 use lanyard_provider_vault::{Login, Server, VaultProvider, VaultTarget};
 use lanyard_rig::{AppRole, Vault};
 use lanyard_testkit::conformance::{Fault, Given, Played, Subject, Verdict};
 use lanyard_testkit::ids::Ids;
 use lanyard_testkit::world;
+use lanyard_vocabulary::id::LeaseId;
+use lanyard_vocabulary::seq::Seq;
+use lanyard_vocabulary::time::Timestamp;
 use serde_json::Value;
 
 /// A path that the policy `payments-read` allows to read.
@@ -66,16 +63,16 @@ impl Real {
         }
     }
 
-    /// A request with a lease and an epoch of its own.
+    /// Makes a request with a lease and an epoch of its own.
     pub(crate) fn request(&self, seed: u64) -> MintRequest {
         let (ids, now) = (Ids::seeded(seed), self.now());
         let task = world::task(&ids, now);
-        world::request(TargetKind::Vault, ids.lease(), &task, now)
+        world::request(TargetKind::VAULT, ids.lease(), &task, now)
     }
 
     pub(crate) fn secret(&self, seed: u64, policy: &str, path: &str) -> MintRequest {
         let mut request = self.request(seed);
-        request.rights = Rights::Vault(VaultGrant {
+        request.rights = Rights::from(VaultGrant {
             policies: BTreeSet::from([policy.to_owned()]),
             gives: VaultGives::Secret {
                 path: path.to_owned(),
@@ -88,7 +85,7 @@ impl Real {
         &self,
         request: &MintRequest,
     ) -> Result<(LeaseRef, Minted), ProviderError> {
-        self.provider.ready(request).await?;
+        self.provider.ensure_shared_objects(request).await?;
         let prepared = self.provider.prepare(request).unwrap();
         let minted = self.provider.mint(request, &prepared).await?;
         let handle = minted.handle.clone().unwrap();
@@ -134,10 +131,14 @@ impl Real {
         leases: &[&LeaseRef],
     ) -> BTreeMap<LeaseId, Result<Revoked, ProviderError>> {
         let leases: Vec<_> = leases.iter().copied().cloned().collect();
-        self.provider.prove(&leases).await.into_iter().collect()
+        self.provider
+            .finish_and_prove(&leases)
+            .await
+            .into_iter()
+            .collect()
     }
 
-    /// The server's answer to a token at a path.
+    /// Returns the server's answer to a read of `path` with a token.
     pub(crate) fn get(&self, token: &str, path: &str) -> (u16, Value) {
         self.vault.call("GET", path, Some(token), None).unwrap()
     }
@@ -184,13 +185,13 @@ pub(crate) fn provider(
 }
 
 pub(crate) fn token(credential: &Credential) -> &str {
-    let Credential::Vault { token, .. } = credential else {
+    let Some(VaultCredential { token, .. }) = credential.get() else {
         unreachable!("a credential of another kind")
     };
     token.expose()
 }
 
-/// In an epoch later than the samples'.
+/// Moves the request to this epoch.
 pub(crate) fn in_epoch(mut request: MintRequest, epoch: u64) -> MintRequest {
     request.epoch = Seq(epoch);
     request
@@ -201,7 +202,7 @@ pub(crate) fn lasting(mut request: MintRequest, life: Duration) -> MintRequest {
     request
 }
 
-/// The parent's accessor in a handle.
+/// Returns the parent's accessor from a handle.
 pub(crate) fn parent(lease: &LeaseRef) -> String {
     let held: Value = serde_json::from_str(&lease.handle.0).unwrap();
     held.get("parent").unwrap().as_str().unwrap().to_owned()
@@ -214,7 +215,7 @@ impl Subject for Real {
     }
 
     fn kind(&self) -> TargetKind {
-        TargetKind::Vault
+        TargetKind::VAULT
     }
 
     #[expect(
@@ -263,7 +264,7 @@ impl Subject for Real {
     }
 
     async fn fault(&self, _fault: Fault<'_>) -> Result<(), Played> {
-        Err(Played::NotHere("a real server does as it is asked"))
+        Err(Played::NotHere("a real server carries out every call"))
     }
 
     fn lists(&self) -> Given {
@@ -275,5 +276,5 @@ impl Subject for Real {
     }
 }
 
-/// For how long the server is asked what time it is.
+/// The time for which the server is asked for its time.
 const POLLING_TIME: Duration = Duration::from_secs(5);

@@ -1,12 +1,12 @@
-//! Knowledge of this process about leases that the journal lacks and that need not survive a
-//! restart. Without it, a lease whose mint GitHub refused would look like one whose answer was
-//! lost, until its worst expiry.
+//! What this process knows about leases beyond the journal. It need not survive a restart. Without
+//! it, a lease whose mint GitHub refused would look like one whose answer was lost, until its worst
+//! expiry.
 
 use std::collections::BTreeMap;
 
-use lanyard_core::id::LeaseId;
 use lanyard_core::lease::Handle;
-use lanyard_core::time::Timestamp;
+use lanyard_vocabulary::id::LeaseId;
+use lanyard_vocabulary::time::Timestamp;
 use parking_lot::Mutex;
 
 /// The most leases that are remembered.
@@ -14,9 +14,9 @@ use parking_lot::Mutex;
 /// # Limit
 /// - for: a target
 /// - unit: leases
-/// - beyond: what comes later is not remembered: an answer that the journal did not take is then
+/// - beyond: further leases are not remembered: an answer that the journal did not record is then
 ///   pending until its worst expiry
-/// - test: `so_many_leases_are_known_and_no_more`
+/// - test: `the_number_of_remembered_leases_is_limited`
 const MAX_KNOWN_LEASES: usize = 65_536;
 
 /// The fate of a lease's token, as this process saw it.
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn so_many_leases_are_known_and_no_more() {
+    fn the_number_of_remembered_leases_is_limited() {
         let memory = Memory::default();
         let now = Timestamp::from_secs(1_800_000_000);
         let keep = |place: usize, at: Timestamp| {

@@ -1,10 +1,9 @@
-//! Deletes shared Roles that no lease uses any more. The broker creates a Role for each charter
-//! revision, grant and kill order, and deletes it after the last lease that was bound to it has
-//! left the ledger.
+//! Deletes shared Roles that no lease uses. The broker creates a Role for each charter revision,
+//! grant and kill order, and deletes it once its last lease has left the ledger.
 
 use std::collections::BTreeSet;
 
-use lanyard_core::charter::Rights;
+use lanyard_charter::{KubernetesGrant, Rights};
 use lanyard_core::provider::{InUse, ProviderError};
 
 use crate::api::{Deleted, Kind, KubernetesApi, Object};
@@ -17,8 +16,8 @@ use crate::shared_roles::RoleKey;
 /// # Limit
 /// - for: a cluster
 /// - unit: Roles
-/// - beyond: the next pass goes on, five minutes later
-/// - test: `s21_one_pass_deletes_so_many_roles_and_the_next_goes_on`
+/// - beyond: the next pass continues, five minutes later
+/// - test: `s21_one_pass_deletes_a_limited_number_of_roles`
 const MAX_DELETED_AT_ONCE: usize = 200;
 
 impl<A: KubernetesApi> KubernetesProvider<A> {
@@ -29,7 +28,7 @@ impl<A: KubernetesApi> KubernetesProvider<A> {
         in_use: InUse<'_>,
     ) -> Result<usize, ProviderError> {
         for grant in grants {
-            if let Rights::Kubernetes(grant) = grant {
+            if let Some(grant) = grant.get::<KubernetesGrant>() {
                 self.roles.know(&grant.namespace);
             }
         }
@@ -41,8 +40,8 @@ impl<A: KubernetesApi> KubernetesProvider<A> {
                     let found = roles.into_iter().map(|role| (namespace.clone(), role.name));
                     listed.extend(found);
                 }
-                // A namespace that is gone or closed to the broker must not stop the pass over the
-                // others.
+                // A namespace that is gone, or that the broker may not list, must not stop the pass
+                // over the others.
                 Err(error @ ProviderError::Refused { .. }) => {
                     tracing::debug!(%error, namespace, "cannot list the shared roles of a namespace");
                 }
@@ -52,8 +51,8 @@ impl<A: KubernetesApi> KubernetesProvider<A> {
         if listed.is_empty() {
             return Ok(0);
         }
-        // Cleared after the list and before the ledger is read: a lease that the ledger does not
-        // show then still has its mint before it, and that mint notes the Role again.
+        // Clear the uses after the list and before the ledger is read: a lease that the ledger does
+        // not show yet is still to be minted, and its mint notes the Role again.
         self.roles.forget_uses();
         let Some(handles) = in_use() else {
             return Ok(0);
@@ -63,7 +62,7 @@ impl<A: KubernetesApi> KubernetesProvider<A> {
             self.roles.know(&held.namespace);
             match held.role {
                 Some(role) => drop(used.insert((held.namespace, role))),
-                // Handles of earlier versions do not name the Role, so every Role of the namespace
+                // Handles of earlier versions do not name the Role, so each Role of the namespace
                 // may be in use.
                 None => listed.retain(|(namespace, _)| *namespace != held.namespace),
             }

@@ -1,14 +1,14 @@
-//! The request for a token, and the check of the token that GitHub gave.
+//! The request for a token, and the check of the token that GitHub returned.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lanyard_core::charter::GitHubGrant;
-use lanyard_core::time::Timestamp;
+use lanyard_charter::GitHubGrant;
+use lanyard_vocabulary::time::Timestamp;
 
 use crate::client::GivenToken;
 
-/// The repositories and permissions of a request. Both always stand in it, because GitHub takes a
-/// missing one for all (T38).
+/// The repositories and permissions of a request. Both are always sent, because GitHub reads a
+/// missing one as all (T38).
 pub(crate) struct TokenRequest<'a> {
     repositories: &'a BTreeSet<String>,
     permissions: BTreeMap<String, String>,
@@ -51,8 +51,12 @@ impl<'a> TokenRequest<'a> {
         let no = |how: &str| Err(how.to_owned());
         let expires = match given.expires {
             Some(expires) if expires <= latest => expires,
-            Some(expires) => return Err(format!("a token that lives until {expires}")),
-            None => return no("a token that has no end"),
+            Some(expires) => {
+                return Err(format!(
+                    "the token lives until {expires}, longer than requested"
+                ));
+            }
+            None => return no("the token has no expiry"),
         };
         // GitHub adds `metadata: read` to every permission on a repository (page «Permissions
         // required for GitHub Apps»).
@@ -61,11 +65,11 @@ impl<'a> TokenRequest<'a> {
         metadata.or_insert_with(|| "read".to_owned());
         match &given.permissions {
             Some(found) if *found == self.permissions || *found == with_metadata => {}
-            Some(_) => return no("other permissions than were asked for"),
-            None => return no("a token of every permission"),
+            Some(_) => return no("the token's permissions differ from the request"),
+            None => return no("the answer names no permissions"),
         }
         if given.selection.as_deref() != Some("selected") {
-            return no("a token of every repository");
+            return no("the token covers every repository");
         }
         let found = given.repositories.iter().flatten();
         let ours = found.clone().all(|(of, _)| of.eq_ignore_ascii_case(owner));
@@ -74,7 +78,7 @@ impl<'a> TokenRequest<'a> {
         let asked = self.repositories.iter();
         let asked: BTreeSet<_> = asked.map(|name| name.to_ascii_lowercase()).collect();
         if !ours || names != asked {
-            return no("other repositories than were asked for");
+            return no("the token's repositories differ from the request");
         }
         Ok(expires)
     }
@@ -82,8 +86,8 @@ impl<'a> TokenRequest<'a> {
 
 #[cfg(test)]
 mod tests {
-    use lanyard_core::charter::Access;
-    use lanyard_core::secret::Secret;
+    use lanyard_charter::Access;
+    use lanyard_vocabulary::secret::Secret;
 
     use super::*;
 
@@ -108,9 +112,9 @@ mod tests {
         given
     }
 
-    /// T79: each member of the answer, where it is missing or another.
+    /// T79: each member of the answer, missing or different.
     #[test]
-    fn t79_what_is_not_just_what_was_asked_for_is_seen() {
+    fn t79_a_token_that_differs_from_the_request_is_noticed() {
         let grant = GitHubGrant {
             repositories: ["payments".to_owned()].into(),
             permissions: [("contents".to_owned(), Access::Read)].into(),

@@ -1,13 +1,13 @@
-//! The broker's knowledge of a server's tokens, as earlier searches left it.
+//! The broker's knowledge of a server's tokens, from earlier searches.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use lanyard_core::id::LeaseId;
+use lanyard_vocabulary::id::LeaseId;
 use parking_lot::Mutex;
 
 use crate::handle::LeaseHandle;
 
-/// Number of leases remembered whose tokens were searched and not found.
+/// Leases without a known token that are remembered.
 const LOST_LEASES_REMEMBERED: usize = 10_000;
 
 /// The broker's knowledge of the server's tokens.
@@ -15,11 +15,11 @@ const LOST_LEASES_REMEMBERED: usize = 10_000;
 pub(crate) struct Search {
     /// Every accessor of the last listing that was looked up.
     pub(crate) known: Mutex<BTreeMap<String, Known>>,
-    /// Accessors of the first listing that were not looked up yet; only these can belong to leases
-    /// that this process knows nothing of. `None` before the first listing.
+    /// Accessors of the first listing that were not looked up yet. Only these can belong to leases
+    /// that this process does not know. `None` before the first listing.
     pub(crate) backlog: Mutex<Option<BTreeSet<String>>>,
-    /// Leases that were revoked without a token in their handle. A request whose answer was lost
-    /// may still be carried out, and a mint that is under way may still send one.
+    /// Leases that were revoked while their handle named no token. A request whose answer was lost
+    /// may still be carried out, and a mint in progress may still send one.
     lost: Mutex<VecDeque<LeaseId>>,
 }
 
@@ -30,18 +30,18 @@ pub(crate) enum Known {
     Lease(LeaseId, LeaseHandle),
     /// A parent token of this broker.
     Parent,
-    /// A token of somebody else.
+    /// A token of another party.
     Other,
-    /// The server does not describe the token.
+    /// The server denies the look-up of the token.
     Denied,
 }
 
-/// The tokens of this broker, as a search found them.
+/// The tokens of this broker that a search found.
 #[derive(Default)]
 pub(crate) struct Tokens {
     /// Tokens of leases, by lease.
     pub(crate) leases: BTreeMap<LeaseId, LeaseHandle>,
-    /// Further tokens exist that the server does not describe.
+    /// True if the server denied the look-up of further tokens.
     pub(crate) denied: bool,
 }
 

@@ -1,5 +1,5 @@
-//! What stands between the broker and GitHub breaks, throttles and answers in its place: to
-//! everything, and to one method.
+//! A proxy between the broker and GitHub breaks, throttles and answers in GitHub's place: for all
+//! requests, and for one method.
 
 use lanyard_core::provider::{Provider as _, Revoked};
 use lanyard_testkit::conformance::between::{Answer, Between, Fault, Rule};
@@ -25,9 +25,9 @@ const THROTTLES: [Answer; 2] = [
     },
 ];
 
-/// S47: each token is tried, round by round.
+/// S47: each token is tried round by round.
 #[tokio::test]
-async fn s47_no_token_is_called_dead_while_it_works_and_all_die_once_the_way_is_clear() {
+async fn s47_no_working_token_is_called_dead_and_all_die_without_faults() {
     let target = Target::start();
     let server = target.github.url();
     let server = server.strip_prefix("http://").unwrap().parse().unwrap();
@@ -45,14 +45,14 @@ async fn s47_no_token_is_called_dead_while_it_works_and_all_die_once_the_way_is_
             for _ in 0..2 {
                 let revoked = revoke(&provider, &lease, now).await;
                 assert!(revoked.is_err() || !works(), "{told}: {revoked:?}");
-                let proved = provider.prove(due).await;
+                let proved = provider.finish_and_prove(due).await;
                 let dead = proved.iter().any(|(_, outcome)| outcome.is_ok());
                 assert!(!dead || !works(), "{told}: {proved:?}");
             }
             between.clear();
             let revoked = revoke(&provider, &lease, now).await;
             assert!(revoked.is_ok(), "{told}: {revoked:?}");
-            let proved = provider.prove(due).await;
+            let proved = provider.finish_and_prove(due).await;
             assert_eq!(proved, [(lease.id, Ok(Revoked::ProvedDead))], "{told}");
             assert!(!works(), "{told}");
         }
