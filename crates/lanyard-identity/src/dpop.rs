@@ -20,7 +20,7 @@ use crate::{CLOCK_SKEW, RejectedToken, unique};
 /// # Limit
 /// - for: a proof of possession
 /// - unit: of time
-/// - beyond: the proof is refused, 30 s of skew apart
+/// - beyond: the proof is refused; 30 s of clock skew are added
 /// - test: `t44_a_proof_of_possession_has_bounds`
 const MAX_PROOF_AGE: Duration = Duration::from_secs(60);
 /// Longest `jti` of a proof.

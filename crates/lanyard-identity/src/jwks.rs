@@ -22,7 +22,7 @@ use crate::unique::Unique;
 /// # Limit
 /// - for: an issuer
 /// - unit: keys
-/// - beyond: the set is refused, and the last known keys are believed
+/// - beyond: the set is refused, and the last fetched keys stay in use
 /// - test: `t44_a_key_set_has_bounds`
 const MAX_KEYS_PER_SET: usize = 64;
 /// Largest key set.
@@ -30,7 +30,7 @@ const MAX_KEYS_PER_SET: usize = 64;
 /// # Limit
 /// - for: an issuer
 /// - unit: bytes
-/// - beyond: the set is refused, and the last known keys are believed
+/// - beyond: the set is refused, and the last fetched keys stay in use
 /// - test: `t44_a_key_set_has_bounds`
 const MAX_KEY_SET_BYTES: usize = 256 * 1024;
 
@@ -271,7 +271,7 @@ impl Jwks {
                 self.passed_over.push(PassedOver {
                     place,
                     kid: Some(kid),
-                    why: Unusable::Why("another key of the set has the same kid"),
+                    why: Unusable::Why("another key of the set has the same `kid`"),
                 });
             }
         }
@@ -389,7 +389,7 @@ fn parse(members: &Map<String, Value>) -> Result<Option<Key>, Unusable> {
     let alg = text(members, "alg")?;
     let is_for = |algorithm: Algorithm| match alg {
         Some(alg) if Algorithm::parse(alg) != Some(algorithm) => Err(Unusable::Why(
-            "its `alg` is not the one that is used with a key of its kind: RS256 with RSA, ES256 or ESP256 with P-256, EdDSA or \
+            "its `alg` does not fit its key type: RS256 with RSA, ES256 or ESP256 with P-256, EdDSA or \
              Ed25519 with Ed25519",
         )),
         Some(_) | None => Ok(()),
@@ -411,14 +411,14 @@ fn parse(members: &Map<String, Value>) -> Result<Option<Key>, Unusable> {
             Key::Rsa(rsa(number(members, "n")?, number(members, "e")?)?)
         }
         _ => {
-            let why = "its kind is none that is used here: RSA, EC on P-256, OKP with Ed25519";
+            let why = "its key type is not supported: use RSA, EC on P-256, or OKP with Ed25519";
             return Err(Unusable::Why(why));
         }
     };
     Ok(Some(key))
 }
 
-const LENGTH: Unusable = Unusable::Why("a part of it has a wrong length");
+const LENGTH: Unusable = Unusable::Why("a number of it has a wrong length");
 
 /// Prepares the numbers for ring, which refuses the leading zeroes that some issuers write.
 fn rsa(n: Vec<u8>, e: Vec<u8>) -> Result<RsaPublicKeyComponents<Vec<u8>>, Unusable> {
@@ -433,7 +433,7 @@ fn rsa(n: Vec<u8>, e: Vec<u8>) -> Result<RsaPublicKeyComponents<Vec<u8>>, Unusab
     }
     if is_of_weak_primes(&n) {
         return Err(Unusable::Why(
-            "its primes were made by a generator that makes guessable ones (ROCA, CVE-2017-15361)",
+            "its primes come from a generator whose primes can be guessed (ROCA, CVE-2017-15361)",
         ));
     }
     let is_odd = e.last().is_some_and(|byte| byte % 2 == 1);
@@ -494,11 +494,11 @@ fn text<'a>(
 }
 
 fn number(members: &Map<String, Value>, name: &'static str) -> Result<Vec<u8>, Unusable> {
-    let text = text(members, name)?.ok_or(Unusable::Why("a part of it is missing"))?;
+    let text = text(members, name)?.ok_or(Unusable::Why("a number of it is missing"))?;
     // Some issuers write standard base64. No text decodes to different numbers in the two
     // alphabets, so both are accepted.
     let text = text.replace('+', "-").replace('/', "_");
     NUMBERS
         .decode(text)
-        .map_err(|_| Unusable::Why("a part of it is not base64url"))
+        .map_err(|_| Unusable::Why("a number of it is not base64url"))
 }

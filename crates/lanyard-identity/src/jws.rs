@@ -18,7 +18,7 @@ use crate::unique;
 /// - for: a caller
 /// - unit: bytes
 /// - beyond: the token is refused before it is read
-/// - test: `t44_what_a_token_says_has_bounds`
+/// - test: `t44_the_fields_of_a_token_have_length_limits`
 pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
 /// Longest key id (T3).
 ///
@@ -26,7 +26,7 @@ pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
 /// - for: a token
 /// - unit: bytes
 /// - beyond: the token is refused
-/// - test: `t44_what_a_token_says_has_bounds`
+/// - test: `t44_the_fields_of_a_token_have_length_limits`
 pub const MAX_KEY_ID_BYTES: usize = 128;
 
 /// A well-formed token whose signature is not verified yet.

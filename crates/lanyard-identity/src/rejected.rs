@@ -9,7 +9,7 @@ pub enum RejectedToken {
     Form,
     /// The token is longer than the limit.
     #[error(
-        "the token has {bytes} bytes, and at most {limit} are read: have its issuer put fewer groups and claims into it"
+        "the token has {bytes} bytes, the limit is {limit}: have its issuer put fewer groups and claims into it"
     )]
     TooLong {
         /// Length of the token.
@@ -25,11 +25,11 @@ pub enum RejectedToken {
     Parameter(&'static str),
     /// The algorithm is not supported (T1, T2).
     #[error(
-        "the token is signed by {0}, and RS256, ES256 or ESP256, and EdDSA or Ed25519 are accepted"
+        "the token is signed with {0}: only RS256, ES256 (ESP256) and EdDSA (Ed25519) are accepted"
     )]
     Algorithm(&'static str),
     /// The token has another `typ` than expected (RFC 8725, section 3.11).
-    #[error("the token's `typ` is not the one of what is shown here")]
+    #[error("the token's `typ` is not the one that is expected here")]
     Type,
     /// No issuer of that name is configured (T9).
     #[error("the token's issuer is not configured")]
@@ -41,16 +41,16 @@ pub enum RejectedToken {
     #[error("the keys of the token's issuer are too old")]
     StaleKeys,
     /// The payload is not an object of claims.
-    #[error("the token's claims are not of the expected shape")]
+    #[error("the token's payload is not an object of claims")]
     Claims,
     /// A claim occurs twice, at any depth (T5).
-    #[error("a claim of the token stands there twice, so that nobody knows which one counts")]
+    #[error("the token has a claim twice: which value counts is ambiguous")]
     Twice,
     /// A required claim is missing.
     #[error("the claim `{0}` is missing")]
     Missing(&'static str),
     /// A required claim has an unusable type.
-    #[error("the claim `{name}` is {is}, and has to be {wanted}")]
+    #[error("the claim `{name}` is {is}, and must be {wanted}")]
     ClaimType {
         /// Name of the claim.
         name: &'static str,
@@ -68,36 +68,38 @@ pub enum RejectedToken {
         limit: usize,
     },
     /// A configured claim is too long to be copied; the log names the claim.
-    #[error("a claim that the configuration names has more than {limit} bytes")]
+    #[error("a claim that the configuration asks for has more than {limit} bytes")]
     LongClaim {
         /// Longest value that is copied.
         limit: usize,
     },
-    /// The audience is another one, or not this broker alone (T8).
-    #[error("the token's audience is not this broker alone")]
+    /// The audience is another one, or names further receivers besides this broker (T8).
+    #[error("the token's audience must be this broker, and nothing else")]
     Audience,
     /// The token is too old, not valid yet, or valid for too long (T13).
-    #[error("the token's times are not acceptable")]
+    #[error(
+        "by this broker's clock the token has expired, is not valid yet, is too old, or is valid for too long"
+    )]
     Times,
     /// The token was used before, or is bound to another key (T12).
-    #[error("the token was used before, or is held by another key")]
+    #[error("the token was used before, or is bound to another key")]
     Replayed,
     /// The proof of possession is missing, or belongs to another request or key.
-    #[error("the key that belongs to the token was not shown")]
+    #[error("the caller did not prove to hold the token's key")]
     Possession,
     /// The client certificate identifies no workload.
     #[error("the client certificate is not accepted: {0}")]
     Certificate(&'static str),
-    /// The platform that would vouch for the caller denies it.
-    #[error("its own platform does not stand for it: {0}")]
+    /// The caller's platform, which has to confirm the caller, denies it.
+    #[error("the caller's platform denies the identity: {0}")]
     Disowned(&'static str),
-    /// The platform that would vouch for the caller does not answer.
-    #[error("its own platform does not answer: {0}")]
+    /// The caller's platform, which has to confirm the caller, does not answer.
+    #[error("the caller's platform does not answer: {0}")]
     Unanswered(&'static str),
     /// The replay cache has no room for this identity.
-    #[error("too many tokens were used lately")]
+    #[error("this identity used too many tokens in the last minutes")]
     ReplayCacheFull,
     /// The replay cache cannot be written.
-    #[error("used tokens cannot be written down")]
+    #[error("the record of used tokens cannot be written")]
     ReplayCacheFailed,
 }

@@ -26,52 +26,52 @@ use crate::RejectedToken;
 /// # Limit
 /// - for: all callers together
 /// - unit: proofs
-/// - beyond: no caller is accepted until proofs have ended
+/// - beyond: no caller is accepted until proofs have expired
 /// - test: `s29_hundreds_of_identities_leave_room_for_another`
 const MAX_PROOFS: usize = 2_000_000;
-/// Divisor of the free room that one identity may hold. Each identity can take less than the one
-/// before, so many greedy identities never fill the cache (S29).
+/// Divisor of the free room that one identity may take. Each identity gets less than the one before
+/// it, so that even many greedy identities never fill the cache (S29).
 ///
 /// # Limit
 /// - for: an identity that a charter or a role names
 /// - unit: part of the free room
-/// - beyond: that identity is refused until some of its proofs have ended
-/// - test: `s29_eight_identities_do_not_fill_the_memory_for_everybody`
+/// - beyond: that identity is refused until some of its proofs have expired
+/// - test: `s29_eight_identities_do_not_fill_the_cache`
 const FREE_PART_PER_IDENTITY: usize = 8;
 /// Divisor of the free room that the identities of one issuer may hold together.
 ///
 /// # Limit
 /// - for: an issuer
 /// - unit: part of the free room
-/// - beyond: identities of that issuer are refused until some of its proofs have ended
+/// - beyond: identities of that issuer are refused until some of its proofs have expired
 /// - test: `s29_the_identities_of_one_issuer_leave_room_for_those_of_others`
 const FREE_PART_PER_ISSUER: usize = 1;
-/// Divisor of the capacity that is reserved for identities with few proofs. Identities that take
-/// all they can get do not reach the reserve.
+/// Divisor of the capacity that is reserved for identities with few proofs. Identities that take as
+/// much as they can do not reach the reserve.
 ///
 /// # Limit
 /// - for: identities that a charter or a role names, with fewer than 64 proofs
 /// - unit: part of the room
-/// - beyond: identities with more proofs are refused until some of their proofs have ended
+/// - beyond: identities with more proofs are refused until some of their proofs have expired
 /// - test: `s29_hundreds_of_identities_leave_room_for_another`
 const PART_IN_RESERVE: usize = 16;
-/// Number of proofs that counts as few, and the most that a stranger may hold. A stranger is an
-/// identity that no charter or role names; if anybody can get tokens of an issuer, strangers are
-/// anybody.
+/// The number of proofs up to which an identity may use the reserve, and the most that one stranger
+/// may have. A stranger is an identity that no charter or role names: whoever can get a token of a
+/// configured issuer.
 ///
 /// # Limit
 /// - for: a stranger
 /// - unit: proofs
-/// - beyond: that stranger is refused until some of these proofs have ended
-/// - test: `s29_strangers_get_next_to_nothing`
+/// - beyond: that stranger is refused until some of these proofs have expired
+/// - test: `s29_strangers_share_a_small_part_of_the_cache`
 const MAX_PROOFS_PER_STRANGER: usize = 64;
 /// Divisor of the capacity that strangers may hold together.
 ///
 /// # Limit
 /// - for: all strangers together
 /// - unit: part of the room
-/// - beyond: strangers are refused until some of their proofs have ended
-/// - test: `s29_strangers_get_next_to_nothing`
+/// - beyond: strangers are refused until some of their proofs have expired
+/// - test: `s29_strangers_share_a_small_part_of_the_cache`
 const PART_OF_STRANGERS: usize = 50;
 /// Bytes of a record: proof, key, expiry in milliseconds, CRC-32C of the three.
 const RECORD_BYTES: usize = 32 + 32 + 8 + 4;
@@ -84,8 +84,8 @@ const REPLAY_RISK: Duration = Duration::from_secs(25 * 3600);
 const USED_FILE: &str = "used";
 const DURABLE_FILE: &str = "used-durable";
 const DAMAGED_FILE: &str = "used-damaged";
-/// Bytes that are allocated ahead of the records. On a full disk, people must still be able to
-/// authenticate in order to lift what was stopped.
+/// Bytes that are allocated ahead of the records, so that people can still authenticate on a full
+/// disk and repair it.
 const ALLOCATED_BYTES: u64 = 256 << 10;
 /// Interval at which a file that cannot be written is tried again.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
@@ -197,9 +197,9 @@ impl Default for Entries {
     }
 }
 
-/// A loss of durable uses: the broker can no longer tell whether a token of that time was used.
+/// A loss of durable uses: the broker can no longer tell whether some tokens were used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{} is damaged: {why}; a token that was used before may be taken again until {until}", file.display())]
+#[error("{} is damaged: {why}; a token that was used before may be accepted again until {until}", file.display())]
 pub struct Damage {
     /// Path of the damaged file.
     pub file: PathBuf,
@@ -277,11 +277,11 @@ impl ReplayCache {
             until: now + REPLAY_RISK,
         });
         if let Some(damage) = &damage {
-            tracing::error!(%damage, "used tokens are lost");
+            tracing::error!(%damage, "records of used tokens are lost");
             // The mark is written before the file is replaced: a crash in between must not hide the
             // damage from the next start.
             if let Err(error) = remember_damage(disk, directory, damage) {
-                tracing::error!(%error, "the damage of the used proofs cannot be written down");
+                tracing::error!(%error, "cannot record that used tokens were lost");
             }
         }
         let entries = Arc::new(Mutex::new(entries));
@@ -371,7 +371,8 @@ impl ReplayCache {
         let key = ProofId::of_key(proof.key.as_ref());
         match entries.earlier_use(proof)? {
             Some(true) => return Ok(Remembered(None)),
-            // The first use is not on disk yet: another record makes this caller wait for the disk too.
+            // The first use is not on disk yet: another record makes this caller wait for the disk
+            // too.
             Some(false) => {}
             None => entries.insert(proof, key, Shares::of(owner))?,
         }
@@ -458,9 +459,9 @@ impl Entries {
         }
     }
 
-    /// Loads every readable record. Behind the mark of durable records, an unreadable record was
-    /// torn by a crash, and no caller was told that it was written. Before the mark, a durable use
-    /// is lost.
+    /// Loads every readable record. A record after the mark may be torn by a crash: no caller was
+    /// told that it was durable. An unreadable record before the mark is a durable use that is
+    /// lost.
     fn load(
         &mut self,
         disk: &dyn Disk,
@@ -520,7 +521,10 @@ impl Entries {
         };
         let whole = bad.is_empty() && is_even && damage.is_none();
         if !whole && damage.is_none() {
-            tracing::warn!(count, "the used proofs end in a torn batch");
+            tracing::warn!(
+                count,
+                "the file of used tokens ends in a torn batch, which is dropped"
+            );
         }
         Loaded {
             records: count,
@@ -680,7 +684,7 @@ impl Log {
         if let Some(error) = why.as_ref().filter(|_| trouble.is_none()) {
             tracing::error!(
                 error,
-                "the used proofs cannot be written: nothing is accepted that could be used twice"
+                "cannot write the file of used tokens: every token that could be replayed is refused"
             );
         }
         *trouble = why;
@@ -784,7 +788,7 @@ mod tests {
     }
 
     #[test]
-    fn s29_eight_identities_do_not_fill_the_memory_for_everybody() {
+    fn s29_eight_identities_do_not_fill_the_cache() {
         let mut entries = entries();
         for name in 0..8 {
             fill(&mut entries, "a", &name.to_string(), true);
@@ -819,7 +823,7 @@ mod tests {
     }
 
     #[test]
-    fn s29_strangers_get_next_to_nothing() {
+    fn s29_strangers_share_a_small_part_of_the_cache() {
         let mut entries = entries();
         assert_eq!(
             fill(&mut entries, "a", "one", false),

@@ -80,12 +80,12 @@ fn shown(names: &[String]) -> String {
 /// An event that is refused, with the codes of RFC 8935 section 2.4.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RejectedEvent {
-    /// The body is no security event token.
-    #[error("the request is no security event token: {0}")]
+    /// The body is not a security event token.
+    #[error("the request is not a security event token: {0}")]
     Token(#[from] RejectedToken),
     /// The event was issued in the future.
     #[error(
-        "the security event token is of the future: its `iat` is later than the broker's clock"
+        "the security event token is from the future: its `iat` is later than the broker's clock"
     )]
     Future,
     /// No key of the issuer verifies the signature.
@@ -98,7 +98,7 @@ pub enum RejectedEvent {
     #[error("the audience is not this broker")]
     Audience,
     /// A session was revoked, and the event names no readable subject.
-    #[error("the event names no subject, or one that is no subject identifier (RFC 9493)")]
+    #[error("the event names no subject, or its subject is not a subject identifier (RFC 9493)")]
     Subject,
 }
 
@@ -136,7 +136,7 @@ impl Claims {
             return Err(wrong("events", type_of(&events), "an object of events"));
         };
         if events.is_empty() || !events.values().all(Value::is_object) {
-            let is = "empty, or an object of something else than events";
+            let is = "empty, or an object with a value that is not an object";
             return Err(wrong("events", is, "an object of events"));
         }
         let iat = needed(&mut members, "iat")?;

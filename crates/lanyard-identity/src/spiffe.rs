@@ -60,7 +60,7 @@ pub enum BundleError {
     /// The document is not a usable SPIFFE bundle.
     #[error("not a SPIFFE bundle: {0}")]
     Form(&'static str),
-    /// The JWT-SVID keys are no valid key set.
+    /// The JWT-SVID keys are not a valid key set.
     #[error(transparent)]
     Keys(#[from] JwksError),
 }
@@ -112,8 +112,8 @@ impl Bundle {
         );
         if authorities.is_empty() && keys.is_empty() {
             let why = match passed_over.as_slice() {
-                [] => "no key for SVIDs in it",
-                _ => "no key for SVIDs in it that can be used",
+                [] => "it has no key for SVIDs",
+                _ => "it has no usable key for SVIDs",
             };
             return Err(BundleError::Form(why));
         }
@@ -169,7 +169,9 @@ impl TrustDomains {
         now: Timestamp,
     ) -> Result<(Identity, Evidence), RejectedToken> {
         let bad = RejectedToken::Certificate;
-        let (leaf, between) = chain.split_first().ok_or(bad("there is none"))?;
+        let (leaf, between) = chain
+            .split_first()
+            .ok_or(bad("no certificate was presented"))?;
         if between.len() > MAX_INTERMEDIATES {
             return Err(bad("its chain is too long"));
         }
@@ -196,7 +198,7 @@ impl TrustDomains {
             None,
             None,
         )
-        .map_err(|_| bad("its trust domain does not stand for it"))?;
+        .map_err(|_| bad("no authority of its trust domain signed it"))?;
         let identity = Identity {
             issuer: format!("spiffe://{domain}"),
             subject: id.clone(),

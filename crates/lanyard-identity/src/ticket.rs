@@ -2,9 +2,8 @@
 //! the identity provider is down.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
-use lanyard_vocabulary::scope::Scope;
+use lanyard_vocabulary::scope::{MAX_TICKET_LIFE, Scope};
 use lanyard_vocabulary::time::Timestamp;
 use serde::Deserialize;
 
@@ -14,14 +13,6 @@ use crate::jws::Jws;
 
 /// The `typ` of a ticket, so that no other token passes for one (RFC 8725, section 3.11).
 pub const TICKET_TYPE: &str = "lanyard-kill-ticket+jwt";
-/// Lifetime of a ticket.
-///
-/// # Limit
-/// - for: a kill ticket
-/// - unit: of time
-/// - beyond: the ticket is refused
-/// - test: `t44_a_ticket_has_bounds`
-const MAX_TICKET_LIFE: Duration = Duration::from_secs(366 * 24 * 3600);
 /// Longest ticket id.
 ///
 /// # Limit

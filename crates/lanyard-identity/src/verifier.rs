@@ -31,7 +31,7 @@ use groups::TokenGroups;
 /// # Limit
 /// - for: a token that is not bound to a key
 /// - unit: of time
-/// - beyond: the token is refused, 30 s of skew apart
+/// - beyond: the token is refused; 30 s of clock skew are added
 /// - test: `t44_the_times_of_a_token_have_bounds`
 const MAX_UNBOUND_TOKEN_AGE: Duration = Duration::from_secs(300);
 /// Largest distance of an expiry from now (T13).
@@ -42,14 +42,14 @@ const MAX_UNBOUND_TOKEN_AGE: Duration = Duration::from_secs(300);
 /// - beyond: the token is refused
 /// - test: `t44_the_times_of_a_token_have_bounds`
 const MAX_TIME_TO_EXPIRY: Duration = Duration::from_secs(24 * 3600);
-/// Time after its expiry during which a token may still engage a kill. Stopping an agent must not
-/// wait for an identity provider.
+/// The time after its expiry a token may still engage a kill, so that stopping an agent never waits
+/// for an identity provider.
 ///
 /// # Limit
 /// - for: a kill
 /// - unit: of time
-/// - beyond: the token engages no kill any more
-/// - test: `a_kill_is_heard_from_a_token_that_has_expired`
+/// - beyond: the token cannot engage a kill
+/// - test: `an_expired_token_can_still_engage_a_kill`
 pub const KILL_GRACE: Duration = Duration::from_secs(12 * 3600);
 /// Longest value of a claim that is copied.
 ///
@@ -57,15 +57,15 @@ pub const KILL_GRACE: Duration = Duration::from_secs(12 * 3600);
 /// - for: a claim that the configuration lets through
 /// - unit: bytes
 /// - beyond: the token is refused
-/// - test: `t44_what_a_token_says_has_bounds`
+/// - test: `t44_the_fields_of_a_token_have_length_limits`
 const MAX_CLAIM_BYTES: usize = 512;
 /// Longest subject.
 ///
 /// # Limit
 /// - for: a token
 /// - unit: bytes
-/// - beyond: the token is refused; a longer name of a person is none
-/// - test: `t44_what_a_token_says_has_bounds`
+/// - beyond: the token is refused; a longer name of a person is ignored
+/// - test: `t44_the_fields_of_a_token_have_length_limits`
 const MAX_SUBJECT_BYTES: usize = 1024;
 
 /// The kind of identities that an issuer vouches for.
@@ -185,7 +185,7 @@ impl Verified {
     }
 }
 
-/// A verified token. Its caller counts once the use is recorded in the replay cache.
+/// A verified token. Its caller may act only once the replay cache has recorded the use.
 #[derive(Debug)]
 pub struct Accepted {
     /// The caller, as the token names them.
@@ -524,7 +524,7 @@ fn taken_over(
                     claim,
                     is,
                     wanted,
-                    "a claim that the configuration names is not taken over"
+                    "a configured claim is neither text, number nor boolean: it is ignored"
                 );
                 continue;
             }
@@ -532,7 +532,12 @@ fn taken_over(
         };
         if text.len() > MAX_CLAIM_BYTES {
             let (issuer, claim, bytes) = (&issuer.name, name.as_str(), text.len());
-            tracing::info!(issuer, claim, bytes, "a claim is too long to be taken over");
+            tracing::info!(
+                issuer,
+                claim,
+                bytes,
+                "a configured claim is too long: the token is refused"
+            );
             return Err(RejectedToken::LongClaim {
                 limit: MAX_CLAIM_BYTES,
             });

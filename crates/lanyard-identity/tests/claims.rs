@@ -1,9 +1,6 @@
-//! Headers and claims as issuers write them: some are believed, some are left out, and some refuse
-//! the token with their name in the reason.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test stops where its footing gives way"
-)]
+//! Headers and claims as issuers write them. Each is accepted, ignored, or makes the token be
+//! refused with a reason that names it.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::collections::BTreeSet;
 
@@ -57,7 +54,7 @@ fn claims() -> Value {
         "jti": "1", "groups": ["oncall"]})
 }
 
-/// The claims, with these instead of theirs; null takes one away.
+/// Returns the claims with these changes; null removes a claim.
 fn with(more: Value) -> Value {
     let mut claims = claims();
     let members = claims.as_object_mut().unwrap();
@@ -124,7 +121,7 @@ fn d27_times_with_fractions_and_exponents_are_believed() {
             "{iat}"
         );
     }
-    // What cannot be is refused whatever it is written like.
+    // An impossible time is refused in every notation.
     for (name, value) in [
         ("exp", json!(now * 1000)),
         ("exp", json!(-1)),
@@ -166,7 +163,7 @@ fn d27_a_claim_that_is_needed_and_of_another_type_is_named() {
         let refused = verified(&token(&with(json!({ name: null })).to_string())).err();
         assert_eq!(refused, Some(RejectedToken::Missing(name)));
     }
-    // A binding that cannot be read is no binding that was met.
+    // A binding that cannot be read was not met.
     for cnf in [
         json!("key"),
         json!([]),
@@ -180,7 +177,7 @@ fn d27_a_claim_that_is_needed_and_of_another_type_is_named() {
 }
 
 #[test]
-fn d27_claims_that_nothing_depends_on_are_left_out_whatever_they_are() {
+fn d27_optional_claims_of_a_wrong_type_are_ignored() {
     for (name, value) in [
         ("jti", json!(7)),
         ("jti", json!("")),
@@ -203,7 +200,7 @@ fn d27_claims_that_nothing_depends_on_are_left_out_whatever_they_are() {
         let (operator, login) = verified(&token).unwrap();
         assert!(operator.is(OperatorRole::OnCall), "{name}");
         assert_eq!((login.at, login.acr), (None, None), "{name}: {value}");
-        // Of an agent too; a claim of the configuration that is no text is none.
+        // An agent's token is accepted as well. A configured claim that is not text is ignored.
         let accepted = verifier(IssuerKind::Agents, "groups".into())
             .verify(&token, None, Purpose::Change, NOW)
             .unwrap();
@@ -272,7 +269,7 @@ fn d29_unknown_parameters_of_a_header_are_ignored() {
 }
 
 #[test]
-fn d29_t4_t5_what_would_choose_the_key_or_the_rules_is_refused_by_its_name() {
+fn d29_t4_t5_header_parameters_that_bring_keys_or_rules_are_refused_by_name() {
     for name in ["crit", "jku", "jwk", "x5u", "x5c", "b64", "enc", "zip"] {
         for value in [
             json!("https://evil.example"),
@@ -356,8 +353,8 @@ fn d13_a_text_is_one_group_whole() {
     };
     assert!(of(json!("oncall")).0.is(OperatorRole::OnCall));
     assert!(of(json!("On call, EMEA")).0.is(OperatorRole::Viewer));
-    // Several names in one text give no group: whoever may name a group would put themselves into
-    // others.
+    // A text that seems to name several groups names none of them: otherwise whoever names a group
+    // could choose other people's groups.
     for several in [
         "oncall,viewers",
         "viewers oncall",
@@ -370,7 +367,7 @@ fn d13_a_text_is_one_group_whole() {
         let no_role = no_role.unwrap();
         assert!(
             no_role.contains(
-                "one text, which counts as one group: have the identity provider send a list"
+                "one text, which counts as one group: if it stands for several groups, have"
             ),
             "{no_role}"
         );
@@ -381,7 +378,7 @@ fn d13_a_text_is_one_group_whole() {
 }
 
 #[test]
-fn d13_groups_lie_where_the_configuration_says_by_whole_names() {
+fn d13_the_configured_claim_path_finds_the_groups() {
     let realm = json!({"realm_access": {"roles": ["oncall", "offline_access"]}, "groups": null});
     let client = json!({"resource_access": {"my.client": {"roles": ["oncall"]}}, "groups": null});
     let named = json!({"https://acme.example/groups": ["oncall"], "groups": null});
@@ -398,7 +395,7 @@ fn d13_groups_lie_where_the_configuration_says_by_whole_names() {
         assert_eq!(login.no_role, None);
     }
     assert_eq!(ClaimPath::of(Vec::new()), None);
-    // A dot is part of a name: nothing that an issuer names so is read as a path.
+    // A dot is part of a name: no dotted claim name is read as a path.
     let line = no_role(path(&["realm_access.roles"]), &with(realm));
     assert!(
         line.contains("the token has no claim `realm_access.roles`"),
@@ -411,7 +408,7 @@ fn d13_groups_lie_where_the_configuration_says_by_whole_names() {
 }
 
 #[test]
-fn d13_whoever_gets_no_role_is_told_what_was_looked_at_and_found() {
+fn d13_a_missing_role_is_explained_with_the_claim_and_its_value() {
     let maps = "maps groups of this issuer to the roles viewer, on-call, and none of those found";
     for (groups, said) in [
         (json!(["a", "b", "c"]), "claim `groups` has 3 groups"),
@@ -424,13 +421,13 @@ fn d13_whoever_gets_no_role_is_told_what_was_looked_at_and_found() {
         (json!("  "), "claim `groups` is an empty text"),
         (
             json!(7),
-            "claim `groups` is a number, and groups are a list of texts or one text",
+            "claim `groups` is a number, and must be a list of texts or one text",
         ),
         (json!({"oncall": true}), "claim `groups` is an object"),
         (json!(true), "claim `groups` is a truth value"),
         (
             json!([{"name": "oncall"}, 7]),
-            "claim `groups` has no group, and entries that are no text and count as none (a number, an object)",
+            "claim `groups` has no group, and entries that are not text and are ignored (a number, an object)",
         ),
         (
             json!(null),
@@ -450,7 +447,7 @@ fn d13_whoever_gets_no_role_is_told_what_was_looked_at_and_found() {
         ),
         (
             json!(["roles"]),
-            "`realm_access` of the token is a list, and `roles` is looked for in it",
+            "`realm_access` of the token is a list, so that it has no member `roles`",
         ),
         (
             json!({"roles": {}}),
@@ -467,7 +464,7 @@ fn d13_whoever_gets_no_role_is_told_what_was_looked_at_and_found() {
 }
 
 #[test]
-fn d13_groups_that_entra_left_out_are_told_as_overage() {
+fn d13_entra_group_overage_is_reported() {
     for overage in [
         json!({"groups": null, "_claim_names": {"groups": "src1"}, "_claim_sources": {"src1": {"endpoint": "https://graph"}}}),
         json!({"groups": null, "hasgroups": true}),
@@ -511,7 +508,7 @@ fn d12_a_token_of_two_hundred_groups_is_read_and_a_longer_one_says_by_how_much()
     assert_eq!(refused, RejectedToken::TooLong { bytes, limit });
     let line = refused.to_string();
     assert!(
-        line.contains(&format!("{bytes} bytes, and at most {limit} are read")),
+        line.contains(&format!("{bytes} bytes, the limit is {limit}")),
         "{line}"
     );
     assert!(line.contains("fewer groups"), "{line}");

@@ -1,10 +1,6 @@
-//! Security events as transmitters send them: some stop something, some are taken and stop nothing,
-//! and some are refused.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test stops where its footing gives way"
-)]
+//! Security events as transmitters send them: some end sessions, some are accepted without effect,
+//! some are refused.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -69,7 +65,7 @@ fn revoked(subject: Value, event: Value) -> Result<String, RejectedEvent> {
 }
 
 #[test]
-fn d30_events_of_other_types_are_taken_and_stop_nothing() {
+fn d30_events_of_other_types_are_accepted_without_effect() {
     for kind in [
         "ssf/event-type/stream-updated",
         "caep/event-type/credential-change",
@@ -106,7 +102,7 @@ fn d30_events_of_other_types_are_taken_and_stop_nothing() {
     assert!(why.to_string().len() < 500, "{why}");
     let verification = said(&json!({ VERIFICATION: {"state": "s"} }), json!({}));
     assert_eq!(verification, Ok(SecurityEvent::Verification));
-    // One that is heeded counts, whatever stands beside it.
+    // An event of a supported type has its effect whatever other events stand beside it.
     let user = json!({"format": "iss_sub", "iss": ISSUER, "sub": "alice"});
     let both = json!({ "urn:acme:event": {}, SESSION_REVOKED: {}, VERIFICATION: {} });
     let both = said(&both, json!({ "sub_id": user }));
@@ -137,7 +133,7 @@ fn d30_a_subject_is_read_in_each_form_that_names_an_agent() {
             json!({"format": "aliases", "identifiers": [email, user]}),
             json!({}),
         ),
-        // Drafts of CAEP have it in the event, and a reason in one language.
+        // Drafts of CAEP put the subject into the event, and give the reason in one language.
         (
             json!(null),
             json!({"subject": user, "reason_admin": "policy"}),
@@ -177,7 +173,7 @@ fn d30_a_subject_is_read_in_each_form_that_names_an_agent() {
 }
 
 #[test]
-fn d30_what_is_malformed_is_refused_with_the_code_of_the_rfc() {
+fn d30_malformed_events_are_refused_with_the_code_of_the_rfc() {
     let bad = Err(RejectedEvent::Subject);
     for subject in [
         json!(null),

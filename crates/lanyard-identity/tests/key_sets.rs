@@ -1,9 +1,9 @@
-//! Key sets as issuers publish them: an unusable key is passed over with a reason, and the others
-//! are used.
+//! Key sets as issuers publish them: an unusable key is skipped with a reason, and the others are
+//! used.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    reason = "a test stops where its footing gives way"
+    reason = "a test may panic"
 )]
 
 use base64::Engine as _;
@@ -37,7 +37,7 @@ fn set(keys: &Value) -> Jwks {
     Jwks::parse(json!({ "keys": keys }).to_string().as_bytes()).unwrap()
 }
 
-/// Returns the reason of each key that is passed over.
+/// Returns the reason for each skipped key.
 fn reasons(keys: &Jwks) -> Vec<String> {
     keys.passed_over().iter().map(ToString::to_string).collect()
 }
@@ -47,7 +47,7 @@ fn signs(keys: &Jwks, kid: Option<&str>, seed: u8) -> bool {
     keys.verifies(kid, Algorithm::EdDsa, b"message", signature.as_ref())
 }
 
-/// A modulus of so many bits that no RSA key has: for what is read before any signature is.
+/// Returns a modulus of this many bits that belongs to no RSA key, for parsing only.
 fn modulus(bits: usize) -> Vec<u8> {
     let mut bytes = vec![0xff; bits.div_ceil(8)];
     bytes[0] = 0xff >> (bytes.len() * 8 - bits);
@@ -55,7 +55,7 @@ fn modulus(bits: usize) -> Vec<u8> {
 }
 
 #[test]
-fn d24_t6_t7_a_key_that_cannot_be_trusted_is_passed_over_and_the_others_are_used() {
+fn d24_t6_t7_an_untrusted_key_is_skipped_and_the_others_are_used() {
     let rsa = |n: Vec<u8>, e: &str| json!({"kty": "RSA", "kid": "r", "n": b64(n), "e": e});
     let point =
         |x: Value| json!({"kty": "EC", "crv": "P-256", "kid": "e", "x": x, "y": b64([1; 32])});
@@ -76,7 +76,7 @@ fn d24_t6_t7_a_key_that_cannot_be_trusted_is_passed_over_and_the_others_are_used
         (rsa(modulus(2048), "AQAAAAAB"), "exponent is unsafe"),
         (
             json!({"kty": "RSA", "kid": "r", "e": "AQAB"}),
-            "a part of it is missing",
+            "a number of it is missing",
         ),
         (
             json!({"kty": "RSA", "kid": "r", "n": 65537, "e": "AQAB"}),
@@ -88,11 +88,20 @@ fn d24_t6_t7_a_key_that_cannot_be_trusted_is_passed_over_and_the_others_are_used
         ),
         (point(json!(b64([1; 32]))), "not on the curve"),
         (point(json!(b64([1; 33]))), "a wrong length"),
-        (point(json!(null)), "a part of it is missing"),
+        (point(json!(null)), "a number of it is missing"),
         (odd("x", json!(b64([1; 31]))), "a wrong length"),
-        (odd("alg", json!("ES256")), "its `alg` is not the one"),
-        (odd("alg", json!("HS256")), "its `alg` is not the one"),
-        (odd("alg", json!("Ed448")), "its `alg` is not the one"),
+        (
+            odd("alg", json!("ES256")),
+            "its `alg` does not fit its key type",
+        ),
+        (
+            odd("alg", json!("HS256")),
+            "its `alg` does not fit its key type",
+        ),
+        (
+            odd("alg", json!("Ed448")),
+            "its `alg` does not fit its key type",
+        ),
         (odd("alg", json!(7)), "its `alg` has a wrong type"),
         (odd("use", json!("tls")), "its `use` is not `sig`"),
         (odd("use", json!(["sig"])), "its `use` has a wrong type"),
@@ -108,15 +117,15 @@ fn d24_t6_t7_a_key_that_cannot_be_trusted_is_passed_over_and_the_others_are_used
         (odd("kty", json!(null)), "it has no `kty`"),
         (
             json!({"kty": "EC", "crv": "P-384", "kid": "e", "x": "AA", "y": "AA"}),
-            "none that is used here",
+            "not supported",
         ),
         (
             json!({"kty": "OKP", "crv": "Ed448", "kid": "e", "x": "AA"}),
-            "none that is used here",
+            "not supported",
         ),
         (
             json!({"kty": "AKP", "alg": "ML-DSA-65", "kid": "p", "pub": "AA"}),
-            "none that is used here",
+            "not supported",
         ),
         (json!("a key"), "not an object"),
         (json!(null), "not an object"),
@@ -131,7 +140,56 @@ fn d24_t6_t7_a_key_that_cannot_be_trusted_is_passed_over_and_the_others_are_used
 }
 
 #[test]
-fn d24_t5_a_key_with_a_member_twice_is_passed_over() {
+fn d24_sets_with_keys_that_only_others_can_use_verify_what_their_own_key_signed() {
+    let random = SystemRandom::new();
+    let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
+    let document = EcdsaKeyPair::generate_pkcs8(algorithm, &random).unwrap();
+    let signer = EcdsaKeyPair::from_pkcs8(algorithm, document.as_ref(), &random).unwrap();
+    let point = signer.public_key().as_ref();
+    let own = json!({"kty": "EC", "kid": "own", "use": "sig", "crv": "P-256", "x": b64(&point[1..33]), "y": b64(&point[33..])});
+    let ec = |kid: &str, curve: &str, bytes: usize| {
+        let part = b64(vec![1; bytes]);
+        json!({"kty": "EC", "kid": kid, "use": "sig", "crv": curve, "x": part, "y": part})
+    };
+    let rsa =
+        json!({"kty": "RSA", "kid": "rsa", "use": "sig", "n": b64(modulus(2048)), "e": "AQAB"});
+    let signature = signer.sign(&random, b"message").unwrap();
+    for (keys, passed_over) in [
+        // A federation server with a key of each kind, none of which names an algorithm.
+        (
+            json!([ec("b", "P-384", 48), own, ec("c", "P-521", 66), rsa]),
+            vec!["b", "c"],
+        ),
+        // A provider that also signs for wallets.
+        (
+            json!([
+                with(&ec("k", "secp256k1", 32), "alg", json!("ES256K")),
+                own,
+                jwk("ed", 7)
+            ]),
+            vec!["k"],
+        ),
+        // A provider that publishes a key against quantum computers beside the one that signs.
+        (
+            json!([{"kty": "AKP", "alg": "ML-DSA-65", "kid": "pq", "use": "sig", "pub": b64([1; 1952])}, own,
+                {"kty": "OKP", "crv": "X25519", "kid": "x", "use": "enc", "x": b64([2; 32])}]),
+            vec!["pq"],
+        ),
+    ] {
+        let keys = set(&keys);
+        let kids: Vec<_> = keys
+            .passed_over()
+            .iter()
+            .filter_map(|it| it.kid.as_deref())
+            .collect();
+        assert_eq!(kids, passed_over);
+        assert!(keys.verifies("own", Algorithm::Es256, b"message", signature.as_ref()));
+        assert!(!keys.verifies("own", Algorithm::Es256, b"another", signature.as_ref()));
+    }
+}
+
+#[test]
+fn d24_t5_a_key_with_a_repeated_member_is_skipped() {
     let twice = jwk("two", 2)
         .to_string()
         .replacen('{', r#"{"kid":"one","#, 1);
@@ -153,7 +211,7 @@ fn d24_t6_of_two_keys_with_one_kid_neither_is_used() {
     ]));
     assert_eq!(reasons(&keys).len(), 3);
     assert!(!keys.knows("same") && signs(&keys, Some("other"), 2));
-    // One key that stands there twice is one key, and a key for encryption signs nothing.
+    // A key that is listed twice counts as one key, and a key for encryption verifies nothing.
     let encrypts = with(&jwk("same", 2), "use", json!("enc"));
     let keys = set(&json!([
         jwk("same", 1),
@@ -165,7 +223,7 @@ fn d24_t6_of_two_keys_with_one_kid_neither_is_used() {
 }
 
 #[test]
-fn d24_what_says_nothing_about_a_key_changes_nothing() {
+fn d24_irrelevant_members_of_a_key_are_ignored() {
     for (name, value) in [
         ("use", json!("sig")),
         ("use", json!(null)),
@@ -208,10 +266,10 @@ fn d24_fully_specified_names_of_algorithms_are_read() {
 }
 
 #[test]
-fn d24_numbers_are_read_with_the_zeroes_and_the_padding_that_issuers_add() {
+fn d24_numbers_with_extra_zeroes_or_padding_are_read() {
     let random = SystemRandom::new();
     let signing = &ECDSA_P256_SHA256_FIXED_SIGNING;
-    // A coordinate that begins with a zero, which issuers lose or double.
+    // A coordinate that begins with a zero byte, which some issuers drop or double.
     let pair = loop {
         let pkcs8 = EcdsaKeyPair::generate_pkcs8(signing, &random).unwrap();
         let pair = EcdsaKeyPair::from_pkcs8(signing, pkcs8.as_ref(), &random).unwrap();
@@ -257,7 +315,7 @@ fn d24_numbers_are_read_with_the_zeroes_and_the_padding_that_issuers_add() {
 }
 
 #[test]
-fn d24_a_set_without_a_key_that_can_be_used_is_known_for_that() {
+fn d24_a_set_without_a_usable_key_is_reported() {
     for keys in [
         json!([]),
         json!([{"kty": "EC", "crv": "P-521", "kid": "e", "x": "AA", "y": "AA"}]),
@@ -278,7 +336,7 @@ fn d24_a_set_without_a_key_that_can_be_used_is_known_for_that() {
 }
 
 #[test]
-fn d24_a_token_without_a_kid_is_of_the_only_key() {
+fn d24_a_token_without_a_kid_uses_the_only_key() {
     let nameless = |seed| {
         let mut key = jwk("", seed);
         key.as_object_mut().unwrap().remove("kid");

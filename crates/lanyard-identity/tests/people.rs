@@ -1,9 +1,5 @@
 //! A token's account where there are several issuers, and the person on whose behalf an agent acts.
-#![expect(
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test stops where its footing gives way"
-)]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test may panic")]
 
 use std::collections::BTreeSet;
 
@@ -148,7 +144,7 @@ fn s01_a_sponsor_by_name_is_found_at_every_issuer_of_the_directory() {
     };
     assert!(person.may_be(&with("ann@acme.example")));
     assert!(!person.may_be(&with("bob@acme.example")));
-    // Who shows no name, and who comes from an issuer of which nothing is said, may be anybody.
+    // A person without a name, and a person of an issuer without a rule, may be the same person.
     assert!(person.may_be(&operator(&verifier, PEOPLE, &json!({})).person()));
     assert!(
         person
@@ -157,7 +153,7 @@ fn s01_a_sponsor_by_name_is_found_at_every_issuer_of_the_directory() {
 }
 
 #[test]
-fn s01_a_sponsor_that_is_not_surely_one_person_is_unmapped() {
+fn s01_an_ambiguous_sponsor_is_unmapped() {
     let unmapped = |rule: Option<SponsorRule>, claims: Value| {
         let found = sponsor(&verifier(rule), &claims);
         assert!(
@@ -208,7 +204,7 @@ fn s01_a_session_does_not_forget_the_sponsor() {
             name: None,
         })
     };
-    // A session of an earlier version names the sponsor by the agents' issuer.
+    // Sessions of an earlier version name the sponsor by the agents' issuer.
     assert!(matches!(
         verifier.current_sponsor(old(AGENTS)),
         Sponsor::Unmapped { .. }
@@ -217,14 +213,14 @@ fn s01_a_session_does_not_forget_the_sponsor() {
 }
 
 #[test]
-fn s33_a_name_that_its_owner_typed_in_is_none() {
+fn s33_an_unverified_name_is_ignored() {
     let verifier = verifier(None);
     let name = |more: Value| operator(&verifier, PEOPLE, &more).name;
     for verified in [json!(true), json!("true")] {
         let claims = json!({"email": "a@x", "email_verified": verified});
         assert_eq!(name(claims).as_deref(), Some("a@x"));
     }
-    // Some issuers let people edit the address, and say nothing of its verification.
+    // Some issuers let people edit the address, and do not say whether it is verified.
     assert_eq!(name(json!({"email": "a@x"})), None);
     for verified in [json!(null), json!(1), json!("yes"), json!([true])] {
         let claims = json!({"email": "a@x", "email_verified": verified});
@@ -242,7 +238,7 @@ fn s33_a_name_that_its_owner_typed_in_is_none() {
 }
 
 #[test]
-fn s33_a_person_of_earlier_has_the_directory_of_the_configuration() {
+fn s33_an_earlier_person_gets_the_configured_directory() {
     let verifier = verifier(None);
     let claims = json!({"email": "a@x", "email_verified": true});
     let now = operator(&verifier, PEOPLE, &claims);
@@ -277,13 +273,14 @@ fn s01_whoever_invited_an_agent_is_its_sponsor() {
         panic!("nobody");
     };
     assert!(person.may_be(&alice) && !person.may_be(&bob));
-    // Another account of hers, and one at an issuer of which nothing is said.
+    // Another account of hers, and an account at an issuer without a rule.
     assert!(person.may_be(&at(PEOPLE, "alice-admin", "Alice@x")));
     assert!(person.may_be(&at(PARTNERS, "bob", "bob@x")));
     // A session keeps the sponsor.
     let kept = verifier.current_sponsor(Sponsor::Person(person.clone()));
     assert_eq!(kept, Sponsor::Person(person));
-    // Of an invitation of earlier the name is unknown, and so is who else she may be.
+    // The name behind an earlier invitation is unknown, so it is unknown which other accounts are
+    // hers.
     let earlier = Person::from(Identity {
         issuer: PEOPLE.to_owned(),
         subject: "alice".to_owned(),
@@ -319,12 +316,12 @@ fn s33_accounts_of_a_directory_without_a_name_are_not_two_people() {
     assert!(nameless("a-1").may_be(&nameless("a-2")));
     assert!(nameless("a-1").may_be(&at(PEOPLE, "b-1", "bob@x")));
     assert!(!at(PEOPLE, "a-1", "ann@x").may_be(&at(PEOPLE, "b-1", "bob@x")));
-    // An issuer without a directory names nobody: each account is a person.
+    // Without a directory each account counts as a person of its own.
     assert!(!at(PARTNERS, "a-1", "ann@x").may_be(&at(PARTNERS, "a-2", "ann@x")));
 }
 
 #[test]
-fn a_subject_that_people_act_as_is_an_operator_by_its_own_name_and_by_no_group() {
+fn a_configured_subject_is_an_operator_by_its_name_and_not_by_groups() {
     let account = "system:serviceaccount:lanyard:oncall";
     let stops = BTreeSet::from([OperatorRole::OnCall]);
     let cluster = Issuer {
@@ -336,7 +333,7 @@ fn a_subject_that_people_act_as_is_an_operator_by_its_own_name_and_by_no_group()
     assert_eq!(found.roles, stops);
     assert_eq!(found.groups, BTreeSet::from([account.to_owned()]));
     assert_eq!(verifier.with_current_roles(&found).roles, stops);
-    // Who only says so stays an agent: a claim of groups means nothing at an issuer of agents.
+    // An agent cannot become an operator by a claim: an agents' issuer vouches for no groups.
     let claims = json!({"sub": "system:serviceaccount:shop:agent", "groups": [account]});
     assert!(matches!(
         who(&verifier, AGENTS, &claims),

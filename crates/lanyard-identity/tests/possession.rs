@@ -1,8 +1,8 @@
-//! Proof of possession, and what is remembered of proofs.
+//! Proof of possession, and the replay cache's entries for it.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    reason = "a test stops where its footing gives way"
+    reason = "a test may panic"
 )]
 
 use std::time::Duration;
@@ -146,7 +146,7 @@ async fn remember(memory: &ReplayCache, proof: &Use, now: Timestamp) -> Result<(
 }
 
 #[tokio::test]
-async fn t12_what_was_used_is_remembered_over_a_restart_for_as_long_as_it_counts() {
+async fn t12_uses_are_remembered_across_a_restart_until_they_expire() {
     let directory = tempfile::tempdir().unwrap();
     let until = NOW + Duration::from_secs(600);
     let memory = ReplayCache::open(&lanyard_disk::system(), directory.path(), NOW, false).unwrap();
@@ -175,7 +175,7 @@ async fn t12_what_was_used_is_remembered_over_a_restart_for_as_long_as_it_counts
 }
 
 #[tokio::test]
-async fn t12_the_file_stays_in_proportion_and_forgets_nothing_that_counts() {
+async fn t12_the_file_stays_small_and_keeps_all_live_uses() {
     let directory = tempfile::tempdir().unwrap();
     let memory = ReplayCache::open(&lanyard_disk::system(), directory.path(), NOW, false).unwrap();
     let day = NOW + Duration::from_secs(24 * 3600);
@@ -211,7 +211,7 @@ async fn t12_the_file_stays_in_proportion_and_forgets_nothing_that_counts() {
 }
 
 #[test]
-fn nobody_uses_up_the_room_of_the_others() {
+fn one_identity_cannot_use_up_the_room_of_others() {
     let directory = tempfile::tempdir().unwrap();
     let memory = ReplayCache::open(&lanyard_disk::system(), directory.path(), NOW, false).unwrap();
     let until = NOW + Duration::from_secs(600);

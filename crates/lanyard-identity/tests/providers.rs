@@ -1,10 +1,10 @@
-//! Key sets and tokens in the shapes that identity providers document: each is accepted, or refused
-//! for the reason beside it. The keys are made here; only the shapes are those of the providers.
+//! Key sets and tokens in the shapes that identity providers document. Each is accepted, or refused
+//! for the reason beside it. The keys are made here; only the shapes are the providers'.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test stops where its footing gives way"
+    reason = "a test may panic"
 )]
 
 use std::collections::BTreeSet;
@@ -27,7 +27,7 @@ use serde_json::{Value, json};
 const NOW: u64 = 1_800_000_000;
 const CLIENT: &str = "0oa1lanyard";
 
-/// ring makes no RSA keys.
+/// ring cannot generate RSA keys.
 static KEY: LazyLock<RsaKeyPair> = LazyLock::new(|| {
     let made = Command::new("openssl")
         .args(["genpkey", "-algorithm", "RSA"])
@@ -43,7 +43,7 @@ fn b64(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// The public key, with these members beside.
+/// Returns the public key as a JWK with these further members.
 fn jwk(kid: &str, more: Value) -> Value {
     let public: RsaPublicKeyComponents<Vec<u8>> = KEY.public().into();
     let mut key = more;
@@ -57,13 +57,13 @@ fn jwk(kid: &str, more: Value) -> Value {
     key
 }
 
-/// A modulus as Java's `BigInteger` writes it: with a byte for its sign.
+/// Returns a modulus as Java's `BigInteger` writes it, with a leading byte for the sign.
 fn signed_modulus() -> String {
     let public: RsaPublicKeyComponents<Vec<u8>> = KEY.public().into();
     b64([&[0], &public.n[..]].concat())
 }
 
-/// A provider: the keys that it publishes, the token that it signs, and its part of the
+/// A provider: the keys that it publishes, the token that it signs, and its section of the
 /// configuration.
 struct Provider {
     issuer: &'static str,
@@ -77,7 +77,7 @@ struct Provider {
 }
 
 impl Provider {
-    /// Of people, who log in with a client.
+    /// Builds the case of a provider where people log in with a client.
     fn of_people(issuer: &'static str, keys: Value, header: Value, claims: Value) -> Self {
         Self {
             issuer,
@@ -180,7 +180,7 @@ fn common(issuer: &str, audience: &str, more: Value) -> Value {
     claims
 }
 
-/// Null takes a claim away.
+/// Merges two objects; null removes a claim.
 fn merge(claims: &mut Value, more: Value) {
     let Value::Object(more) = more else { return };
     for (name, value) in more {
@@ -198,8 +198,8 @@ fn guid(at: usize) -> String {
     format!("{at:08x}-aaaa-4bbb-8ccc-dddddddddddd")
 }
 
-/// Entra ID, version 2.0: no `alg` in its keys, another issuer in some of them, tokens that are
-/// dated five minutes back.
+/// Entra ID, version 2.0: keys without `alg`, some with another issuer, and tokens that are
+/// backdated by five minutes.
 fn entra() -> Provider {
     const ISSUER: &str =
         "https://login.microsoftonline.com/11111111-2222-3333-4444-555555555555/v2.0";
@@ -223,8 +223,8 @@ fn d12_entra_with_two_hundred_groups_is_accepted_with_a_key() {
     let entra = entra();
     assert!(entra.token().len() > 10_000);
     assert!(entra.is_on_call());
-    // Entra dates its tokens back: without a key, a token is good for half a minute after it was
-    // issued, and no longer.
+    // Entra backdates its tokens: without a key, a token is accepted for half a minute after its
+    // issue.
     assert!(entra.verified(None).is_ok());
     let later = entra.with(json!({"iat": NOW - 331, "nbf": NOW - 331}));
     assert_eq!(later.verified(None).err(), Some(RejectedToken::Times));
@@ -242,8 +242,8 @@ fn d13_entra_with_more_groups_than_fit_has_a_way_out() {
     assert!(roles.is_on_call());
 }
 
-/// AD FS: groups as a text where there is one, the algorithm in its keys, and an issuer that is not
-/// where it is reached.
+/// AD FS: a single group as a text, the algorithm in its keys, and an issuer that differs from the
+/// URL it is reached by.
 fn adfs(groups: Value) -> Provider {
     let keys = json!([jwk(
         "adfs-1",
@@ -289,7 +289,7 @@ fn d24_okta_publishes_the_next_key_beside_the_one_that_signs() {
     );
     assert!(okta.is_on_call());
     assert_eq!(okta.person().0.name.as_deref(), Some("alice@acme.example"));
-    // An access token of the org authorization server is for Okta alone.
+    // An access token of the org authorization server is for Okta itself only.
     let org = Provider {
         header: json!({"kid": "okta-1", "alg": "RS256", "typ": "application/okta-internal-at+jwt"}),
         ..okta
@@ -318,13 +318,13 @@ fn d13_auth0_puts_groups_under_a_name_of_a_url() {
     auth0.groups_claim = "https://acme.example/groups".into();
     assert!(auth0.is_on_call());
     assert_eq!(auth0.person().0.name.as_deref(), Some("alice@acme.example"));
-    // An access token may be for the provider's own API as well: several audiences are not this
-    // broker alone (T8).
+    // An access token may also be for the provider's own API: an audience with several entries is
+    // refused (T8).
     let access = auth0.with(json!({"aud": [CLIENT, "https://acme.eu.auth0.example/userinfo"]}));
     assert_eq!(access.verified(None).err(), Some(RejectedToken::Audience));
 }
 
-/// Keycloak: a key for encryption beside, roles within objects, groups as paths.
+/// Keycloak: a further key for encryption, roles within objects, and groups as paths.
 fn keycloak() -> Provider {
     let sig = json!({"use": "sig", "alg": "RS256", "x5c": ["MIIC"], "x5t": "a", "x5t#S256": "b"});
     let enc = json!({"use": "enc", "alg": "RSA-OAEP"});
@@ -353,14 +353,14 @@ fn d13_keycloak_has_roles_within_objects() {
         let mut keycloak = keycloak();
         keycloak.groups_claim = path(names).unwrap();
         assert!(keycloak.is_on_call(), "{names:?}");
-        // An address that Keycloak does not call verified names nobody.
+        // An address that Keycloak has not verified names no person.
         assert_eq!(keycloak.person().0.name, None);
         assert_eq!(keycloak.person().1.acr.as_deref(), Some("1"));
     }
     // The full path of a group is its name, slash and all.
     let line = keycloak().no_role();
     assert!(line.contains("claim `groups` has 1 group"), "{line}");
-    // Tokens that were signed by the key for encryption are nobody's.
+    // A token signed with the key for encryption does not verify.
     let odd = Provider {
         header: header("kc-enc"),
         ..keycloak()
@@ -378,7 +378,7 @@ fn d13_dex_passes_the_groups_of_its_connector_on() {
         "sub": "CgVhbGljZRIEbGRhcA", "nonce": "n", "at_hash": "h", "c_hash": "c", "email": "alice@acme.example", "email_verified": true,
         "groups": ["oncall"], "name": "alice", "federated_claims": {"connector_id": "ldap", "user_id": "alice"},
     });
-    // Two names for one key are two keys: each is known by its name.
+    // One key under two ids counts as two keys.
     let header = json!({"alg": "RS256", "kid": "dex-1"});
     let dex = Provider::of_people("https://dex.acme.example/dex", keys, header, claims);
     assert!(dex.is_on_call());
@@ -446,7 +446,7 @@ fn d29_github_actions_names_the_certificate_of_its_key() {
     );
     let taken: Vec<_> = job.evidence.claims.values().map(String::as_str).collect();
     assert_eq!(taken, ["production", "", "true", "123456789"]);
-    // Where nobody asks for an audience, it is the owner's page.
+    // Without an explicit audience, GitHub uses the URL of the owner.
     let default = github.with(json!({"aud": "https://github.example/acme"}));
     assert_eq!(default.verified(None).err(), Some(RejectedToken::Audience));
 }
@@ -481,12 +481,12 @@ fn d27_gitlab_mixes_numbers_texts_and_lists() {
         .iter()
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
-    // A list is no text, and is left out; the log says so.
+    // A list is not text: the claim is ignored and logged.
     assert_eq!(
         taken,
         ["project_id=4242", "ref_protected=true", "runner_id=1"]
     );
-    // The first of two names of the audience is not the only one.
+    // An audience of two entries is refused, even if the first is this broker.
     let two = gitlab.with(json!({"aud": ["lanyard", "vault"]}));
     assert_eq!(two.verified(None).err(), Some(RejectedToken::Audience));
 }
@@ -507,8 +507,7 @@ fn d29_circleci_has_its_organisation_as_the_audience_and_slashes_in_names() {
         "oidc.circleci.com/context-ids",
         "oidc.circleci.com/ssh-rerun",
     ];
-    // The organisation as an audience is not this broker, unless the configuration says that its
-    // tokens are addressed so.
+    // The organisation as audience is refused unless the configuration names it as the audience.
     assert_eq!(circle.verified(None).err(), Some(RejectedToken::Audience));
     circle.audience = Some(ORGANISATION);
     let job = circle.job();
@@ -544,7 +543,7 @@ fn d24_jenkins_writes_the_sign_of_its_modulus_and_others_no_kid() {
         jenkins.job().identity.subject,
         "https://ci.acme.example/job/release/"
     );
-    // One key, and no name of it on either side.
+    // A single key without an id verifies a token without a `kid`.
     let mut nameless = jwk("", json!({"use": "sig"}));
     nameless.as_object_mut().unwrap().remove("kid");
     let mut small = Provider::of_jobs(
@@ -554,7 +553,7 @@ fn d24_jenkins_writes_the_sign_of_its_modulus_and_others_no_kid() {
         claims,
     );
     assert!(small.verified(None).is_ok());
-    // Of two, nobody knows which one is meant.
+    // With two keys, a token without a `kid` is ambiguous.
     small.keys = json!([nameless_again(), jwk("named", json!({}))]);
     assert_eq!(small.verified(None).err(), Some(RejectedToken::Signature));
 }

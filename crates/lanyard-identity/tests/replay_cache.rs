@@ -1,8 +1,5 @@
-//! The replay cache of used tokens, on a disk that loses power, is damaged, or takes nothing.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test stops where its footing gives way"
-)]
+//! The replay cache on a disk that loses power, is damaged, or refuses writes.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::collections::HashMap;
 use std::io::ErrorKind;
@@ -48,7 +45,7 @@ async fn remember(memory: &ReplayCache, name: &str) -> Result<(), RejectedToken>
     remembered.durable().await
 }
 
-/// So many uses, each durable before the next.
+/// Records this many uses, each durable before the next.
 async fn filled(disk: &Arc<SimulatedDisk>, uses: usize) {
     let memory = open(disk);
     for number in 0..uses {
@@ -67,7 +64,7 @@ async fn power_loss_after_every_operation_forgets_no_use() {
             drop(memory);
             memory = open(&disk);
         }
-        // Several at once are one batch, which can be torn.
+        // Uses that arrive together form one batch, which can be torn.
         let batch: Vec<_> = (0..number % 4)
             .map(|part| {
                 let name = format!("{number} {part}");
@@ -101,7 +98,7 @@ async fn power_loss_after_every_operation_forgets_no_use() {
 }
 
 #[tokio::test]
-async fn s16_a_bad_record_is_named_and_everything_else_is_known() {
+async fn s16_a_bad_record_is_reported_and_the_others_are_loaded() {
     let disk = SimulatedDisk::shared();
     filled(&disk, 40).await;
     let file = Path::new(PLACE).join("used");
@@ -120,7 +117,8 @@ async fn s16_a_bad_record_is_named_and_everything_else_is_known() {
             .filter(|it| memory.knows(ProofId::of(&[&it.to_string()])))
             .count();
         assert!(known >= 39, "byte {place}: {known}");
-        // It goes on, and the next start knows of the damage although the file is whole again.
+        // The cache works on, and the next start still reports the damage although the file was
+        // replaced.
         remember(&memory, "new").await.unwrap();
         drop(memory);
         let memory = open(&disk);
@@ -139,7 +137,7 @@ async fn s16_a_bad_record_is_named_and_everything_else_is_known() {
 }
 
 #[tokio::test]
-async fn s15_uses_that_were_durable_and_are_gone_from_the_end_are_a_damage() {
+async fn s15_missing_durable_uses_at_the_end_are_damage() {
     let disk = SimulatedDisk::shared();
     filled(&disk, 5).await;
     let file = Path::new(PLACE).join("used");
@@ -165,7 +163,7 @@ async fn s15_uses_that_were_durable_and_are_gone_from_the_end_are_a_damage() {
 }
 
 #[tokio::test]
-async fn s09_where_nothing_can_be_written_what_is_known_is_known_and_nothing_is_accepted() {
+async fn s09_on_a_failed_disk_known_uses_are_known_and_no_token_is_accepted() {
     let disk = SimulatedDisk::shared();
     filled(&disk, 5).await;
     for kind in [ErrorKind::ReadOnlyFilesystem, ErrorKind::StorageFull] {
@@ -191,13 +189,13 @@ async fn s09_where_nothing_can_be_written_what_is_known_is_known_and_nothing_is_
 }
 
 #[tokio::test]
-async fn s15_a_replay_cache_that_is_gone_beside_a_journal_with_records_is_a_damage() {
+async fn s15_a_missing_replay_cache_beside_a_used_journal_is_damage() {
     let disk = SimulatedDisk::shared();
     let opened = |disk: &Arc<SimulatedDisk>, was_used: bool| {
         let files: Files = Arc::<SimulatedDisk>::clone(disk);
         ReplayCache::open(&files, Path::new(PLACE), NOW, was_used).unwrap()
     };
-    // A first start that ends before anybody came has written the file.
+    // A first start without any caller has written the file.
     drop(opened(&disk, false));
     let again = disk.after_a_crash();
     assert_eq!(opened(&again, true).damage(NOW), None);
@@ -207,7 +205,7 @@ async fn s15_a_replay_cache_that_is_gone_beside_a_journal_with_records_is_a_dama
     }
     let gone = disk.after_a_crash();
     assert!(opened(&gone, true).damage(NOW).is_some());
-    // The next start knows of it, although there is a file again.
+    // The next start still reports the damage, although a file exists again.
     let next = opened(&gone, true);
     assert!(next.damage(NOW).is_some());
     next.accept_damage().unwrap();
@@ -216,7 +214,7 @@ async fn s15_a_replay_cache_that_is_gone_beside_a_journal_with_records_is_a_dama
 }
 
 #[tokio::test]
-async fn s16_a_replay_cache_that_cannot_be_written_says_so_and_is_tried_again_by_itself() {
+async fn s16_a_failed_write_of_the_replay_cache_is_reported_and_retried() {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().join("used-proofs");
     std::fs::create_dir_all(place.join("used-durable")).unwrap();
@@ -229,7 +227,7 @@ async fn s16_a_replay_cache_that_cannot_be_written_says_so_and_is_tried_again_by
     assert_eq!(refused, Err(RejectedToken::ReplayCacheFailed));
     assert!(memory.trouble().is_some());
     std::fs::remove_dir(place.join("used-durable")).unwrap();
-    // Nobody comes meanwhile.
+    // No caller comes meanwhile.
     while memory.trouble().is_some() {
         tokio::task::yield_now().await;
     }

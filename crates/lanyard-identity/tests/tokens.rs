@@ -2,7 +2,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    reason = "a test stops where its footing gives way"
+    reason = "a test may panic"
 )]
 
 use base64::Engine as _;
@@ -207,7 +207,7 @@ fn t9_t14_names_are_compared_byte_for_byte() {
 }
 
 #[test]
-fn t12_a_token_without_a_key_is_not_good_for_long() {
+fn t12_an_unbound_token_is_accepted_for_five_minutes_only() {
     let old = token(&with("iat", json!(NOW.as_secs() - 400)));
     assert_eq!(outcome(&old), Err(RejectedToken::Times));
     let key = Confirmation::Key("k".to_owned());
@@ -216,7 +216,7 @@ fn t12_a_token_without_a_key_is_not_good_for_long() {
 }
 
 #[test]
-fn t12_a_token_that_its_issuer_bound_is_of_that_key_alone() {
+fn t12_a_bound_token_is_accepted_with_its_key_only() {
     let key = |digest: &str| Some(Confirmation::Key(digest.to_owned()));
     let verify = |cnf: Value, key: Option<Confirmation>| {
         let token = token(&with("cnf", cnf));
@@ -232,7 +232,7 @@ fn t12_a_token_that_its_issuer_bound_is_of_that_key_alone() {
 }
 
 #[test]
-fn t13_times_that_cannot_be_are_refused() {
+fn t13_impossible_times_are_refused() {
     let now = NOW.as_secs();
     for (name, value) in [
         ("exp", now - 31),
@@ -257,7 +257,7 @@ fn t13_times_that_cannot_be_are_refused() {
 }
 
 #[test]
-fn a_kill_is_heard_from_a_token_that_has_expired() {
+fn an_expired_token_can_still_engage_a_kill() {
     let mut late = with("exp", json!(NOW.as_secs() - 3600));
     late["iat"] = json!(NOW.as_secs() - 7200);
     assert!(
@@ -360,7 +360,7 @@ fn a_ticket_that_is_late_withdrawn_or_of_another_kind_is_refused() {
         tickets(&["safe-3"]).verify(&text, NOW),
         Err(RejectedToken::Replayed)
     );
-    // A ticket is no identity, and an identity no ticket.
+    // A ticket is not accepted as an identity, nor an identity as a ticket.
     assert_eq!(outcome(&text), Err(RejectedToken::Type));
     assert!(!Tickets::is_one(&token(&claims())));
     assert_eq!(
@@ -373,9 +373,9 @@ fn a_ticket_that_is_late_withdrawn_or_of_another_kind_is_refused() {
     assert!(tickets(&[]).verify(&broken, NOW).is_err());
 }
 
-/// T11: what was fetched is good for a while; a kill is engaged with it at any age.
+/// T11: keys that were fetched too long ago verify kills only.
 #[test]
-fn t11_keys_that_were_not_fetched_for_long_serve_a_kill_alone() {
+fn t11_keys_fetched_too_long_ago_verify_kills_only() {
     let issuer = Issuer {
         name: ISSUER.to_owned(),
         kind: IssuerKind::Operators,
@@ -410,8 +410,8 @@ fn t11_keys_that_were_not_fetched_for_long_serve_a_kill_alone() {
     assert!(verifier.verify(&text, None, Purpose::Change, NOW).is_ok());
 }
 
-/// Tells whether a token with this key id and these claims is accepted by a verifier that records
-/// the claim `team`.
+/// Returns whether a verifier that copies the claim `team` accepts a token with this key id and
+/// these claims.
 fn taken(kid: &str, claims: &Value) -> bool {
     let set = json!({"keys": [jwk(kid)]}).to_string();
     let Ok(keys) = Jwks::parse(set.as_bytes()) else {
@@ -438,14 +438,14 @@ fn taken(kid: &str, claims: &Value) -> bool {
 }
 
 #[test]
-fn t44_what_a_token_says_has_bounds() {
+fn t44_the_fields_of_a_token_have_length_limits() {
     let of = |length: usize| "x".repeat(length);
     assert!(taken(&of(128), &claims()) && !taken(&of(129), &claims()));
     let subject = |length| taken("one", &with("sub", json!(of(length))));
     assert!(subject(1024) && !subject(1025));
     let team = |length| taken("one", &with("team", json!(of(length))));
     assert!(team(512) && !team(513));
-    // The token as a whole: a claim that is not taken over makes it long.
+    // The length of the whole token counts: the padding claim is not copied.
     let padded = |more: usize| token(&with("pad", json!(of(more))));
     let limit = 16 * 1024;
     let fits = (11_000..).take_while(|more| padded(*more).len() <= limit);

@@ -1,13 +1,13 @@
-//! The vectors of project Wycheproof: every invalid token and signature is refused, every valid one
-//! of the algorithms that are used here is accepted, and those of other algorithms are refused. No
-//! vector is left out.
+//! The test vectors of project Wycheproof. Every invalid token and signature is refused, every
+//! valid one with a supported algorithm is accepted, and other algorithms are refused. No vector is
+//! skipped.
 //!
 //! `cargo test -p lanyard-identity --test wycheproof -- --nocapture` prints the table.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::panic,
-    reason = "a test stops where its footing gives way"
+    reason = "a test may panic"
 )]
 
 use std::collections::BTreeMap;
@@ -39,7 +39,7 @@ struct Table {
 }
 
 impl Table {
-    /// Takes one result in. `ours` says whether the vector's algorithm is one that is used here.
+    /// Counts one result. `ours` says whether the vector's algorithm is supported.
     fn add(&mut self, name: String, ours: bool, test: &Value, outcome: Outcome) {
         let (id, result) = (
             test["tcId"].as_u64().unwrap(),
@@ -48,7 +48,7 @@ impl Table {
         let right = match result {
             "valid" if ours => outcome == Outcome::Accepted,
             "valid" | "invalid" => outcome != Outcome::Accepted,
-            // An old form that a verifier may take, or not.
+            // A legacy form that a verifier may accept or refuse.
             "acceptable" => true,
             other => panic!("{other}"),
         };
@@ -87,7 +87,7 @@ fn of_token(keys: &Value, token: &Value) -> Outcome {
     let Ok(keys) = Jwks::parse(keys.to_string().as_bytes()) else {
         return Outcome::KeySetRefused;
     };
-    // A few are not compact: they are objects, as JSON serialisation has them.
+    // A few vectors are JSON serialisations, not compact ones.
     let token = token
         .as_str()
         .map_or_else(|| token.to_string(), str::to_owned);

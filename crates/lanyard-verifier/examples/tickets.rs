@@ -1,9 +1,9 @@
-//! A tool behind Lanyard: it lists tickets, and moves them, for whoever has a token for that.
+//! A tool behind Lanyard that lists and moves tickets for callers whose token allows that.
 //!
 //!     cargo run -p lanyard-verifier --example tickets -- ISSUER [ADDRESS [CA-FILE [LISTEN]]]
 //!
-//! ISSUER is the broker's name in its tokens; ADDRESS is where the broker is reached, if elsewhere,
-//! and CA-FILE its authority.
+//! ISSUER is the broker's name in its tokens, ADDRESS is where the broker is reached if that
+//! differs, and CA-FILE holds the authority of its certificate.
 
 use std::error::Error;
 

@@ -12,8 +12,8 @@ use lanyard_vocabulary::revision::Revision;
 use lanyard_vocabulary::role::Role;
 use lanyard_vocabulary::time::Timestamp;
 
-/// The token's claims, which a verifier puts into the extensions of an accepted request. The token
-/// itself is not among them.
+/// The claims of a verified token. A verifier puts them into the extensions of an accepted request,
+/// without the token itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Accepted {
@@ -57,8 +57,9 @@ impl Accepted {
     }
 }
 
-/// The client certificate of a TLS connection. The server that ends TLS puts it into the extensions
-/// of each request of the connection; a request header must never become one.
+/// The client certificate of a TLS connection. The server that terminates TLS puts it into the
+/// extensions of each request. It must never be read from a request header, which the caller
+/// controls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientCertificate(String);
 

@@ -9,7 +9,7 @@ const LIST_NAME_BYTES: usize = 128;
 
 /// Returned for a text that cannot be a broker's address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{}` is not an address: https, without user, query and fragment (http on loopback alone)", .0.escape_debug())]
+#[error("`{}` is not a broker's address: write an https URL without user, query and fragment (http only on loopback)", .0.escape_debug())]
 pub struct AddressError(String);
 
 /// The one broker whose tokens are accepted.
@@ -25,7 +25,7 @@ impl Broker {
     /// documents are below the issuer's URL.
     ///
     /// # Errors
-    /// When the issuer is not an https URL (http on loopback alone).
+    /// When the issuer is not an https URL (http only on loopback).
     pub fn named(issuer: &str) -> Result<Self, AddressError> {
         Ok(Self {
             base: base(issuer)?,
@@ -38,7 +38,7 @@ impl Broker {
     /// stays unchanged.
     ///
     /// # Errors
-    /// When the address is not an https URL (http on loopback alone).
+    /// When the address is not an https URL (http only on loopback).
     pub fn reached_at(self, url: &str) -> Result<Self, AddressError> {
         let base = base(url)?;
         Ok(Self { base, ..self })

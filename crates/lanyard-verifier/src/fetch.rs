@@ -13,7 +13,7 @@ use reqwest::{Certificate, Client, Url};
 /// - for: a document of the broker
 /// - unit: of time
 /// - beyond: the document counts as not fetched
-/// - test: `t10_who_says_nothing_is_not_waited_for`
+/// - test: `t10_a_silent_server_times_out`
 const FETCH_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The reason why a document was not fetched.

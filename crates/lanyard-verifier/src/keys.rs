@@ -1,5 +1,5 @@
-//! The broker's public keys: fetched at the first use, fetched again for an unknown key id, and
-//! trusted for a limited time.
+//! The broker's public keys: fetched at first use, fetched again for an unknown key id, and trusted
+//! for a limited time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use lanyard_identity::RejectedToken;
 use lanyard_identity::jwks::{Algorithm, Jwks};
 use lanyard_identity::jws::Jws;
 
-use crate::kept::Cached;
+use crate::cached::Cached;
 use crate::refusal::Refusal;
 use crate::sources::Sources;
 
@@ -19,8 +19,8 @@ const KEYS_FRESH_TIME: Duration = Duration::from_secs(5 * 60);
 /// # Limit
 /// - for: the keys of the broker
 /// - unit: of time
-/// - beyond: nothing is accepted until keys are fetched again
-/// - test: `t11_keys_that_cannot_be_fetched_are_believed_for_an_hour`
+/// - beyond: every token is refused until the keys can be fetched again
+/// - test: `t11_keys_that_cannot_be_fetched_again_are_trusted_for_an_hour`
 const KEYS_BELIEVED: Duration = Duration::from_secs(60 * 60);
 /// The shortest time between two fetches that an unknown key id causes, so that callers cannot make
 /// the verifier flood the broker (T11).
@@ -91,7 +91,7 @@ async fn fetch(sources: &Sources) -> Option<KeySet> {
     match Jwks::parse(&bytes) {
         Ok(keys) => {
             for key in keys.passed_over() {
-                tracing::warn!(%url, %key, "a key of the broker is passed over");
+                tracing::warn!(%url, %key, "a key of the broker cannot be used: it is skipped");
             }
             Some(KeySet { keys, fetched })
         }

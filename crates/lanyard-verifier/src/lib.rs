@@ -38,9 +38,9 @@
 
 mod accepted;
 mod broker;
+mod cached;
 mod clock;
 mod fetch;
-mod kept;
 mod keys;
 mod layer;
 mod list;

@@ -21,27 +21,29 @@ pub(crate) const LIST_BYTES: usize = 256 * 1024;
 /// - for: a status list
 /// - unit: bytes
 /// - beyond: the list is refused
-/// - test: `t44_a_list_that_unpacks_to_more_than_its_bound_is_none`
+/// - test: `t44_a_list_that_unpacks_beyond_its_bound_is_refused`
 const MAX_UNPACKED_BYTES: usize = 128 * 1024;
-/// The longest time for which a list is not fetched again, whatever its `ttl` says.
+/// The longest that a list is cached, whatever its `ttl` says.
 const TTL_CEILING: Duration = Duration::from_secs(60);
 
 /// The reason why a list is not trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BadList {
-    #[error("it is not a status list in a JWT of a bounded size")]
+    #[error("it is not a status list in a JWT, or is too large")]
     Form,
-    #[error("it is not signed by a key of the broker's")]
+    #[error("it is not signed by a key of the broker")]
     Signature,
-    #[error("its claims are not those of a status list of one bit a place")]
+    #[error("its claims are not those of a status list with one bit for each token")]
     Claims,
-    #[error("it is another list than was asked for")]
+    #[error("it is another list than the one requested")]
     Subject,
-    #[error("it was made in the future, or has ended: do the clocks agree?")]
+    #[error(
+        "it was made in the future, or has expired: compare the clocks of the broker and of this machine"
+    )]
     Times,
-    #[error("its bits cannot be unpacked, or are too many")]
+    #[error("its bits cannot be unpacked, or exceed the size limit")]
     Bits,
-    #[error("it is older than the one that is kept")]
+    #[error("it is older than the cached list")]
     Older,
 }
 
@@ -121,7 +123,7 @@ impl List {
             .max(running.saturating_sub(self.fetched))
     }
 
-    /// The bit at `index`; `None` when the list has no such place.
+    /// Returns the bit at `index`; `None` if the list is shorter.
     pub(crate) fn is_set(&self, index: u64) -> Option<bool> {
         let byte = self.bits.get(usize::try_from(index / 8).ok()?)?;
         Some(byte >> (index % 8) & 1 == 1)
@@ -158,7 +160,7 @@ mod tests {
 
     // T44
     #[test]
-    fn t44_a_list_that_unpacks_to_more_than_its_bound_is_none() {
+    fn t44_a_list_that_unpacks_beyond_its_bound_is_refused() {
         let pack = |size: usize| {
             let packed = miniz_oxide::deflate::compress_to_vec_zlib(&vec![0; size], 9);
             URL_SAFE_NO_PAD.encode(packed)

@@ -6,20 +6,20 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::kept::Cached;
+use crate::cached::Cached;
 use crate::keys::Keys;
 use crate::list::{self, BadList, List};
 use crate::refusal::Refusal;
 use crate::sources::Sources;
 use crate::token::Place;
 
-/// Status lists that are cached; each has places for 65,536 tokens.
+/// Status lists that are cached; each covers 65,536 tokens.
 ///
 /// # Limit
 /// - for: a verifier
 /// - unit: status lists
-/// - beyond: another list goes, and is fetched again when a token names it
-/// - test: `so_many_lists_are_kept_and_another_takes_the_place_of_one`
+/// - beyond: another list is dropped, and fetched again when a token names it
+/// - test: `the_number_of_cached_lists_is_limited`
 const MAX_LISTS: usize = 64;
 /// The shortest time between two attempts while a list cannot be fetched.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
@@ -100,7 +100,7 @@ async fn fetched(
         Some(before) if list.made < before.made => Err(BadList::Older),
         Some(_) | None => Ok(list),
     });
-    list.inspect_err(|error| tracing::warn!(%url, %error, "a status list is not believed"))
+    list.inspect_err(|error| tracing::warn!(%url, %error, "a status list is rejected"))
         .ok()
 }
 
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn so_many_lists_are_kept_and_another_takes_the_place_of_one() {
+    fn the_number_of_cached_lists_is_limited() {
         let lists = Lists::default();
         for place in 0..=MAX_LISTS {
             lists.kept(&format!("https://broker.acme.example/{place}"));

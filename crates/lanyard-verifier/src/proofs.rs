@@ -12,20 +12,20 @@ use parking_lot::Mutex;
 
 use crate::refusal::Refusal;
 
-/// Proofs of possession that are remembered until they expire.
+/// Proofs of possession in the replay cache.
 ///
 /// # Limit
 /// - for: a verifier
 /// - unit: proofs
-/// - beyond: a proof is refused as busy until another has ended
-/// - test: `a_verifier_that_remembers_all_it_can_takes_no_more`
+/// - beyond: a proof is refused as busy until another has expired
+/// - test: `a_full_replay_cache_refuses_proofs`
 const MAX_PROOFS: usize = 200_000;
-/// Proofs of possession of one key that are remembered until they expire.
+/// Proofs of possession of one key in the replay cache.
 ///
 /// # Limit
 /// - for: a key
 /// - unit: proofs
-/// - beyond: a proof of that key is refused as busy; proofs of other keys are taken
+/// - beyond: a proof of that key is refused as busy; proofs of other keys are accepted
 /// - test: `one_key_does_not_use_up_the_room_of_the_others`
 const MAX_PROOFS_PER_KEY: u32 = 20_000;
 
@@ -73,8 +73,8 @@ impl SeenProofs {
         Ok(())
     }
 
-    /// Drops proofs that could not be accepted any more. A proof is valid up to and including its
-    /// last moment.
+    /// Drops proofs that could not be accepted again. A proof is valid up to and including its last
+    /// second.
     fn forget(&mut self, now: Timestamp) {
         while let Some((until, id)) = self.ends.first().copied() {
             if until >= now {
@@ -110,7 +110,7 @@ mod tests {
 
     // T12
     #[test]
-    fn t12_a_proof_is_good_once_until_it_could_not_be_accepted_any_more() {
+    fn t12_a_proof_is_accepted_once_until_it_expires() {
         let (mut shown, now) = (SeenProofs::default(), Timestamp::from_secs(100));
         let until = now + Duration::from_secs(90);
         let one = || proof("a", 1, until);
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_verifier_that_remembers_all_it_can_takes_no_more() {
+    fn a_full_replay_cache_refuses_proofs() {
         let (mut shown, now) = (SeenProofs::default(), Timestamp::from_secs(100));
         for number in 0..u32::try_from(MAX_PROOFS).unwrap() {
             let key = (number / MAX_PROOFS_PER_KEY).to_string();

@@ -17,22 +17,22 @@ const PROOF_ALGORITHMS: &str = r#"algs="EdDSA ES256""#;
 #[non_exhaustive]
 pub enum Refusal {
     /// The request has no `Authorization` header with a known scheme.
-    #[error("an access token of Lanyard is needed")]
+    #[error("this needs an access token of Lanyard")]
     Absent,
     /// The request has several `Authorization` or `DPoP` headers.
     #[error("the request shows more than one token, or more than one proof")]
     Ambiguous,
     /// The broker did not sign the token (T1 to T5).
-    #[error("the token is not one of the broker's")]
+    #[error("the token is not signed by the broker")]
     Forged(#[source] RejectedToken),
     /// The broker's key signed the token for another issuer (T9).
-    #[error("the token is of another issuer")]
+    #[error("the token is from another issuer")]
     Issuer,
     /// The token is for another tool (T8).
     #[error("the token is for another audience")]
     Audience,
     /// The token was issued in the future (T13).
-    #[error("the token is not good yet: do the clocks agree?")]
+    #[error("the token is not valid yet: compare the clocks of the broker and of this machine")]
     NotYet,
     /// The token is past its `exp`.
     #[error("the token has expired")]
@@ -41,45 +41,47 @@ pub enum Refusal {
     #[error("the token names no status list")]
     NoStatus,
     /// The token's status list is not below the broker's issuer (T10).
-    #[error("the token's status list is not one of the broker's")]
+    #[error("the token's status list does not belong to the broker")]
     ForeignList,
     /// The token's lease was killed, released or has ended.
     #[error("the token was revoked")]
     Revoked,
     /// The tool demands tokens that are bound to a key, and this one is not.
-    #[error("the token is bound to no key, and this tool demands that")]
+    #[error("the token is not bound to a key, and this tool requires that")]
     Unbound,
     /// A bound token came without its proof, or an unbound one with a proof.
     #[error(
-        "a token that is bound to a key goes with the DPoP scheme and a proof, and no other does"
+        "a token that is bound to a key needs the DPoP scheme and a proof; other tokens need the Bearer scheme"
     )]
     Scheme,
-    /// The proof of possession is missing, for another request, or of another key.
-    #[error("the proof of possession is not of this request and of the token's key")]
+    /// The proof of possession is missing, covers another request, or was signed by another key.
+    #[error(
+        "the proof of possession does not cover this request, or is not signed by the token's key"
+    )]
     Proof(#[source] RejectedToken),
     /// The proof was used before (T12).
-    #[error("the proof of possession was shown before")]
+    #[error("the proof of possession was used before")]
     Replayed,
     /// The connection shows another client certificate, or none.
     #[error("the token is bound to a client certificate that this connection does not show")]
     Certificate,
     /// The token lacks a scope that the route needs.
-    #[error("the token does not give the scope that this needs")]
+    #[error("the token lacks a scope that this route needs")]
     Scope {
         /// All scopes that the route needs, separated by one space.
         needed: String,
     },
     /// The broker's keys were never fetched, or are too old (T11).
-    #[error("tokens cannot be checked now: the broker's keys cannot be fetched")]
+    #[error("cannot verify tokens now: the broker's keys cannot be fetched")]
     NoKeys,
     /// The status list is too old, or was never fetched.
-    #[error("whether the token was revoked cannot be known now: there is no status list of the last {} s from the broker", .oldest.as_secs())]
+    #[error("cannot tell whether the token was revoked: the broker's status list is older than {} s", .oldest.as_secs())]
     Stale {
         /// The greatest accepted age.
         oldest: Duration,
     },
     /// The replay cache is full.
-    #[error("too many proofs of possession were shown lately")]
+    #[error("too many proofs of possession were used in the last minute")]
     Busy,
 }
 
@@ -159,8 +161,7 @@ impl Refusal {
         let bearer = ["Bearer".to_owned(), said.join(", ")].join(" ");
         said.push(PROOF_ALGORITHMS.to_owned());
         let dpop = format!("DPoP {}", said.join(", "));
-        // A scope that cannot stand in a header is one that no token has, so no challenge would
-        // help.
+        // No challenge helps if the scope cannot stand in a header: no token has such a scope.
         let challenges = [bearer, dpop].into_iter();
         challenges.filter_map(|text| HeaderValue::from_str(text.trim_end()).ok())
     }

@@ -29,8 +29,8 @@ pub(crate) const DPOP: HeaderName = HeaderName::from_static("dpop");
 /// # Limit
 /// - for: a status list
 /// - unit: of time
-/// - beyond: nothing is accepted until the list is fetched again
-/// - test: `without_the_broker_nothing_is_accepted_once_the_list_is_stale`
+/// - beyond: every token is refused until the list can be fetched again
+/// - test: `without_the_broker_a_stale_list_refuses_every_token`
 pub const MAX_LIST_AGE: Duration = Duration::from_secs(30);
 
 /// A tool's demands on tokens.
@@ -80,7 +80,7 @@ impl Demands {
         Self { bound, ..self }
     }
 
-    /// Refuses everything once the status list is older than `oldest`; at most [`MAX_LIST_AGE`].
+    /// Refuses every token once the status list is older than `oldest`; at most [`MAX_LIST_AGE`].
     #[must_use]
     pub fn revoked_within(self, oldest: Duration) -> Self {
         let oldest = oldest.min(MAX_LIST_AGE);
@@ -234,8 +234,8 @@ fn token_of(headers: &HeaderMap) -> Result<(Scheme<'_>, &str), Refusal> {
     }
 }
 
-/// The only header of this name; a second one is an error, since two parties could each read
-/// another one.
+/// Returns the only header of this name. A repeated header is an error, because two readers could
+/// each take another value.
 fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Refusal> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {

@@ -32,7 +32,7 @@ pub enum RejectedAnswer {
     #[error("STS answered {0}")]
     Status(u16),
     /// The body is not a `GetCallerIdentityResponse` in its documented form.
-    #[error("the answer of STS is not of the expected form")]
+    #[error("the answer of STS does not have the expected form")]
     Form,
     /// The account, the ARN and the user id contradict one another.
     #[error("the answer of STS contradicts itself")]
@@ -40,8 +40,8 @@ pub enum RejectedAnswer {
     /// The configuration does not name the account.
     #[error("the caller's account is not configured")]
     Account,
-    /// The caller is neither a role session nor a user, but the account's root, say, or a federated
-    /// user.
+    /// The caller is neither a role session nor a user: for instance the account's root or a
+    /// federated user.
     #[error("the caller is neither a role nor a user")]
     Principal,
     /// The session belongs to a role that the broker issues credentials for.
@@ -114,8 +114,8 @@ impl CallerIdentity {
         }
     }
 
-    /// Returns the session name of a role session. Whoever may assume the role chooses the name, so
-    /// it is for the record and proves nothing.
+    /// Returns the session name of a role session. Everyone who may assume the role chooses this
+    /// name freely, so it is recorded and proves nothing.
     #[must_use]
     pub fn session(&self) -> Option<&str> {
         self.session.as_deref()

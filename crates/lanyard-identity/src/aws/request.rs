@@ -34,7 +34,7 @@ const CLOCK_SKEW: Duration = Duration::from_secs(30);
 /// # Limit
 /// - for: a signed request to STS
 /// - unit: of time
-/// - beyond: the evidence is refused, 30 s of skew apart
+/// - beyond: the evidence is refused; 30 s of clock skew are added
 /// - test: `t13_a_request_is_good_for_five_minutes_and_thirty_seconds_of_skew`
 const MAX_REQUEST_AGE: Duration = Duration::from_secs(300);
 
@@ -78,7 +78,7 @@ pub enum RejectedRequest {
     #[error("the request asks for something else than the caller's identity")]
     Body,
     /// A header is unexpected, missing, repeated or malformed.
-    #[error("the request's headers are not the expected ones")]
+    #[error("the request's headers differ from the expected ones")]
     Headers,
     /// The request names another server id.
     #[error("the request was not signed for this server")]
@@ -91,7 +91,7 @@ pub enum RejectedRequest {
     #[error("the request's credential is not scoped to that STS")]
     Scope,
     /// The request is too old or from the future.
-    #[error("the request's time is not acceptable")]
+    #[error("the request was signed too long ago, or in the future")]
     Times,
 }
 

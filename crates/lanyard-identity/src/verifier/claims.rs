@@ -1,5 +1,5 @@
-//! Parsing of a token's claims. A claim that decides anything must have its type; an optional one
-//! of another type is left out and logged.
+//! Parsing of a token's claims. A claim on which a decision depends must have its type; an optional
+//! claim of another type is ignored and logged.
 
 use std::collections::BTreeMap;
 
@@ -93,8 +93,8 @@ impl Claims {
         }
     }
 
-    /// Logs the claims that were left out. Called once the token is verified, so that forged tokens
-    /// do not fill the log.
+    /// Logs the claims that were ignored. Called only for verified tokens, so that forged ones
+    /// cannot fill the log.
     pub(super) fn tell(&self) {
         for (claim, is) in &self.left_out {
             let (issuer, wanted) = (self.issuer(), "a text, or for a time a number of seconds");
@@ -103,7 +103,7 @@ impl Claims {
                 claim,
                 is,
                 wanted,
-                "a claim of a token is of another type and left out"
+                "a claim of a token has another type than expected: it is ignored"
             );
         }
     }

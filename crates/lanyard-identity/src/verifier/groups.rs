@@ -159,7 +159,7 @@ impl Issuer {
                 let what = match others.as_slice() {
                     [] => what,
                     others => format!(
-                        "{what}, and entries that are no text and count as none ({})",
+                        "{what}, and entries that are not text and are ignored ({})",
                         others.join(", ")
                     ),
                 };
@@ -171,7 +171,7 @@ impl Issuer {
             }
             other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_)) => {
                 none(format!(
-                    "{path} is {}, and groups are a list of texts or one text",
+                    "{path} is {}, and must be a list of texts or one text",
                     type_of(other)
                 ))
             }
@@ -186,7 +186,7 @@ impl Issuer {
         }
         if let Some(meant) = path.meant(claims) {
             return format!(
-                "the token has no {path}, and something in {meant}: for that, write `groups_claim: {}` in lanyardd.yaml",
+                "the token has no {path}, but it has {meant}: to use that, write `groups_claim: {}` in lanyardd.yaml",
                 meant.written()
             );
         }
@@ -203,7 +203,7 @@ impl Issuer {
                 name(place + 1)
             ),
             PathEnd::NoObject { place, is } => format!(
-                "`{}` of the token is {is}, and `{}` is looked for in it: {configure}",
+                "`{}` of the token is {is}, so that it has no member `{}`: {configure}",
                 name(*place),
                 name(place + 1)
             ),
@@ -216,7 +216,7 @@ impl Issuer {
             .split([',', ';', ' ', '"', '[', ']'])
             .filter(|part| !part.is_empty());
         if !self.roles.contains_key(group) && parts.any(|part| self.roles.contains_key(part)) {
-            ": have the identity provider send a list, where several are meant"
+            ": if it stands for several groups, have the identity provider send a list"
         } else {
             ""
         }

@@ -15,7 +15,7 @@ impl Verifier {
             return match claims.others.get(SPONSOR_CLAIM) {
                 None => Sponsor::Nobody,
                 Some(_) => unmapped(format!(
-                    "the token has a claim `{SPONSOR_CLAIM}`, and the configuration of issuer `{}` does not say whose people it names",
+                    "the token has a claim `{SPONSOR_CLAIM}`, and the configuration of issuer `{}` has no rule for it (`sponsor`)",
                     issuer.name.escape_debug()
                 )),
             };
@@ -110,7 +110,7 @@ impl Verifier {
 
 fn no_operators(issuer: &str) -> String {
     format!(
-        "the sponsor is a person of issuer `{}`, which is no operators' issuer of the configuration",
+        "the sponsor is a person of issuer `{}`, which is not a configured operators' issuer",
         issuer.escape_debug()
     )
 }

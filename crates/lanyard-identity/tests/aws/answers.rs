@@ -34,7 +34,7 @@ fn parse_of(body: &str, region: &str) -> Result<CallerIdentity, RejectedAnswer> 
 }
 
 #[test]
-fn a_session_speaks_for_its_role_whatever_it_is_called() {
+fn a_session_identifies_its_role_under_any_session_name() {
     let caller = parse(&session("orders-worker")).unwrap();
     let identity = caller.identity();
     assert_eq!(identity.issuer, "aws:123456789012");
@@ -66,9 +66,9 @@ fn another_partition_has_other_arns() {
     assert_eq!(parse(&body), Err(RejectedAnswer::Inconsistent));
 }
 
-// Project Zero: another action's answer, in which the caller's own text is an answer of its choice.
+// Project Zero: the answer to another action, in which the caller's own text forms a second answer.
 #[test]
-fn an_answer_inside_an_answer_names_nobody() {
+fn an_answer_nested_in_an_answer_is_refused() {
     let wanted = session("admin");
     let inner = wanted.trim_end();
     for body in [
@@ -96,10 +96,10 @@ fn an_answer_inside_an_answer_names_nobody() {
     }
 }
 
-// Two readers of one document may differ: one reads the text up to a comment and one beyond it, one
-// takes the first of two and one the last.
+// Two readers can disagree about one document: on a text with a comment in it, or on a repeated
+// element.
 #[test]
-fn a_document_that_two_readers_may_read_in_two_ways_names_nobody() {
+fn an_ambiguous_document_is_refused() {
     let honest = session("orders-worker");
     let arn = format!("<Arn>arn:aws:iam::{ACCOUNT}:user/admin</Arn>");
     for body in [
@@ -159,7 +159,7 @@ fn an_answer_is_bounded_in_size_and_depth() {
 }
 
 #[test]
-fn a_refusal_of_sts_is_none_of_its_answers() {
+fn a_refusal_of_sts_identifies_no_caller() {
     let region = "eu-west-1".parse().unwrap();
     for status in [0, 100, 201, 204, 302, 400, 403, 500] {
         let body = session("orders-worker");
@@ -168,9 +168,9 @@ fn a_refusal_of_sts_is_none_of_its_answers() {
     }
 }
 
-// CVE-2025-11621: a role of the same name in an account that nobody trusts.
+// CVE-2025-11621: a role of the same name in an account that is not configured.
 #[test]
-fn a_role_of_the_same_name_in_another_account_is_somebody_else() {
+fn a_role_of_the_same_name_in_another_account_is_refused() {
     let arn = "arn:aws:sts::210987654321:assumed-role/orders-worker/session";
     let user_id = format!("{ROLE_ID}:session");
     let theirs = answer(arn, &user_id, "210987654321");
@@ -210,8 +210,8 @@ fn neither_root_nor_federated_users_nor_services_are_callers() {
     }
 }
 
-// Rule 15: what the broker hands out never comes back as a caller, and neither path nor case hides
-// it.
+// Rule 15: a session that the broker issued cannot authenticate a caller, whatever the role's path
+// or case.
 #[test]
 fn a_session_of_a_lease_role_is_refused() {
     for role in ["Orders-plan", "orders-plan", "ORDERS-PLAN"] {

@@ -1,12 +1,9 @@
 //! AWS workloads: the request that is sent to STS and the caller that its answer names, under every
 //! published attack on this scheme.
 //!
-//! "Project Zero" is "Enter the Vault: Authentication Issues in HashiCorp Vault" (October 2020, CVE-2020-16250);
-//! CVE-2022-2385 is of aws-iam-authenticator, CVE-2025-11621 of HashiCorp Vault.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test stops where its footing gives way"
-)]
+//! "Project Zero" is "Enter the Vault: Authentication Issues in HashiCorp Vault" (October 2020,
+//! CVE-2020-16250); CVE-2022-2385 is of aws-iam-authenticator, CVE-2025-11621 of HashiCorp Vault.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod answers;
 mod requests;

@@ -17,7 +17,8 @@ const URL: &str = "https://sts.eu-west-1.amazonaws.com/";
 const DATE: &str = "20270115T080000Z";
 const TOKEN: &str = "FwoGZXIvYXdzEXAMPLE";
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
-/// Of botocore 1.44, and of a signer of forty lines that shares nothing with it: they agree.
+/// The signature that botocore 1.44 computes. An independent signer of forty lines computes the
+/// same.
 const SIGNATURE: &str = "89d4bfd22f670f757602e44225b8af0912b71a68544eeb284f3bf4ccfcbb4168";
 const SCOPE: &str = "20270115/eu-west-1/sts/aws4_request";
 const SIGNED: &str = "content-type;host;x-amz-date;x-amz-security-token;x-lanyard-server-id";
@@ -55,7 +56,7 @@ fn refusal(evidence: &str) -> Option<RejectedRequest> {
     parse(evidence).err()
 }
 
-/// Encodes the honest evidence with one header set, or taken away.
+/// Encodes the honest evidence with one header changed or removed.
 fn with(name: &str, value: Option<&str>) -> String {
     let mut headers = headers();
     let object = headers.as_object_mut().unwrap();
@@ -66,8 +67,7 @@ fn with(name: &str, value: Option<&str>) -> String {
     evidence(URL, &headers, BODY)
 }
 
-/// Encodes the honest evidence with another name and value in the text of the headers, behind the
-/// honest ones.
+/// Encodes the honest evidence with one more header in its JSON text, after the honest ones.
 fn with_text(name: &str, value: &str) -> String {
     let text = headers().to_string();
     let headers = format!(
@@ -141,7 +141,7 @@ fn two_requests_of_one_second_may_differ_by_a_nonce() {
     assert_eq!(unsigned, Some(RejectedRequest::Authorization));
 }
 
-// Project Zero: the caller names the host that vouches for it.
+// Project Zero: the caller names the host that is to confirm the caller.
 #[test]
 fn the_request_goes_to_no_host_that_the_caller_chose() {
     for url in [
@@ -172,7 +172,7 @@ fn the_request_goes_to_no_host_that_the_caller_chose() {
     }
 }
 
-// Project Zero: the URL is STS's, and the Host header is not.
+// Project Zero: the URL is that of STS, and the Host header names another server.
 #[test]
 fn the_host_header_is_the_url_s() {
     for host in [
@@ -190,8 +190,8 @@ fn the_host_header_is_the_url_s() {
     assert_eq!(absent, Some(RejectedRequest::Headers));
 }
 
-// Project Zero: another action, whose answer holds what the caller wrote. CVE-2022-2385: the action
-// twice, in two cases.
+// Project Zero: another action, whose answer contains text of the caller's choice. CVE-2022-2385:
+// the action twice, with different case.
 #[test]
 fn no_other_action_is_asked_for() {
     for body in [
@@ -228,10 +228,10 @@ fn the_presigned_form_and_every_other_query_are_refused() {
     }
 }
 
-// Project Zero: `Accept: application/json` made STS answer in a form in which the caller's text is
-// not escaped.
+// Project Zero: `Accept: application/json` made STS answer in a format that does not escape the
+// caller's text.
 #[test]
-fn headers_that_nobody_expects_are_refused() {
+fn unexpected_headers_are_refused() {
     for name in [
         "Accept",
         "Accept-Encoding",
@@ -253,9 +253,9 @@ fn headers_that_nobody_expects_are_refused() {
     }
 }
 
-// CVE-2022-2385: two of one name, which two readers resolve in two ways.
+// CVE-2022-2385: a repeated header, of which two readers take different values.
 #[test]
-fn a_header_that_is_there_twice_is_refused_in_whatever_case() {
+fn a_repeated_header_is_refused_in_any_case() {
     for (name, value) in [
         ("X-Lanyard-Server-Id", SERVER),
         ("x-lanyard-server-id", "elsewhere.example"),
@@ -286,9 +286,9 @@ fn a_header_value_cannot_end_its_line_or_have_a_second_form() {
     }
 }
 
-// A server that accepts what was signed for another one can be at that one whom it serves.
+// A server that accepts requests signed for another server can impersonate its own callers there.
 #[test]
-fn what_was_signed_for_another_server_is_refused() {
+fn a_request_signed_for_another_server_is_refused() {
     for id in [
         "vault.acme.example",
         "lanyard.acme.example.evil.example",
@@ -302,9 +302,9 @@ fn what_was_signed_for_another_server_is_refused() {
     assert_eq!(absent, Some(RejectedRequest::Headers));
 }
 
-// CVE-2022-2385: a server id that is there, and is not signed.
+// CVE-2022-2385: the server id is present, and the signature does not cover it.
 #[test]
-fn every_header_is_signed_and_nothing_else_is() {
+fn exactly_the_present_headers_must_be_signed() {
     for signed in [
         "content-type;host;x-amz-date;x-amz-security-token",
         "content-type;host;x-amz-security-token;x-lanyard-server-id",
@@ -388,9 +388,9 @@ fn t13_a_request_is_good_for_five_minutes_and_thirty_seconds_of_skew() {
     }
 }
 
-// T12, CVE-2022-2385: the same signature in other clothes is the same proof.
+// T12, CVE-2022-2385: the same signature in another encoding is the same proof.
 #[test]
-fn t12_one_signature_has_one_replay_key_whatever_is_around_it() {
+fn t12_one_signature_has_one_replay_key_in_every_encoding() {
     let plain = parse(&evidence(URL, &headers(), BODY)).unwrap();
     let mut shuffled = headers();
     let object = shuffled.as_object_mut().unwrap();
@@ -498,10 +498,10 @@ fn names_of_the_configuration_have_bounds() {
 }
 
 proptest! {
-    // Whatever is done to one byte, the request that is sent is the honest one with another
-    // signature, key or token.
+    // Whichever byte is changed, a request that is accepted differs from the honest one only in
+    // signature, access key or token.
     #[test]
-    fn a_damaged_request_asks_nothing_else_of_nobody_else(place in any::<prop::sample::Index>(), byte in any::<u8>()) {
+    fn a_damaged_request_is_refused_or_equivalent(place in any::<prop::sample::Index>(), byte in any::<u8>()) {
         let mut json = json!({"url": URL, "headers": headers(), "body": BODY}).to_string().into_bytes();
         let place = place.index(json.len());
         json[place] = byte;

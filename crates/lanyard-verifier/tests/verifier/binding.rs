@@ -1,4 +1,4 @@
-//! Tokens that are bound to a key: shown with it, and with nothing else.
+//! Tokens that are bound to a key: accepted with a proof of that key, and refused otherwise.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -19,7 +19,7 @@ fn digest(token: &str) -> String {
     ))
 }
 
-/// A token that is bound to a key, and what a proof for it says.
+/// Returns a token that is bound to a key, and the claims of a proof for it.
 fn bound(scene: &Scene, key: &Key) -> (String, Value) {
     let token = scene.token_with(&json!({"cnf": {"jkt": key.thumbprint()}}));
     let proof = json!({
@@ -60,13 +60,13 @@ async fn a_bound_token_without_its_key_is_worth_nothing() {
     let proof = key.proof(&claims);
     let twice = head(&[("authorization", &dpop), ("dpop", &proof), ("dpop", &proof)]);
     assert_eq!(scene.verifier.accept(&twice).await, Err(Refusal::Ambiguous));
-    // A proof beside a bearer token is not asked.
+    // A proof next to a bearer token is ignored.
     let bearer = format!("Bearer {token}");
     let beside = head(&[("authorization", &bearer), ("dpop", &proof)]);
     assert_eq!(scene.verifier.accept(&beside).await, Err(Refusal::Scheme));
     let other = Key::named("other").proof(&claims);
     assert_eq!(shows(&scene, &token, &other).await, Err(BAD));
-    // None of that has used the proof up.
+    // The refused requests have not used up the proof.
     assert!(shows(&scene, &token, &proof).await.is_ok());
 }
 
@@ -97,14 +97,14 @@ async fn a_proof_is_of_this_request_and_this_token_and_of_now() {
         let refused = shows(&scene, &token, &key.proof(&changed)).await;
         assert_eq!(refused, Err(refusal), "{name}: {value}");
     }
-    // A query is not a part of it.
+    // A proof does not cover the query.
     let mut with_query = claims;
     with_query["htu"] = json!("https://tickets.example/tickets?page=2");
     assert!(shows(&scene, &token, &key.proof(&with_query)).await.is_ok());
 }
 
 #[tokio::test]
-async fn a_wrapper_that_does_not_say_where_it_is_takes_no_proof() {
+async fn a_verifier_without_an_origin_accepts_no_proof() {
     let (scene, key) = (
         Scene::demanding(Demands::audience("tickets")),
         Key::named("agent"),
@@ -118,7 +118,7 @@ async fn a_token_without_a_binding_is_refused_where_one_is_demanded() {
     let scene = Scene::set();
     let token = scene.token();
     assert!(scene.shows(&token).await.is_ok());
-    // A proof would say nothing about it.
+    // A proof adds nothing to a token without a binding.
     let key = Key::named("agent");
     let (_, mut claims) = bound(&scene, &key);
     claims["ath"] = json!(digest(&token));

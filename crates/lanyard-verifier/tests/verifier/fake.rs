@@ -1,4 +1,4 @@
-//! A broker of the tests' own: it signs whatever it is told to, and counts what it is asked for.
+//! A fake broker that signs any claims, and counts requests for its documents.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -64,7 +64,7 @@ impl Key {
         ))
     }
 
-    /// A compact JWS of exactly these texts.
+    /// Signs a compact JWS of exactly these texts.
     pub(crate) fn jws(&self, header: &str, payload: &str) -> String {
         let message = format!("{}.{}", b64(header), b64(payload));
         let signature = b64(self.pair.sign(message.as_bytes()));
@@ -76,14 +76,14 @@ impl Key {
         self.jws(&header.to_string(), &claims.to_string())
     }
 
-    /// A proof of possession, of what these members say.
+    /// Signs a proof of possession with these claims.
     pub(crate) fn proof(&self, claims: &Value) -> String {
         let header = json!({"typ": "dpop+jwt", "alg": "EdDSA", "jwk": self.jwk()});
         self.jws(&header.to_string(), &claims.to_string())
     }
 }
 
-/// Both clocks, by hand.
+/// Both clocks, set by hand.
 #[derive(Default)]
 pub(crate) struct Time {
     ahead: Mutex<i64>,
@@ -96,7 +96,7 @@ impl Time {
         self.running.fetch_add(millis, Ordering::SeqCst);
     }
 
-    /// Sets the time of day alone.
+    /// Moves the time of day, and not the monotonic clock.
     pub(crate) fn set(&self, ahead: i64) {
         *self.ahead.lock() = ahead * 1000;
     }
@@ -191,7 +191,7 @@ impl Scene {
         self.documents.put(KEYS, json!({"keys": keys}).to_string());
     }
 
-    /// Publishes a list of now, on which these places are revoked.
+    /// Publishes a current list on which these tokens are revoked.
     pub(crate) fn list(&self, revoked: &[usize]) {
         let claims = self.list_claims(revoked);
         let list = self.key.sign("statuslist+jwt", &claims);
@@ -208,7 +208,7 @@ impl Scene {
         json!({"sub": LIST, "iat": now, "exp": now + 30, "ttl": 10, "status_list": {"bits": 1, "lst": packed}})
     }
 
-    /// The claims of a token that is in order.
+    /// Returns the claims of a valid token.
     pub(crate) fn claims(&self) -> Value {
         let now = self.time.secs();
         json!({
@@ -221,7 +221,7 @@ impl Scene {
         })
     }
 
-    /// The claims with other members; null removes one.
+    /// Returns the claims with other members; null removes one.
     pub(crate) fn claims_with(&self, changes: &Value) -> Value {
         let mut claims = self.claims();
         for (name, value) in changes.as_object().unwrap() {
@@ -242,7 +242,7 @@ impl Scene {
         self.key.sign("at+jwt", &self.claims_with(changes))
     }
 
-    /// Shows a token alone.
+    /// Presents a token as a bearer token.
     pub(crate) async fn shows(&self, token: &str) -> Result<Accepted, Refusal> {
         let head = head(&[("authorization", &format!("Bearer {token}"))]);
         self.verifier.accept(&head).await

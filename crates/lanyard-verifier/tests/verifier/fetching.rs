@@ -5,7 +5,7 @@ use std::net::TcpListener;
 
 use lanyard_verifier::{Fetch as _, FetchError, Https};
 
-/// A server that answers each of so many connections with these bytes.
+/// Starts a server that answers each of its connections with these bytes.
 fn server(answer: Vec<u8>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/document", listener.local_addr().unwrap());
@@ -13,9 +13,9 @@ fn server(answer: Vec<u8>) -> String {
         let (mut stream, _) = listener.accept().unwrap();
         let mut asked = [0; 1024];
         assert!(stream.read(&mut asked).unwrap() > 0);
-        // Whoever has seen enough goes away.
+        // The write fails if the client has seen enough and closed the connection.
         stream.write_all(&answer).ok();
-        // Until the client has gone: an answer that never ends stays open.
+        // Read until the client closes: an endless answer stays open.
         while stream.read(&mut asked).is_ok_and(|read| read > 0) {}
     });
     url
@@ -27,7 +27,7 @@ async fn fetched(answer: &str) -> Result<Vec<u8>, FetchError> {
 }
 
 #[tokio::test]
-async fn t10_what_is_no_document_is_refused() {
+async fn t10_an_invalid_document_is_refused() {
     let good = fetched("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello").await;
     assert_eq!(good.unwrap(), b"hello");
     let elsewhere =
@@ -58,7 +58,7 @@ async fn t10_what_is_no_document_is_refused() {
 }
 
 #[tokio::test]
-async fn t10_who_says_nothing_is_not_waited_for() {
+async fn t10_a_silent_server_times_out() {
     let slow = fetched("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhe").await;
     assert!(matches!(slow, Err(FetchError::Silent { .. })), "{slow:?}");
 }

@@ -1,4 +1,4 @@
-//! The broker's keys: when they are fetched, and how long they are believed.
+//! The broker's keys: when they are fetched, and how long they are trusted.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,9 +27,9 @@ async fn keys_are_fetched_once_for_many_and_again_after_five_minutes() {
 }
 
 #[tokio::test]
-async fn many_that_come_at_once_ask_the_broker_once() {
+async fn concurrent_requests_fetch_the_keys_once() {
     let scene = Arc::new(Scene::set());
-    // Two are needed to go on: the one that fetches, and the test, once all others wait for it.
+    // The barrier opens for two: the request that fetches, and the test once all others wait.
     let barrier = Arc::new(tokio::sync::Barrier::new(2));
     *scene.documents.held_back.lock() = Some(Arc::clone(&barrier));
     let mut all = tokio::task::JoinSet::new();
@@ -51,7 +51,7 @@ async fn many_that_come_at_once_ask_the_broker_once() {
 
 // T11
 #[tokio::test]
-async fn t11_a_key_that_is_not_known_is_asked_for_every_ten_seconds_at_most() {
+async fn t11_an_unknown_key_causes_a_fetch_every_ten_seconds_at_most() {
     let scene = Scene::set();
     assert!(scene.shows(&scene.token()).await.is_ok());
     let next = Key::named("two");
@@ -73,7 +73,7 @@ async fn t11_a_key_that_is_not_known_is_asked_for_every_ten_seconds_at_most() {
 
 // T11
 #[tokio::test]
-async fn t11_keys_that_cannot_be_fetched_are_believed_for_an_hour() {
+async fn t11_keys_that_cannot_be_fetched_again_are_trusted_for_an_hour() {
     let scene = Scene::set();
     assert!(scene.shows(&scene.token()).await.is_ok());
     scene.documents.at.lock().remove(KEYS);
@@ -101,7 +101,7 @@ async fn a_key_that_is_withdrawn_signs_nothing_five_minutes_later() {
 
 // T6, T7
 #[tokio::test]
-async fn d24_t6_t7_a_bad_key_is_passed_over_and_what_is_no_set_is_none() {
+async fn d24_t6_t7_a_bad_key_is_skipped_and_an_invalid_set_is_refused() {
     let scene = Scene::set();
     let good = scene.key.published();
     for bad in [
@@ -115,7 +115,7 @@ async fn d24_t6_t7_a_bad_key_is_passed_over_and_what_is_no_set_is_none() {
         scene.documents.put(KEYS, keys.to_string());
         assert!(scene.shows(&scene.token()).await.is_ok(), "{keys}");
     }
-    // Of two keys with one name, neither signs.
+    // Of two keys with the same id, neither verifies a token.
     let scene = Scene::set();
     let keys = json!({"keys": [scene.key.published(), Key::named("one").published()]});
     scene.documents.put(KEYS, keys.to_string());
@@ -129,7 +129,7 @@ async fn d24_t6_t7_a_bad_key_is_passed_over_and_what_is_no_set_is_none() {
             Err(Refusal::NoKeys),
             "{set}"
         );
-        // It is not asked for again with each request.
+        // The next request does not fetch the set again at once.
         assert_eq!(scene.shows(&scene.token()).await, Err(Refusal::NoKeys));
         assert_eq!(scene.documents.asked(KEYS), 1);
     }

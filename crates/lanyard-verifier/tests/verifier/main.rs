@@ -2,13 +2,13 @@
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    reason = "a test stops where its footing gives way"
+    reason = "a test may panic"
 )]
 
 mod binding;
-mod doors;
 mod fake;
 mod fetching;
 mod keys;
+mod middleware;
 mod status;
 mod tokens;

@@ -1,4 +1,4 @@
-//! Whether a token was revoked: the status list, and what is answered where it is not to be had.
+//! Revocation by the status list, and the answer while no list can be fetched.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ async fn a_revoked_token_is_refused_within_the_lists_ttl_and_its_neighbour_is_no
 }
 
 #[tokio::test]
-async fn without_the_broker_nothing_is_accepted_once_the_list_is_stale() {
+async fn without_the_broker_a_stale_list_refuses_every_token() {
     let scene = Scene::set();
     let token = scene.token();
     assert!(scene.shows(&token).await.is_ok());
@@ -37,7 +37,8 @@ async fn without_the_broker_nothing_is_accepted_once_the_list_is_stale() {
     assert!(scene.shows(&token).await.is_ok());
     scene.time.pass(SECOND);
     assert_eq!(scene.shows(&token).await, Err(STALE));
-    // It is asked for again every second at most, and what was missed counts as soon as it answers.
+    // The list is requested once a second at most, and a revocation counts as soon as the broker
+    // answers.
     let before = scene.documents.asked(LIST);
     assert_eq!(scene.shows(&token).await, Err(STALE));
     assert_eq!(scene.documents.asked(LIST), before);
@@ -47,7 +48,7 @@ async fn without_the_broker_nothing_is_accepted_once_the_list_is_stale() {
 }
 
 #[tokio::test]
-async fn a_wrapper_may_demand_a_younger_list_and_never_an_older_one() {
+async fn the_list_age_can_be_lowered_and_never_raised() {
     let demands = Demands::audience("tickets").revoked_within(5 * SECOND);
     let scene = Scene::demanding(demands);
     assert!(scene.shows(&scene.token()).await.is_ok());
@@ -66,10 +67,10 @@ async fn a_wrapper_may_demand_a_younger_list_and_never_an_older_one() {
     assert_eq!(scene.shows(&scene.token()).await, Err(STALE));
 }
 
-// A list that was true once does not become true by coming again: somebody in between may have kept
-// it.
+// Replaying an older list must not make a revoked token valid: somebody on the way may have stored
+// the list.
 #[tokio::test]
-async fn a_list_is_as_old_as_it_says_and_never_goes_back() {
+async fn an_older_list_does_not_replace_a_newer_one() {
     let scene = Scene::set();
     let old = scene.documents.at.lock().get(LIST).cloned().unwrap();
     scene.time.pass(11 * SECOND);
@@ -78,7 +79,7 @@ async fn a_list_is_as_old_as_it_says_and_never_goes_back() {
     scene.documents.put(LIST, old.clone());
     scene.time.pass(11 * SECOND);
     assert_eq!(scene.shows(&scene.token()).await, Err(Refusal::Revoked));
-    // Another process knows nothing of that, and yet how old it is.
+    // A second verifier has not seen the newer list, but knows how old this one is.
     let other = Scene::set();
     other.publish(&[&scene.key]);
     other.documents.put(LIST, old);
@@ -97,7 +98,7 @@ async fn t62_no_list_becomes_younger_when_the_clock_is_set_back() {
     scene.time.pass(31 * SECOND);
     scene.time.set(-31);
     assert_eq!(scene.shows(&token).await, Err(STALE));
-    // Far back, the list would be one of the future.
+    // With the clock far back, the list seems to come from the future.
     scene.time.set(-3600);
     let long_ago = scene.token_with(&json!({"iat": 1, "exp": START + 600}));
     assert_eq!(scene.shows(&long_ago).await, Err(STALE));
@@ -105,7 +106,7 @@ async fn t62_no_list_becomes_younger_when_the_clock_is_set_back() {
 
 // T10
 #[tokio::test]
-async fn t10_a_list_that_is_not_the_brokers_is_not_even_asked_for() {
+async fn t10_a_foreign_list_is_not_fetched() {
     let scene = Scene::set();
     for uri in [
         "https://evil.example/oauth2/status-lists/0f-0",
@@ -127,7 +128,7 @@ async fn t10_a_list_that_is_not_the_brokers_is_not_even_asked_for() {
 }
 
 #[tokio::test]
-async fn a_place_that_a_list_does_not_have_is_revoked() {
+async fn an_index_beyond_the_list_counts_as_revoked() {
     let scene = Scene::set();
     for place in [64_u64, u64::MAX] {
         let status = json!({"status": {"status_list": {"idx": place, "uri": LIST}}});
@@ -147,7 +148,7 @@ fn with(mut claims: Value, name: &str, value: Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_list_that_does_not_hold_lets_nobody_in() {
+async fn an_invalid_list_refuses_every_token() {
     let bomb = b64(miniz_oxide::deflate::compress_to_vec_zlib(
         &vec![0; 1 << 20],
         9,
@@ -209,7 +210,7 @@ async fn a_list_is_signed_as_a_list_by_a_key_of_the_brokers() {
     assert!(scene.shows(&scene.token()).await.is_ok());
 }
 
-// The longest that the broker makes: as many places as it has, of which any may be revoked.
+// The longest list that the broker makes: every place in use, and any of them revoked.
 #[tokio::test]
 async fn a_full_list_fits() {
     let scene = Scene::set();

@@ -1,4 +1,4 @@
-//! What a token has to be.
+//! The claims and the signature that a token needs.
 
 use lanyard_verifier::{AgentName, Refusal, RejectedToken};
 use ring::rand::SystemRandom;
@@ -27,7 +27,7 @@ async fn a_token_in_order_is_accepted_with_all_that_it_says() {
 }
 
 #[tokio::test]
-async fn a_claim_that_is_not_known_is_left_alone() {
+async fn an_unknown_claim_is_ignored() {
     let scene = Scene::set();
     let token = scene.token_with(&json!({"later": {"than": "this"}}));
     assert!(scene.shows(&token).await.is_ok());
@@ -35,7 +35,7 @@ async fn a_claim_that_is_not_known_is_left_alone() {
 
 // T8, T9, T13
 #[tokio::test]
-async fn t8_t9_t13_each_claim_is_held_against_what_is_expected() {
+async fn t8_t9_t13_each_claim_is_compared_with_the_expected_value() {
     let claims = Refusal::Forged(RejectedToken::Claims);
     for (change, refusal) in [
         (json!({"iss": "https://lanyard.example/"}), Refusal::Issuer),
@@ -162,7 +162,7 @@ async fn no_token_with_a_changed_character_is_accepted() {
 
 // T5
 #[tokio::test]
-async fn t5_a_claim_that_stands_there_twice_is_no_claim() {
+async fn t5_a_repeated_claim_is_refused() {
     let scene = Scene::set();
     let claims = scene.claims().to_string();
     let twice = claims.replacen('{', r#"{"aud":"tickets","#, 1);

@@ -1,4 +1,5 @@
-//! The middleware around a real router: what reaches the tool, and what is answered otherwise.
+//! The middleware around a real router: what the tool receives, and how other requests are
+//! answered.
 
 use axum::body::{Body, to_bytes};
 use axum::routing::get;
@@ -44,7 +45,7 @@ async fn ask(mut app: Router, path: &str, headers: &[(&str, &str)]) -> Response<
     app.call(request).await.unwrap()
 }
 
-/// Status, challenges and body, as a client sees them.
+/// Renders status, challenges and body.
 async fn seen(response: Response<Body>) -> String {
     let (head, body) = response.into_parts();
     let mut text = format!("{}\n", head.status.as_u16());
@@ -58,7 +59,7 @@ async fn seen(response: Response<Body>) -> String {
 }
 
 #[tokio::test]
-async fn the_tool_learns_who_asks_and_never_sees_the_token() {
+async fn the_tool_gets_the_claims_and_not_the_token() {
     let scene = Scene::set();
     let bearer = format!("Bearer {}", scene.token());
     let answer = ask(
@@ -76,7 +77,7 @@ async fn the_tool_learns_who_asks_and_never_sees_the_token() {
 }
 
 #[tokio::test]
-async fn what_is_answered_to_whom() {
+async fn each_refusal_has_its_answer() {
     let scene = Scene::set();
     let good = format!("Bearer {}", scene.token());
     let other = format!("Bearer {}", scene.token_with(&json!({"aud": "mail"})));

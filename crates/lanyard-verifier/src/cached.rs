@@ -51,7 +51,7 @@ impl<T> Cached<T> {
             return Some(value);
         }
         let _flight = self.flight.lock().await;
-        // Again under the lock: the request before may have fetched the value.
+        // Look again under the lock: the request before may have fetched the value.
         let before = held();
         if let Some(value) = before.clone().filter(|value| will_do(value)) {
             return Some(value);
@@ -62,8 +62,8 @@ impl<T> Cached<T> {
         }
         let fetched = fetch(before).await;
         let mut held = self.held.lock();
-        // The time of the answer and not of the request, so that requests which waited for this one
-        // do not each fetch as well.
+        // Take the time of the answer, not of the request: otherwise each request that waited for
+        // this one would fetch too.
         held.asked = Some(clock.running());
         if let Some(value) = fetched {
             held.value = Some(Arc::new(value));
