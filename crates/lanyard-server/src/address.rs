@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use lanyard_core::document::escaped;
+use lanyard_vocabulary::text::escaped;
 
 /// Parses `IP:PORT`.
 ///

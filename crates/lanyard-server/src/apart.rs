@@ -14,7 +14,7 @@ const THREADS: usize = 4;
 /// threads.
 const NICE: i32 = 5;
 
-/// The threads.
+/// The threads that run apart.
 #[derive(Debug)]
 pub(crate) struct Apart(Option<Runtime>);
 
@@ -59,7 +59,8 @@ impl Drop for Apart {
 
 /// Lowers the priority of the calling thread, or of its process.
 pub(crate) fn yield_to_others() {
-    // On Linux the caller's own thread is meant. It can be lowered once and not raised again, so the threads are their own.
+    // On Linux the caller's own thread is meant. It can be lowered once and not raised again, so
+    // the threads are their own.
     if let Err(error) = rustix::process::nice(NICE) {
         tracing::debug!(%error, "a thread keeps the usual priority");
     }

@@ -1,5 +1,5 @@
-//! The charters in force: those of the charter directory and those that are Kubernetes objects, side by side. One name, one
-//! owner; what does not hold is not in force.
+//! The charters in force: those of the charter directory and those that are Kubernetes objects,
+//! side by side. One name, one owner; what does not hold is not in force.
 
 pub(crate) mod config;
 mod directory;
@@ -14,27 +14,32 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lanyard_charter::{Charter, NoPolicies, World, parse_with};
 use lanyard_charter_objects::{Finding, Object, StatusWriter};
-use lanyard_core::charter::{Charter, Name, NoPolicies, Revision, World, parse_with};
 use lanyard_core::command::Command;
 use lanyard_core::condition::Kind;
-use lanyard_core::document::Diagnostic;
+use lanyard_document::Diagnostic;
 use lanyard_engine::Engine;
 use lanyard_plan::PolicyFolder;
 use lanyard_provider_kubernetes::Cluster;
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::revision::Revision;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
 use crate::identity::Place;
+
+pub(crate) use ending::ending;
+
 use config::ObjectsConfig;
 use directory::Directory;
 use kept::Kept;
 use objects::Objects;
 
-/// How often the directory is looked at.
+/// The interval at which the directory is looked at.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// Where charters come from.
+/// The sources of charters.
 pub(crate) struct Sources<'a> {
     pub(crate) directory: Option<PathBuf>,
     pub(crate) objects: Option<&'a ObjectsConfig>,
@@ -63,10 +68,10 @@ struct Found {
     seen: Seen,
 }
 
-/// What the charters in force were made of.
+/// The content that the charters in force were made of.
 struct Seen {
     directory: Option<directory::Seen>,
-    /// As the directory was read then.
+    /// The directory as it was read then.
     read: directory::Read,
     objects: Option<objects::Seen>,
 }
@@ -97,7 +102,8 @@ impl CharterBook {
         }
     }
 
-    /// A charter as it would be read here. The policies that it names have to be beside those in force.
+    /// A charter as it would be read here. The policies that it names have to be beside those in
+    /// force.
     pub(crate) fn parsed(&self, text: &str) -> Result<Charter, Vec<Diagnostic>> {
         let world = &self.kept.world;
         let parsed = match &self.directory {
@@ -110,7 +116,7 @@ impl CharterBook {
         parsed.map(|parsed| parsed.charter)
     }
 
-    /// What would become of a charter that somebody wants to store as an object.
+    /// Reviews a charter that somebody wants to store as an object.
     ///
     /// # Errors
     /// The findings that refuse it.
@@ -122,12 +128,12 @@ impl CharterBook {
         )
     }
 
-    /// What keeps files and objects out of force.
+    /// Returns the faults that keep files and objects out of force.
     pub(crate) fn problems(&self) -> Vec<String> {
         self.problems.read().values().flatten().cloned().collect()
     }
 
-    /// How many files and objects are not in force.
+    /// Returns the number of files and objects that are not in force.
     pub(crate) fn out_of_force(&self) -> usize {
         self.problems.read().len()
     }
@@ -135,13 +141,14 @@ impl CharterBook {
     /// Takes in the revisions of earlier days.
     ///
     /// # Errors
-    /// When the directory cannot be made or read: the tasks that are pinned to one of them are denied.
+    /// When the directory cannot be made or read: the tasks that are pinned to one of them are
+    /// denied.
     pub(crate) fn remember(&self) -> std::io::Result<()> {
         self.kept.remember(&self.engine)
     }
 
-    /// Learns the names in the charter directory, and puts nothing in force: a process that only stops things has to know what
-    /// there is to stop.
+    /// Learns the names in the charter directory, and puts nothing in force: a process that only
+    /// stops things has to know what there is to stop.
     pub(crate) fn learn(&self) {
         let Some(directory) = &self.directory else {
             return;
@@ -151,15 +158,16 @@ impl CharterBook {
         }
     }
 
-    /// An operator says that the objects which are held are gone, as these reasons name them; all, where none are named.
+    /// An operator says that the objects which are held are gone, as these reasons name them; all,
+    /// where none are named.
     pub(crate) fn believe_deletions(&self, reasons: &[String]) {
         if let Some((objects, _)) = &self.objects {
             objects.believe_deletions(reasons);
         }
     }
 
-    /// Follows the sources until told to stop. What is said to the API server, and what it says, is followed beside: nobody
-    /// waits for it.
+    /// Follows the sources until told to stop. What is said to the API server, and what it says, is
+    /// followed beside: nobody waits for it.
     pub(crate) async fn follow(self: Arc<Self>, stop: watch::Receiver<bool>) {
         tokio::join!(self.follow_objects(stop.clone()), self.follow_all(stop));
     }
@@ -205,8 +213,8 @@ impl CharterBook {
         }
     }
 
-    /// Looks once; when anything changed, all of it is read anew and swapped in as a whole. Whoever writes large charters holds
-    /// up a thread for such work, and none that serves.
+    /// Looks once; when anything changed, all of it is read anew and swapped in as a whole. Whoever
+    /// writes large charters holds up a thread for such work, and none that serves.
     pub(crate) async fn look(self: &Arc<Self>) {
         let book = Arc::clone(self);
         let Ok(Some(mut found)) = tokio::task::spawn_blocking(move || book.read()).await else {
@@ -304,8 +312,9 @@ impl CharterBook {
         }
     }
 
-    /// Journals what changed, then swaps. The ledger knows of a withdrawal before the engine forgets the
-    /// charter, and of a new revision before the engine uses it: in between, mints are refused.
+    /// Journals what changed, then swaps. The ledger knows of a withdrawal before the engine
+    /// forgets the charter, and of a new revision before the engine uses it: in between, mints are
+    /// refused.
     async fn bring_into_force(
         &self,
         charters: BTreeMap<Name, Charter>,
@@ -313,6 +322,7 @@ impl CharterBook {
     ) -> bool {
         let before: BTreeMap<Name, Revision> = match self
             .engine
+            .context()
             .query(|state| {
                 state
                     .all_in_force()
@@ -329,8 +339,8 @@ impl CharterBook {
             }
         };
         let mut changes = Vec::new();
-        // After a start, a charter that no file holds may be an object that was not read yet: the engine knows of none, and
-        // denies; the ledger is told once the objects were read.
+        // After a start, a charter that no file holds may be an object that was not read yet: the
+        // engine knows of none, and denies; the ledger is told once the objects were read.
         let gone = before.keys().filter(|_| !objects.is_waiting);
         for name in gone.filter(|name| !charters.contains_key(*name)) {
             let reason = objects.withdrawn.get(name).cloned();
@@ -352,7 +362,7 @@ impl CharterBook {
             });
         }
         for change in changes {
-            if let Err(error) = self.engine.record(change).await {
+            if let Err(error) = self.engine.context().commit(change).await {
                 tracing::error!(%error, "a change of the charters could not be journaled");
                 self.hold_back(&charters);
                 return false;
@@ -364,8 +374,8 @@ impl CharterBook {
         true
     }
 
-    /// Takes out of force whatever the sources have otherwise now, or no more: the journal does not take the change, and
-    /// the revision before it may be wider (S34).
+    /// Takes out of force whatever the sources have otherwise now, or no more: the journal does not
+    /// take the change, and the revision before it may be wider (S34).
     fn hold_back(&self, charters: &BTreeMap<Name, Charter>) {
         let in_force = self.engine.charters().all();
         let unchanged = in_force.into_iter().filter(|old| {

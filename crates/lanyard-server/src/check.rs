@@ -1,26 +1,30 @@
-//! `lanyardd check`: reads the configuration and everything that it names, as a start would, and changes nothing.
+//! `lanyardd check`: reads the configuration and everything that it names, as a start would, and
+//! changes nothing.
 //!
-//! A start goes on without most of what is looked at here, so that kills and revocations never wait for a file. Here each of
-//! them is a finding, with the line of the configuration that names it. No network is used.
+//! A start goes on without most of what is looked at here, so that kills and revocations never wait
+//! for a file. Here each of them is a finding, with the line of the configuration that names it. No
+//! network is used.
 
 mod charters;
 mod files;
 mod places;
 
-use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
 use anyhow::{Error, Result};
-use lanyard_core::charter::{EnvironmentKind, Name, TARGET_KINDS};
-use lanyard_core::document::{Code, Diagnostic, Severity, Span, visible};
+use lanyard_charter::{EnvironmentKind, TargetKind};
+use lanyard_document::{Code, Diagnostic, Severity, Span};
 use lanyard_identity::IssuerKind;
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::text::visible;
 
 use self::places::Places;
+use crate::causes::chain;
 use crate::config::{self, Config, ConfigError};
 use crate::data_dir::{self, Outlook};
-use crate::fault::chain;
 use crate::identity::people;
+use crate::terminal;
 
 /// Prints each finding on stderr, one line each, and on stdout what a start would serve.
 ///
@@ -43,10 +47,7 @@ pub(crate) async fn run(path: &Path) -> Result<()> {
         found.doubt(&["issuers"], doubt);
     }
     let (faults, doubts) = found.lines();
-    let mut stderr = std::io::stderr().lock();
-    for line in doubts {
-        writeln!(stderr, "{line}")?;
-    }
+    doubts.iter().for_each(terminal::say);
     if !faults.is_empty() {
         return Err(ConfigError::Faults(faults).into());
     }
@@ -57,11 +58,10 @@ pub(crate) async fn run(path: &Path) -> Result<()> {
     rows.push(("charters".to_owned(), charters));
     let width = rows.iter().skip(1).map(|(word, _)| word.len()).max();
     let width = width.unwrap_or_default();
-    let mut stdout = std::io::stdout().lock();
     for (index, (word, text)) in rows.iter().enumerate() {
         match index {
-            0 => writeln!(stdout, "{}: {text}", visible(word))?,
-            _ => writeln!(stdout, "  {word:width$}  {}", visible(text))?,
+            0 => terminal::print(&format!("{}: {text}", visible(word)))?,
+            _ => terminal::print_row(&format!("  {word:width$}  "), &visible(text))?,
         }
     }
     Ok(())
@@ -182,10 +182,7 @@ fn summary(config: &Config) -> Vec<(String, String)> {
         let issuers = issuers.filter(|issuer| issuer.kind == kind);
         listed(issuers.map(|issuer| issuer.name.clone()))
     };
-    let kind = |(name, kind): (&Name, _)| {
-        let word = TARGET_KINDS.iter().find(|(_, known)| known == kind);
-        format!("{name} ({})", word.map_or("", |(word, _)| *word))
-    };
+    let kind = |(name, kind): (&Name, &TargetKind)| format!("{name} ({kind})");
     let environments = config.world.environments.iter().map(|(name, kind)| {
         let kind = match kind {
             EnvironmentKind::Production => "production",

@@ -7,57 +7,40 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
-use lanyard_core::charter::{EnvironmentKind, Name, World, environments};
-use lanyard_core::document::{Code, Diagnostic, Fields, Findings, Node, read};
-use lanyard_core::id::ApprovalId;
-use lanyard_core::time::Ttl;
-use lanyard_identity::jwks::Jwks;
-use lanyard_secret_file::{SecretFileError, read_plain, read_plain_text};
-
+use anyhow::Result;
+use lanyard_charter::World;
+use lanyard_disk::Files;
+use lanyard_document::{Code, Diagnostic, Findings, Item, Section, read};
+use lanyard_ledger::retention::Retention;
+use lanyard_secret_file::{SecretFileError, read_plain_text};
+use lanyard_vocabulary::name::Name;
 use reqwest::Url;
 
-use crate::address;
-use crate::charters;
+use crate::bounds::JournalBounds;
 use crate::charters::config::{Declared, ObjectsConfig};
-use crate::hooks::security_events::{self, ReceiverConfig};
-use crate::hooks::{Form, Secret, Webhook};
-use crate::identity::{self, IdentityConfig};
-use crate::installation;
+use crate::hooks::security_events::ReceiverConfig;
+use crate::hooks::{Form, Webhook, security_events};
+use crate::identity::IdentityConfig;
+use crate::kinds::Kinds;
 use crate::scrapers::ScraperConfig;
-use crate::signals::{self, SignalConfig};
-use crate::targets::{TargetConfig, targets};
+use crate::signals::SignalConfig;
+use crate::signed_message::Secret;
+use crate::targets::{self, TargetConfig};
 use crate::tls::TlsFiles;
 use crate::unusable::Unusable;
+use crate::urls::ApprovalUrl;
+use crate::values::path;
+use crate::{
+    address, charters, description, hooks, identity, installation, key_set, signals, urls,
+};
 
-/// How long the plan role must have been issued again before the apply role can be re-armed, by
-/// default.
-const REARM_SOAK: Ttl = Ttl::at_least_a_second(15 * 60);
-/// The longest that can be said.
-///
-/// # Limit
-/// - for: `rearm_soak`
-/// - unit: of time
-/// - beyond: the configuration is refused
-/// - test: `times_of_the_configuration_have_bounds`
-const MAX_REARM_SOAK: Ttl = Ttl::at_least_a_second(24 * 3600);
-
-/// How often drills are held, by default.
-const DRILL_EVERY: Ttl = Ttl::at_least_a_second(24 * 3600);
-/// The longest time between two drills.
-///
-/// # Limit
-/// - for: `drill_every`
-/// - unit: of time
-/// - beyond: the configuration is refused
-/// - test: `times_of_the_configuration_have_bounds`
-const MAX_DRILL_INTERVAL: Ttl = Ttl::at_least_a_second(90 * 24 * 3600);
-
-/// The daemon's configuration.
+/// The configuration of the daemon.
 #[derive(Debug)]
 pub(crate) struct Config {
     pub(crate) data_dir: PathBuf,
-    /// The charter directory.
+    /// The bounds of the journal's size.
+    pub(crate) journal: JournalBounds,
+    /// The directory with the charters.
     pub(crate) charters: Option<PathBuf>,
     /// The charters that are Kubernetes objects.
     pub(crate) charter_objects: Option<ObjectsConfig>,
@@ -66,7 +49,7 @@ pub(crate) struct Config {
     pub(crate) kill_listen: Option<SocketAddr>,
     /// The address of the metrics endpoint.
     pub(crate) metrics_listen: Option<SocketAddr>,
-    /// Who may read metrics.
+    /// The callers that may read metrics.
     pub(crate) scrapers: ScraperConfig,
     pub(crate) tls: Option<TlsFiles>,
     /// The offline keys whose tickets can give kill orders.
@@ -101,9 +84,10 @@ pub(crate) struct Config {
 pub(crate) struct SwitchConfig {
     /// The file with the journal's checkpoint.
     pub(crate) witness_file: Option<PathBuf>,
-    /// How often drills are held.
+    /// The interval of drills.
     pub(crate) drill_every: Duration,
-    /// How long the plan role must have been issued again before the apply role can be re-armed.
+    /// The time for which the plan role must have been issued again before the apply role can be
+    /// re-armed.
     pub(crate) rearm_soak: Duration,
 }
 
@@ -123,7 +107,7 @@ pub(crate) struct HookConfig {
     url: Option<Url>,
 }
 
-/// Why there is no configuration.
+/// The reason why there is no configuration.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
     /// The file cannot be read, for this reason.
@@ -139,9 +123,17 @@ pub(crate) enum ConfigError {
 /// # Errors
 /// See [`ConfigError`].
 pub(crate) fn load(path: &Path) -> Result<Config, ConfigError> {
+    load_with(path, Kinds::default())
+}
+
+/// Loads the file, where targets may be of these kinds too.
+///
+/// # Errors
+/// See [`ConfigError`].
+pub(crate) fn load_with(path: &Path, kinds: Kinds) -> Result<Config, ConfigError> {
     let text = text(path)?;
     let base = path.parent().unwrap_or(Path::new("."));
-    parse(&text, base).map_err(|faults| {
+    parse_with(&text, base, kinds).map_err(|faults| {
         let name = path.display().to_string();
         ConfigError::Faults(faults.iter().map(|fault| fault.line(&name)).collect())
     })
@@ -181,10 +173,11 @@ pub(crate) fn text(path: &Path) -> Result<String, ConfigError> {
     })
 }
 
-fn parse(text: &str, base: &Path) -> Result<Config, Vec<Diagnostic>> {
+fn parse_with(text: &str, base: &Path, kinds: Kinds) -> Result<Config, Vec<Diagnostic>> {
     let root = read(text).map_err(|fault| vec![fault])?;
     let findings = Findings::default();
-    let config = config(&findings, &root, base);
+    let shape = description::shape(kinds);
+    let config = config(findings.item(&root, &shape), base, kinds);
     let faults = findings.sorted();
     match config {
         Some(config) if faults.is_empty() => Ok(config),
@@ -192,62 +185,54 @@ fn parse(text: &str, base: &Path) -> Result<Config, Vec<Diagnostic>> {
     }
 }
 
-fn config(f: &Findings, root: &Node, base: &Path) -> Option<Config> {
-    let top = f.map(root)?;
-    let path = |name| Some(base.join(f.text(top.required(name)?)?));
-    let text = |name| Some(f.text(top.required(name)?)?.to_owned());
-    let data_dir = path("data_dir");
-    let charters = top.optional("charters");
-    let charters = charters.map(|node| Some(base.join(f.text(node)?)));
-    let objects = top.optional("charter_objects");
-    if charters.is_none() && objects.is_none() {
-        // Says that one of the two is missing, by the name of the first.
-        top.required("charters");
-    }
-    let tls = top.optional("tls").and_then(|node| tls(f, node, base));
-    let listen = top
-        .required("listen")
-        .and_then(|node| address(f, node, tls.as_ref()));
-    let kill_listen = top.optional("kill_listen");
-    let kill_listen = kill_listen.and_then(|node| address(f, node, tls.as_ref()));
-    let metrics_listen = top.optional("metrics_listen");
-    let scrapers = ScraperConfig::read(f, &top, base);
+pub(crate) fn config(root: Item<'_>, base: &Path, kinds: Kinds) -> Option<Config> {
+    let top = root.section()?;
+    let file = |name| top.get(name).map(|item| path(item, base));
+    let text = |name| Some(top.get(name)?.text()?.to_owned());
+    let data_dir = file("data_dir").flatten();
+    let (charters, objects) = (file("charters"), top.get("charter_objects"));
+    let tls = top.get("tls").and_then(|item| tls(item, base));
+    let listen = top.get("listen");
+    let listen = listen.and_then(|item| address(item, tls.as_ref()));
+    let kill_listen = top.get("kill_listen");
+    let kill_listen = kill_listen.and_then(|item| address(item, tls.as_ref()));
+    let metrics_listen = top.get("metrics_listen");
+    let scrapers = ScraperConfig::read(&top, base);
     let metrics_listen =
-        metrics_listen.and_then(|node| scrapers.asked_at(f, node, address(f, node, tls.as_ref())?));
-    let tickets = top.optional("kill_tickets");
-    let tickets = tickets.and_then(|node| kill_tickets(f, node, base));
-    let hooks = |name, with_url| {
-        let node = top.optional(name);
-        node.map(|node| hooks(f, node, base, with_url))
-            .unwrap_or_default()
-    };
-    let (webhooks, reporters) = (hooks("webhooks", true), hooks("reporters", false));
-    let signals = signals::config(f, &top, base);
-    let receivers = top.optional("caep_receivers");
-    let receivers = receivers.map(|node| security_events::config(f, node, base));
+        metrics_listen.and_then(|item| scrapers.asked_at(item, address(item, tls.as_ref())?));
+    let tickets = top.get("kill_tickets");
+    let tickets = tickets.and_then(|item| kill_tickets(item, base));
+    let webhooks = top.get("webhooks").map(|item| hooks(item, base, true));
+    let reporters = top.get("reporters").map(|item| hooks(item, base, false));
+    let signals = signals::config(&top, base);
+    let receivers = top.get("caep_receivers");
+    let receivers = receivers.map(|item| security_events::config(item, base));
     let (issuer, audience) = (text("issuer"), text("audience"));
-    let switch = switch(f, &top, base);
-    let plan_sealing_keys = top.optional("plan_sealing_keys");
-    let plan_sealing_keys = plan_sealing_keys.and_then(|node| Some(base.join(f.text(node)?)));
-    let identities = identity::config::identities(f, &top, base);
-    let approval_url = top.optional("approval_url");
-    let approval_url = approval_url.map(|node| self::approval_url(f, node));
-    let environments = top
-        .required("environments")
-        .map(|node| environments(f, node));
-    let targets = top.required("targets").map(|node| targets(f, node, base));
-    top.finish();
-    let (targets, identities, environments) = (targets?, identities?, environments?);
+    let switch = switch(&top, base);
+    let journal = top
+        .get("journal")
+        .map(|item| JournalBounds::read(item, base));
+    let plan_sealing_keys = file("plan_sealing_keys").flatten();
+    let identities = identity::config::identities(&top, base);
+    let approval_url = top.get("approval_url").map(urls::approval_url);
+    let (environments, targets) = (top.get("environments"), top.get("targets"));
+    // The charter's reader of the two sections is given both: what is missing is said above.
+    let world = environments
+        .zip(targets)
+        .and_then(|_| World::read(root.f, &root.f.map(root.node)?, kinds.grants));
+    let targets = targets.map(|item| targets::targets(item, base, kinds));
+    let (targets, identities, mut world) = (targets?, identities?, world?);
+    world.own_namespaces.extend(own_namespace());
     let declared = Declared {
         issuers: &identities.issuers,
         targets: targets.keys().cloned().collect(),
-        environments: &environments,
+        environments: &world.environments,
     };
-    let listens = |node: &Node| address(f, node, tls.as_ref());
-    let objects =
-        objects.map(|node| charters::config::objects(f, node, base, (&declared, listens)));
+    let listens = |item: Item<'_>| address(item, tls.as_ref());
+    let objects = objects.map(|item| charters::config::objects(item, base, (&declared, listens)));
     Some(Config {
         data_dir: data_dir?,
+        journal: journal.unwrap_or_else(|| Some(JournalBounds::default()))?,
         charters: match charters {
             Some(read) => Some(read?),
             None => None,
@@ -262,8 +247,8 @@ fn config(f: &Findings, root: &Node, base: &Path) -> Option<Config> {
         scrapers,
         tls,
         tickets,
-        webhooks,
-        reporters,
+        webhooks: webhooks.unwrap_or_default(),
+        reporters: reporters.unwrap_or_default(),
         signals,
         receivers: receivers.unwrap_or_default(),
         issuer: issuer?,
@@ -275,37 +260,9 @@ fn config(f: &Findings, root: &Node, base: &Path) -> Option<Config> {
             None => None,
         },
         identities,
-        world: world(environments, &targets),
+        world,
         targets,
     })
-}
-
-/// Reads the environments and targets.
-fn world(
-    environments: BTreeMap<Name, EnvironmentKind>,
-    targets: &BTreeMap<Name, TargetConfig>,
-) -> World {
-    World {
-        environments,
-        targets: targets
-            .iter()
-            .map(|(name, target)| (name.clone(), target.kind()))
-            .collect(),
-        accounts: targets
-            .iter()
-            .filter_map(|(name, target)| Some((name.clone(), target.account()?)))
-            .collect(),
-        partitions: targets
-            .iter()
-            .filter_map(|(name, target)| Some((name.clone(), target.partition()?)))
-            .collect(),
-        own_namespaces: targets
-            .values()
-            .filter_map(TargetConfig::lease_namespace)
-            .map(str::to_owned)
-            .chain(own_namespace())
-            .collect(),
-    }
 }
 
 /// The namespace of the daemon's pod, if it runs in one.
@@ -315,46 +272,39 @@ fn own_namespace() -> Option<String> {
     Some(text.trim().to_owned())
 }
 
-fn switch(f: &Findings, top: &Fields<'_>, base: &Path) -> Option<SwitchConfig> {
-    let witness = top.optional("witness_file");
-    let witness_file = witness.and_then(|node| Some(base.join(f.text(node)?)));
-    let span = |name, default, most| {
-        let node = top.optional(name);
-        node.map_or(Some(default), |node| f.span_of_time(node, most))
-    };
-    let drill_every = span("drill_every", DRILL_EVERY, MAX_DRILL_INTERVAL);
-    let rearm_soak = span("rearm_soak", REARM_SOAK, MAX_REARM_SOAK);
+fn switch(top: &Section<'_>, base: &Path) -> Option<SwitchConfig> {
+    let witness_file = top.get("witness_file");
+    let span = |name| top.get(name).and_then(Item::span_of_time);
+    let (drill_every, rearm_soak) = (span("drill_every"), span("rearm_soak"));
     Some(SwitchConfig {
-        witness_file,
+        witness_file: witness_file.and_then(|item| path(item, base)),
         drill_every: drill_every?.as_duration(),
         rearm_soak: rearm_soak?.as_duration(),
     })
 }
 
 /// Reads a listen address. Without TLS only loopback is allowed.
-fn address(f: &Findings, node: &Node, tls: Option<&TlsFiles>) -> Option<SocketAddr> {
-    let listen = match address::parse(f.text(node)?) {
+fn address(item: Item<'_>, tls: Option<&TlsFiles>) -> Option<SocketAddr> {
+    let listen = match address::parse(item.text()?) {
         Ok(listen) => listen,
         Err(why) => {
-            f.add(Diagnostic::new(Code::Value, node.span, why));
+            item.report(Code::Value, why);
             return None;
         }
     };
     if !listen.ip().is_loopback() && tls.is_none() {
         let message = format!("{listen} is not on loopback, and there is no `tls`");
-        f.add(
-            Diagnostic::new(Code::Listen, node.span, message).help("name a certificate and a key"),
-        );
+        let finding = item.finding(Code::Listen, message);
+        item.f.add(finding.help("name a certificate and a key"));
         return None;
     }
     Some(listen)
 }
 
-fn tls(f: &Findings, node: &Node, base: &Path) -> Option<TlsFiles> {
-    let fields = f.map(node)?;
-    let path = |name| Some(base.join(f.text(fields.required(name)?)?));
-    let (certificate, key) = (path("certificate"), path("key"));
-    fields.finish();
+fn tls(item: Item<'_>, base: &Path) -> Option<TlsFiles> {
+    let section = item.section()?;
+    let file = |name| path(section.get(name)?, base);
+    let (certificate, key) = (file("certificate"), file("key"));
     Some(TlsFiles {
         certificate: certificate?,
         key: key?,
@@ -362,60 +312,22 @@ fn tls(f: &Findings, node: &Node, base: &Path) -> Option<TlsFiles> {
 }
 
 /// Reads webhooks, or reporters by webhook: a name, a secret, and a URL if outgoing.
-fn hooks(f: &Findings, node: &Node, base: &Path, with_url: bool) -> Vec<HookConfig> {
-    let hook = |item| {
-        let fields = f.map(item)?;
-        let name = fields
-            .required("name")
-            .and_then(|node| f.parsed::<Name>(node));
-        let secret = fields.required("secret_file").and_then(|node| f.text(node));
-        let url = with_url.then(|| fields.required("url").and_then(|node| hook_url(f, node)));
-        fields.finish();
+fn hooks(item: Item<'_>, base: &Path, with_url: bool) -> Vec<HookConfig> {
+    let hook = |item: Item<'_>| {
+        let section = item.section()?;
+        let name = section.get("name").and_then(Item::parsed::<Name>);
+        let secret = section.get("secret_file").and_then(|item| path(item, base));
+        let url = with_url.then(|| section.get("url").and_then(urls::hook_url));
         Some(HookConfig {
             name: name?,
-            secret_file: base.join(secret?),
+            secret_file: secret?,
             url: match url {
                 Some(read) => Some(read?),
                 None => None,
             },
         })
     };
-    f.list(node).iter().filter_map(hook).collect()
-}
-
-/// Reads a URL, which must use TLS unless it is on this machine.
-pub(crate) fn hook_url(f: &Findings, node: &Node) -> Option<Url> {
-    let url: Url = f.parsed(node)?;
-    let here = matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
-    let ok = url.scheme() == "https" || (url.scheme() == "http" && here);
-    if !ok {
-        let message = "expected an https URL: nothing of this travels in the clear".to_owned();
-        f.add(Diagnostic::new(Code::Value, node.span, message));
-    }
-    ok.then_some(url)
-}
-
-/// The URL shown to those who wait for an approval, with its id in the place of `{approval}`.
-#[derive(Debug, Clone)]
-pub(crate) struct ApprovalUrl(String);
-
-impl ApprovalUrl {
-    const PLACE: &str = "{approval}";
-
-    pub(crate) fn of(&self, approval: ApprovalId) -> String {
-        self.0.replace(Self::PLACE, &approval.to_string())
-    }
-}
-
-fn approval_url(f: &Findings, node: &Node) -> Option<ApprovalUrl> {
-    hook_url(f, node)?;
-    let text = f.text(node)?;
-    if !text.contains(ApprovalUrl::PLACE) {
-        let message = format!("expected {} where the id belongs", ApprovalUrl::PLACE);
-        f.add(Diagnostic::new(Code::Value, node.span, message));
-        return None;
-    }
-    Some(ApprovalUrl(text.to_owned()))
+    item.items().into_iter().filter_map(hook).collect()
 }
 
 impl Config {
@@ -446,6 +358,18 @@ impl Config {
         webhooks
     }
 
+    /// Returns the ledger's settings about the records that it keeps.
+    pub(crate) fn retention(&self, disk: &Files) -> Retention {
+        let webhooks: Vec<String> = self.webhooks.iter().map(|it| it.name.to_string()).collect();
+        let receivers: Vec<String> = self
+            .receivers
+            .iter()
+            .map(|it| it.name.to_string())
+            .collect();
+        let lanes = hooks::positions(&self.data_dir, &webhooks, &receivers);
+        self.journal.retention(disk, lanes)
+    }
+
     /// The systems that may report actions, by name.
     pub(crate) fn reporters(&self, unusable: &mut Unusable) -> BTreeMap<String, Secret> {
         let mut reporters = BTreeMap::new();
@@ -460,44 +384,21 @@ impl Config {
     }
 }
 
-fn kill_tickets(f: &Findings, node: &Node, base: &Path) -> Option<TicketConfig> {
-    let fields = f.map(node)?;
-    let jwks = fields.required("jwks_file").and_then(|node| f.text(node));
-    let withdrawn = fields.optional("withdrawn").map(|node| {
-        let ids = f.list(node).iter().filter_map(|item| f.text(item));
-        ids.map(str::to_owned).collect()
-    });
-    fields.finish();
+fn kill_tickets(item: Item<'_>, base: &Path) -> Option<TicketConfig> {
+    let section = item.section()?;
+    let jwks = section.get("jwks_file").and_then(|item| path(item, base));
+    let withdrawn = section.get("withdrawn").map(Item::texts);
     Some(TicketConfig {
-        jwks: base.join(jwks?),
+        jwks: jwks?,
         withdrawn: withdrawn.unwrap_or_default(),
     })
-}
-
-pub(crate) fn keys(of: &str, path: &Path) -> Result<Jwks> {
-    let bytes = read_plain(path).with_context(|| format!("the keys of {of}"))?;
-    let place = path.display();
-    let keys = match Jwks::parse(&bytes) {
-        Ok(keys) => keys,
-        Err(error) => bail!("the keys of {of} in {place}: {error}"),
-    };
-    for key in keys.passed_over() {
-        tracing::warn!(of, %place, %key, "a key is passed over");
-    }
-    match keys.passed_over() {
-        [] => Ok(keys),
-        [first, ..] if keys.is_empty() => {
-            bail!("the keys of {of} in {place}: none of them can be used; {first}")
-        }
-        _ => Ok(keys),
-    }
 }
 
 impl TicketConfig {
     pub(crate) fn open(&self, audience: &str) -> Result<lanyard_identity::Tickets> {
         Ok(lanyard_identity::Tickets::new(
             audience.to_owned(),
-            keys("kill tickets", &self.jwks)?,
+            key_set::read("kill tickets", &self.jwks)?,
             self.withdrawn.clone(),
         ))
     }
@@ -505,9 +406,14 @@ impl TicketConfig {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use lanyard_core::document::render;
+    use lanyard_document::render;
+    use lanyard_vocabulary::id::ApprovalId;
 
     use super::*;
+
+    fn parse(text: &str, base: &Path) -> Result<Config, Vec<Diagnostic>> {
+        parse_with(text, base, Kinds::default())
+    }
 
     pub(crate) const GOOD: &str = "data_dir: data\ncharters: charters\nlisten: 127.0.0.1:0\nissuer: https://lanyard.example\n\
         audience: lanyard\nissuers: []\nenvironments: {staging: sandbox}\ntargets: {tickets: {kind: token}}\n";
@@ -577,41 +483,41 @@ pub(crate) mod tests {
         let cases = [
             (
                 vec![agents(", sponsor: {issuer: 'https://one'}")],
-                "is no operators' issuer of this file",
+                "is not an operators' issuer of this configuration",
             ),
             (
                 vec![
                     agents(", sponsor: {issuer: 'https://agents'}"),
                     people("one", ""),
                 ],
-                "is no operators' issuer of this file",
+                "is not an operators' issuer of this configuration",
             ),
             (
                 vec![
                     agents(", sponsor: {issuer: 'https://one', by: name}"),
                     people("one", ""),
                 ],
-                "and it gives none",
+                "gives none",
             ),
             (
                 vec![people("one", ", sponsor: {issuer: 'https://one'}")],
-                "`sponsor` is about agents",
+                "`sponsor` is for agents' issuers",
             ),
-            (vec![agents(", directory: corp")], "are about people"),
+            (vec![agents(", directory: corp")], "are for people"),
             (
                 vec![
                     people("one", ", directory: corp"),
                     people("two", ", directory: corp, person_claim: email"),
                 ],
-                "nothing says which person of the directory",
+                "no claim that says which person of it",
             ),
             (
                 vec![people("one", ", directory: corp")],
-                "nothing says which person of the directory",
+                "no claim that says which person of it",
             ),
             (
                 vec![people("one", ", person_claim: email")],
-                "and not of which directory",
+                "does not say of which directory",
             ),
             (
                 vec![
@@ -645,13 +551,13 @@ pub(crate) mod tests {
         for (operators, says) in [
             (
                 "{viewer: ['system:serviceaccount:a:*']}",
-                "is no service account",
+                "is not a service account",
             ),
             (
                 "{viewer: ['system:serviceaccount:a']}",
-                "is no service account",
+                "is not a service account",
             ),
-            ("{viewer: [alice]}", "is no service account"),
+            ("{viewer: [alice]}", "is not a service account"),
             ("{approver: ['system:serviceaccount:a:b']}", "viewer"),
             ("{admin: ['system:serviceaccount:a:b']}", "viewer"),
         ] {
@@ -694,11 +600,11 @@ pub(crate) mod tests {
             ),
             (
                 format!("[{{name: a, identities: [{one}]}}, {{name: a, identities: []}}]"),
-                "stands here twice",
+                "is listed twice",
             ),
             (
                 "[{name: a, identities: [{issuer: 'https://a', subject: 'x:*'}]}]".to_owned(),
-                "over exact identities",
+                "identities are exact",
             ),
             (
                 "[{name: a, identities: [{spiffe: nonsense}]}]".to_owned(),
@@ -792,17 +698,6 @@ pub(crate) mod tests {
         apply_role: 'arn:aws:iam::111122223333:role/lanyard/apply'";
 
     #[test]
-    fn an_account_is_read_and_its_deny_policy_is_named_after_the_target() {
-        let text = GOOD.replacen("kind: token", AWS, 1);
-        let config = parse(&text, Path::new("/x")).unwrap();
-        let target = config.targets.values().next().unwrap();
-        assert!(
-            matches!(target, TargetConfig::Aws { target, .. } if target.instance == "tickets"),
-            "{target:?}"
-        );
-    }
-
-    #[test]
     fn each_fault_of_a_target_is_named_with_its_place() {
         let cases = [
             (
@@ -846,7 +741,8 @@ pub(crate) mod tests {
         let (mut seen, mut wrong) = (0, String::new());
         for block in lanyard_testkit::pages::blocks() {
             let is_yaml = matches!(block.language.as_deref(), None | Some("yaml"));
-            // What a page leaves out stands on another one; of a value that it shortens, any will do.
+            // What a page leaves out stands on another one; of a value that it shortens, any will
+            // do.
             let filled = block
                 .text
                 .replace("sha256:…", &format!("sha256:{}", "0".repeat(64)));
@@ -875,12 +771,13 @@ pub(crate) mod tests {
             let mut all = lanyard_testkit::pages::parts(GOOD).unwrap();
             all.extend(shown);
             let text: String = all.into_values().collect();
-            // What only the rest of a configuration can hold: another issuer, a target of another page, a certificate.
+            // What only the rest of a configuration can hold: another issuer, a target of another
+            // page, a certificate.
             let of_another = |fault: &Diagnostic| {
                 let said = [
                     "is none of the `targets`",
                     "is not on loopback",
-                    "no operators' issuer",
+                    "not an operators' issuer",
                     "no issuer is the same",
                 ];
                 said.iter().any(|one| fault.message.contains(one))
@@ -898,6 +795,7 @@ pub(crate) mod tests {
     /// The configuration fields that pages show.
     const CONFIGURED: &[&str] = &[
         "data_dir",
+        "journal",
         "charters",
         "charter_objects",
         "listen",

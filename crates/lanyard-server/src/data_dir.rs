@@ -1,6 +1,8 @@
-//! The data directory: nobody but the user of the daemon enters it. It holds signing keys, the journal and plans.
+//! The data directory: nobody but the user of the daemon enters it. It holds signing keys, the
+//! journal and plans.
 //!
-//! Looked at before anything in it is opened. A kill from the directory does not look: another user's may be the one that is left.
+//! Looked at before anything in it is opened. A kill from the directory does not look: another
+//! user's may be the one that is left.
 
 use std::fs::{self, DirBuilder, Metadata, Permissions};
 use std::io;
@@ -14,7 +16,7 @@ const OWN: &[&str] = &["journal", "keys", "kill-spool", "plans", "revisions"];
 /// The greatest depth of directories.
 const DEEPEST: u32 = 8;
 
-/// Why a data directory cannot be used.
+/// The reason why a data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DataDirError {
     #[error("cannot use data directory `{}`", .path.display())]
@@ -55,7 +57,7 @@ pub(crate) enum DataDirError {
     Open { path: PathBuf, mode: u32 },
 }
 
-/// What a start would find.
+/// The state of the data directory as a start would find it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outlook {
     /// No directory: the start creates it.
@@ -121,9 +123,10 @@ fn can_be_made(path: &Path) -> io::Result<()> {
     })
 }
 
-/// Makes the directory where it is not there. What is in it and cannot be closed is named in the log, and keeps nobody from
-/// starting: nobody enters the directory itself. One that a daemon has used before, or that is empty, is closed to others with
-/// everything in it; any other that is open to them is refused, because it may be there for something else as well.
+/// Makes the directory where it is not there. What is in it and cannot be closed is named in the
+/// log, and keeps nobody from starting: nobody enters the directory itself. One that a daemon has
+/// used before, or that is empty, is closed to others with everything in it; any other that is open
+/// to them is refused, because it may be there for something else as well.
 ///
 /// # Errors
 /// See [`DataDirError`].

@@ -13,6 +13,7 @@ use crate::installation::authority::{self, Validity};
 use crate::installation::context::Caller;
 use crate::installation::issuer::SigningKey;
 use crate::installation::write_new;
+use crate::terminal::say;
 
 /// The lifetime of a development certificate, in days.
 const CERTIFICATE_DAYS: i32 = 3650;
@@ -83,9 +84,11 @@ pub(crate) fn prepare(
     }
     certificate(directory)?;
     let endpoint = format!("https://{listen}");
+    let kill_endpoint = kill_listen.map(|address| format!("https://{address}"));
     for (name, issuer, subject, groups) in PEOPLE {
         let caller = Caller {
             endpoint: &endpoint,
+            kill_endpoint: kill_endpoint.as_deref(),
             ca_file: "../dev-ca.pem",
             key_file: "../dev-issuer.pk8",
             kid: KID,
@@ -110,10 +113,10 @@ pub(crate) fn prepare(
         }
     }
     write(&text, &config)?;
-    eprintln!(
+    say(format_args!(
         "lanyardd dev: contexts for the command line are in {}",
         contexts.display()
-    );
+    ));
     Ok(config)
 }
 

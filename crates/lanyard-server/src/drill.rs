@@ -1,28 +1,26 @@
 //! Drills: the canary's charter, which the broker writes itself, and their schedule.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use lanyard_core::charter::{Charter, Name, parse};
+use lanyard_charter::{Charter, parse};
 use lanyard_core::drill::OLD;
-use lanyard_core::identity::Identity;
 use lanyard_core::ledger::CommitError;
-use lanyard_core::time::Timestamp;
+use lanyard_engine::Engine;
 use lanyard_engine::drill::{Canary, Drilled};
-use lanyard_provider_kubernetes::DRILLED;
+use lanyard_vocabulary::identity::Identity;
+use lanyard_vocabulary::name::Name;
 use tokio::sync::watch;
 
 use crate::config::Config;
 use crate::targets::TargetConfig;
-use crate::wire::Broker;
 
 /// The name of the canary's charter, which no file may have.
 pub(crate) const CHARTER: &str = "lanyard-drill";
 /// The issuer of the canary's agent. No token can have it, because it is not a URL.
 const ISSUER: &str = "lanyard:drill";
-/// How often the schedule is checked.
+/// The interval at which the schedule is checked.
 const LOOK: Duration = Duration::from_secs(30);
 
 /// The targets of drills, and their schedule.
@@ -53,12 +51,7 @@ pub(crate) fn prepared(config: &Config) -> Result<Option<(Charter, Drills)>> {
     }
     let text = charter(environment, &grants);
     let parsed = parse(&text, &config.world)
-        .map_err(|faults| {
-            anyhow::anyhow!(
-                "{}",
-                lanyard_core::document::render(CHARTER, &text, &faults)
-            )
-        })
+        .map_err(|faults| anyhow::anyhow!("{}", lanyard_document::render(CHARTER, &text, &faults)))
         .context("the charter of the canary does not hold together")?;
     let canary = Canary {
         charter: parsed.charter.name.clone(),
@@ -96,44 +89,11 @@ fn charter(environment: &Name, grants: &str) -> String {
 
 /// A grant of the plan role that reads one thing which does not exist.
 fn grant(name: &Name, target: &TargetConfig, environment: &Name) -> Option<String> {
-    let mut grant = String::new();
+    let section = target.drill(name)?;
     let head =
         format!("    - name: {name}\n      role: plan\n      environments: [{environment}]\n");
-    grant.push_str(&head);
-    let rights = match target {
-        TargetConfig::Token => {
-            format!("      token: {{target: {name}, audience: 'lanyard:drill', scopes: [drill]}}\n")
-        }
-        TargetConfig::Aws { target: aws, .. } => {
-            let (region, account) = (&aws.region, target.account()?);
-            let partition = aws.plan_role.split(':').nth(1)?;
-            format!(
-                "      aws:\n        target: {name}\n        allow:\n          - actions: [dynamodb:DescribeTable]\n            \
-                 resources: ['arn:{partition}:dynamodb:{region}:{account}:table/lanyard-drill']\n"
-            )
-        }
-        TargetConfig::Kubernetes {
-            drill_namespace, ..
-        } => {
-            let namespace = drill_namespace.as_ref()?;
-            format!(
-                "      kubernetes:\n        target: {name}\n        namespace: {namespace}\n        rules:\n          \
-                 - {{apiGroups: [''], resources: [configmaps], resourceNames: [{DRILLED}], verbs: [get]}}\n"
-            )
-        }
-        TargetConfig::Vault(vault) => {
-            let policy = vault.drill_policy.as_ref()?;
-            format!("      vault: {{target: {name}, policies: ['{policy}']}}\n")
-        }
-        TargetConfig::GitHub(github) => {
-            let repository = github.drill_repository.as_ref()?;
-            format!(
-                "      github: {{target: {name}, repositories: ['{repository}'], permissions: {{metadata: read}}}}\n"
-            )
-        }
-    };
-    write!(grant, "{rights}").ok()?;
-    Some(grant)
+    let lines = section.lines().map(|line| format!("      {line}\n"));
+    Some(head + &lines.collect::<String>())
 }
 
 impl Drills {
@@ -150,21 +110,22 @@ impl Drills {
     /// Holds a drill now at each of these targets, one after the other.
     pub(crate) async fn hold(
         &self,
-        broker: &Broker,
+        engine: &Arc<Engine>,
         targets: &[Name],
     ) -> Result<Vec<(Name, Drilled)>, CommitError> {
         let _turn = self.turn.lock().await;
         let mut held = Vec::with_capacity(targets.len());
         for target in targets {
-            let drilled = broker.engine.drill(&self.canary, target).await?;
+            let drilled = engine.drills().hold(&self.canary, target).await?;
             held.push((target.clone(), drilled));
         }
         Ok(held)
     }
 
     /// The targets whose last drill is too old. None while people use the kill switch.
-    fn due(&self, broker: &Broker, now: Timestamp) -> Vec<Name> {
-        let due = lanyard_core::ledger::look(broker.ledger.as_ref(), |state| {
+    fn due(&self, engine: &Engine) -> Vec<Name> {
+        let now = engine.clock().now();
+        engine.context().peek(|state| {
             if state.kills().count_engaged() > 0 {
                 return Vec::new();
             }
@@ -173,21 +134,24 @@ impl Drills {
                 last.is_none_or(|last| last + self.every <= now)
             });
             due.cloned().collect()
-        });
-        due.unwrap_or_default()
+        })
     }
 }
 
 /// Holds drills when they are due, until told to stop.
-pub(crate) async fn follow(broker: Arc<Broker>, mut stop: watch::Receiver<bool>) {
-    let Some(drills) = &broker.drills else { return };
+pub(crate) async fn follow(
+    drills: Option<Arc<Drills>>,
+    engine: Arc<Engine>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let Some(drills) = drills else { return };
     while !*stop.borrow() {
         tokio::select! {
             () = tokio::time::sleep(LOOK) => {}
             _ = stop.changed() => return,
         }
-        let due = drills.due(&broker, broker.engine.now());
-        if let Err(error) = drills.hold(&broker, &due).await {
+        let due = drills.due(&engine);
+        if let Err(error) = drills.hold(&engine, &due).await {
             tracing::error!(%error, "a drill could not be recorded");
         }
     }

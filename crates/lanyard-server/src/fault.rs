@@ -1,22 +1,20 @@
 //! Failures of the daemon's commands: a plain line on stderr and an exit code.
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
-use lanyard_core::document::visible;
+use lanyard_vocabulary::text::visible;
 
+use crate::causes::chain;
 use crate::config::ConfigError;
+use crate::terminal::say;
 
 /// The exit code when the usage, configuration or machine keeps the command from working.
 const FAULT: u8 = 2;
 
-/// Prints the error in one line, or a configuration with several faults in one line each.
+/// Prints the error in one line, or a configuration with several faults in one line each; a screen
+/// folds them.
 pub(crate) fn told(error: &anyhow::Error) -> ExitCode {
-    let mut stderr = std::io::stderr().lock();
-    for line in lines(error) {
-        // Who has closed stderr reads the exit code.
-        writeln!(stderr, "{line}").ok();
-    }
+    lines(error).iter().for_each(say);
     ExitCode::from(FAULT)
 }
 
@@ -27,22 +25,6 @@ fn lines(error: &anyhow::Error) -> Vec<String> {
             vec![format!("lanyardd: {}", visible(&chain(error)))]
         }
     }
-}
-
-/// The error with each cause that its message does not contain already.
-pub(crate) fn chain(error: &anyhow::Error) -> String {
-    let mut said = String::new();
-    for cause in error.chain() {
-        let cause = cause.to_string();
-        let cause = cause.trim_end();
-        if said.is_empty() {
-            said.push_str(cause);
-        } else if !said.contains(cause) {
-            said.push_str(": ");
-            said.push_str(cause);
-        }
-    }
-    said
 }
 
 #[cfg(test)]
@@ -58,12 +40,6 @@ mod tests {
             lines(&error),
             ["lanyardd: cannot write `a\\u{a}b\\u{1b}[2J`: disk full"]
         );
-    }
-
-    #[test]
-    fn a_cause_that_a_message_names_already_is_named_once() {
-        let error = anyhow!("no such file").context("cannot read `x`: no such file");
-        assert_eq!(chain(&error), "cannot read `x`: no such file");
     }
 
     #[test]

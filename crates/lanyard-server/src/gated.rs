@@ -1,8 +1,8 @@
 //! The body of an answer that holds a secret: its first frame goes through the release gate.
 //!
-//! "Handed over" means handed to the transport. So the gate's test is made where the transport asks for the
-//! frame, not where the answer was put together: whatever happens in between, a kill that has been answered
-//! finds the gate closed.
+//! "Handed over" means handed to the transport. So the gate's test is made where the transport asks
+//! for the frame, not where the answer was put together: whatever happens in between, a kill that
+//! has been answered finds the gate closed.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 use lanyard_engine::mint::Release;
 use parking_lot::Mutex;
+use tonic::Status;
 
 use crate::refusal;
 use crate::request_bodies::is_grpc;
@@ -82,7 +83,7 @@ impl http_body::Body for GatedBody {
                     return Poll::Ready(Some(Err(axum::Error::new(closed))));
                 }
                 let mut trailers = HeaderMap::new();
-                let added = refusal::closed(&closed).add_header(&mut trailers);
+                let added = Status::from(refusal::closed(&closed)).add_header(&mut trailers);
                 Poll::Ready(Some(match added {
                     Ok(()) => Ok(Frame::trailers(trailers)),
                     Err(error) => Err(axum::Error::new(error)),

@@ -3,30 +3,34 @@
 use std::sync::Arc;
 
 use axum::extract::{DefaultBodyLimit, Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
-use lanyard_core::id::ActionId;
 use lanyard_core::kill::KillOrder;
-use lanyard_core::scope::{RoleFilter, Scope};
 use lanyard_identity::jws::type_of;
 use lanyard_identity::session::SESSION_TYPE;
 use lanyard_provider_token::introspection::{self, Answer, LeaseView};
+use lanyard_provider_token::status;
+use lanyard_vocabulary::id::ActionId;
+use lanyard_vocabulary::scope::{RoleFilter, Scope};
 use serde::Deserialize;
 use serde_json::json;
-use tonic::{Code, Status};
 
-use crate::hooks::{self, Signed};
-use crate::identity::{Presented, exchange};
+use crate::asked_scope::AskedScope;
+use crate::broker::Broker;
+use crate::exchange;
+use crate::fields::text;
+use crate::identity::Presented;
 use crate::issuing::Issuing;
 use crate::oauth_form::{OAuthForm, failed, no_store};
-use crate::refusal;
+use crate::refusal::{self, refused};
+use crate::refused::{Class, Refused};
 use crate::rpc::action::{Said, report, report_once};
-use crate::rpc::{AskedScope, engage, identities, reached, text};
-use crate::signals::{alertmanager, caep};
-use crate::status_lists::status_list;
-use crate::wire::Broker;
+use crate::rpc::{identities, reached};
+use crate::signals::alertmanager;
+use crate::signed_message::{self, Signed};
+use crate::switch::Asked;
 
 /// The largest body, in bytes (T44).
 ///
@@ -45,7 +49,8 @@ const MAX_HTTP_BODY_BYTES: usize = 64 * 1024;
 /// - test: `the_id_of_a_message_has_a_bound`
 const MAX_MESSAGE_ID_BYTES: usize = 128;
 
-/// The body of a broker that could issue, and may not. Anybody can read it: no id and no reason stands there.
+/// The body of a broker that could issue, and may not. Anybody can read it: no id and no reason
+/// stands there.
 const READY_AND_STOPPED: &str =
     "ok: a kill order or a pause stops all issuing; operators see which with `lanyard status`\n";
 
@@ -68,15 +73,15 @@ pub(crate) fn router(broker: Arc<Broker>) -> Router {
         .merge(kill_router(broker))
 }
 
-/// What the kill plane serves as well.
+/// Returns the routes that the kill plane serves as well.
 pub(crate) fn kill_router(broker: Arc<Broker>) -> Router {
     Router::new()
         .route("/v1/kill", post(kill))
         .route(
             "/v1/hooks/alertmanager",
-            post(alertmanager::alerts).layer(DefaultBodyLimit::max(alertmanager::MAX_ALERTS_BYTES)),
+            post(alerts).layer(DefaultBodyLimit::max(alertmanager::MAX_ALERTS_BYTES)),
         )
-        .route("/v1/hooks/caep", post(caep::event))
+        .route("/v1/hooks/caep", post(security_event))
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/readyz/kill", get(|| async { "ok\n" }))
@@ -85,10 +90,10 @@ pub(crate) fn kill_router(broker: Arc<Broker>) -> Router {
 }
 
 async fn jwks(State(broker): State<Arc<Broker>>) -> Response {
-    Json(broker.keyring.jwks(broker.engine.now())).into_response()
+    Json(broker.keyring.jwks(broker.engine.clock().now())).into_response()
 }
 
-/// What receivers of security events need to know (SSF 1.0 section 7.1).
+/// Returns what receivers of security events need to know (SSF 1.0 section 7.1).
 async fn transmitter(State(broker): State<Arc<Broker>>) -> Response {
     let issuer = broker.issuer.trim_end_matches('/');
     Json(json!({
@@ -100,15 +105,19 @@ async fn transmitter(State(broker): State<Arc<Broker>>) -> Response {
     .into_response()
 }
 
-/// Ready is: the broker can issue. A kill order or a pause over everything is what somebody asked for, and no fault of this
-/// process: the status stays, and the body says so. Kills are taken all the same, which `/readyz/kill` says as long as the process
-/// answers: whatever routes traffic by this one must not take the kill plane away (S11).
+/// Ready is: the broker can issue. A kill order or a pause over everything is what somebody asked
+/// for, and no fault of this process: the status stays, and the body says so. Kills are taken all
+/// the same, which `/readyz/kill` says as long as the process answers: whatever routes traffic by
+/// this one must not take the kill plane away (S11).
 async fn ready(State(broker): State<Arc<Broker>>) -> (StatusCode, String) {
     match broker.engine.conditions().check() {
         Ok(()) => {
-            let now = broker.engine.now();
-            let issued = broker.engine.peek(|state| Issuing::by(state, now));
-            let is_stopped = issued.is_some_and(Issuing::is_nothing);
+            let now = broker.engine.clock().now();
+            let issued = broker
+                .engine
+                .context()
+                .peek(|state| Issuing::by(state, now));
+            let is_stopped = issued.is_nothing();
             let said = if is_stopped {
                 READY_AND_STOPPED
             } else {
@@ -117,6 +126,23 @@ async fn ready(State(broker): State<Arc<Broker>>) -> (StatusCode, String) {
             (StatusCode::OK, said.to_owned())
         }
         Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
+    }
+}
+
+/// Handles `GET /oauth2/status-lists/{list}`, for everybody, like the keys.
+async fn status_list(State(broker): State<Arc<Broker>>, Path(list): Path<String>) -> Response {
+    match broker.status_lists.token(&broker.engine, &list).await {
+        Ok(Some(token)) => {
+            let caching = format!("max-age={}", status::TTL.as_secs());
+            let kind = "application/statuslist+jwt".to_owned();
+            let headers = [
+                (header::CONTENT_TYPE, kind),
+                (header::CACHE_CONTROL, caching),
+            ];
+            (headers, token).into_response()
+        }
+        Ok(None) => (StatusCode::NOT_FOUND, "there is no such list\n").into_response(),
+        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response(),
     }
 }
 
@@ -133,11 +159,12 @@ async fn introspect(
         Ok(token) => token,
         Err(status) => return failed(&status),
     };
-    let now = broker.engine.now();
+    let now = broker.engine.clock().now();
     let answer = match broker.keyring.verify(token, &broker.issuer, now) {
         Ok(claims) => {
             let lease = broker
                 .engine
+                .context()
                 .query(|state| LeaseView::of(state, claims.jti))
                 .await;
             introspection::answer(claims, lease.ok().flatten(), now)
@@ -163,11 +190,15 @@ async fn revoke(
             Err(status) => failed(&status),
         };
     }
-    let now = broker.engine.now();
+    let now = broker.engine.clock().now();
     if let Ok(claims) = broker.keyring.verify(token, &broker.issuer, now)
-        && let Err(error) = broker.engine.give_back(claims.jti).await
+        && let Err(error) = broker.engine.expiry().give_back(claims.jti).await
     {
-        return failed(&refusal::issue(error, &broker));
+        return failed(&refusal::issue(
+            error,
+            &broker.engine,
+            broker.approval_url.as_ref(),
+        ));
     }
     StatusCode::OK.into_response()
 }
@@ -178,7 +209,7 @@ async fn action(
     Extension(presented): Extension<Presented>,
     body: bytes::Bytes,
 ) -> Response {
-    let now = broker.engine.now();
+    let now = broker.engine.clock().now();
     let shown = presented.token().and_then(|(_, token)| {
         let claims = broker.keyring.verify(token, &broker.issuer, now).ok()?;
         Some((token, claims))
@@ -191,7 +222,7 @@ async fn action(
     {
         return refused(&refusal::unauthenticated());
     }
-    let task = match broker.engine.live_task_of(claims.jti).await {
+    let task = match broker.engine.actions().live_task_of(claims.jti).await {
         Ok(Some(task)) => task,
         Ok(None) => return refused(&refusal::unauthenticated()),
         Err(error) => return refused(&refusal::commit(error)),
@@ -201,10 +232,14 @@ async fn action(
         Ok(said) if said.task.is_none() && said.lease.is_none() => {
             answered(report(&broker, Said { lease, ..said }, task).await)
         }
-        Ok(_) => refused(&Status::invalid_argument(
+        Ok(_) => refused(&Refused::plain(
+            Class::Invalid,
             "the body: the token says which task and lease it is about",
         )),
-        Err(error) => refused(&Status::invalid_argument(format!("the body: {error}"))),
+        Err(error) => refused(&Refused::plain(
+            Class::Invalid,
+            format!("the body: {error}"),
+        )),
     }
 }
 
@@ -218,50 +253,56 @@ async fn reported(
     let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let signed = || {
         Some(Signed {
-            id: header(hooks::ID)?,
-            at: header(hooks::TIMESTAMP)?,
-            signatures: header(hooks::SIGNATURE)?,
+            id: header(signed_message::ID)?,
+            at: header(signed_message::TIMESTAMP)?,
+            signatures: header(signed_message::SIGNATURE)?,
         })
     };
     let secret = broker.reporters.get(&reporter);
-    let now = broker.engine.system_time();
+    let now = broker.engine.clock().system();
     let is_of = |secret| signed().is_some_and(|signed| signed.is_of(secret, &body, now));
     if !secret.is_some_and(is_of) {
         return refused(&refusal::unauthenticated());
     }
     let said = match serde_json::from_slice::<Said>(&body) {
         Ok(said) => said,
-        Err(error) => return refused(&Status::invalid_argument(format!("the body: {error}"))),
+        Err(error) => {
+            return refused(&Refused::plain(
+                Class::Invalid,
+                format!("the body: {error}"),
+            ));
+        }
     };
-    let of_lease = broker.engine.query(|state| {
+    let of_lease = broker.engine.context().query(|state| {
         let lease = state.leases().get(said.lease?)?;
         Some(lease.task.id)
     });
     let task = match (said.task, of_lease.await) {
         (Some(task), Ok(_)) | (None, Ok(Some(task))) => task,
         (None, Ok(None)) => {
-            return refused(&Status::invalid_argument(
+            return refused(&Refused::plain(
+                Class::Invalid,
                 "the body: name a task or a lease",
             ));
         }
         (_, Err(error)) => return refused(&refusal::commit(error)),
     };
-    let message = header(hooks::ID).unwrap_or_default();
+    let message = header(signed_message::ID).unwrap_or_default();
     if let Err(status) = is_message_id(message) {
         return refused(&status);
     }
     answered(report_once(&broker, said, (task, &reporter), message).await)
 }
 
-fn is_message_id(text: &str) -> Result<(), Status> {
+fn is_message_id(text: &str) -> Result<(), Refused> {
     if (1..=MAX_MESSAGE_ID_BYTES).contains(&text.len()) {
         return Ok(());
     }
     let bounds = format!("must have 1 to {MAX_MESSAGE_ID_BYTES} bytes");
-    Err(refusal::invalid(hooks::ID, bounds))
+    Err(refusal::invalid(signed_message::ID, bounds))
 }
 
-fn answered(action: Result<ActionId, Status>) -> Response {
+fn answered(action: Result<ActionId, Refused>) -> Response {
     match action {
         Ok(action) => Json(json!({"action_id": action})).into_response(),
         Err(status) => refused(&status),
@@ -289,7 +330,7 @@ async fn kill(
 ) -> Response {
     // Nobody learns from an error in the body what a stranger may not do.
     let parsed = serde_json::from_slice::<Kill>(&body)
-        .map_err(|error| Status::invalid_argument(format!("the body: {error}")))
+        .map_err(|error| Refused::plain(Class::Invalid, format!("the body: {error}")))
         .and_then(|kill| Ok(((kill.scope.scope()?, kill.roles), kill.reason)));
     let scope = parsed.as_ref().map_or(&Scope::All, |((scope, _), _)| scope);
     let by = match broker.killer(&presented, scope).await {
@@ -300,13 +341,22 @@ async fn kill(
     let (asked, reason) = match parsed {
         Ok(parsed) => parsed,
         Err(status) => {
-            let why = status.message();
-            return refused(&Status::invalid_argument(format!(
-                "{why}; nothing is stopped"
-            )));
+            let why = status.message;
+            return refused(&Refused::plain(
+                Class::Invalid,
+                format!("{why}; nothing is stopped"),
+            ));
         }
     };
-    match engage(&broker, asked, (reason, by), None).await {
+    let (scope, roles) = asked;
+    let asked = Asked {
+        scope,
+        roles,
+        reason,
+        by,
+        key: None,
+    };
+    match broker.switch().engage(asked).await {
         Ok((fenced, took)) => {
             let KillOrder {
                 id, scope, roles, ..
@@ -331,24 +381,21 @@ async fn kill(
     }
 }
 
-pub(crate) fn refused(status: &Status) -> Response {
-    let known = [
-        (Code::Unauthenticated, StatusCode::UNAUTHORIZED),
-        (Code::PermissionDenied, StatusCode::FORBIDDEN),
-        (Code::InvalidArgument, StatusCode::BAD_REQUEST),
-        (Code::NotFound, StatusCode::NOT_FOUND),
-        (Code::FailedPrecondition, StatusCode::CONFLICT),
-        (Code::ResourceExhausted, StatusCode::TOO_MANY_REQUESTS),
-    ];
-    let code = known
-        .iter()
-        .find(|(code, _)| *code == status.code())
-        .map_or(StatusCode::SERVICE_UNAVAILABLE, |(_, code)| *code);
-    let mut response = (code, Json(json!({"error": status.message()}))).into_response();
-    if code == StatusCode::UNAUTHORIZED {
-        refusal::challenge(&mut response);
-    }
-    response
+/// Handles alerts, `POST /v1/hooks/alertmanager`.
+async fn alerts(
+    State(broker): State<Arc<Broker>>,
+    headers: HeaderMap,
+    body: bytes::Bytes,
+) -> Response {
+    broker
+        .signals
+        .alerts(broker.switch(), &headers, &body)
+        .await
+}
+
+/// Handles `POST /v1/hooks/caep` with a security event token as the body.
+async fn security_event(State(broker): State<Arc<Broker>>, body: bytes::Bytes) -> Response {
+    broker.signals.event(broker.switch(), &body).await
 }
 
 #[cfg(test)]
@@ -358,6 +405,7 @@ mod tests {
     use hyper_util::service::TowerToHyperService;
 
     use super::*;
+    use crate::machine::Machine;
 
     #[test]
     fn the_id_of_a_message_has_a_bound() {
@@ -371,7 +419,9 @@ mod tests {
         let listen = "127.0.0.1:1".parse().unwrap();
         let file = crate::dev::prepare(directory.path(), listen, None, None).unwrap();
         let config = crate::config::load(&file).unwrap();
-        let broker = Arc::new(crate::wire::assemble(&config).await.unwrap());
+        let machine = Machine::default();
+        let broker = crate::wire::assemble(&config, &machine).await.unwrap();
+        let broker = Arc::new(broker);
         let service = TowerToHyperService::new(router(broker));
         let too_large = async |path: &str, bytes: usize| {
             let request = axum::http::Request::post(path).body(Body::from(vec![b'x'; bytes]));

@@ -1,7 +1,8 @@
-//! `lanyardd init`: an installation of one's own, with a certificate, the first people and the first agent.
+//! `lanyardd init`: an installation of one's own, with a certificate, the first people and the
+//! first agent.
 //!
-//! Everything is made in memory, then written at once ([`pieces`]). What clients need is in `contexts/` and nowhere else; what
-//! the daemon reads is in the other files.
+//! Everything is made in memory, then written at once ([`pieces`]). What clients need is in
+//! `contexts/` and nowhere else; what the daemon reads is in the other files.
 
 pub(crate) mod authority;
 pub(crate) mod context;
@@ -11,7 +12,6 @@ mod pieces;
 mod unit;
 mod users;
 
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -26,6 +26,7 @@ use self::people::{Host, Person, Role};
 use self::pieces::{Piece, Readers};
 use self::unit::Runs;
 use self::users::User;
+use crate::terminal;
 
 pub(crate) use self::pieces::{LIST, write_new};
 
@@ -39,12 +40,13 @@ const AGENT: (&str, &str) = ("agent", "ticket-router");
 /// The path of the Debian package's systemd unit.
 const PACKAGED_UNIT: &str = "/usr/lib/systemd/system/lanyardd.service";
 
-/// What to make.
+/// The parts of the new installation.
 #[derive(Args)]
 pub(crate) struct Init {
     /// A new or an empty directory.
     dir: PathBuf,
-    /// A name or an address that clients reach the daemon by; the first is written into the contexts.
+    /// A name or an address that clients reach the daemon by; the first is written into the
+    /// contexts.
     #[arg(long = "host", value_name = "NAME")]
     hosts: Vec<Host>,
     /// The address to listen on.
@@ -101,7 +103,7 @@ pub(crate) fn run(asked: Init) -> Result<()> {
     }
     pieces::make(&made.root, &pieces, daemon)?;
     let told = made.told(&asked.dir);
-    std::io::stdout().lock().write_all(told.as_bytes())?;
+    terminal::print(told.trim_end())?;
     Ok(())
 }
 
@@ -210,6 +212,8 @@ impl Made {
         let endpoint = self.endpoint();
         let caller = |issuer, key_file| Caller {
             endpoint: &endpoint,
+            // `lanyardd init` configures no `kill_listen`.
+            kill_endpoint: None,
             ca_file: "ca.pem",
             key_file,
             kid: "first-day",

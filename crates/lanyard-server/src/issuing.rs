@@ -1,21 +1,23 @@
 //! What is issued now: the conditions of the broker, its kill orders and its pauses taken together.
 
-use lanyard_core::charter::Role;
 use lanyard_core::condition::Condition;
 use lanyard_core::kill::EngagedOrder;
 use lanyard_core::pause::{Demand, Pause, Reach};
-use lanyard_core::scope::Scope;
 use lanyard_core::state::State;
-use lanyard_core::time::Timestamp;
+use lanyard_engine::Engine;
 use lanyard_proto::v1;
+use lanyard_vocabulary::id::KillId;
+use lanyard_vocabulary::role::Role;
+use lanyard_vocabulary::scope::Scope;
+use lanyard_vocabulary::time::Timestamp;
 
-/// How many orders and pauses a status names.
+/// The most orders and pauses that a status names.
 ///
 /// # No limit
 /// `lanyard kill list` and `lanyard pause list` have them all.
 const MAX_STOPS_NAMED: usize = 10;
 
-/// Which roles are issued somewhere.
+/// The roles that are issued somewhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Issuing {
     pub(crate) plan: bool,
@@ -23,7 +25,7 @@ pub(crate) struct Issuing {
 }
 
 impl Issuing {
-    /// What orders and pauses over everything leave.
+    /// Returns the roles that orders and pauses over everything leave.
     pub(crate) fn by(state: &State, now: Timestamp) -> Self {
         let is_issued = |role| {
             let mut orders = state.kills().of_scope(&Scope::All);
@@ -84,6 +86,23 @@ pub(crate) fn exceptions(state: &State, now: Timestamp) -> Vec<v1::StoppingOrder
     orders.chain(pauses).take(MAX_STOPS_NAMED).collect()
 }
 
+/// Says of an order that reaches nothing that it does: nobody has to look for what it stops.
+pub(crate) fn with_reach(engine: &Engine, stop: v1::StoppingOrder) -> v1::StoppingOrder {
+    let Ok(id) = stop.id.parse::<KillId>() else {
+        return stop;
+    };
+    let order = engine
+        .context()
+        .peek(|state| Some(state.kills().get(id)?.order.clone()));
+    match order {
+        Some(order) if engine.scopes().reaches_nothing(&order) => v1::StoppingOrder {
+            what: format!("{}, which nothing is called", stop.what),
+            ..stop
+        },
+        Some(_) | None => stop,
+    }
+}
+
 /// The pauses that stop a role everywhere, or both.
 pub(crate) fn pauses_of_everything(
     state: &State,
@@ -110,7 +129,7 @@ fn is_everything(reach: &Reach) -> bool {
     is_of_everything(reach, Role::Plan) || is_of_everything(reach, Role::Apply)
 }
 
-/// Whether a pause with this reach stops the role everywhere.
+/// Tells if a pause with this reach stops the role everywhere.
 fn is_of_everything(reach: &Reach, role: Role) -> bool {
     let Reach {
         environment,
@@ -123,4 +142,36 @@ fn is_of_everything(reach: &Reach, role: Role) -> bool {
     } = reach;
     let is_wide = environment.is_none() && target.is_none() && charter.is_none();
     is_wide && agent.is_none() && task.is_none() && of.is_none_or(|of| of == role)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use lanyard_core::kill::Actor;
+    use lanyard_testkit::ledger::MemoryLedger;
+    use lanyard_vocabulary::agent::AgentName;
+    use lanyard_vocabulary::scope::RoleFilter;
+
+    use super::*;
+    use crate::spool::tests::engine_over;
+
+    #[tokio::test]
+    async fn u02_a_status_says_of_an_order_that_reaches_nothing_that_it_does() {
+        let ledger = MemoryLedger::replay(Arc::default(), Vec::new());
+        let engine = engine_over(Arc::new(ledger));
+        let scope = Scope::Agent(AgentName("ruter".to_owned()));
+        let reason = "it loops".to_owned();
+        let draft = engine
+            .kills()
+            .draft(scope, RoleFilter::Both, reason, Actor::Local);
+        engine.kills().engage(draft.unwrap()).await;
+        let now = engine.clock().now();
+        let named = engine.context().peek(|state| exceptions(state, now));
+        let told: Vec<_> = named
+            .into_iter()
+            .map(|stop| with_reach(&engine, stop).what)
+            .collect();
+        assert_eq!(told, ["agent ruter, which nothing is called"]);
+    }
 }

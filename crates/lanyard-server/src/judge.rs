@@ -8,27 +8,28 @@ mod turns;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use lanyard_core::charter::Charter;
-use lanyard_core::digest::Digest;
-use lanyard_core::id::PlanId;
-use lanyard_core::identity::Identity;
+use async_trait::async_trait;
+use lanyard_charter::Charter;
+use lanyard_charter::plan::PlanFormat;
 use lanyard_core::judge::Judge;
-use lanyard_core::plan::{Judgement, Plan, PlanFormat, Reading, Unjudged};
+use lanyard_core::plan::{Judgement, Plan, Reading, Unjudged};
 use lanyard_core::provider::Rehearsed;
 use lanyard_core::task::Task;
 use lanyard_plan::{Document, compared};
+use lanyard_vocabulary::digest::Digest;
+use lanyard_vocabulary::id::PlanId;
+use lanyard_vocabulary::identity::Identity;
 use parking_lot::Mutex;
-use tonic::async_trait;
 
 use crate::apart::Apart;
 use crate::plans::{PlanStore, PutError};
 pub(crate) use process::{Judges, answer};
 use turns::Turns;
 
-/// How many judgements are kept in memory.
+/// The most judgements that are kept in memory.
 const KEPT_JUDGEMENTS: usize = 256;
 
-/// Judges stored plans.
+/// A judge of stored plans.
 pub(crate) struct Assessor {
     plans: PlanStore,
     judges: Judges,

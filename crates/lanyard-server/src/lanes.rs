@@ -8,7 +8,7 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// How many owners' lanes are kept before empty ones are dropped.
+/// The number of owners' lanes that are kept before empty ones are dropped.
 const KEPT_LANES: usize = 1024;
 
 /// The turns of all owners.
@@ -19,7 +19,7 @@ pub(crate) struct Lanes<K> {
     lanes: Mutex<HashMap<K, Weak<Semaphore>>>,
 }
 
-/// One turn, until it is dropped.
+/// A turn, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Turn {
     _own: Option<OwnedSemaphorePermit>,
@@ -37,8 +37,8 @@ impl<K: Hash + Eq + Clone> Lanes<K> {
 
     /// Waits for a turn.
     pub(crate) async fn take(&self, owner: &K) -> Turn {
-        // An owner waits for itself before it waits among the others, so that it takes no more of their places than it may.
-        // Nobody closes a lane, so no wait fails.
+        // An owner waits for itself before it waits among the others, so that it takes no more of
+        // their places than it may. Nobody closes a lane, so no wait fails.
         let own = self.lane(owner).acquire_owned().await.ok();
         let all = Arc::clone(&self.all).acquire_owned().await.ok();
         Turn {

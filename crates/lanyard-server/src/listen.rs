@@ -1,13 +1,14 @@
 //! A listener that withstands its peers (T43, T44): who is let in, for how long, and how it ends.
 //!
-//! It knows nothing of what is served; every request gets the address, the certificates and the standing of its peer.
+//! It knows nothing of what is served; every request gets the address, the certificates and the
+//! standing of its peer.
 
 mod bodies;
 mod connection;
 mod places;
 mod traffic;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -19,11 +20,30 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use crate::newcomers::Newcomers;
+use crate::peer::PeerAddress;
 use crate::tls::{Renewal, TlsFiles};
-use places::{Places, network};
+use places::Places;
 
-/// How long answers under way may take when the daemon ends. Watchers reconnect elsewhere.
-const DRAIN: Duration = Duration::from_secs(5);
+/// The largest head of a request, in bytes: a token is at most 16 KiB, and a proof or a certificate
+/// may come with it.
+///
+/// # Limit
+/// - for: a request
+/// - unit: bytes
+/// - beyond: the request is refused or its connection closed
+/// - test: `t43_floods_are_cut_off_and_others_are_served`
+const MAX_HEAD_BYTES: u32 = 32 * 1024;
+/// The most bytes that a peer may send of one body before it is read: no message is larger.
+///
+/// # Limit
+/// - for: a stream
+/// - unit: bytes
+/// - beyond: the peer has to wait; the connection of one that does not is closed
+/// - test: `h2spec_finds_nothing`
+const MAX_UNREAD_BYTES_PER_STREAM: u32 = 64 * 1024;
+/// The longest time that answers under way may take when the daemon ends. Watchers reconnect
+/// elsewhere.
+const DRAIN_TIME: Duration = Duration::from_secs(5);
 /// The time until TLS is set up.
 ///
 /// # Limit
@@ -48,8 +68,8 @@ const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 /// - beyond: the connection is closed
 /// - test: `t43_a_head_that_drips_is_not_waited_for`
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
-/// The time without a request: longer than a client of gRPC waits between two questions of the same errand, which then needs
-/// no new handshake.
+/// The time without a request: longer than a client of gRPC waits between two questions of the same
+/// errand, which then needs no new handshake.
 ///
 /// # Limit
 /// - for: a connection over HTTP/2
@@ -73,7 +93,8 @@ const PONG_TIMEOUT: Duration = Duration::from_secs(20);
 /// - beyond: the connection is closed
 /// - test: `t43_a_peer_that_takes_no_answer_is_cut_off`
 const STALLED_TIMEOUT: Duration = Duration::from_secs(30);
-/// The time that the body of a request may keep its reader waiting, beyond a second for each KiB of it.
+/// The time that the body of a request may keep its reader waiting, beyond a second for each KiB of
+/// it.
 ///
 /// # Limit
 /// - for: a request
@@ -81,8 +102,9 @@ const STALLED_TIMEOUT: Duration = Duration::from_secs(30);
 /// - beyond: the request is refused with 400
 /// - test: `t43_a_body_that_drips_is_given_up`
 const BODY_TIMEOUT: Duration = Duration::from_secs(20);
-/// The age of a connection, and up to a quarter more, so that not all come again at once. Long enough that a watch is seldom
-/// disturbed, short enough that a renewed certificate or a lost load balancer is noticed within the day.
+/// The age of a connection, and up to a quarter more, so that not all come again at once. Long
+/// enough that a watch is seldom disturbed, short enough that a renewed certificate or a lost load
+/// balancer is noticed within the day.
 ///
 /// # Limit
 /// - for: a connection
@@ -90,7 +112,8 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(20);
 /// - beyond: the peer is told to come again, and what is under way may end
 /// - test: `t43_a_connection_grows_only_so_old`
 const MAX_CONNECTION_AGE: Duration = Duration::from_secs(4 * 3600);
-/// The time for what is in the middle of something when its connection is too old: a watch comes again by then.
+/// The time for what is in the middle of something when its connection is too old: a watch comes
+/// again by then.
 ///
 /// # Limit
 /// - for: a connection that is too old
@@ -99,18 +122,7 @@ const MAX_CONNECTION_AGE: Duration = Duration::from_secs(4 * 3600);
 /// - test: `t43_a_connection_grows_only_so_old`
 const FINISHING_TIMEOUT: Duration = Duration::from_secs(600);
 /// The wait after an error of accept itself, such as a lack of descriptors.
-const PAUSE: Duration = Duration::from_millis(100);
-
-/// The address of a request's peer, among the request's extensions.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct PeerAddress(pub(crate) SocketAddr);
-
-impl PeerAddress {
-    /// The address, or for IPv6 its /64, because whoever has one address of a /64 has all of them.
-    pub(crate) fn network(&self) -> IpAddr {
-        network(self.0.ip())
-    }
-}
+const ACCEPT_RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The limits of a connection. Those that the protocols enforce stand beside their builders.
 #[derive(Debug, Clone, Copy)]
@@ -138,7 +150,7 @@ struct Limits {
     finishing: Duration,
     /// The time to close a connection without requests under way.
     closing: Duration,
-    /// How often these limits are checked.
+    /// The interval at which these limits are checked.
     look: Duration,
 }
 
@@ -159,7 +171,7 @@ impl Limits {
     };
 }
 
-/// What every connection of a listener is served with.
+/// The parts that every connection of a listener is served with.
 #[derive(Clone)]
 struct Door {
     tls: Option<TlsAcceptor>,
@@ -241,7 +253,7 @@ async fn serve(tcp: TcpListener, door: Door, places: Places, closing: watch::Rec
                 }
                 Err(error) => {
                     tracing::warn!(%error, "no connection could be accepted");
-                    tokio::time::sleep(PAUSE).await;
+                    tokio::time::sleep(ACCEPT_RETRY_INTERVAL).await;
                 }
             },
             Some(_) = connections.join_next() => {}
@@ -251,7 +263,7 @@ async fn serve(tcp: TcpListener, door: Door, places: Places, closing: watch::Rec
     drop(tcp);
     let drained = async { while connections.join_next().await.is_some() {} };
     // What is not done by then is cut off with the set.
-    drop(tokio::time::timeout(DRAIN, drained).await);
+    drop(tokio::time::timeout(DRAIN_TIME, drained).await);
 }
 
 async fn told(mut closing: watch::Receiver<bool>) {

@@ -1,4 +1,5 @@
-//! `lanyardd kill --local`: stops a scope from the data directory, with or without a running daemon (T75).
+//! `lanyardd kill --local`: stops a scope from the data directory, with or without a running daemon
+//! (T75).
 
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
@@ -7,70 +8,84 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use clap::Args;
-use lanyard_core::count::{verb_for, word_for};
-use lanyard_core::document::{escaped, visible};
-use lanyard_core::id::KillId;
+use clap::{Args, ValueEnum};
 use lanyard_core::kill::{Actor, KillOrder};
 use lanyard_core::lease::Progress;
-use lanyard_core::scope::{RoleFilter, Scope};
 use lanyard_engine::clock::{Clock as _, Randomness as _, SystemClock, SystemRandomness};
 use lanyard_engine::reach::BlastRadius;
 use lanyard_engine::report::KillReport;
 use lanyard_journal::OpenError;
 use lanyard_ledger::StartError;
+use lanyard_vocabulary::count::{verb_for, word_for};
+use lanyard_vocabulary::id::KillId;
+use lanyard_vocabulary::scope::{RoleFilter, Scope};
+use lanyard_vocabulary::text::{escaped, visible};
 use tokio::sync::{oneshot, watch};
 
+use crate::asked_scope::AskedScope;
+use crate::broker::Broker;
 use crate::config::Config;
-use crate::rpc::AskedScope;
+use crate::machine::Machine;
 use crate::spool::{Spool, bounded};
-use crate::wire::{self, Broker};
+use crate::terminal::say;
+use crate::wire;
 
-/// How long a running daemon has to take the order over.
+/// The time for which a running daemon has to take the order over.
 const TAKEN_OVER: Duration = Duration::from_secs(10);
-/// How long revocations are followed.
+/// The time for which revocations are followed.
 const FOLLOWED: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(50);
 /// Identities of an agent's name that are told one by one.
 const IDENTITIES_SHOWN: usize = 10;
-/// How long the charter directory has to be read.
+/// The time for which the charter directory has to be read.
 const LEARNED: Duration = Duration::from_secs(2);
 
-/// What to stop.
+/// The scope to stop.
 #[derive(Args)]
 pub(crate) struct LocalKill {
-    /// On this machine, in the data directory of the configuration; no network, no identity provider.
+    /// On this machine, in the data directory of the configuration; no network, no identity
+    /// provider.
     #[arg(long, required = true)]
     local: bool,
     #[command(flatten)]
     scope: LocalScope,
-    /// Why.
+    /// The reason, for the record.
     #[arg(long)]
     reason: String,
-    /// Stop the apply role alone.
-    #[arg(long)]
+    /// The role to stop.
+    #[arg(long, value_enum, default_value_t = LocalRole::Both)]
+    role: LocalRole,
+    /// Stop the apply role alone: the same as `--role apply`.
+    #[arg(long, conflicts_with = "role")]
     apply_only: bool,
     /// The order, which root has kept already for the owner of the data directory.
     #[arg(long, hide = true)]
     kept: Option<KillId>,
 }
 
+/// The roles, as `lanyard kill` names them.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LocalRole {
+    Both,
+    Apply,
+}
+
 #[derive(Args)]
 #[group(required = true, multiple = false)]
 struct LocalScope {
-    /// Everything.
+    /// Stop everything.
     #[arg(long)]
     all: bool,
-    /// One environment.
+    /// Stop one environment with all that runs in it.
     #[arg(long)]
     environment: Option<String>,
-    /// One target.
+    /// Stop one target with all its leases.
     #[arg(long)]
     target: Option<String>,
-    /// One charter.
+    /// Stop one charter in all its revisions.
     #[arg(long)]
     charter: Option<String>,
-    /// One agent.
+    /// Stop one agent under all its identities.
     #[arg(long)]
     agent: Option<String>,
 }
@@ -86,18 +101,18 @@ impl LocalScope {
             (None, None, None, None) => bail!("name what to stop"),
         };
         let scope = asked.scope();
-        scope.map_err(|status| anyhow::anyhow!("{}; nothing is stopped", status.message()))
+        scope.map_err(|refused| anyhow::anyhow!("{}; nothing is stopped", refused.message))
     }
 }
 
-/// How far an order got here.
+/// The progress that an order made here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ended {
     /// Everything in reach is dead as far as can be known.
     Confirmed,
     /// Something is not confirmed, or another process knows.
     Unconfirmed,
-    /// Nothing that is known is in reach of the order, which is engaged all the same.
+    /// The order reaches nothing that is known, and is engaged all the same.
     ReachesNothing,
 }
 
@@ -113,10 +128,9 @@ pub(crate) async fn run(config: &Config, kill: LocalKill) -> Result<Ended> {
     let order = KillOrder {
         id,
         scope: kill.scope.scope()?,
-        roles: if kill.apply_only {
-            RoleFilter::ApplyOnly
-        } else {
-            RoleFilter::Both
+        roles: match (kill.role, kill.apply_only) {
+            (LocalRole::Both, false) => RoleFilter::Both,
+            (LocalRole::Apply, _) | (LocalRole::Both, true) => RoleFilter::ApplyOnly,
         },
         reason: bounded(kill.reason),
         by: Actor::Local,
@@ -133,11 +147,11 @@ pub(crate) async fn run(config: &Config, kill: LocalKill) -> Result<Ended> {
     if kill.kept.is_none() {
         kept = spool.keep(&order).context("the order cannot be kept");
         if kept.is_ok() {
-            eprintln!(
-                "KEPT {} over {}: nothing there is issued before it is in effect",
+            say(format_args!(
+                "KEPT {} over {}:\nnothing there is issued before the order is in effect",
                 order.id,
                 escaped(&order.scope.to_string())
-            );
+            ));
             as_the_owner(&config.data_dir, order.id);
         }
     }
@@ -145,10 +159,10 @@ pub(crate) async fn run(config: &Config, kill: LocalKill) -> Result<Ended> {
         // Files that root makes here are no use to a daemon that is not root.
         return taken_over(&spool, &order).await;
     }
-    match wire::assemble(config).await {
+    match wire::assemble(config, &Machine::default()).await {
         // A disk that does not keep the order is no reason not to revoke.
         Ok(broker) => {
-            let kept = kept.map_err(|error| eprintln!("NOT KEPT: {error:#}"));
+            let kept = kept.map_err(|error| say(format_args!("NOT KEPT: {error:#}")));
             carry_out(Arc::new(broker), &order, kept.is_ok()).await
         }
         Err(error) if is_locked(&error) => match kept {
@@ -169,20 +183,20 @@ fn not_opened(kept: Result<()>, error: anyhow::Error) -> anyhow::Error {
     }
 }
 
-/// Whether root runs this on the data directory of somebody else.
+/// Tells if root runs this on the data directory of somebody else.
 fn is_anothers(data_dir: &Path) -> bool {
     owner(data_dir).is_some()
 }
 
-/// Who owns the data directory, where root runs this and that is somebody else.
+/// Returns the owner of the data directory, if root runs this and that is somebody else.
 fn owner(data_dir: &Path) -> Option<(u32, u32)> {
     let of = std::fs::metadata(data_dir).ok()?;
     let is_root = rustix::process::geteuid().is_root();
     (is_root && of.uid() != 0).then(|| (of.uid(), of.gid()))
 }
 
-/// Root goes on as the owner of the data directory, so that whatever it makes there is the daemon's to read. The order is kept
-/// by then. Returns where that is not possible.
+/// Root goes on as the owner of the data directory, so that whatever it makes there is the daemon's
+/// to read. The order is kept by then. Returns where that is not possible.
 fn as_the_owner(data_dir: &Path, kept: KillId) {
     let Some((user, group)) = owner(data_dir) else {
         return;
@@ -196,10 +210,10 @@ fn as_the_owner(data_dir: &Path, kept: KillId) {
         .uid(user)
         .gid(group)
         .exec();
-    eprintln!(
+    say(format_args!(
         "this cannot go on as the owner of {} (user {user}): {error}",
         data_dir.display()
-    );
+    ));
 }
 
 fn is_locked(error: &anyhow::Error) -> bool {
@@ -226,17 +240,21 @@ async fn taken_over(spool: &Spool, order: &KillOrder) -> Result<Ended> {
             TAKEN_OVER.as_secs()
         );
     };
-    eprintln!("FENCED {} by the daemon that runs, which revokes", order.id);
+    say(format_args!(
+        "FENCED {} by the daemon that runs, which revokes",
+        order.id
+    ));
     if !is_durable {
-        eprintln!(
-            "its journal does not take the order, which stays in the spool for the next start"
-        );
+        say("its journal does not take the order, which stays in the spool for the next start");
     }
     if let Some(why) = spool.reaches_nothing(order.id) {
         nothing(order, &why);
         return Ok(Ended::ReachesNothing);
     }
-    eprintln!("follow with: lanyard kill watch {}", order.id);
+    say(format_args!(
+        "follow with:\n  lanyard kill watch {}",
+        order.id
+    ));
     Ok(Ended::Unconfirmed)
 }
 
@@ -258,17 +276,17 @@ fn reached_by_name(order: &KillOrder, radius: &BlastRadius) -> Vec<String> {
 /// The last word about an order that reaches nothing.
 fn nothing(order: &KillOrder, why: &str) {
     let id = order.id;
-    eprintln!(
-        "{id} is engaged and REACHES NOTHING: {}\nkill again with the right name; lift this one with: lanyard kill withdraw {id} --reason …",
+    say(format_args!(
+        "{id} is engaged and REACHES NOTHING: {}\nkill again with the right name; lift this one with:\n  lanyard kill withdraw {id} --reason …",
         visible(why)
-    );
+    ));
 }
 
 /// No daemon runs: this process revokes, and issues nothing.
 async fn carry_out(broker: Arc<Broker>, order: &KillOrder, kept: bool) -> Result<Ended> {
     let engine = Arc::clone(&broker.engine);
-    // What the names of charters, environments and agents are, also where no daemon has run yet. A directory that hangs keeps no
-    // credential alive.
+    // What the names of charters, environments and agents are, also where no daemon has run yet. A
+    // directory that hangs keeps no credential alive.
     let (charters, (done, learned)) = (Arc::clone(&broker.charters), oneshot::channel());
     // A thread of its own: this process ends without it.
     std::thread::spawn(move || {
@@ -276,39 +294,44 @@ async fn carry_out(broker: Arc<Broker>, order: &KillOrder, kept: bool) -> Result
         done.send(()).ok();
     });
     if tokio::time::timeout(LEARNED, learned).await.is_err() {
-        eprintln!("the charter directory does not answer: which names there are is not known here");
+        say("the charter directory does not answer: which names there are is not known here");
     }
     wire::begin(&broker).await?;
     if !kept {
         // What is kept was taken over from the spool.
-        engine.engage(order.clone()).await;
+        engine.kills().engage(order.clone()).await;
     }
-    eprintln!("FENCED {}: no daemon runs, this process revokes", order.id);
+    say(format_args!(
+        "FENCED {}: no daemon runs, this process revokes",
+        order.id
+    ));
     let (looking, given) = (Arc::clone(&engine), order.clone());
     let looked = tokio::task::spawn_blocking(move || {
-        looking.blast_radius(&given.scope, given.roles, Some(given.id))
+        looking
+            .scopes()
+            .blast_radius(&given.scope, given.roles, Some(given.id))
     });
     let radius = looked.await?;
     for identity in reached_by_name(order, &radius) {
-        eprintln!("{}", visible(&identity));
+        say(visible(&identity));
     }
     let unknown = radius.unknown_name;
     let (stop, stopping) = watch::channel(false);
     let runs = tokio::spawn(Arc::clone(&engine).run(stopping));
-    let mut changes = engine.changes();
+    let mut changes = engine.context().changes();
     let follow = async {
         loop {
             changes.mark_unchanged();
-            let report = engine.kill_report(order.id).await?;
+            let report = engine.kills().report(order.id).await;
             if report.as_ref().is_some_and(KillReport::is_taken) || changes.changed().await.is_err()
             {
-                return Ok::<_, anyhow::Error>(report);
+                return report;
             }
         }
     };
     let report = match tokio::time::timeout(FOLLOWED, follow).await {
-        Ok(report) => report?,
-        Err(_) => engine.kill_report(order.id).await?,
+        Ok(report) => report,
+        Err(_) => engine.kills().report(order.id).await,
     };
     stop.send_replace(true);
     runs.await?;
@@ -316,7 +339,7 @@ async fn carry_out(broker: Arc<Broker>, order: &KillOrder, kept: bool) -> Result
     tokio::task::spawn_blocking(move || ledger.close()).await?;
     let is_confirmed = report.is_some_and(|report| print(&report));
     if let Some(note) = radius.note {
-        eprintln!("{}", escaped(&note));
+        say(escaped(&note));
     }
     Ok(match unknown {
         Some(why) => {
@@ -349,7 +372,8 @@ fn print(report: &KillReport) -> bool {
     report.is_confirmed()
 }
 
-/// The line for the leases that the report does not list: it lists those first that are furthest from dead.
+/// The line for the leases that the report does not list: it lists those first that are furthest
+/// from dead.
 fn unlisted(count: u64) -> String {
     let (leases, they) = (
         word_for(count, "lease"),
@@ -371,10 +395,10 @@ const fn word(progress: Progress) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use lanyard_core::scope::AgentName;
+    use lanyard_vocabulary::agent::AgentName;
 
     use super::*;
-    use crate::rpc::MAX_TEXT_CHARACTERS;
+    use crate::fields::MAX_TEXT_CHARACTERS;
 
     fn agent(name: String) -> Result<Scope> {
         let scope = LocalScope {

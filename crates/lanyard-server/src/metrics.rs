@@ -7,29 +7,28 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract;
 use axum::http::{StatusCode, header};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Router, extract};
 use lanyard_core::approval::Approval;
-use lanyard_core::charter::Name;
 use lanyard_core::condition::{Condition, Kind};
 use lanyard_core::drill::DrillOutcome;
 use lanyard_core::lease::Awaits;
 use lanyard_core::state::State;
-use lanyard_core::time::Timestamp;
 use lanyard_engine::Engine;
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::time::Timestamp;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use crate::broker::Broker;
 use crate::issuing::Issuing;
 use crate::scrapers::{Scrapers, admitted};
-use crate::wire::Broker;
 
 mod activity;
 
@@ -55,13 +54,18 @@ async fn metrics(extract::State(broker): extract::State<Arc<Broker>>) -> Respons
 type Count = (&'static str, &'static str, usize);
 
 async fn scrape(broker: &Broker) -> Result<String, String> {
-    let now = broker.engine.now();
+    let now = broker.engine.clock().now();
     let asked = Asked::of(&broker.engine, now);
-    let counted = broker.engine.survey(|state| of_state(state, &asked, now));
-    let counted = counted.await;
-    let counts = counted.ok_or("the ledger shows no state")?;
-    let issuing = broker.engine.survey(|state| Issuing::by(state, now)).await;
-    let issuing = issuing.ok_or("the ledger shows no state")?;
+    let counted = broker
+        .engine
+        .context()
+        .in_effect(|state| of_state(state, &asked, now));
+    let counts = counted.await;
+    let issuing = broker
+        .engine
+        .context()
+        .in_effect(|state| Issuing::by(state, now))
+        .await;
     let issuing = issuing.under(broker.engine.conditions().condition());
     let mut registry = Registry::with_prefix("lanyard");
     for (name, help, value) in counts.into_iter().chain(of_broker(broker, issuing)) {
@@ -74,8 +78,11 @@ async fn scrape(broker: &Broker) -> Result<String, String> {
     ends(broker, &mut registry);
     roles(issuing, &mut registry);
     security_events(broker, &mut registry);
-    let by_target = broker.engine.survey(|state| of_targets(state, broker, now));
-    for (name, help, values) in by_target.await.unwrap_or_default() {
+    let by_target = broker
+        .engine
+        .context()
+        .in_effect(|state| of_targets(state, broker, now));
+    for (name, help, values) in by_target.await {
         let family = Family::<Labels, Gauge<f64, AtomicU64>>::default();
         for (target, value) in values {
             family
@@ -101,7 +108,7 @@ fn seconds(at: Timestamp) -> f64 {
     at.as_millis() as f64 / 1000.0
 }
 
-/// What is known of each target.
+/// Counts what is known of each target.
 fn of_targets(state: &State, broker: &Broker, now: Timestamp) -> Vec<Counts> {
     let targets = || broker.engine.providers().keys();
     let each = |of: &dyn Fn(&Name) -> Option<f64>| {
@@ -135,7 +142,7 @@ fn of_targets(state: &State, broker: &Broker, now: Timestamp) -> Vec<Counts> {
         (
             "target_clock_skew_seconds",
             "How far the target's clock is ahead of the broker's, as it was measured last",
-            each(&|target| Some(broker.engine.skew(target)?.as_secs_f64())),
+            each(&|target| Some(broker.engine.clock().skew(target)?.as_secs_f64())),
         ),
         (
             "drill_passed",
@@ -194,7 +201,7 @@ fn dead(outcome: &DrillOutcome) -> Option<f64> {
     }
 }
 
-/// What the ledger counts.
+/// Returns the counts of the ledger.
 fn of_state(state: &State, asked: &Asked, now: Timestamp) -> [Count; 12] {
     let pauses = state.pauses().filter(|pause| pause.lasts(now));
     let emergencies = state.emergencies().filter(|one| one.lasts(now));
@@ -257,7 +264,8 @@ fn of_state(state: &State, asked: &Asked, now: Timestamp) -> [Count; 12] {
     ]
 }
 
-/// Each condition and each reason by its name, so that an alert names what it is about; details stand in the status.
+/// Each condition and each reason by its name, so that an alert names what it is about; details
+/// stand in the status.
 fn conditions(broker: &Broker, registry: &mut Registry) {
     let reasons = broker.engine.conditions().reasons();
     let (now, of) = (Condition::of(&reasons), |kind| {
@@ -300,7 +308,7 @@ fn conditions(broker: &Broker, registry: &mut Registry) {
     );
 }
 
-/// When charters end, of those that do: an alert can be early.
+/// Registers when charters end, of those that do: an alert can be early.
 fn ends(broker: &Broker, registry: &mut Registry) {
     let family = Family::<Labels, Gauge<f64, AtomicU64>>::default();
     for charter in broker.engine.charters().all() {
@@ -316,7 +324,8 @@ fn ends(broker: &Broker, registry: &mut Registry) {
     );
 }
 
-/// Security events by who sent them and what became of them; refused ones have no sender that is believed.
+/// Security events by who sent them and what became of them; refused ones have no sender that is
+/// believed.
 fn security_events(broker: &Broker, registry: &mut Registry) {
     let family = Family::<Labels, Counter>::default();
     for (transmitter, heard, count) in broker.signals.heard() {
@@ -334,12 +343,12 @@ fn security_events(broker: &Broker, registry: &mut Registry) {
     );
 }
 
-/// What people were asked.
+/// The requests to people.
 #[derive(Default)]
 struct Asked {
-    /// How long people took to answer, in seconds, of the requests of the last day; in order.
+    /// The times that people took to answer, in seconds, of the requests of the last day; in order.
     answers: Vec<usize>,
-    /// How many requests wait for them.
+    /// The number of requests that wait for them.
     waiting: usize,
 }
 
@@ -347,7 +356,7 @@ impl Asked {
     fn of(engine: &Engine, now: Timestamp) -> Self {
         const DAY: Duration = Duration::from_secs(24 * 3600);
         let mut asked = Self::default();
-        engine.pass_approvals(|state, approval| {
+        engine.context().pass_approvals(|state, approval| {
             asked.waiting += usize::from(state.is_waiting(approval, now));
             if approval.requested > now.before(DAY) {
                 asked.answers.extend(answer_time(approval));
@@ -378,7 +387,7 @@ fn roles(issuing: Issuing, registry: &mut Registry) {
     );
 }
 
-fn of_broker(broker: &Broker, issuing: Issuing) -> [Count; 6] {
+fn of_broker(broker: &Broker, issuing: Issuing) -> [Count; 8] {
     let mut charters = broker.engine.charters().all();
     charters.retain(|charter| charter.name.as_str() != crate::drill::CHARTER);
     let dangerous = charters
@@ -405,8 +414,18 @@ fn of_broker(broker: &Broker, issuing: Issuing) -> [Count; 6] {
         ),
         ("journal_records", "Records of the journal", records),
         (
+            "journal_first_record",
+            "The first record that is kept: retention removed those before it",
+            usize::try_from(broker.ledger.kept().first()).unwrap_or(usize::MAX),
+        ),
+        (
+            "journal_sealed_bytes",
+            "Size of the segments of the journal that nothing is written to any more",
+            usize::try_from(broker.ledger.kept().sealed_bytes()).unwrap_or(usize::MAX),
+        ),
+        (
             "events_given_up",
-            "Events that a receiver did not take and that were put aside, since the start",
+            "Events given up since the start: the receiver never accepted them, or their record cannot be decoded",
             broker.given_up.load(Ordering::Relaxed),
         ),
     ]

@@ -1,10 +1,11 @@
 //! Turns for connections on which nobody that the broker knows has called yet (T43, T44).
 //!
-//! A handshake, the form of a token and its signature cost the broker more than the peer that sends them. So long as a connection is new,
-//! it waits for turns: a few of its own, a few of its address, a few of all. A turn comes back at once where the caller turns out
-//! to be known, and a moment later where not, so that a peer whom nobody knows is served at a slow pace, and a thousand
-//! agents that come again after a restart are not. Connections of known callers wait for nobody, until somebody calls on them who is
-//! not known, or is not accepted.
+//! A handshake, the form of a token and its signature cost the broker more than the peer that sends
+//! them. So long as a connection is new, it waits for turns: a few of its own, a few of its
+//! address, a few of all. A turn comes back at once where the caller turns out to be known, and a
+//! moment later where not, so that a peer whom nobody knows is served at a slow pace, and a
+//! thousand agents that come again after a restart are not. Connections of known callers wait for
+//! nobody, until somebody calls on them who is not known, or is not accepted.
 //!
 //! A request has its message before it has a turn: nobody waits for the bytes of another peer.
 
@@ -27,13 +28,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::timeout;
 
 use crate::lanes::{Lanes, Turn};
-use crate::listen::PeerAddress;
+use crate::peer::PeerAddress;
 use crate::refusal;
 use crate::request_bodies::{is_grpc, refused, size_after};
 use crate::shares::{Full, Share, Shares};
 
-/// Handshakes of new connections, each of which counts until a known caller is heard of, and a second otherwise; one address has an eighth
-/// of them.
+/// Handshakes of new connections, each of which counts until a known caller is heard of, and a
+/// second otherwise; one address has an eighth of them.
 ///
 /// # Limit
 /// - for: all new connections of a listener together, but the kill plane's
@@ -41,8 +42,9 @@ use crate::shares::{Full, Share, Shares};
 /// - beyond: the handshake waits for its turn
 /// - test: `t43_handshakes_of_strangers_wait_for_their_turn_and_known_callers_give_it_back`
 const MAX_HANDSHAKES: usize = 512;
-/// Requests on new connections, each of which counts until it is answered, 3 s at most, and a second longer where nobody known has sent
-/// it; one address has a sixteenth of them. Kill orders have as many of their own.
+/// Requests on new connections, each of which counts until it is answered, 3 s at most, and a
+/// second longer where nobody known has sent it; one address has a sixteenth of them. Kill orders
+/// have as many of their own.
 ///
 /// # Limit
 /// - for: all new connections of a listener together, but the kill plane's
@@ -58,7 +60,8 @@ const MAX_REQUESTS: usize = 512;
 /// - beyond: the request waits for its turn
 /// - test: `t43_one_new_connection_takes_two_turns`
 const MAX_REQUESTS_PER_CONNECTION: usize = 2;
-/// Requests that are received or wait for their turn; one address has a sixteenth of them. Kill orders have as many of their own.
+/// Requests that are received or wait for their turn; one address has a sixteenth of them. Kill
+/// orders have as many of their own.
 ///
 /// # Limit
 /// - for: all new connections of a listener together, but the kill plane's
@@ -66,8 +69,8 @@ const MAX_REQUESTS_PER_CONNECTION: usize = 2;
 /// - beyond: the request is refused with `RESOURCE_EXHAUSTED` (HTTP 429)
 /// - test: `t43_so_many_requests_wait_for_their_turn_and_no_more`
 const MAX_WAITING: u64 = 8_192;
-/// The bytes of the requests that are received, wait for their turn or have it; one address has an eighth of them. Kill orders have as
-/// many of their own.
+/// The bytes of the requests that are received, wait for their turn or have it; one address has an
+/// eighth of them. Kill orders have as many of their own.
 ///
 /// # Limit
 /// - for: all new connections of a listener together, but the kill plane's
@@ -75,7 +78,7 @@ const MAX_WAITING: u64 = 8_192;
 /// - beyond: the request is refused with `RESOURCE_EXHAUSTED` (HTTP 429)
 /// - test: `t43_bodies_of_strangers_wait_in_a_bounded_part_of_the_memory`
 const MAX_WAITING_BYTES: u64 = 16 * 1024 * 1024;
-/// How much of a request is received before it has a turn, in bytes: the largest message, and its
+/// The most bytes of a request that are received before it has a turn: the largest message, and its
 /// frame.
 ///
 /// # No limit
@@ -84,7 +87,7 @@ const MAX_RECEIVED_BYTES: usize = MAX_MESSAGE_BYTES + 1024;
 /// The method whose request is a stream. Its caller is verified before any of the stream is read,
 /// so nothing is received ahead.
 const STREAMED: &str = "/lanyard.v1.PlanService/SubmitPlan";
-/// How long a request may take to be received and to have its turn.
+/// The longest time that a request may take to be received and to have its turn.
 ///
 /// # Limit
 /// - for: a request on a new connection
@@ -92,17 +95,17 @@ const STREAMED: &str = "/lanyard.v1.PlanService/SubmitPlan";
 /// - beyond: the request is refused with `RESOURCE_EXHAUSTED` (HTTP 429)
 /// - test: `t43_a_request_waits_for_its_turn_only_so_long`
 const WAIT_TIMEOUT: Duration = Duration::from_secs(15);
-/// How long a request keeps its turn at most, because its identity may have to wait or another
-/// system may be asked.
+/// The time for which a request keeps its turn at most, because its identity may have to wait or
+/// another system may be asked.
 const HELD_FOR: Duration = Duration::from_secs(3);
-/// How long a request without room waits for its refusal.
+/// The time for which a request without room waits for its refusal.
 const TURNED_AWAY_AFTER: Duration = Duration::from_secs(5);
-/// How long a stranger's request keeps its turn after its end, and a handshake after which no known
-/// caller came.
+/// The time for which a stranger's request keeps its turn after its end, and a handshake after
+/// which no known caller came.
 const REFUSED_FOR: Duration = Duration::from_secs(1);
-/// How long a request for a public page keeps its turn after its end.
+/// The time for which a request for a public page keeps its turn after its end.
 const ANSWERED_FOR: Duration = Duration::from_millis(50);
-/// What a header field takes in memory besides its name and value, in bytes.
+/// The bytes that a header field takes in memory besides its name and value.
 const FIELD_BYTES: usize = 100;
 /// Pages for probes, which cost no more than a refusal and need no turn.
 const PROBES: &[&str] = &["/livez", "/readyz", "/readyz/kill"];
@@ -111,7 +114,7 @@ const KILLS: &[&str] = &["/lanyard.v1.KillService/EngageKill", "/v1/kill"];
 /// The prefix of the paths of alerts and security events, which may give kill orders.
 const SIGNALS: &str = "/v1/hooks/";
 
-/// Whether a known caller has called on a connection; among its requests' extensions.
+/// True if a known caller has called on a connection; among its requests' extensions.
 #[derive(Debug, Clone)]
 pub(crate) struct Standing {
     known: watch::Sender<bool>,
@@ -256,7 +259,8 @@ impl Turns {
                 }
             }
         }
-        // A connection waits for itself before its address waits for it, and neither once its caller is known.
+        // A connection waits for itself before its address waits for it, and neither once its
+        // caller is known.
         let turn = standing.unless_known(async {
             // Nobody closes the semaphore.
             let own = Arc::clone(&standing.own).acquire_owned().await.ok();
@@ -303,7 +307,8 @@ pub(crate) async fn paced(
         match turn.await {
             Ok(Ok(turn)) => taken = Some(turn),
             Ok(Err(_)) => {
-                // Whoever is refused at once tries again at once. What is not read of a body keeps its peer from sending more.
+                // Whoever is refused at once tries again at once. What is not read of a body keeps
+                // its peer from sending more.
                 let unread = request.into_body();
                 tokio::time::sleep(TURNED_AWAY_AFTER).await;
                 drop(unread);
@@ -340,7 +345,7 @@ pub(crate) async fn paced(
 struct Received {
     /// The beginning in one piece: frames of a byte each would take a hundred times as much memory.
     beginning: Bytes,
-    /// What followed and is not data: trailers, or why no more comes.
+    /// The frame that followed and is not data: trailers, or the reason why no more comes.
     then: Option<Result<Frame<Bytes>, axum::Error>>,
     rest: Body,
 }

@@ -10,10 +10,9 @@ use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
-use tonic::{Code, Status};
-use tonic_types::StatusExt as _;
 
 use crate::refusal;
+use crate::refused::{Class, Refused};
 
 const URL_ENCODED: &str = "application/x-www-form-urlencoded";
 
@@ -28,7 +27,7 @@ impl fmt::Debug for OAuthForm {
 }
 
 impl OAuthForm {
-    fn read(body: &[u8]) -> Result<Self, Status> {
+    fn read(body: &[u8]) -> Result<Self, Refused> {
         let mut parameters = BTreeMap::new();
         for (name, value) in url::form_urlencoded::parse(body) {
             if parameters
@@ -53,7 +52,7 @@ impl OAuthForm {
     }
 
     /// A parameter that must have a value.
-    pub(crate) fn needed(&self, name: &str) -> Result<&str, Status> {
+    pub(crate) fn needed(&self, name: &str) -> Result<&str, Refused> {
         let given = self.given(name);
         given.ok_or_else(|| refusal::invalid(name, "must be given"))
     }
@@ -88,28 +87,22 @@ pub(crate) const fn no_store() -> [(header::HeaderName, &'static str); 1] {
     [(header::CACHE_CONTROL, "no-store")]
 }
 
-/// The error response of RFC 6749 section 5.2, with the reason of the gRPC status.
-pub(crate) fn failed(status: &Status) -> Response {
-    let (code, error) = match status.code() {
-        Code::Unauthenticated => (StatusCode::UNAUTHORIZED, "invalid_client"),
-        Code::InvalidArgument => (StatusCode::BAD_REQUEST, invalid(status)),
-        Code::PermissionDenied => (StatusCode::FORBIDDEN, "access_denied"),
-        Code::ResourceExhausted => (StatusCode::TOO_MANY_REQUESTS, "slow_down"),
-        Code::FailedPrecondition | Code::NotFound | Code::AlreadyExists | Code::Aborted => {
+/// The error response of RFC 6749 section 5.2, with the reason of the refusal.
+pub(crate) fn failed(status: &Refused) -> Response {
+    let (code, error) = match status.class {
+        Class::Unauthenticated => (StatusCode::UNAUTHORIZED, "invalid_client"),
+        Class::Invalid => (StatusCode::BAD_REQUEST, invalid(status)),
+        Class::Denied => (StatusCode::FORBIDDEN, "access_denied"),
+        Class::TooMuch => (StatusCode::TOO_MANY_REQUESTS, "slow_down"),
+        Class::NotNow | Class::Unknown | Class::Exists | Class::Moved => {
             (StatusCode::BAD_REQUEST, "invalid_grant")
         }
-        Code::Ok
-        | Code::Cancelled
-        | Code::Unknown
-        | Code::DeadlineExceeded
-        | Code::OutOfRange
-        | Code::Unimplemented
-        | Code::Internal
-        | Code::Unavailable
-        | Code::DataLoss => (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable"),
+        Class::Broken | Class::Unavailable => {
+            (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable")
+        }
     };
-    let reason = status.get_details_error_info().map(|info| info.reason);
-    let body = json!({"error": error, "error_description": status.message(), "reason": reason});
+    let reason = Some(&status.reason).filter(|reason| !reason.is_empty());
+    let body = json!({"error": error, "error_description": status.message, "reason": reason});
     let mut response = (code, no_store(), Json(body)).into_response();
     if code == StatusCode::UNAUTHORIZED {
         refusal::challenge(&mut response);
@@ -118,14 +111,9 @@ pub(crate) fn failed(status: &Status) -> Response {
 }
 
 /// The error code, by the parameter at fault (RFC 6749 section 5.2, RFC 8693 section 2.2.2).
-fn invalid(status: &Status) -> &'static str {
-    let faults = status.get_details_bad_request();
-    let faults = faults
-        .map(|faults| faults.field_violations)
-        .unwrap_or_default();
-    let at_fault = faults
-        .first()
-        .map(|fault| (fault.field.as_str(), fault.description.as_str()));
+fn invalid(status: &Refused) -> &'static str {
+    let at_fault = status.fault.as_ref();
+    let at_fault = at_fault.map(|fault| (fault.field.as_str(), fault.why.as_str()));
     match at_fault {
         // One that is left out makes the request malformed, and no other grant type.
         Some(("grant_type", why)) if why != "must be given" => "unsupported_grant_type",
@@ -164,7 +152,7 @@ mod tests {
         assert_eq!(form.given("b"), Some("x y z"));
         assert_eq!((form.given("scope"), form.given("audience")), (None, None));
         let missing = form.needed("scope").unwrap_err();
-        assert_eq!(missing.message(), "scope: must be given");
+        assert_eq!(missing.message, "scope: must be given");
         assert!(
             read("Application/X-WWW-Form-Urlencoded; charset=UTF-8", "")
                 .await
@@ -198,6 +186,9 @@ mod tests {
         ] {
             assert_eq!(invalid(&refusal::invalid(field, why)), error, "{field}");
         }
-        assert_eq!(invalid(&Status::invalid_argument("x")), "invalid_request");
+        assert_eq!(
+            invalid(&Refused::plain(Class::Invalid, "x")),
+            "invalid_request"
+        );
     }
 }

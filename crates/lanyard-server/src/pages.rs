@@ -9,6 +9,9 @@ use clap::Command;
 use clap_complete::Shell;
 use clap_mangen::Man;
 
+use crate::description;
+use crate::kinds::Kinds;
+
 /// Writes a page for the daemon and one for each of its commands.
 ///
 /// # Errors
@@ -31,6 +34,15 @@ pub(crate) fn manual(mut command: Command, folder: &Path) -> Result<()> {
         fs::write(folder.join(format!("{name}.8")), text).with_context(shown)?;
     }
     Ok(())
+}
+
+/// Prints the JSON Schema of the configuration.
+///
+/// # Errors
+/// When stdout is closed.
+pub(crate) fn schema() -> Result<()> {
+    let schema = serde_json::to_string_pretty(&description::schema(Kinds::default()))?;
+    Ok(writeln!(std::io::stdout().lock(), "{schema}")?)
 }
 
 /// Prints the completions for a shell.

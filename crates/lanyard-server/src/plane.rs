@@ -1,6 +1,7 @@
-//! An address that the daemon serves: opened, and tried again for as long as nobody can be reached there. Its certificate may
-//! come later than the daemon, as a Secret of Kubernetes does, and its address may be another process's for a while. Neither
-//! ends the process: revocations go on, orders in the spool are taken over, and the other addresses are served.
+//! An address that the daemon serves: opened, and tried again for as long as nobody can be reached
+//! there. Its certificate may come later than the daemon, as a Secret of Kubernetes does, and its
+//! address may be another process's for a while. Neither ends the process: revocations go on,
+//! orders in the spool are taken over, and the other addresses are served.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -49,7 +50,7 @@ impl Purpose {
         }
     }
 
-    /// What is not served, for the log.
+    /// Names what is not served, for the log.
     const fn served(self) -> &'static str {
         match self {
             Self::Everybody => "agents and people",
@@ -73,7 +74,7 @@ pub(crate) struct Plane {
     /// address.
     pub(crate) newcomers: Option<Newcomers>,
     pub(crate) engine: Arc<Engine>,
-    /// Why the address is not served, as it was last logged.
+    /// The reason why the address is not served, as it was last logged.
     pub(crate) said: Mutex<Option<String>>,
 }
 

@@ -1,7 +1,9 @@
-//! The bytes of plans: sealed, under the digest of what they say, each charged to the identity that brought them first.
+//! The bytes of plans: sealed, under the digest of what they say, each charged to the identity that
+//! brought them first.
 //!
-//! What is stored is bounded for each identity and for all of them. The books of that are in memory, under one lock, and a
-//! file is removed only under that lock: so a plan that is submitted again while the store is swept stays.
+//! What is stored is bounded for each identity and for all of them. The books of that are in
+//! memory, under one lock, and a file is removed only under that lock: so a plan that is submitted
+//! again while the store is swept stays.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
@@ -11,11 +13,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use lanyard_core::digest::Digest;
-use lanyard_core::identity::Identity;
 use lanyard_core::plan::Rehearsal;
 use lanyard_engine::Engine;
 use lanyard_engine::pass::MAX_LEASES_PER_LOOK;
+use lanyard_vocabulary::digest::Digest;
+use lanyard_vocabulary::identity::Identity;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -28,7 +30,8 @@ use lanyard_secret_file::read_plain_up_to;
 /// # Limit
 /// - for: all agents together
 /// - unit: bytes
-/// - beyond: a plan is refused with `RESOURCE_EXHAUSTED`; plans make room when their tasks are forgotten
+/// - beyond: a plan is refused with `RESOURCE_EXHAUSTED`; plans make room when their tasks are
+///   forgotten
 /// - test: `s18_one_identity_has_a_share_of_the_store_and_all_have_a_bound`
 const MAX_PLAN_BYTES: u64 = 4 << 30;
 /// The stored plans of one identity, sealed: 63 of the largest size.
@@ -39,10 +42,10 @@ const MAX_PLAN_BYTES: u64 = 4 << 30;
 /// - beyond: a plan of that identity is refused with `RESOURCE_EXHAUSTED`
 /// - test: `s18_one_identity_has_a_share_of_the_store_and_all_have_a_bound`
 const MAX_PLAN_BYTES_PER_IDENTITY: u64 = 256 << 20;
-/// How often unreferenced plans are removed, and the age from which they are.
+/// The interval at which unreferenced plans are removed, and the age from which they are.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
 
-/// Why a plan cannot be stored.
+/// The reason why a plan cannot be stored.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PutError {
     #[error(
@@ -83,12 +86,12 @@ struct Books {
     written: u64,
 }
 
-/// One stored plan.
+/// A plan in the store.
 #[derive(Debug)]
 struct Entry {
     bytes: u64,
     owner: Digest,
-    /// How many callers are writing the plan.
+    /// The number of callers that are writing the plan.
     writers: u32,
     /// True once the plan was written.
     stored: bool,
@@ -162,7 +165,8 @@ impl PlanStore {
         let mut books = Books::default();
         for entry in fs::read_dir(&directory)? {
             let path = entry?.path();
-            // One file that cannot be read or removed is no reason not to start: nothing could be revoked then.
+            // One file that cannot be read or removed is no reason not to start: nothing could be
+            // revoked then.
             if let Err(error) = books.enter(&path) {
                 tracing::error!(path = %path.display(), %error, "a file among the plans is left alone");
             }
@@ -359,9 +363,8 @@ impl PlanStore {
             tracing::error!(%error, "plans that an earlier version stored in clear could not be sealed");
         }
         while !*stop.borrow() {
-            if let Some(kept) = referred(&engine)
-                && engine.settle().await.is_ok()
-            {
+            let kept = referred(&engine);
+            if engine.context().settle().await.is_ok() {
                 let store = self.clone();
                 let swept = tokio::task::spawn_blocking(move || store.sweep(&kept, SWEEP_INTERVAL));
                 if let Ok(Err(error)) = swept.await {
@@ -388,9 +391,9 @@ fn named(path: &Path) -> Option<Digest> {
 
 /// The digests that plans refer to. A plan submitted during the pass is younger than what a sweep
 /// removes.
-fn referred(engine: &Engine) -> Option<HashSet<Digest>> {
+fn referred(engine: &Engine) -> HashSet<Digest> {
     let mut found = HashSet::new();
-    let answered = engine.pages(|state, after| {
+    engine.context().pages(|state, after| {
         let page = state.plans(after).take(MAX_LEASES_PER_LOOK);
         let seen = page.map(|plan| {
             found.insert(plan.digest);
@@ -401,7 +404,7 @@ fn referred(engine: &Engine) -> Option<HashSet<Digest>> {
         });
         seen.collect()
     });
-    answered.then_some(found)
+    found
 }
 
 #[cfg(test)]

@@ -1,16 +1,16 @@
-//! Plans and timelines that are read: each is made from megabytes, so there are turns for them, and the bytes that wait for
-//! their reader are counted. People have turns and memory of their own: whoever has to decide about a plan reads it
-//! whatever agents do (T48).
+//! Plans and timelines that are read: each is made from megabytes, so there are turns for them, and
+//! the bytes that wait for their reader are counted. People have turns and memory of their own:
+//! whoever has to decide about a plan reads it whatever agents do (T48).
 
 use std::sync::Arc;
 
-use lanyard_core::identity::Identity;
 use lanyard_identity::Verified;
-use tonic::Status;
+use lanyard_vocabulary::identity::Identity;
 
 use crate::apart::Apart;
 use crate::lanes::Lanes;
 use crate::refusal;
+use crate::refused::{Class, Refused};
 use crate::shares::{Share, Shares};
 
 /// Plans and timelines that are read at a time for agents.
@@ -105,7 +105,7 @@ impl Readings {
         &self,
         reader: &Verified,
         work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Status> {
+    ) -> Result<T, Refused> {
         let turn = self.of(reader).turns.take(reader.identity()).await;
         // The turn ends with the work, which goes on when the reader is gone.
         let work = move || {
@@ -116,14 +116,14 @@ impl Readings {
             Verified::Agent(_) => self.apart.run(work).await,
             Verified::Operator(..) => tokio::task::spawn_blocking(work).await,
         };
-        read.map_err(|_| Status::internal("what was asked for could not be read"))
+        read.map_err(|_| Refused::plain(Class::Broken, "what was asked for could not be read"))
     }
 
     /// Reserves memory for this many bytes of a plan, until the reader has taken them.
     ///
     /// # Errors
     /// `RESOURCE_EXHAUSTED` when the reader, or all readers of its kind, have used up their share.
-    pub(crate) fn hold(&self, reader: &Verified, bytes: u64) -> Result<Share<Identity>, Status> {
+    pub(crate) fn hold(&self, reader: &Verified, bytes: u64) -> Result<Share<Identity>, Refused> {
         let held = self.of(reader).bytes.take(reader.identity().clone(), bytes);
         held.map_err(|full| refusal::full("bytes of plans that are being read", full))
     }
@@ -134,8 +134,9 @@ mod tests {
     use std::collections::BTreeSet;
 
     use futures_util::FutureExt as _;
-    use lanyard_core::identity::{Caller, Login, Operator};
-    use lanyard_core::plan::MAX_BYTES_PER_PLAN;
+    use lanyard_charter::plan::MAX_BYTES_PER_PLAN;
+    use lanyard_vocabulary::caller::Caller;
+    use lanyard_vocabulary::operator::{Login, Operator};
 
     use super::*;
 
@@ -147,7 +148,7 @@ mod tests {
     }
 
     fn agent(subject: &str) -> Verified {
-        Verified::Agent(Caller::from(&identity(subject)))
+        Verified::Agent(Caller::unproved(&identity(subject)))
     }
 
     fn person(subject: &str) -> Verified {

@@ -1,65 +1,59 @@
-//! From what went wrong to what the caller is told. One place, so that forbidden and unknown look the same.
+//! From what went wrong to what the caller is told. One place, so that forbidden and unknown look
+//! the same.
+
+mod http;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lanyard_charter::Charter;
 use lanyard_core::approval::Unusable;
-use lanyard_core::charter::Charter;
 use lanyard_core::decide::{Denial, ReasonCode, Rule};
-use lanyard_core::id::{ApprovalId, DecisionId, PlanId};
-use lanyard_core::identity::OperatorRole;
 use lanyard_core::ledger::CommitError;
 use lanyard_core::plan::Unjudged;
 use lanyard_core::provider::ProviderError;
-use lanyard_core::scope::Scope;
 use lanyard_core::state::Refusal;
-use lanyard_core::time::Timestamp;
+use lanyard_engine::Engine;
 use lanyard_engine::condition::{AcceptError, NotIssuing};
 use lanyard_engine::gate::Closed;
 use lanyard_engine::mint::IssueError;
 use lanyard_engine::records::TooManyRecords;
 use lanyard_engine::tasks::TaskError;
 use lanyard_identity::RejectedToken;
-use tonic::{Code, Status};
-use tonic_types::{ErrorDetails, StatusExt as _};
+use lanyard_vocabulary::id::{ApprovalId, DecisionId, PlanId};
+use lanyard_vocabulary::operator::OperatorRole;
+use lanyard_vocabulary::scope::Scope;
+use lanyard_vocabulary::time::Timestamp;
 
-use crate::config::ApprovalUrl;
-use crate::identity::{Freshness, TooMany};
+use crate::freshness::Freshness;
+use crate::quotas::TooMany;
+use crate::refused::{Class, Fault, Refused};
 use crate::shares::Full;
-use crate::wire::Broker;
+use crate::urls::ApprovalUrl;
 
-const DOMAIN: &str = "lanyard.dev";
+pub(crate) use http::{challenge, refused};
 
-fn status(
-    code: Code,
+fn refuse(
+    class: Class,
     message: impl Into<String>,
     reason: &str,
     facts: HashMap<String, String>,
-) -> Status {
-    let details = ErrorDetails::with_error_info(reason, DOMAIN, facts);
-    Status::with_error_details(code, message, details)
+) -> Refused {
+    Refused::plain(class, message).because(reason).with(facts)
 }
 
-pub(crate) fn unauthenticated() -> Status {
-    status(
-        Code::Unauthenticated,
+pub(crate) fn unauthenticated() -> Refused {
+    refuse(
+        Class::Unauthenticated,
         "no accepted identity was presented",
         "UNAUTHENTICATED",
         HashMap::new(),
     )
 }
 
-/// How an identity can be shown, over HTTP (RFC 9110 section 11.6.1, RFC 9449 section 7.1).
-pub(crate) fn challenge(response: &mut axum::response::Response) {
-    let value = http::HeaderValue::from_static("Bearer, DPoP algs=\"EdDSA ES256\"");
-    response
-        .headers_mut()
-        .insert(http::header::WWW_AUTHENTICATE, value);
-}
-
 /// Too much of one caller; says nothing of anybody else.
-pub(crate) fn too_many(error: &TooMany) -> Status {
+pub(crate) fn too_many(error: &TooMany) -> Refused {
     let TooMany {
         wait,
         what,
@@ -75,8 +69,8 @@ pub(crate) fn too_many(error: &TooMany) -> Status {
         "{most} {what} are the limit (`{limit}`): try again in {} s",
         whole_seconds(wait)
     );
-    let refused = status(Code::ResourceExhausted, message, "QUOTA", facts.into());
-    with_wait(&refused, wait)
+    let refused = refuse(Class::TooMuch, message, "QUOTA", facts.into());
+    with_wait(refused, wait)
 }
 
 /// So many seconds that the wait is over then, and one at least.
@@ -85,54 +79,52 @@ fn whole_seconds(wait: Duration) -> u128 {
 }
 
 /// The refusal, with how long it is until the same call can be taken.
-fn with_wait(refused: &Status, wait: Duration) -> Status {
-    let mut details = refused.get_error_details();
-    if let Some(info) = details.error_info().cloned() {
-        let mut facts = info.metadata;
-        let seconds = whole_seconds(wait).to_string();
-        facts.insert("retry_after_seconds".to_owned(), seconds);
-        details.set_error_info(info.reason, DOMAIN, facts);
-    }
-    details.set_retry_info(Some(wait));
-    Status::with_error_details(refused.code(), refused.message(), details)
+fn with_wait(mut refused: Refused, wait: Duration) -> Refused {
+    let seconds = whole_seconds(wait).to_string();
+    refused
+        .facts
+        .insert("retry_after_seconds".to_owned(), seconds);
+    refused.wait = Some(wait);
+    refused
 }
 
 /// There is no memory left for what the caller sends, or for what it wants to hold.
-fn exhausted(message: impl Into<String>) -> Status {
-    status(Code::ResourceExhausted, message, "QUOTA", HashMap::new())
+fn exhausted(message: impl Into<String>) -> Refused {
+    refuse(Class::TooMuch, message, "QUOTA", HashMap::new())
 }
 
-pub(crate) fn no_memory() -> Status {
+pub(crate) fn no_memory() -> Refused {
     exhausted(
         "too many bytes of requests are being received, of your address or of all: try again later",
     )
 }
 
-pub(crate) fn no_room() -> Status {
+pub(crate) fn no_room() -> Refused {
     exhausted("too many requests wait for an answer, of your address or of all: try again later")
 }
 
-/// This caller, or all callers together, have as many as there may be.
-pub(crate) fn full(what: &str, full: Full) -> Status {
+/// Refuses because this caller, or all callers together, have as many as there may be.
+pub(crate) fn full(what: &str, full: Full) -> Refused {
     exhausted(format!(
         "{what}: {full}: try again when some of them are done"
     ))
 }
 
-/// What was shown cannot be remembered, so it is not taken.
-pub(crate) fn not_now() -> Status {
+/// Refuses a proof because its use cannot be remembered.
+pub(crate) fn not_now() -> Refused {
     unavailable(
         "used proofs cannot be remembered now: nothing is accepted that could be used twice",
     )
 }
 
-/// Whoever vouches for the caller gives no answer; that the token is otherwise good is no secret to its holder.
-pub(crate) fn unanswered() -> Status {
+/// Refuses because whoever vouches for the caller gives no answer; that the token is otherwise good
+/// is no secret to its holder.
+pub(crate) fn unanswered() -> Refused {
     unavailable("the platform that vouches for this identity does not answer")
 }
 
-/// This takes a login that is fresh enough (RFC 9470).
-pub(crate) fn reauthenticate(needed: &Freshness) -> Status {
+/// Refuses because the action takes a login that is fresh enough (RFC 9470).
+pub(crate) fn reauthenticate(needed: &Freshness) -> Refused {
     let mut facts = HashMap::new();
     if let Some(within) = needed.within {
         facts.insert("max_age_seconds".to_owned(), within.as_secs().to_string());
@@ -142,7 +134,7 @@ pub(crate) fn reauthenticate(needed: &Freshness) -> Status {
         facts.insert("acr_values".to_owned(), values.join(" "));
     }
     let message = "this takes a fresh login";
-    status(Code::PermissionDenied, message, "REAUTHENTICATE", facts)
+    refuse(Class::Denied, message, "REAUTHENTICATE", facts)
 }
 
 /// Names of roles, for a sentence.
@@ -160,19 +152,19 @@ fn taken_by(needed: &[OperatorRole]) -> String {
     }
 }
 
-fn role_denied(message: String, held: &[OperatorRole], needed: &[OperatorRole]) -> Status {
+fn role_denied(message: String, held: &[OperatorRole], needed: &[OperatorRole]) -> Refused {
     let words = |roles: &[OperatorRole]| {
         let words: Vec<_> = roles.iter().map(|role| role.name()).collect();
         words.join(" ")
     };
     let facts = [("roles_held", words(held)), ("roles_needed", words(needed))];
     let facts = facts.map(|(name, value)| (name.to_owned(), value));
-    status(Code::PermissionDenied, message, "ROLE_DENIED", facts.into())
+    refuse(Class::Denied, message, "ROLE_DENIED", facts.into())
 }
 
 /// The person holds other roles than those that the call takes. Which roles a call takes is in the
 /// documentation, and which the person holds is told to that person alone.
-pub(crate) fn other_roles(held: &[OperatorRole], needed: &[OperatorRole]) -> Status {
+pub(crate) fn other_roles(held: &[OperatorRole], needed: &[OperatorRole]) -> Refused {
     let has = named(held, ", ");
     let message = match needed {
         [] => format!(
@@ -188,7 +180,7 @@ pub(crate) fn other_roles(held: &[OperatorRole], needed: &[OperatorRole]) -> Sta
 }
 
 /// The caller is an agent, and the call is for people.
-pub(crate) fn for_people(needed: &[OperatorRole]) -> Status {
+pub(crate) fn for_people(needed: &[OperatorRole]) -> Refused {
     let message = format!(
         "{}, which people have and agents do not: use the context of a person",
         taken_by(needed)
@@ -198,70 +190,63 @@ pub(crate) fn for_people(needed: &[OperatorRole]) -> Status {
 
 /// The caller proved who it is by something else than an enrolled key, so there is no key of its to
 /// replace.
-pub(crate) fn not_enrolled() -> Status {
+pub(crate) fn not_enrolled() -> Refused {
     let message = "this is for agents that showed an enrolled key, and your identity was proved otherwise: \
                    `lanyard enrolment join` enrols a key with an invitation";
-    status(
-        Code::PermissionDenied,
-        message,
-        "ROLE_DENIED",
-        HashMap::new(),
-    )
+    refuse(Class::Denied, message, "ROLE_DENIED", HashMap::new())
 }
 
 /// The kill ticket is for something else than what is to be stopped.
-pub(crate) fn other_scope(ticket: &Scope, asked: &Scope) -> Status {
+pub(crate) fn other_scope(ticket: &Scope, asked: &Scope) -> Refused {
     let message =
         format!("this kill ticket stops {ticket} and nothing else, and {asked} was asked for");
-    status(
-        Code::PermissionDenied,
-        message,
-        "ROLE_DENIED",
-        HashMap::new(),
-    )
+    refuse(Class::Denied, message, "ROLE_DENIED", HashMap::new())
 }
 
-pub(crate) fn not_found(what: &str) -> Status {
-    status(
-        Code::NotFound,
+pub(crate) fn not_found(what: &str) -> Refused {
+    refuse(
+        Class::Unknown,
         format!("there is no such {what}"),
         "NOT_FOUND",
         HashMap::new(),
     )
 }
 
-pub(crate) fn invalid(field: &str, message: impl std::fmt::Display) -> Status {
-    let details = ErrorDetails::with_bad_request_violation(field, message.to_string());
-    Status::with_error_details(
-        Code::InvalidArgument,
-        format!("{field}: {message}"),
-        details,
-    )
+pub(crate) fn invalid(field: &str, message: impl std::fmt::Display) -> Refused {
+    let why = message.to_string();
+    Refused {
+        fault: Some(Box::new(Fault {
+            field: field.to_owned(),
+            why: why.clone(),
+        })),
+        ..Refused::plain(Class::Invalid, format!("{field}: {why}"))
+    }
 }
 
-fn unavailable(message: impl std::fmt::Display) -> Status {
-    status(
-        Code::Unavailable,
+fn unavailable(message: impl std::fmt::Display) -> Refused {
+    refuse(
+        Class::Unavailable,
         message.to_string(),
         "UNAVAILABLE",
         HashMap::new(),
     )
 }
 
-fn killed(message: String, id: String) -> Status {
-    status(
-        Code::FailedPrecondition,
+fn killed(message: String, id: String) -> Refused {
+    refuse(
+        Class::NotNow,
         message,
         "KILL_ENGAGED",
         HashMap::from([("kill_id".to_owned(), id)]),
     )
 }
 
-/// What a decision that says no adds to its answer: its id, what a program branches on, the limit, and when to ask again.
+/// Returns what a decision that says no adds to its answer: its id, what a program branches on, the
+/// limit, and when to ask again.
 fn decided(
     facts: &mut HashMap<String, String>,
     (denial, decision): (&Denial, DecisionId),
-    broker: &Broker,
+    engine: &Engine,
 ) {
     let mut fact = |name: &str, value: String| drop(facts.insert(name.to_owned(), value));
     fact("charter", denial.charter.to_string());
@@ -280,99 +265,103 @@ fn decided(
         fact("limit", limit.name.to_string());
         fact("limit_value", limit.value.clone());
     }
+    if let Some(what) = denial.held_by {
+        fact("held_by", what.to_string());
+    }
     if let Some(at) = denial.retry_after {
         fact("retry_after", at.to_string());
-        let wait = at.since(broker.engine.now());
+        let wait = at.since(engine.clock().now());
         fact("retry_after_seconds", whole_seconds(wait).to_string());
     }
-    if let Some(charter) = shown_owners(denial, broker) {
+    if let Some(charter) = shown_owners(denial, engine) {
         fact("owner_business", charter.owners.business.clone());
         fact("owner_technical", charter.owners.technical.clone());
         fact("owner_security", charter.owners.security.clone());
     }
 }
 
-/// The charter whose owners the caller is told of: not where the answer is that there is no such charter for the caller.
-fn shown_owners(denial: &Denial, broker: &Broker) -> Option<Arc<Charter>> {
+/// The charter whose owners the caller is told of: not where the answer is that there is no such
+/// charter for the caller.
+fn shown_owners(denial: &Denial, engine: &Engine) -> Option<Arc<Charter>> {
     denial.revision.as_ref()?;
-    broker.engine.charters().in_force(&denial.charter)
+    engine.charters().in_force(&denial.charter)
 }
 
-/// The line of a decision that says no: whom to ask where only people can change the answer, and the id.
-fn decided_line(line: &str, (denial, decision): (&Denial, DecisionId), broker: &Broker) -> String {
+/// The line of a decision that says no: whom to ask where only people can change the answer, and
+/// the id.
+fn decided_line(line: &str, (denial, decision): (&Denial, DecisionId), engine: &Engine) -> String {
     // In the other cases the agent has something to do itself, or nothing but to wait.
     let asks_people = !matches!(
         denial.rule,
         Rule::Quota | Rule::Task | Rule::Policies | Rule::Requires
     );
-    let owner = shown_owners(denial, broker).filter(|_| asks_people);
+    let owner = shown_owners(denial, engine).filter(|_| asks_people);
     let owner = owner.map_or_else(String::new, |charter| {
         format!(" (owner of the charter: {})", charter.owners.technical)
     });
     format!("{line}{owner} [{decision}]")
 }
 
-fn denied(denial: &Denial, decision: DecisionId, broker: &Broker) -> Status {
+fn denied(denial: &Denial, decision: DecisionId, engine: &Engine) -> Refused {
     let mut facts = HashMap::new();
-    decided(&mut facts, (denial, decision), broker);
-    let line = decided_line(&denial.to_string(), (denial, decision), broker);
+    decided(&mut facts, (denial, decision), engine);
+    let line = decided_line(&denial.to_string(), (denial, decision), engine);
     let code = denial.code();
     let (class, reason) = if code.is_for_now() {
-        // The same request is allowed later: whoever takes this for a final answer gives up too early.
-        (Code::FailedPrecondition, code.as_str())
+        // The same request is allowed later: whoever takes this for a final answer gives up too
+        // early.
+        (Class::NotNow, code.as_str())
     } else {
-        (Code::PermissionDenied, "CHARTER_DENIED")
+        (Class::Denied, "CHARTER_DENIED")
     };
-    let mut details = ErrorDetails::with_error_info(reason, DOMAIN, facts);
-    details.set_retry_info(wait(denial, broker));
-    Status::with_error_details(class, line, details)
+    Refused {
+        wait: wait(denial, engine),
+        ..refuse(class, line, reason, facts)
+    }
 }
 
-fn wait(denial: &Denial, broker: &Broker) -> Option<Duration> {
-    Some(denial.retry_after?.since(broker.engine.now()))
+fn wait(denial: &Denial, engine: &Engine) -> Option<Duration> {
+    Some(denial.retry_after?.since(engine.clock().now()))
 }
 
-/// What held the request up, with the decision that records it.
-fn held_up(cause: &Status, of: (&Denial, DecisionId), broker: &Broker) -> Status {
+/// Refuses with what held the request up, and with the decision that records it.
+fn held_up(cause: &Refused, of: (&Denial, DecisionId), engine: &Engine) -> Refused {
     let (denial, _) = of;
-    let mut details = cause.get_error_details();
-    let (mut reason, mut facts) = details.error_info().map_or_else(
-        || (denial.code().to_string(), HashMap::new()),
-        |info| (info.reason.clone(), info.metadata.clone()),
-    );
+    let mut refused = cause.clone();
+    if refused.reason.is_empty() {
+        refused.reason = denial.code().as_str().into();
+    }
     if matches!(denial.code(), ReasonCode::BudgetSpent | ReasonCode::Plans) {
         // Nothing frees it while the task lasts: to wait does not help.
-        "LIMIT_SPENT".clone_into(&mut reason);
+        refused.reason = "LIMIT_SPENT".into();
     }
-    decided(&mut facts, of, broker);
-    details.set_error_info(reason, DOMAIN, facts);
-    if let Some(wait) = wait(denial, broker) {
-        details.set_retry_info(Some(wait));
-    }
-    let line = format!("{}; {}", cause.message(), denial.next);
-    Status::with_error_details(cause.code(), decided_line(&line, of, broker), details)
+    decided(&mut refused.facts, of, engine);
+    refused.wait = wait(denial, engine).or(refused.wait);
+    let line = format!("{}; {}", cause.message, denial.next);
+    refused.message = decided_line(&line, of, engine);
+    refused
 }
 
-pub(crate) fn task(error: TaskError, broker: &Broker) -> Status {
+pub(crate) fn task(error: TaskError, engine: &Engine) -> Refused {
     match error {
-        TaskError::Denied { decision, denial } => denied(&denial, decision, broker),
+        TaskError::Denied { decision, denial } => denied(&denial, decision, engine),
         TaskError::Refused {
             decision,
             denial,
             error,
-        } => held_up(&task(*error, broker), (&denial, decision), broker),
+        } => held_up(&task(*error, engine), (&denial, decision), engine),
         TaskError::NotFound => not_found("task"),
         TaskError::Commit(error) => commit(error),
-        TaskError::TooManyRecords(error) => too_many_records(&error, broker.engine.now()),
+        TaskError::TooManyRecords(error) => too_many_records(&error, engine.clock().now()),
         TaskError::Randomness(error) => unavailable(error),
     }
 }
 
-pub(crate) fn closed(error: &Closed) -> Status {
+pub(crate) fn closed(error: &Closed) -> Refused {
     match error {
         Closed::Killed(id) => killed(error.to_string(), id.to_string()),
-        Closed::Ended => status(
-            Code::FailedPrecondition,
+        Closed::Ended => refuse(
+            Class::NotNow,
             error.to_string(),
             "LEASE_ENDED",
             HashMap::new(),
@@ -381,21 +370,21 @@ pub(crate) fn closed(error: &Closed) -> Status {
     }
 }
 
-/// What a provider did not do.
-fn provider(error: ProviderError) -> Status {
+/// Refuses with what a provider did not do.
+fn provider(error: ProviderError) -> Refused {
     if error.is_retryable() {
         return unavailable(error);
     }
     // Asked again, it would say the same.
-    status(
-        Code::FailedPrecondition,
+    refuse(
+        Class::NotNow,
         error.to_string(),
         "TARGET_REFUSED",
         HashMap::new(),
     )
 }
 
-fn unjudged(error: Unjudged) -> Status {
+fn unjudged(error: Unjudged) -> Refused {
     match error {
         Unjudged::Form { .. } => invalid("content", error),
         Unjudged::TooMuch(why) => exhausted(why),
@@ -407,7 +396,7 @@ fn approval_needed(
     (plan, approval): (PlanId, ApprovalId),
     why: &Unusable,
     page: Option<&ApprovalUrl>,
-) -> Status {
+) -> Refused {
     let mut line = format!("approval {approval} of plan {plan} is needed first: {why}");
     let mut facts = HashMap::from([
         ("plan_id".to_owned(), plan.to_string()),
@@ -417,14 +406,14 @@ fn approval_needed(
         line = format!("{line}; people decide at {page}");
         facts.insert("url".to_owned(), page);
     }
-    status(Code::FailedPrecondition, line, "APPROVAL_REQUIRED", facts)
+    refuse(Class::NotNow, line, "APPROVAL_REQUIRED", facts)
 }
 
 /// Kinds of reasons alone: what was found is for operators.
-fn not_issuing(why: &NotIssuing) -> Status {
+fn not_issuing(why: &NotIssuing) -> Refused {
     let kinds: Vec<_> = why.kinds.iter().map(|kind| kind.as_str()).collect();
-    status(
-        Code::Unavailable,
+    refuse(
+        Class::Unavailable,
         why.to_string(),
         "NOT_ISSUING",
         HashMap::from([
@@ -435,7 +424,7 @@ fn not_issuing(why: &NotIssuing) -> Status {
 }
 
 /// An identity, or all of them together, fill the journal too fast.
-pub(crate) fn too_many_records(error: &TooManyRecords, now: Timestamp) -> Status {
+pub(crate) fn too_many_records(error: &TooManyRecords, now: Timestamp) -> Refused {
     let (limit, most) = error.limit();
     let facts = [
         ("retry_after", error.until().to_string()),
@@ -444,14 +433,14 @@ pub(crate) fn too_many_records(error: &TooManyRecords, now: Timestamp) -> Status
     ];
     let facts = facts.map(|(name, value)| (name.to_owned(), value));
     let message = format!("{error}: the next is taken at {}", error.until());
-    let refused = status(Code::ResourceExhausted, message, "QUOTA", facts.into());
-    with_wait(&refused, error.until().since(now))
+    let refused = refuse(Class::TooMuch, message, "QUOTA", facts.into());
+    with_wait(refused, error.until().since(now))
 }
 
-/// Nothing in the configuration and no charter gives this caller anything to do here.
-pub(crate) fn stranger() -> Status {
-    status(
-        Code::PermissionDenied,
+/// Refuses a caller to whom nothing in the configuration and no charter gives anything to do here.
+pub(crate) fn stranger() -> Refused {
+    refuse(
+        Class::Denied,
         "no charter and no role names this identity: there is nothing that it could do with a session",
         "NOT_NAMED",
         HashMap::new(),
@@ -459,7 +448,7 @@ pub(crate) fn stranger() -> Status {
 }
 
 /// The caller is a person whose login gives no role at all, which is nobody's secret but theirs.
-pub(crate) fn no_role(why: &str, needed: &[OperatorRole]) -> Status {
+pub(crate) fn no_role(why: &str, needed: &[OperatorRole]) -> Refused {
     let takes = if needed.is_empty() {
         String::new()
     } else {
@@ -470,25 +459,26 @@ pub(crate) fn no_role(why: &str, needed: &[OperatorRole]) -> Status {
 }
 
 /// The identity token is longer than is read, which its holder can see as well.
-pub(crate) fn long_token(error: &RejectedToken) -> Status {
-    status(
-        Code::Unauthenticated,
+pub(crate) fn long_token(error: &RejectedToken) -> Refused {
+    refuse(
+        Class::Unauthenticated,
         format!("no accepted identity was presented: {error}"),
         "TOKEN_TOO_LONG",
         HashMap::new(),
     )
 }
 
-pub(crate) fn issue(error: IssueError, broker: &Broker) -> Status {
+/// Answers a refused request for a credential; people decide about an approval at the page.
+pub(crate) fn issue(error: IssueError, engine: &Engine, page: Option<&ApprovalUrl>) -> Refused {
     match error {
-        IssueError::Denied { decision, denial } => denied(&denial, decision, broker),
+        IssueError::Denied { decision, denial } => denied(&denial, decision, engine),
         IssueError::Refused {
             decision,
             denial,
             error,
-        } => held_up(&issue(*error, broker), (&denial, decision), broker),
-        IssueError::PlanNeeded(denial) => status(
-            Code::FailedPrecondition,
+        } => held_up(&issue(*error, engine, page), (&denial, decision), engine),
+        IssueError::PlanNeeded(denial) => refuse(
+            Class::NotNow,
             denial.message,
             "APPROVAL_REQUIRED",
             HashMap::new(),
@@ -498,8 +488,8 @@ pub(crate) fn issue(error: IssueError, broker: &Broker) -> Status {
             approval,
             why: why @ Unusable::Denied(_),
             ..
-        } => status(
-            Code::PermissionDenied,
+        } => refuse(
+            Class::Denied,
             format!("approval {approval}: {why}"),
             "APPROVAL_DENIED",
             HashMap::from([("approval_id".to_owned(), approval.to_string())]),
@@ -508,18 +498,13 @@ pub(crate) fn issue(error: IssueError, broker: &Broker) -> Status {
             plan,
             approval,
             why,
-        } => approval_needed((plan, approval), &why, broker.approval_url.as_ref()),
+        } => approval_needed((plan, approval), &why, page),
         IssueError::Repeated(lease) => {
             let message = IssueError::Repeated(lease).to_string();
-            status(
-                Code::AlreadyExists,
-                message,
-                "REQUEST_REPEATED",
-                HashMap::new(),
-            )
+            refuse(Class::Exists, message, "REQUEST_REPEATED", HashMap::new())
         }
-        IssueError::Prepare(error) => status(
-            Code::FailedPrecondition,
+        IssueError::Prepare(error) => refuse(
+            Class::NotNow,
             error.to_string(),
             "CANNOT_RENDER",
             HashMap::new(),
@@ -529,9 +514,9 @@ pub(crate) fn issue(error: IssueError, broker: &Broker) -> Status {
         IssueError::Closed(error) => closed(&error),
         error @ IssueError::NotNow { .. } => unavailable(error),
         IssueError::NotIssuing(why) => not_issuing(&why),
-        IssueError::TooManyRecords(error) => too_many_records(&error, broker.engine.now()),
-        IssueError::Busy => status(
-            Code::ResourceExhausted,
+        IssueError::TooManyRecords(error) => too_many_records(&error, engine.clock().now()),
+        IssueError::Busy => refuse(
+            Class::TooMuch,
             IssueError::Busy.to_string(),
             "QUOTA",
             HashMap::new(),
@@ -541,33 +526,33 @@ pub(crate) fn issue(error: IssueError, broker: &Broker) -> Status {
     }
 }
 
-pub(crate) fn accept(error: AcceptError) -> Status {
+pub(crate) fn accept(error: AcceptError) -> Refused {
     let message = error.to_string();
     let reason = match error {
         AcceptError::Commit(error) => return commit(error),
         AcceptError::NotRaised(_) => {
-            return status(Code::NotFound, message, "NOT_FOUND", HashMap::new());
+            return refuse(Class::Unknown, message, "NOT_FOUND", HashMap::new());
         }
         AcceptError::CauseOnly(_) => "CAUSE_ONLY",
         AcceptError::SamePerson(_) => "SECOND_PERSON_NEEDED",
     };
-    status(Code::FailedPrecondition, message, reason, HashMap::new())
+    refuse(Class::NotNow, message, reason, HashMap::new())
 }
 
 /// A refusal of the ledger; of one that is over at a known time, how long that is from now.
-pub(crate) fn commit_at(error: CommitError, now: Timestamp) -> Status {
+pub(crate) fn commit_at(error: CommitError, now: Timestamp) -> Refused {
     let until = match &error {
         CommitError::Refused(refusal) => refusal.retry_after(),
         CommitError::Unavailable(_) | CommitError::Volatile { .. } => None,
     };
     let refused = commit(error);
     match until {
-        Some(until) => with_wait(&refused, until.since(now)),
+        Some(until) => with_wait(refused, until.since(now)),
         None => refused,
     }
 }
 
-pub(crate) fn commit(error: CommitError) -> Status {
+pub(crate) fn commit(error: CommitError) -> Refused {
     let refusal = match error {
         CommitError::Unavailable(_) | CommitError::Volatile { .. } => return unavailable(error),
         CommitError::Refused(refusal) => refusal,
@@ -576,16 +561,16 @@ pub(crate) fn commit(error: CommitError) -> Status {
     let until = refusal.retry_after();
     let plain = |code, reason| {
         let until = until.map(|at| ("retry_after".to_owned(), at.to_string()));
-        status(code, message.clone(), reason, until.into_iter().collect())
+        refuse(code, message.clone(), reason, until.into_iter().collect())
     };
     match refusal {
         Refusal::Killed(engaged) => killed(message, engaged.order.id.to_string()),
-        Refusal::Paused(_) | Refusal::Tripped(_) => plain(Code::FailedPrecondition, "PAUSED"),
-        Refusal::ApprovalAsked(_) => plain(Code::FailedPrecondition, "APPROVAL_REQUIRED"),
-        Refusal::Exists(_) => plain(Code::AlreadyExists, "EXISTS"),
-        Refusal::Unknown(_) => plain(Code::NotFound, "NOT_FOUND"),
-        Refusal::TaskEnded(_) => plain(Code::FailedPrecondition, "TASK_ENDED"),
-        Refusal::CharterMoved(_) => plain(Code::Aborted, "CHARTER_MOVED"),
+        Refusal::Paused(_) | Refusal::Tripped(_) => plain(Class::NotNow, "PAUSED"),
+        Refusal::ApprovalAsked(_) => plain(Class::NotNow, "APPROVAL_REQUIRED"),
+        Refusal::Exists(_) => plain(Class::Exists, "EXISTS"),
+        Refusal::Unknown(_) => plain(Class::Unknown, "NOT_FOUND"),
+        Refusal::TaskEnded(_) => plain(Class::NotNow, "TASK_ENDED"),
+        Refusal::CharterMoved(_) => plain(Class::Moved, "CHARTER_MOVED"),
         Refusal::BudgetSpent { .. }
         | Refusal::TooManyLive { .. }
         | Refusal::TooFast { .. }
@@ -596,24 +581,17 @@ pub(crate) fn commit(error: CommitError) -> Status {
         | Refusal::TooManyTasksInAll { .. }
         | Refusal::TooManyPlans { .. }
         | Refusal::TooManyRequests { .. }
-        | Refusal::CoolingDown { .. } => plain(Code::ResourceExhausted, "QUOTA"),
+        | Refusal::CoolingDown { .. } => plain(Class::TooMuch, "QUOTA"),
         Refusal::NotApproved { id, why } => {
             let mut facts = HashMap::from([("approval_id".to_owned(), id.to_string())]);
             if let Unusable::Busy(lease) = why {
                 facts.insert("busy_lease_id".to_owned(), lease.to_string());
             }
-            status(
-                Code::FailedPrecondition,
-                message,
-                "APPROVAL_REQUIRED",
-                facts,
-            )
+            refuse(Class::NotNow, message, "APPROVAL_REQUIRED", facts)
         }
-        Refusal::Consent(_) => plain(Code::PermissionDenied, "CONSENT_REFUSED"),
-        Refusal::LeaseMoved(_) => plain(Code::FailedPrecondition, "LEASE_ENDED"),
-        Refusal::Soaking { .. } => plain(Code::FailedPrecondition, "COOLING_DOWN"),
-        Refusal::Rearm(_) | Refusal::RearmVoid(_) => {
-            plain(Code::FailedPrecondition, "REARM_REFUSED")
-        }
+        Refusal::Consent(_) => plain(Class::Denied, "CONSENT_REFUSED"),
+        Refusal::LeaseMoved(_) => plain(Class::NotNow, "LEASE_ENDED"),
+        Refusal::Soaking { .. } => plain(Class::NotNow, "COOLING_DOWN"),
+        Refusal::Rearm(_) | Refusal::RearmVoid(_) => plain(Class::NotNow, "REARM_REFUSED"),
     }
 }

@@ -1,5 +1,6 @@
-//! The bodies of requests that are in memory: one budget of bytes for all of them, and a share of it for each address that
-//! peers come from (T44). The peer is not known by more than its address here: bodies are read before callers are verified.
+//! The bodies of requests that are in memory: one budget of bytes for all of them, and a share of
+//! it for each address that peers come from (T44). The peer is not known by more than its address
+//! here: bodies are read before callers are verified.
 
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -17,20 +18,23 @@ use http_body::{Body as _, Frame, SizeHint};
 use parking_lot::Mutex;
 use tonic::Status;
 
-use crate::listen::PeerAddress;
+use crate::peer::PeerAddress;
 use crate::refusal;
+use crate::refused::Refused;
 use crate::shares::{Share, Shares};
 
-/// The bodies of requests that are in memory at a time; one address may hold half of it. What is made of a body takes about
-/// as much again.
+/// The bodies of requests that are in memory at a time; one address may hold half of it. What is
+/// made of a body takes about as much again.
 ///
 /// # Limit
 /// - for: all peers of a listener together
 /// - unit: bytes
-/// - beyond: the request is refused with `RESOURCE_EXHAUSTED` (HTTP 429); the kill plane has a budget of its own
+/// - beyond: the request is refused with `RESOURCE_EXHAUSTED` (HTTP 429); the kill plane has a
+///   budget of its own
 /// - test: `s07_bodies_of_strangers_take_a_bounded_part_of_the_memory_and_leave_room_for_others`
 const MAX_BODY_BYTES: u64 = 40 * 1024 * 1024;
-/// The bodies of requests to the kill plane that are in memory at a time; one address may hold half of it.
+/// The bodies of requests to the kill plane that are in memory at a time; one address may hold half
+/// of it.
 ///
 /// # Limit
 /// - for: all peers of the kill plane together
@@ -38,13 +42,14 @@ const MAX_BODY_BYTES: u64 = 40 * 1024 * 1024;
 /// - beyond: the request is refused with `RESOURCE_EXHAUSTED` (HTTP 429)
 /// - test: `s07_bodies_of_strangers_take_a_bounded_part_of_the_memory_and_leave_room_for_others`
 const MAX_KILL_BODY_BYTES: u64 = 16 * 1024 * 1024;
-/// Requests that are not answered yet, with or without a body; one address may have half of them. A watch is answered when it
-/// begins.
+/// Requests that are not answered yet, with or without a body; one address may have half of them. A
+/// watch is answered when it begins.
 ///
 /// # Limit
 /// - for: all peers of a listener together
 /// - unit: requests
-/// - beyond: the request is refused with `RESOURCE_EXHAUSTED` (HTTP 429); the kill plane counts its own
+/// - beyond: the request is refused with `RESOURCE_EXHAUSTED` (HTTP 429); the kill plane counts its
+///   own
 /// - test: `s07_requests_that_are_not_answered_are_bounded_and_leave_room_for_other_addresses`
 const MAX_REQUESTS: u64 = 4_096;
 
@@ -78,7 +83,7 @@ impl BodyBudget {
 /// The bytes of one request. They count until the request is answered and its body is dropped,
 /// because the handler may hold them until then.
 #[derive(Debug)]
-struct Held {
+struct BodyShare {
     share: Share<Option<IpAddr>>,
     refused: bool,
 }
@@ -98,7 +103,7 @@ pub(crate) async fn metered(
         return next.run(request).await;
     }
     let share = budget.bytes.of(peer);
-    let held = Arc::new(Mutex::new(Held {
+    let held = Arc::new(Mutex::new(BodyShare {
         share,
         refused: false,
     }));
@@ -111,17 +116,17 @@ pub(crate) async fn metered(
     });
     let response = next.run(request).await;
     if held.lock().refused && !is_grpc(response.headers()) {
-        return crate::http::refused(&refusal::no_memory());
+        return refusal::refused(&refusal::no_memory());
     }
     response
 }
 
 /// The refusal of a request that nothing was read of.
-pub(crate) fn refused(why: &Status, is_grpc: bool) -> Response {
+pub(crate) fn refused(why: &Refused, is_grpc: bool) -> Response {
     if is_grpc {
-        why.clone().into_http()
+        Status::from(why.clone()).into_http()
     } else {
-        crate::http::refused(why)
+        refusal::refused(why)
     }
 }
 
@@ -144,7 +149,7 @@ pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
 
 struct Metered {
     inner: Body,
-    held: Arc<Mutex<Held>>,
+    held: Arc<Mutex<BodyShare>>,
 }
 
 impl http_body::Body for Metered {
@@ -168,7 +173,9 @@ impl http_body::Body for Metered {
             held.refused = true;
             drop(held);
             self.inner = Body::empty();
-            return Poll::Ready(Some(Err(axum::Error::new(refusal::no_memory()))));
+            return Poll::Ready(Some(Err(axum::Error::new(Status::from(
+                refusal::no_memory(),
+            )))));
         }
         drop(held);
         Poll::Ready(frame)

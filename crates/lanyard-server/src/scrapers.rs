@@ -10,7 +10,7 @@ use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use lanyard_core::document::{Code, Diagnostic, Fields, Findings, Node};
+use lanyard_document::{Code, Item, Section};
 use lanyard_secret_file::{Origin, read_plain, read_word};
 use ring::digest::{SHA256, digest};
 use rustls::RootCertStore;
@@ -33,14 +33,14 @@ pub(crate) struct ScraperConfig {
 
 impl ScraperConfig {
     /// Reads `metrics_bearer_file` and `metrics_client_ca`.
-    pub(crate) fn read(f: &Findings, top: &Fields<'_>, base: &Path) -> Self {
+    pub(crate) fn read(top: &Section<'_>, base: &Path) -> Self {
         let path = |name| {
-            let node = top.optional(name)?;
-            let path = base.join(f.text(node)?);
-            if top.optional("metrics_listen").is_none() {
+            let item = top.get(name)?;
+            let path = crate::values::path(item, base)?;
+            if top.get("metrics_listen").is_none() {
                 let message = format!("`{name}` says who may read metrics that are not served");
-                let fault = Diagnostic::new(Code::Listen, node.span, message);
-                f.add(fault.help("name `metrics_listen`"));
+                let fault = item.finding(Code::Listen, message);
+                item.f.add(fault.help("name `metrics_listen`"));
             }
             Some(path)
         };
@@ -51,19 +51,15 @@ impl ScraperConfig {
     }
 
     /// The address, unless it is off loopback and no proof is demanded (S40).
-    pub(crate) fn asked_at(
-        &self,
-        f: &Findings,
-        node: &Node,
-        address: SocketAddr,
-    ) -> Option<SocketAddr> {
+    pub(crate) fn asked_at(&self, item: Item<'_>, address: SocketAddr) -> Option<SocketAddr> {
         let is_open = self.bearer_file.is_none() && self.client_ca.is_none();
         if address.ip().is_loopback() || !is_open {
             return Some(address);
         }
         let message = format!("{address} is not on loopback, and everybody could read the metrics");
-        let fault = Diagnostic::new(Code::Listen, node.span, message);
-        f.add(fault.help("name a `metrics_bearer_file` or a `metrics_client_ca`"));
+        let fault = item.finding(Code::Listen, message);
+        item.f
+            .add(fault.help("name a `metrics_bearer_file` or a `metrics_client_ca`"));
         None
     }
 

@@ -21,11 +21,11 @@ pub(crate) enum Full {
 pub(crate) struct Shares<K> {
     all: u64,
     of_an_owner: u64,
-    held: Arc<Mutex<Held<K>>>,
+    held: Arc<Mutex<TakenShares<K>>>,
 }
 
 #[derive(Debug)]
-struct Held<K> {
+struct TakenShares<K> {
     all: u64,
     by: HashMap<K, u64>,
 }
@@ -41,7 +41,7 @@ impl<K> Clone for Shares<K> {
 
 impl<K: Hash + Eq + Clone> Shares<K> {
     pub(crate) fn new(all: u64, of_an_owner: u64) -> Self {
-        let held = Held {
+        let held = TakenShares {
             all: 0,
             by: HashMap::new(),
         };

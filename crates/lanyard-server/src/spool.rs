@@ -1,5 +1,5 @@
-//! Kill orders in files beside the journal: written without its lock, when the daemon is down or its journal fails,
-//! and taken over before anything is issued.
+//! Kill orders in files beside the journal: written without its lock, when the daemon is down or
+//! its journal fails, and taken over before anything is issued.
 //!
 //! ```text
 //! K-….json      an order that waits
@@ -14,23 +14,25 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use futures_util::future::join_all;
 use lanyard_core::condition::{Kind, Reason};
-use lanyard_core::id::KillId;
 use lanyard_core::kill::{Actor, KillOrder};
+use lanyard_core::spool::{KillSpool, NotStored};
 use lanyard_disk::{Access, Files, Length, is_full, replace};
 use lanyard_engine::Engine;
-use lanyard_engine::kill::Fenced;
+use lanyard_vocabulary::id::KillId;
 use tokio::sync::watch;
 
-use crate::rpc::MAX_TEXT_CHARACTERS;
+use crate::fields::MAX_TEXT_CHARACTERS;
 
-/// How often a running daemon looks for orders.
+/// The interval at which a running daemon looks for orders.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 /// After how many looks missing slots are made again.
 const LOOKS_BETWEEN_REFILLS: u32 = 240;
-/// How long a disk may take to keep an order until whoever gave it is told that it is not kept.
-const KEEP_PATIENCE: Duration = Duration::from_secs(2);
+/// The longest time that a disk may take to keep an order until whoever gave it is told that it is
+/// not kept.
+const KEEP_WAIT: Duration = Duration::from_secs(2);
 /// Kill orders that are kept on a full disk before one of them is taken over.
 ///
 /// # Limit
@@ -48,7 +50,8 @@ const MAX_ORDERS_ON_FULL_DISK: usize = 32;
 /// - test: `s09_an_order_that_is_longer_than_its_blocks_waits_for_space`
 const MAX_ORDER_BYTES_ON_FULL_DISK: usize = 8 * 1024;
 
-/// How many orders are given to the journal together. Fewer than the gate holds beside it, so that others find room there.
+/// The most orders that are given to the journal together. Fewer than the gate holds beside it, so
+/// that others find room there.
 ///
 /// # No limit
 /// The others follow.
@@ -67,12 +70,12 @@ pub(crate) fn bounded(reason: String) -> String {
     cut
 }
 
-/// Whether whoever kept an order is told what the order reaches.
+/// True if whoever kept an order is told what the order reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tell {
-    /// Nothing: not all names are known yet.
+    /// No order was taken in: not all names are known yet.
     Nothing,
-    /// Why it reaches nothing, where that is so.
+    /// The reason why it reaches nothing, where that is so.
     Reach,
 }
 
@@ -84,8 +87,8 @@ pub(crate) struct Spool {
 }
 
 impl Spool {
-    /// The spool of this data directory. A disk that has no space for slots, or takes nothing, is no error: what waits must be
-    /// taken over all the same.
+    /// The spool of this data directory. A disk that has no space for slots, or takes nothing, is
+    /// no error: what waits must be taken over all the same.
     pub(crate) fn open(disk: &Files, data_dir: &Path) -> Self {
         let spool = Self {
             disk: Files::clone(disk),
@@ -149,34 +152,19 @@ impl Spool {
         }
     }
 
-    /// Engages an order, and keeps it here where the journal does not take it: the next start takes it from here.
-    pub(crate) async fn engage(&self, engine: &Engine, order: KillOrder) -> Fenced {
-        let fenced = engine.engage(order).await;
-        if fenced.is_durable() {
-            return fenced;
-        }
-        let kept = self.keep_in_time(&fenced.order).await;
-        let spooled = kept.is_ok();
-        if let Err(error) = kept {
-            tracing::error!(%error, kill = %fenced.order.id, "the spool does not take the order either");
-        }
-        Fenced { spooled, ..fenced }
-    }
-
-    /// As [`Spool::keep`], without waiting for a disk that hangs: what it takes later is found by the next look.
+    /// Keeps an order unless it is here already.
     ///
     /// # Errors
-    /// [`io::ErrorKind::TimedOut`] where the disk has not answered in time; else as of the file system.
-    async fn keep_in_time(&self, order: &KillOrder) -> io::Result<()> {
-        let (spool, order) = (self.clone(), order.clone());
-        let kept = tokio::task::spawn_blocking(move || spool.keep(&order));
-        match tokio::time::timeout(KEEP_PATIENCE, kept).await {
-            Ok(kept) => kept.map_err(io::Error::other)?,
-            Err(_) => Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                "the disk does not answer",
-            )),
+    /// Where an order of this id stops something else; else as of the file system.
+    fn keep_once(&self, order: &KillOrder) -> io::Result<()> {
+        let Ok(bytes) = self.disk.read(&self.file(order.id)) else {
+            return self.keep(order);
+        };
+        if !stops_the_same(&serde_json::from_slice(&bytes)?, order) {
+            return Err(io::Error::other("another order of this id is kept"));
         }
+        // Its bytes were durable before it had its name; the name may not be yet.
+        self.disk.sync_directory(&self.directory)
     }
 
     /// `None` where no slot takes it.
@@ -187,7 +175,8 @@ impl Spool {
         let mine = self.directory.join(format!("{id}.unfinished"));
         let mut failed = None;
         for slot in (0..MAX_ORDERS_ON_FULL_DISK).map(|slot| self.slot(slot)) {
-            // Renamed first: another process that keeps an order at this moment must not write to the same slot.
+            // Renamed first: another process that keeps an order at this moment must not write to
+            // the same slot.
             if self.disk.rename(&slot, &mine).is_err() {
                 continue;
             }
@@ -208,7 +197,7 @@ impl Spool {
         failed.map(Err)
     }
 
-    /// Whether an order is still waiting to be taken over.
+    /// Tells if an order is still waiting to be taken over.
     pub(crate) fn waits(&self, id: KillId) -> bool {
         self.disk.open(&self.file(id), Access::Read).is_ok()
     }
@@ -217,7 +206,7 @@ impl Spool {
         self.directory.join(format!("{id}.taken"))
     }
 
-    /// Whether an order that waits is in effect in a daemon that runs, and not durable there.
+    /// Tells if an order that waits is in effect in a daemon that runs, and not durable there.
     pub(crate) fn is_taken(&self, id: KillId) -> bool {
         self.disk.open(&self.receipt(id), Access::Read).is_ok()
     }
@@ -235,7 +224,7 @@ impl Spool {
         self.directory.join(format!("{id}.nothing"))
     }
 
-    /// Why an order that was taken over reaches nothing, where that is so: told once.
+    /// Says why an order that was taken over reaches nothing, where that is so: told once.
     pub(crate) fn reaches_nothing(&self, id: KillId) -> Option<String> {
         let path = self.reach(id);
         let said = self.disk.read(&path).ok()?;
@@ -243,8 +232,8 @@ impl Spool {
         Some(String::from_utf8_lossy(&said).into_owned())
     }
 
-    /// Tells whoever kept an order on this machine that it reaches nothing. Without space the order is in effect all the same.
-    /// Every lease is looked at, on another thread.
+    /// Tells whoever kept an order on this machine that it reaches nothing. Without space the order
+    /// is in effect all the same. Every lease is looked at, on another thread.
     async fn tell_reach(&self, engine: &Arc<Engine>, order: &KillOrder) {
         if order.by != Actor::Local || !order.reaches_nothing {
             return;
@@ -252,7 +241,7 @@ impl Spool {
         let (path, order, engine) = (self.reach(order.id), order.clone(), Arc::clone(engine));
         self.off_thread(move |spool| {
             let (scope, id) = (&order.scope, order.id);
-            let radius = engine.blast_radius(scope, order.roles, Some(id));
+            let radius = engine.scopes().blast_radius(scope, order.roles, Some(id));
             let Some(said) = radius.unknown_name else {
                 return;
             };
@@ -263,7 +252,8 @@ impl Spool {
         .await;
     }
 
-    /// Removes what nobody read who kept an order: those that were there at the sweep before. Says which are there now.
+    /// Removes what nobody read who kept an order: those that were there at the sweep before. Says
+    /// which are there now.
     fn sweep_unread(&self, before: &BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
         let there = self.disk.list(&self.directory).unwrap_or_default();
         let is_unread = |path: &PathBuf| path.extension().is_some_and(|end| end == "nothing");
@@ -302,8 +292,9 @@ impl Spool {
         (orders, faults)
     }
 
-    /// Engages what waits. An order that becomes durable in the journal leaves the spool; one that cannot be read holds up
-    /// no other, and stops all issuing for as long as it is there: it may be about anything.
+    /// Engages what waits. An order that becomes durable in the journal leaves the spool; one that
+    /// cannot be read holds up no other, and stops all issuing for as long as it is there: it may
+    /// be about anything.
     pub(crate) async fn take_over(&self, engine: &Arc<Engine>, tell: Tell) {
         // Away from the threads that serve: a disk that hangs must not stop one of them.
         let looking = self.clone();
@@ -315,13 +306,14 @@ impl Spool {
         });
         let (mut new, mut known) = (Vec::new(), Vec::new());
         for (path, mut order) in orders {
-            // Whoever wrote the file may have written anything: what the journal keeps is shown for years.
+            // Whoever wrote the file may have written anything: what the journal keeps is shown for
+            // years.
             order.reason = bounded(order.reason);
-            let is_known = engine.peek(|state| {
+            let is_known = engine.context().peek(|state| {
                 let known = &state.kills().get(order.id)?.order;
                 Some(stops_the_same(known, &order))
             });
-            match is_known.flatten() {
+            match is_known {
                 None => new.push((path, order)),
                 Some(true) => known.push((path, order.id)),
                 Some(false) => faults.push(of_another(&path, &order)),
@@ -329,7 +321,7 @@ impl Spool {
         }
         if !known.is_empty() {
             // In effect, and not durable yet where this fails: looked at again.
-            let is_durable = engine.settle().await.is_ok();
+            let is_durable = engine.context().settle().await.is_ok();
             let known = known.into_iter();
             self.put_away(known.map(|(path, id)| (path, id, is_durable)).collect())
                 .await;
@@ -337,7 +329,7 @@ impl Spool {
         for orders in new.chunks(MAX_ORDERS_AT_A_TIME) {
             let engaged = orders.iter().map(|(path, order)| async move {
                 tracing::warn!(kill = %order.id, scope = %order.scope, "a kill order is taken over from the spool");
-                (path, order, engine.engage(order.clone()).await)
+                (path, order, engine.kills().engage(order.clone()).await)
             });
             let mut done = Vec::new();
             for (path, order, fenced) in join_all(engaged).await {
@@ -363,7 +355,8 @@ impl Spool {
         }
     }
 
-    /// Removes those of these orders that are durable, and says beside the others that they are in effect.
+    /// Removes those of these orders that are durable, and says beside the others that they are in
+    /// effect.
     async fn put_away(&self, orders: Vec<(PathBuf, KillId, bool)>) {
         self.off_thread(move |spool| {
             for (path, id, is_durable) in &orders {
@@ -400,7 +393,8 @@ impl Spool {
         }
     }
 
-    /// Takes over what comes, until told to stop. While an order cannot be read, nothing is issued, and it is looked at again.
+    /// Takes over what comes, until told to stop. While an order cannot be read, nothing is issued,
+    /// and it is looked at again.
     pub(crate) async fn follow(self, engine: Arc<Engine>, mut stop: watch::Receiver<bool>) {
         let mut looks = 0_u32;
         let mut unread = BTreeSet::new();
@@ -420,6 +414,20 @@ impl Spool {
                 () = tokio::time::sleep(LOOK_INTERVAL) => {}
                 _ = stop.changed() => {}
             }
+        }
+    }
+}
+
+#[async_trait]
+impl KillSpool for Spool {
+    /// Without waiting for a disk that hangs: what it takes later is found by the next look.
+    async fn store(&self, order: &KillOrder) -> Result<(), NotStored> {
+        let (spool, order) = (self.clone(), order.clone());
+        let kept = tokio::task::spawn_blocking(move || spool.keep_once(&order));
+        match tokio::time::timeout(KEEP_WAIT, kept).await {
+            Ok(Ok(kept)) => kept.map_err(|error| NotStored(error.to_string())),
+            Ok(Err(error)) => Err(NotStored(error.to_string())),
+            Err(_) => Err(NotStored("the disk does not answer".to_owned())),
         }
     }
 }

@@ -22,9 +22,10 @@ use tokio_rustls::rustls::{
     ServerConnection, SignatureScheme,
 };
 
-/// How often the files are checked.
+/// The interval at which the files are checked.
 const LOOK: Duration = Duration::from_secs(30);
-/// The most certificates that a client may show: its own, and what leads from there to an authority.
+/// The most certificates that a client may show: its own, and what leads from there to an
+/// authority.
 ///
 /// # Limit
 /// - for: a client

@@ -17,7 +17,7 @@ impl Unusable {
     ) -> Option<T> {
         opened
             .map_err(|error| {
-                let why = crate::fault::chain(&error.into());
+                let why = crate::causes::chain(&error.into());
                 tracing::error!(what, why, "a part cannot be used: nothing is issued");
                 let what = what.to_owned();
                 self.0.push(Reason::PartUnusable { what, why });
@@ -25,7 +25,7 @@ impl Unusable {
             .ok()
     }
 
-    /// The reasons.
+    /// Returns the reasons that were gathered.
     pub(crate) fn into_reasons(self) -> Vec<Reason> {
         self.0
     }

@@ -1,12 +1,12 @@
-//! How many streams of the broker's own messages are open: each costs a look at the state for every change, as long as its
-//! reader stays (T45).
+//! How many streams of the broker's own messages are open: each costs a look at the state for every
+//! change, as long as its reader stays (T45).
 
 use std::time::Duration;
 
-use lanyard_core::identity::Identity;
-use tonic::Status;
+use lanyard_vocabulary::identity::Identity;
 
 use crate::refusal;
+use crate::refused::Refused;
 use crate::shares::{Share, Shares};
 
 /// Watches that are open at a time; a local agent has one for each task that it holds something of.
@@ -42,13 +42,13 @@ const MAX_WATCHES_PER_PERSON: u64 = 64;
 /// - test: `s07_watches_are_bounded_by_identity_and_in_all_and_agents_take_none_of_the_peoples`
 const MAX_WATCHES_OF_PEOPLE: u64 = 1_024;
 
-/// The open watches.
+/// The watches that are open.
 pub(crate) struct Watches {
     agents: Shares<Identity>,
     people: Shares<Identity>,
 }
 
-/// One open watch, until it is dropped.
+/// An open watch, until it is dropped.
 pub(crate) type Watch = Share<Identity>;
 
 impl Default for Watches {
@@ -65,7 +65,7 @@ impl Watches {
     ///
     /// # Errors
     /// `RESOURCE_EXHAUSTED` when the agent, or all agents, have as many as they may.
-    pub(crate) fn of_agent(&self, agent: &Identity) -> Result<Watch, Status> {
+    pub(crate) fn of_agent(&self, agent: &Identity) -> Result<Watch, Refused> {
         taken(&self.agents, agent)
     }
 
@@ -73,16 +73,16 @@ impl Watches {
     ///
     /// # Errors
     /// `RESOURCE_EXHAUSTED` when the person, or all people, have as many as they may.
-    pub(crate) fn of_person(&self, person: &Identity) -> Result<Watch, Status> {
+    pub(crate) fn of_person(&self, person: &Identity) -> Result<Watch, Refused> {
         taken(&self.people, person)
     }
 }
 
 /// The interval between two readings of a watch whose owner has few.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
-/// How many watches of one owner read at that interval. Each reading covers a whole task, and every
-/// event in the broker causes one: an owner with more watches reads less often by each, and takes
-/// no more of a core.
+/// The number of watches of one owner that read at that interval. Each reading covers a whole task,
+/// and every event in the broker causes one: an owner with more watches reads less often by each,
+/// and takes no more of a core.
 const WATCHES_AT_FULL_RATE: u64 = 8;
 
 /// The interval between two readings of this watch.
@@ -91,14 +91,14 @@ pub(crate) fn look_interval(watch: &Watch) -> Duration {
     LOOK_INTERVAL * u32::try_from(times).unwrap_or(u32::MAX)
 }
 
-fn taken(shares: &Shares<Identity>, who: &Identity) -> Result<Watch, Status> {
+fn taken(shares: &Shares<Identity>, who: &Identity) -> Result<Watch, Refused> {
     let taken = shares.take(who.clone(), 1);
     taken.map_err(|full| refusal::full("open watches", full))
 }
 
 #[cfg(test)]
 mod tests {
-    use tonic::Code;
+    use crate::refused::Class;
 
     use super::*;
 
@@ -129,7 +129,7 @@ mod tests {
             .map(|_| watches.of_agent(&who("a")).unwrap())
             .collect();
         let refused = watches.of_agent(&who("a")).unwrap_err();
-        assert_eq!(refused.code(), Code::ResourceExhausted);
+        assert_eq!(refused.class, Class::TooMuch);
         let others = MAX_WATCHES_OF_AGENTS - MAX_WATCHES_PER_AGENT;
         open.extend((0..others).map(|at| watches.of_agent(&who(&at.to_string())).unwrap()));
         assert!(watches.of_agent(&who("b")).is_err());

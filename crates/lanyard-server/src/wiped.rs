@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 
-/// How much memory is read at once, in bytes.
+/// The bytes of memory that are read at once.
 const READ_AT_ONCE: usize = 1 << 20;
 
 /// A secret that is not in the binary, and is in memory only once unless it is copied.
@@ -13,7 +13,7 @@ fn secret() -> Vec<u8> {
         .collect()
 }
 
-/// How often the secret is in writable memory. The search itself holds no copy of it.
+/// Counts how often the secret is in writable memory. The search itself holds no copy of it.
 fn copies() -> usize {
     let is_secret = |bytes: &[u8]| {
         let wanted = (0..48_u8).map(|place| place.wrapping_mul(7) ^ 0xA5);
@@ -60,7 +60,8 @@ fn copies() -> usize {
 fn s52_what_is_freed_is_wiped() {
     let kept = secret();
     assert_eq!(copies(), 1, "the search finds what is there");
-    // As a credential goes through this process: copied into messages, grown in buffers, parsed, freed.
+    // As a credential goes through this process: copied into messages, grown in buffers, parsed,
+    // freed.
     let passed: Vec<Vec<u8>> = (0..64)
         .map(|round| {
             let mut buffer = Vec::with_capacity(round);

@@ -3,20 +3,18 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use lanyard_core::charter::Name;
 use lanyard_core::command::Command;
 use lanyard_core::condition::{Kind, Reason};
-use lanyard_core::identity::Identity;
 use lanyard_core::kill::Actor;
 use lanyard_core::ledger::{CommitError, look};
 use lanyard_core::provider::Provider;
 use lanyard_core::state::State;
-use lanyard_core::time::Timestamp;
+use lanyard_core::target::Shared;
 use lanyard_disk::Files;
 use lanyard_engine::charters::Charters;
 use lanyard_engine::clock::{Clock, Randomness as _, SystemClock, SystemRandomness};
@@ -28,115 +26,61 @@ use lanyard_journal::Recovery;
 use lanyard_ledger::{Embedded, Settings};
 use lanyard_provider_token::Keyring;
 use lanyard_provider_token::status::Lists;
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::time::Timestamp;
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
+use tokio::task::{JoinError, JoinSet};
 
 use crate::apart::Apart;
+use crate::backup::{self, Restored};
+use crate::broker::Broker;
 use crate::charters::{CharterBook, Sources};
-use crate::config::{ApprovalUrl, Config};
-use crate::discovery::KeyWatch;
-use crate::drill::{self, Drills};
-use crate::hooks::{self, Secret};
-use crate::identity::config::{IssuerConfig, KeySource};
-use crate::identity::{Challenges, ClusterDoor, Doors, Inspections, Place, Quotas, people};
+use crate::config::Config;
+use crate::hooks::EventSources;
+use crate::identity::discovery::KeyWatch;
+use crate::identity::issuer::{IssuerConfig, KeySource};
+use crate::identity::{Challenges, ClusterDoor, Doors, Place, discovery, people};
 use crate::judge::{Assessor, Judges};
-use crate::kill_plane;
+use crate::kinds::token::OwnTokens;
 use crate::lanes::Lanes;
+use crate::machine::Machine;
 use crate::newcomers::Newcomers;
 use crate::plane::{Plane, Purpose, Router};
 use crate::plans::PlanStore;
+use crate::quotas::{Inspections, Quotas};
 use crate::readings::Readings;
 use crate::rpc::submitted_bytes;
-use crate::shares::Shares;
-use crate::signals::Signals;
 use crate::spool::{Spool, Tell};
 use crate::status_lists::StatusLists;
 use crate::targets::TargetConfig;
 use crate::unusable::Unusable;
 use crate::watches::Watches;
 use crate::witness::WitnessFile;
+use crate::{drill, hooks, kill_plane};
 
-/// What every request may need.
-pub(crate) struct Broker {
-    pub(crate) engine: Arc<Engine>,
-    pub(crate) ledger: Arc<Embedded>,
-    pub(crate) doors: Doors,
-    pub(crate) charters: Arc<CharterBook>,
-    pub(crate) plans: PlanStore,
-    pub(crate) keyring: Arc<Keyring>,
-    pub(crate) lists: Arc<Lists>,
-    pub(crate) status_lists: StatusLists,
-    pub(crate) issuer: String,
-    pub(crate) approval_url: Option<ApprovalUrl>,
-    pub(crate) spool: Spool,
-    /// What was found when the journal was opened.
-    pub(crate) recovery: Recovery,
-    pub(crate) witness: Option<WitnessFile>,
-    pub(crate) own_witness: WitnessFile,
-    /// Why the journal, which has no records, had some before.
-    pub(crate) emptied: Option<String>,
-    /// Who may report actions by signed messages, by name.
-    pub(crate) reporters: BTreeMap<String, Secret>,
-    /// Events that were put aside since the start, because their receivers did not take them.
-    pub(crate) given_up: AtomicUsize,
-    pub(crate) drills: Option<Drills>,
-    /// Systems that may engage kills.
-    pub(crate) signals: Signals,
-    pub(crate) watches: Watches,
-    /// The bytes of plans that are being submitted, by who submits them.
-    pub(crate) plan_bytes: Shares<Identity>,
-    pub(crate) readings: Readings,
-}
-
-impl Broker {
-    /// Raises what the replay cache has lost.
-    fn raise_lost_uses(&self) {
-        if let Some(damage) = self.doors.memory.damage(self.engine.now()) {
-            let file = damage.file.display().to_string();
-            let why = format!("{}, until {}", damage.why, damage.until);
-            let conditions = self.engine.conditions();
-            conditions.raise(Reason::ReplayCacheDamaged { file, why });
-        }
-    }
-
-    /// Raises or lowers what keeps the replay cache from being written.
-    fn tell_of_memory(&self) {
-        let trouble = self.doors.memory.trouble().map(|(file, why)| {
-            let file = file.display().to_string();
-            Reason::ReplayCacheFailed { file, why }
-        });
-        let conditions = self.engine.conditions();
-        conditions.replace(Kind::ReplayCacheFailed, trouble);
-    }
-
-    /// Operators have lifted the reasons of this kind: the next start must not find them again.
-    pub(crate) fn accepted(&self, kind: Kind, seen: &[String]) {
-        if kind == Kind::ChartersDeleted {
-            self.charters.believe_deletions(seen);
-        }
-        if kind == Kind::ReplayCacheDamaged
-            && let Err(error) = self.doors.memory.accept_damage()
-        {
-            tracing::warn!(%error, "the damage of the replay cache is found again at the next start");
-        }
-    }
-}
-
-/// Takes over the orders that come to the spool, and forgets what does not matter any more, until told to stop.
+/// Takes over the orders that come to the spool, and forgets what does not matter any more, until
+/// told to stop.
 async fn follow_data(broker: Arc<Broker>, stop: watch::Receiver<bool>) {
     let orders = broker.spool.clone();
     let orders = orders.follow(Arc::clone(&broker.engine), stop.clone());
     tokio::join!(orders, follow_doubts(&broker, stop));
 }
 
-/// How often it is looked at whether lost uses still matter, and whether further ones can be written down.
+/// The interval at which it is checked whether lost uses still matter, and whether further ones can
+/// be written down.
 const DOUBT_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Lowers what the replay cache has lost, once none of it could count any more.
 async fn follow_doubts(broker: &Broker, mut stop: watch::Receiver<bool>) {
     while !*stop.borrow() {
         broker.tell_of_memory();
-        if broker.doors.memory.damage(broker.engine.now()).is_none() {
+        if broker
+            .doors
+            .memory
+            .damage(broker.engine.clock().now())
+            .is_none()
+        {
             let conditions = broker.engine.conditions();
             conditions.replace(Kind::ReplayCacheDamaged, []);
         }
@@ -147,15 +91,29 @@ async fn follow_doubts(broker: &Broker, mut stop: watch::Receiver<bool>) {
     }
 }
 
-/// Lower-case hex.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// From when a daemon serves, and how long.
+pub(crate) struct Lifetime {
+    /// Told once the addresses are open.
+    pub(crate) serves: Option<oneshot::Sender<()>>,
+    /// Done when the daemon has to end.
+    pub(crate) ends: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
-/// Serves until the process is told to end.
-pub(crate) async fn serve(config: Config) -> Result<()> {
+impl Lifetime {
+    /// Until the process is told to end.
+    pub(crate) fn of_process() -> Self {
+        Self {
+            serves: None,
+            ends: Box::pin(told_to_end()),
+        }
+    }
+}
+
+/// Serves for a lifetime.
+pub(crate) async fn serve(config: Config, machine: &Machine, lifetime: Lifetime) -> Result<()> {
     let config = Arc::new(config);
-    let broker = Arc::new(assemble(&config).await?);
+    let broker = Arc::new(assemble(&config, machine).await?);
+    let Lifetime { serves, ends } = lifetime;
     let engine = Arc::clone(&broker.engine);
     let (close, closing) = watch::channel(false);
     // Closed last: what agents hold open while this process ends keeps no kill from being taken.
@@ -167,55 +125,63 @@ pub(crate) async fn serve(config: Config) -> Result<()> {
     };
     let (stop, stopping) = watch::channel(false);
     // Nor for the keys of those who give it.
-    let (of, with, until) = (Arc::clone(&config), Arc::clone(&broker), stopping.clone());
-    let keys_followed =
-        tokio::spawn(async move { crate::discovery::follow(&of, with, until).await });
+    let (of, with, until) = (Arc::clone(&config), Arc::clone(&engine), stopping.clone());
+    let doors = Arc::clone(&broker.doors);
+    let mut followers = JoinSet::new();
+    followers
+        .spawn(async move { discovery::follow(&of.identities.issuers, doors, with, until).await });
     begin(&broker).await?;
     broker.charters.look().await;
 
-    let engine_runs = tokio::spawn(Arc::clone(&engine).run(stopping.clone()));
-    let charters_followed = tokio::spawn(Arc::clone(&broker.charters).follow(stopping.clone()));
-    let spool_followed = tokio::spawn(follow_data(Arc::clone(&broker), stopping.clone()));
-    let witnesses = broker.witness.iter().chain([&broker.own_witness]);
-    let witnessed: Vec<_> = witnesses
-        .map(|file| {
-            let of = Arc::clone(&broker.engine);
-            tokio::spawn(file.clone().follow(of, stopping.clone()))
-        })
-        .collect();
-    let drilled = tokio::spawn(drill::follow(Arc::clone(&broker), stopping.clone()));
-    let plans_swept = tokio::spawn(
-        broker
-            .plans
-            .clone()
-            .follow(Arc::clone(&broker.engine), stopping.clone()),
-    );
+    followers.spawn(Arc::clone(&engine).run(stopping.clone()));
+    followers.spawn(Arc::clone(&broker.charters).follow(stopping.clone()));
+    followers.spawn(follow_data(Arc::clone(&broker), stopping.clone()));
+    for file in broker.witness.iter().chain([&broker.own_witness]) {
+        let of = Arc::clone(&broker.engine);
+        followers.spawn(file.clone().follow(of, stopping.clone()));
+    }
+    let (drills, of) = (broker.drills.clone(), Arc::clone(&engine));
+    followers.spawn(drill::follow(drills, of, stopping.clone()));
+    let (plans, of) = (broker.plans.clone(), Arc::clone(&engine));
+    followers.spawn(plans.follow(of, stopping.clone()));
     let mut unusable = Unusable::default();
     let webhooks = config.webhooks(&mut unusable);
     unusable.raise(&engine);
-    let told: Vec<_> = webhooks
-        .into_iter()
-        .map(Arc::new)
-        .flat_map(|webhook| {
-            let lanes = webhook.lanes().iter();
-            lanes.map(move |lane| (Arc::clone(&webhook), *lane))
-        })
-        .map(|(webhook, lane)| {
-            let (broker, stopping) = (Arc::clone(&broker), stopping.clone());
-            tokio::spawn(hooks::follow(webhook, lane, broker, stopping))
-        })
-        .collect();
-    let metrics = tokio::spawn(serve_beside(metrics(&config, &broker), closing.clone()));
-    let admission = admission(&config, &broker);
-    let admission = tokio::spawn(serve_beside(admission, closing.clone()));
+    let events = Arc::new(EventSources {
+        engine: Arc::clone(&engine),
+        ledger: Arc::clone(&broker.ledger),
+        keyring: Arc::clone(&broker.keyring),
+        issuer: broker.issuer.clone(),
+        given_up: Arc::clone(&broker.given_up),
+    });
+    for webhook in webhooks.into_iter().map(Arc::new) {
+        for lane in webhook.lanes() {
+            let (of, events) = (Arc::clone(&webhook), Arc::clone(&events));
+            followers.spawn(hooks::follow(of, *lane, events, stopping.clone()));
+        }
+    }
+    let mut listeners = JoinSet::new();
+    listeners.spawn(serve_beside(metrics(&config, &broker), closing.clone()));
+    listeners.spawn(serve_beside(admission(&config, &broker), closing.clone()));
     let everybody = everybody(&config, &broker);
     let served = async {
         let first = everybody.open().await;
+        if let (Ok(_), Some(serves)) = (&first, serves) {
+            // Nobody may wait for it any more.
+            serves.send(()).ok();
+        }
         everybody.serve(first, closing).await;
     };
     let ending = Arc::clone(&broker.engine);
+    let mut failure = None;
     let ended = async {
-        told_to_end().await;
+        // A daemon without one of its tasks would look sound and not revoke, or not follow its
+        // charters: the process ends, so that its supervisor starts another.
+        tokio::select! {
+            () = ends => {}
+            failed = first_failure(&mut followers) => failure = Some(failed),
+            failed = first_failure(&mut listeners) => failure = Some(failed),
+        }
         ending.conditions().raise(Reason::Ending);
         close.send_replace(true);
         std::future::pending::<()>().await;
@@ -224,34 +190,49 @@ pub(crate) async fn serve(config: Config) -> Result<()> {
         () = served => {}
         () = ended => {}
     }
-    metrics.await?;
-    admission.await?;
+    failure = failure.or(drain(&mut listeners).await);
     close_kills.send_replace(true);
     if let Some(kills) = kills {
-        tokio::task::spawn_blocking(move || kills.join())
-            .await?
-            .ok();
+        let joined = tokio::task::spawn_blocking(move || kills.join()).await?;
+        if joined.is_err() {
+            failure = failure.or(Some(anyhow!("the thread of the kill plane panicked")));
+        }
     }
     stop.send_replace(true);
-    engine_runs.await?;
-    charters_followed.await?;
-    spool_followed.await?;
-    keys_followed.await?;
-    plans_swept.await?;
-    drilled.await?;
-    for witnessed in witnessed {
-        witnessed.await?;
-    }
-    for webhook in told {
-        webhook.await?;
-    }
+    failure = failure.or(drain(&mut followers).await);
     let ledger = Arc::clone(&broker.ledger);
     tokio::task::spawn_blocking(move || ledger.close()).await?;
-    Ok(())
+    failure.map_or(Ok(()), Err)
 }
 
-/// What comes before anything is issued: the orders in the spool, what the journal has lost, then what the last process left.
-/// A disk that takes nothing stops none of it: what stops credentials is in effect in this process then.
+/// Waits until a task panics. A task that has nothing to follow returns at once, which is no
+/// failure.
+async fn first_failure(tasks: &mut JoinSet<()>) -> anyhow::Error {
+    while let Some(ended) = tasks.join_next().await {
+        if let Err(error) = ended {
+            return failed(error);
+        }
+    }
+    std::future::pending().await
+}
+
+/// Waits for every task, also after one has panicked, and returns the first failure.
+async fn drain(tasks: &mut JoinSet<()>) -> Option<anyhow::Error> {
+    let mut failure = None;
+    while let Some(ended) = tasks.join_next().await {
+        failure = failure.or(ended.err().map(failed));
+    }
+    failure
+}
+
+fn failed(error: JoinError) -> anyhow::Error {
+    tracing::error!(%error, "a task of the daemon panicked: the daemon ends");
+    anyhow::Error::new(error).context("a task of the daemon panicked")
+}
+
+/// Does what comes before anything is issued: the orders in the spool, what the journal has lost,
+/// then what the last process left. A disk that takes nothing stops none of it: what stops
+/// credentials is in effect in this process then.
 ///
 /// # Errors
 /// When the ledger refuses what it cannot refuse.
@@ -260,14 +241,14 @@ pub(crate) async fn begin(broker: &Broker) -> Result<()> {
     let started = Command::Started {
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
-    go_on_unwritten(engine.record(started).await.map(drop))?;
-    engine.note_clock().await;
+    go_on_unwritten(engine.context().commit(started).await.map(drop))?;
+    engine.clock().note().await;
     // The charters are not read yet, and no order waits for them.
     broker.spool.take_over(engine, Tell::Nothing).await;
     broker.raise_lost_uses();
     broker.tell_of_memory();
     if let Some(loss) = &broker.recovery.loss
-        && engine.heed_loss(&loss.to_string()).await
+        && engine.reconciler().heed_loss(&loss.to_string()).await
         && let Err(error) = broker.ledger.loss_answered()
     {
         tracing::warn!(%error, "that records were lost is found again at the next start");
@@ -275,26 +256,33 @@ pub(crate) async fn begin(broker: &Broker) -> Result<()> {
     if let Some(fault) = broker.recovery.faults.first()
         && broker.recovery.incomplete
     {
-        engine.heed_loss(&fault.to_string()).await;
+        engine.reconciler().heed_loss(&fault.to_string()).await;
     }
     let mut is_stopped = broker.recovery.loss.is_some() || broker.recovery.incomplete;
     if let Some(witness) = &broker.witness {
         is_stopped |= witness.heed(engine).await;
     }
-    // What the journal itself shows, or another witness saw, has its order; the data directory's own need not repeat it.
+    if let Some(restored) = &broker.restored {
+        is_stopped = is_stopped || engine.reconciler().heed_loss(&restored.reason).await;
+        if is_stopped && let Err(error) = restored.answered() {
+            tracing::warn!(%error, "the next start stops everything again after the restore");
+        }
+    }
+    // What the journal itself shows, or another witness saw, has its order; the data directory's
+    // own need not repeat it.
     if !is_stopped {
         is_stopped = broker.own_witness.heed(engine).await;
     }
     if let Some(why) = broker.emptied.as_ref().filter(|_| !is_stopped) {
-        engine.heed_loss(why).await;
+        engine.reconciler().heed_loss(why).await;
     }
     broker.own_witness.note(engine, &mut None).await;
-    let said = engine.in_effect(State::consenting).await?;
+    let said = engine.context().in_effect(State::consenting).await;
     for operator in said {
         let again = broker.doors.verifier.with_current_roles(&operator);
-        go_on_unwritten(engine.recognize(&again).await)?;
+        go_on_unwritten(engine.approvals().recognize(&again).await)?;
     }
-    engine.look_before_issuing();
+    engine.reconciler().look_before_issuing();
     let left = engine.recover().await;
     tracing::info!(
         left.unconfirmed,
@@ -315,7 +303,7 @@ fn go_on_unwritten(committed: Result<(), CommitError>) -> Result<()> {
     }
 }
 
-/// What is served at an address, and what else follows from there being nobody.
+/// Returns what is served at an address, and what else follows from there being nobody.
 fn plane(
     (config, broker): (&Config, &Arc<Broker>),
     (purpose, address): (Purpose, SocketAddr),
@@ -334,7 +322,7 @@ fn plane(
 
 fn everybody(config: &Config, broker: &Arc<Broker>) -> Plane {
     let newcomers = Newcomers::default();
-    let router = crate::rpc::router(Arc::clone(broker), newcomers.clone());
+    let router = crate::router::router(Arc::clone(broker), newcomers.clone());
     let router = Box::new(move || Ok(router.clone()));
     let place = (Purpose::Everybody, config.listen);
     Plane {
@@ -345,7 +333,7 @@ fn everybody(config: &Config, broker: &Arc<Broker>) -> Plane {
 
 fn kills(config: &Config, broker: &Arc<Broker>) -> Option<Plane> {
     let address = config.kill_listen?;
-    let router = crate::rpc::kill_router(Arc::clone(broker));
+    let router = crate::router::kill_router(Arc::clone(broker));
     let router = Box::new(move || Ok(router.clone()));
     Some(plane((config, broker), (Purpose::Kills, address), router))
 }
@@ -361,7 +349,7 @@ fn metrics(config: &Arc<Config>, broker: &Arc<Broker>) -> Option<Plane> {
     Some(plane((config, broker), (Purpose::Metrics, address), router))
 }
 
-/// What the API server is told about charters, on an address of its own.
+/// Returns the plane at which the API server asks about charters, on an address of its own.
 fn admission(config: &Config, broker: &Arc<Broker>) -> Option<Plane> {
     let address = config.charter_objects.as_ref()?.admission_listen?;
     let router = crate::charters::webhook::router(Arc::clone(&broker.charters));
@@ -388,16 +376,21 @@ async fn told_to_end() {
     }
 }
 
-/// What serves each target.
+/// Builds what serves each target.
 async fn providers(
     config: &Config,
-    own: (&Arc<Keyring>, &Arc<Lists>),
+    machine: &Machine,
+    own: OwnTokens,
 ) -> BTreeMap<Name, Arc<dyn Provider>> {
-    let roles = Arc::default();
+    let mut shared = Shared::default();
+    shared.lend(own);
     let mut providers = BTreeMap::new();
     for (name, target) in &config.targets {
-        let provider = target.provider(name, &config.issuer, own, &roles);
-        providers.insert(name.clone(), provider.await);
+        let provider = match machine.providers.get(name) {
+            Some(given) => Arc::clone(given),
+            None => target.provider(name, &mut shared).await,
+        };
+        providers.insert(name.clone(), provider);
     }
     providers
 }
@@ -436,7 +429,7 @@ async fn doors(
         }
     }
     // What the broker itself hands out is nobody's identity here.
-    let lease_roles = config.targets.values().flat_map(TargetConfig::roles);
+    let lease_roles = config.targets.values().flat_map(TargetConfig::lease_roles);
     let aws = identities.aws.as_ref().map(|aws| aws.open(lease_roles));
     let aws = aws.and_then(|opened| unusable.note("the door of AWS identities", opened));
     // A certificate is a workload's: people log in.
@@ -454,7 +447,7 @@ async fn doors(
         aws,
         tickets,
         break_glass: identities.break_glass(&config.audience)?,
-        keys: KeyWatch::new(config),
+        keys: KeyWatch::new(&identities.issuers),
         quotas: Quotas::new(identities.quotas),
         turns: Lanes::new(usize::MAX, identities.quotas.calls_at_once),
         inspections: Inspections::default(),
@@ -510,8 +503,9 @@ fn tell_of_people(issuers: &[IssuerConfig]) {
     }
 }
 
-/// Whether anybody who shows a token has left anything in the books. The daemon's own witness file comes with the file of used
-/// tokens; a data directory of an earlier version has neither before the first token comes.
+/// Tells if anybody who shows a token has left anything in the books. The daemon's own witness file
+/// comes with the file of used tokens; a data directory of an earlier version has neither before
+/// the first token comes.
 fn has_callers(state: &State) -> bool {
     let by_caller = |by: &Actor| {
         !matches!(
@@ -526,8 +520,9 @@ fn has_callers(state: &State) -> bool {
             .any(|engaged| by_caller(&engaged.order.by))
 }
 
-/// Why a journal without records is not one of a first start: its own directory was not mounted, or was left out of a
-/// restore. Each of these is written once there are records, and not before.
+/// Says why a journal without records is not one of a first start: its own directory was not
+/// mounted, or was left out of a restore. Each of these is written once there are records, and not
+/// before.
 fn emptied(data_dir: &Path, recovery: &Recovery) -> Option<String> {
     if recovery.records > 0 {
         return None;
@@ -548,19 +543,24 @@ fn emptied(data_dir: &Path, recovery: &Recovery) -> Option<String> {
 ///
 /// # Errors
 /// When one of them cannot be set up: where a daemon runs, the journal is locked.
-pub(crate) async fn assemble(config: &Config) -> Result<Broker> {
-    let clock = Arc::new(SystemClock::default());
+pub(crate) async fn assemble(config: &Config, machine: &Machine) -> Result<Broker> {
+    let clock = Arc::new(SystemClock::over(Arc::clone(&machine.clocks)));
     let now = clock.now();
     let stamp = Arc::clone(&clock);
     let disk = lanyard_disk::system();
+    backup::unfinished_restore(&config.data_dir)?;
     let (ledger, recovery) = Embedded::open(
         &config.data_dir.join("journal"),
-        &Settings::with_history(config.data_dir.join("history")),
+        &Settings {
+            retention: config.retention(&disk),
+            ..Settings::with_history(config.data_dir.join("history"))
+        },
         Arc::new(move || stamp.now()),
     )?;
     let ledger = Arc::new(ledger);
     tell(&recovery);
     let emptied = emptied(&config.data_dir, &recovery);
+    let restored = Restored::find(&config.data_dir);
     tell_of_people(&config.identities.issuers);
     let mut unusable = Unusable::default();
     let keyring = Arc::new(Keyring::load_or_create(&config.data_dir.join("keys"), now)?);
@@ -575,27 +575,34 @@ pub(crate) async fn assemble(config: &Config) -> Result<Broker> {
             lists.note(&lease.handle, lease.id, lease.worst_expiry);
         }
     });
-    let providers = providers(config, (&keyring, &lists)).await;
+    let own = OwnTokens {
+        issuer: config.issuer.clone(),
+        keyring: Arc::clone(&keyring),
+        lists: Arc::clone(&lists),
+    };
+    let providers = providers(config, machine, own).await;
     let (plans, opened) = PlanStore::open(&config.data_dir, config.plan_sealing_keys.as_deref());
     let place = config.data_dir.join("plans");
     unusable.note(&format!("the plans in `{}`", place.display()), opened);
     let apart = Arc::new(Apart::new()?);
+    let spool = Spool::open(&disk, &config.data_dir);
     let engine = Engine::new(Parts {
         ledger: Arc::clone(&ledger) as Arc<dyn lanyard_core::ledger::Ledger>,
         providers,
         charters: Arc::new(Charters::default()),
         judge: Arc::new(Assessor::new(
             plans.clone(),
-            Judges::of_this_program(),
+            Judges::of(machine.judge.clone()),
             Arc::clone(&apart),
         )),
         clock: clock as Arc<dyn Clock>,
         randomness: Arc::new(randomness),
         agents: config.identities.agents.clone(),
+        spool: Arc::new(spool.clone()),
         rearm_soak: config.switch.rearm_soak,
         records: config.identities.quotas.records,
     });
-    let forgettable = engine.forgettable();
+    let forgettable = engine.clock().forgettable();
     let (canary, drills) = drill::prepared(config)?.unzip();
     let revisions = config.data_dir.join("revisions");
     let sources = Sources {
@@ -611,7 +618,7 @@ pub(crate) async fn assemble(config: &Config) -> Result<Broker> {
         && (own_witness.is_there()
             || recovery.incomplete
             || recovery.loss.is_some()
-            || look(ledger.as_ref(), has_callers) != Some(false));
+            || look(ledger.as_ref(), has_callers));
     let doors = doors(config, (&disk, was_used), forgettable, &mut unusable).await?;
     let reporters = config.reporters(&mut unusable);
     let signals = config.signals.open(&mut unusable);
@@ -620,26 +627,61 @@ pub(crate) async fn assemble(config: &Config) -> Result<Broker> {
     let broker = Broker {
         engine,
         ledger,
-        doors,
+        doors: Arc::new(doors),
         charters: Arc::new(charters),
         plans,
+        status_lists: StatusLists::new(Arc::clone(&keyring), lists, config.issuer.clone()),
         keyring,
-        lists,
-        status_lists: StatusLists::default(),
         issuer: config.issuer.clone(),
         approval_url: config.approval_url.clone(),
-        spool: Spool::open(&disk, &config.data_dir),
+        spool,
         recovery,
         witness: witness.map(|path| WitnessFile::configured(path, &config.data_dir)),
         own_witness,
         emptied,
+        restored,
         reporters,
-        given_up: AtomicUsize::new(0),
-        drills,
+        given_up: Arc::default(),
+        drills: drills.map(Arc::new),
         signals,
         watches: Watches::default(),
         plan_bytes: submitted_bytes(),
         readings: Readings::new(apart),
     };
     Ok(broker)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_first_task_that_panics_is_seen_while_others_run() {
+        let (stop, mut stopping) = watch::channel(false);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            stopping.changed().await.unwrap();
+        });
+        tasks.spawn(async {});
+        tasks.spawn(async { panic!("a story") });
+        let failure = first_failure(&mut tasks).await;
+        assert!(format!("{failure:#}").contains("a story"), "{failure:#}");
+        assert_eq!(tasks.len(), 1, "the task that goes on is still there");
+        stop.send_replace(true);
+        assert!(drain(&mut tasks).await.is_none());
+        assert!(tasks.is_empty());
+    }
+
+    #[tokio::test]
+    async fn every_task_is_waited_for_after_one_has_panicked() {
+        let (ended, mut seen) = watch::channel(false);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async { panic!("a story") });
+        tasks.spawn(async move {
+            tokio::task::yield_now().await;
+            ended.send_replace(true);
+        });
+        assert!(drain(&mut tasks).await.is_some());
+        assert!(*seen.borrow_and_update());
+    }
 }

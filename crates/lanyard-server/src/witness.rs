@@ -12,14 +12,14 @@ use lanyard_disk::{Disk as _, SystemDisk, replace};
 use lanyard_engine::Engine;
 use tokio::sync::watch;
 
-/// How often the file is updated.
+/// The interval at which the file is updated.
 const EVERY: Duration = Duration::from_secs(2);
 /// The file in the data directory.
 const OWN: &str = "journal-witness.json";
 /// The file in the data directory that names the configured checkpoint file once it was written.
 const WRITTEN: &str = "witness-written";
 
-/// A checkpoint file.
+/// A file with a checkpoint.
 #[derive(Debug, Clone)]
 pub(crate) struct WitnessFile {
     path: PathBuf,
@@ -28,7 +28,7 @@ pub(crate) struct WitnessFile {
 }
 
 impl WitnessFile {
-    /// The configured file.
+    /// Returns the file as it is configured.
     pub(crate) fn configured(path: PathBuf, data_dir: &Path) -> Self {
         let written = Some(data_dir.join(WRITTEN));
         Self { path, written }
@@ -105,7 +105,7 @@ impl WitnessFile {
                     Some(_) => "the witness file",
                     None => "the data directory",
                 };
-                engine.heed(witness, whose).await
+                engine.reconciler().heed(witness, whose).await
             }
             Err(error) => {
                 engine.conditions().raise(Reason::WitnessUnreadable {
@@ -133,7 +133,7 @@ impl WitnessFile {
         if self.is_doubted(engine) {
             return;
         }
-        let now = engine.witness().await;
+        let now = engine.reconciler().witness().await;
         let Some(now) = now.filter(|now| Some(*now) != *last) else {
             return;
         };
@@ -167,7 +167,7 @@ impl WitnessFile {
 
 #[cfg(test)]
 mod tests {
-    use lanyard_core::lease::Seq;
+    use lanyard_vocabulary::seq::Seq;
 
     use super::*;
     use crate::spool::tests::engine;

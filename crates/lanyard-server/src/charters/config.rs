@@ -4,17 +4,20 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use lanyard_charter::{EnvironmentKind, SubjectPattern};
 use lanyard_charter_objects::{AgentBound, NamespaceRule};
-use lanyard_core::charter::{EnvironmentKind, Name, SubjectPattern};
-use lanyard_core::document::{Code, Diagnostic, Fields, Findings, Node, escaped, suggest};
-use lanyard_core::time::Ttl;
+use lanyard_document::shape::{Empty, Form, List, Map, Shape, optional, required};
+use lanyard_document::{Code, Item, Section, suggest};
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::text::escaped;
+use lanyard_vocabulary::time::Ttl;
 
 use crate::identity::Place;
-use crate::identity::config::{IssuerConfig, KeySource};
+use crate::identity::cluster::{place, place_shape};
+use crate::identity::issuer::{IssuerConfig, KeySource};
+use crate::values::ADDRESS;
 
-/// How long charters stay in force while the API server cannot be read, by default.
-const STALE_AFTER: Ttl = Ttl::at_least_a_second(600);
-/// The highest value.
+/// The longest time for which charters stay in force while the API server cannot be read.
 ///
 /// # Limit
 /// - for: `charter_objects.stale_after`
@@ -49,38 +52,100 @@ pub(crate) struct Declared<'a> {
     pub(crate) environments: &'a std::collections::BTreeMap<Name, EnvironmentKind>,
 }
 
+const NO_NAMESPACE: Empty =
+    Empty::new(Code::Value, "expected 1 to 100 namespaces, and these are 0");
+
+pub(crate) fn shape() -> Map {
+    let issuer = required("issuer", "The issuer, byte for byte.", Shape::Text);
+    let exact = "a subject, exact or with one `*` for the last segment";
+    let subject = Form::new(exact, ".");
+    let agent = Map::new()
+        .with(issuer)
+        .with(required("subject", "The subjects there.", subject));
+    let names = List::of(Form::NAME);
+    let namespace = Map::new()
+        .with(required("namespace", "The namespace, once.", Form::NAME))
+        .with(
+            optional(
+                "names",
+                "What the names of the charters there begin with.",
+                Form::new("the beginning of a name", "^[a-z0-9-]{1,63}$"),
+            )
+            .absent("anything"),
+        )
+        .with(
+            optional(
+                "targets",
+                "The targets that their grants may be on.",
+                names.clone(),
+            )
+            .absent("every target"),
+        )
+        .with(
+            optional(
+                "environments",
+                "The environments that they may name.",
+                names,
+            )
+            .absent("every environment"),
+        )
+        .with(
+            optional(
+                "agents",
+                "The agents that they may name: subjects of any issuer, or of one.",
+                List::of(Shape::Either(subject, agent)),
+            )
+            .absent("the service accounts of the namespace, at issuers with the same `kubernetes`"),
+        );
+    Map::new()
+        .with(required(
+            "kubernetes",
+            "The cluster: `{}` is the one of this pod.",
+            place_shape(),
+        ))
+        .with(
+            optional(
+                "stale_after",
+                "How long charters stay in force while the API server cannot be read; at least 4s.",
+                Shape::span(MAX_STALE_AFTER),
+            )
+            .or("10m"),
+        )
+        .with(
+            optional(
+                "admission_listen",
+                "The address of the validating webhook; off loopback only with `tls`.",
+                ADDRESS,
+            )
+            .absent("not served"),
+        )
+        .with(required(
+            "namespaces",
+            "The namespaces whose objects are read, each with what its charters may name.",
+            List::of(namespace)
+                .not_empty(NO_NAMESPACE)
+                .at_most(MAX_NAMESPACES),
+        ))
+}
+
 /// Reads the section. Addresses are read like those of the other listeners.
 pub(crate) fn objects(
-    f: &Findings,
-    node: &Node,
+    item: Item<'_>,
     base: &Path,
-    (declared, address): (&Declared<'_>, impl Fn(&Node) -> Option<SocketAddr>),
+    (declared, address): (&Declared<'_>, impl Fn(Item<'_>) -> Option<SocketAddr>),
 ) -> Option<ObjectsConfig> {
-    let fields = f.map(node)?;
-    let place = fields
-        .required("kubernetes")
-        .and_then(|node| place(f, node, base));
-    let stale_after = fields
-        .optional("stale_after")
-        .map_or(Some(STALE_AFTER), |node| stale_after(f, node));
-    let admission_listen = fields.optional("admission_listen").map(&address);
-    let namespaces = fields.required("namespaces");
-    fields.finish();
-    let (place, node) = (place?, namespaces?);
-    let items = f.list(node);
-    if items.is_empty() || items.len() > MAX_NAMESPACES {
-        let message = format!(
-            "expected 1 to {MAX_NAMESPACES} namespaces, and these are {}",
-            items.len()
-        );
-        f.add(Diagnostic::new(Code::Value, node.span, message));
-    }
+    let section = item.section()?;
+    let place = section.get("kubernetes").and_then(|item| place(item, base));
+    let stale_after = section.get("stale_after").and_then(stale_after);
+    let admission_listen = section.get("admission_listen").map(&address);
+    let namespaces = section.get("namespaces");
+    let (place, items) = (place?, namespaces?.items());
     let mut seen = BTreeSet::new();
-    let namespaces = items.iter().filter_map(|item| {
-        let rule = namespace(f, item, declared, &place)?;
+    let namespaces = items.into_iter().filter_map(|item| {
+        let rule = namespace(item, declared, &place)?;
         if !seen.insert(rule.namespace.clone()) {
             let message = format!("namespace `{}` stands here twice", rule.namespace);
-            f.add(Diagnostic::new(Code::Value, item.span, message));
+            item.report(Code::Value, message);
         }
         Some(rule)
     });
@@ -96,56 +161,31 @@ pub(crate) fn objects(
     })
 }
 
-fn place(f: &Findings, node: &Node, base: &Path) -> Option<Place> {
-    let fields = f.map(node)?;
-    let kubeconfig = fields
-        .optional("kubeconfig")
-        .and_then(|node| f.text(node))
-        .map(|path| base.join(path));
-    let context = fields
-        .optional("context")
-        .and_then(|node| f.text(node))
-        .map(str::to_owned);
-    fields.finish();
-    Some(Place {
-        kubeconfig,
-        context,
-    })
-}
-
-fn stale_after(f: &Findings, node: &Node) -> Option<Ttl> {
-    let read = f.span_of_time(node, MAX_STALE_AFTER)?;
+fn stale_after(item: Item<'_>) -> Option<Ttl> {
+    let read = item.span_of_time()?;
     if read < MIN_STALE_AFTER {
         let message = format!("{read} is less than the {MIN_STALE_AFTER} that it takes to look");
-        f.add(Diagnostic::new(Code::Value, node.span, message));
+        item.report(Code::Value, message);
         return None;
     }
     Some(read)
 }
 
-fn namespace(
-    f: &Findings,
-    node: &Node,
-    declared: &Declared<'_>,
-    place: &Place,
-) -> Option<NamespaceRule> {
-    let fields = f.map(node)?;
-    let namespace = fields
-        .required("namespace")
-        .and_then(|node| f.parsed::<Name>(node));
-    let names = fields.optional("names").map(|node| prefix(f, node));
-    let targets = known(f, &fields, "targets", declared.targets.iter());
-    let environments = known(f, &fields, "environments", declared.environments.keys());
-    let agents = fields.optional("agents");
-    let agents = agents.map(|node| f.list(node).iter().map(|item| agent(f, item)).collect());
-    fields.finish();
+fn namespace(item: Item<'_>, declared: &Declared<'_>, place: &Place) -> Option<NamespaceRule> {
+    let section = item.section()?;
+    let namespace = section.get("namespace").and_then(Item::parsed::<Name>);
+    let names = section.get("names").map(prefix);
+    let targets = known(&section, "targets", declared.targets.iter());
+    let environments = known(&section, "environments", declared.environments.keys());
+    let agents = section.get("agents");
+    let agents = agents.map(|item| item.items().into_iter().map(agent).collect());
     let namespace = namespace?;
     let agents = match agents {
         Some(read) => {
             let read: Vec<Option<AgentBound>> = read;
             read.into_iter().collect::<Option<_>>()?
         }
-        None => own_agents(f, node, &namespace, (declared, place))?,
+        None => own_agents(item, &namespace, (declared, place))?,
     };
     Some(NamespaceRule {
         names: match names {
@@ -161,8 +201,7 @@ fn namespace(
 
 /// The service accounts of the namespace, under each issuer known to belong to the same cluster.
 fn own_agents(
-    f: &Findings,
-    node: &Node,
+    item: Item<'_>,
     namespace: &Name,
     (declared, place): (&Declared<'_>, &Place),
 ) -> Option<Vec<AgentBound>> {
@@ -180,37 +219,37 @@ fn own_agents(
         let help = format!(
             "write `agents: [{{issuer: …, subject: \"system:serviceaccount:{namespace}:*\"}}]`"
         );
-        f.add(Diagnostic::new(Code::Missing, node.span, message).help(help));
+        item.f.add(item.finding(Code::Missing, message).help(help));
         return None;
     }
     Some(bounds)
 }
 
-fn prefix(f: &Findings, node: &Node) -> Option<String> {
-    let text = f.text(node)?;
+fn prefix(item: Item<'_>) -> Option<String> {
+    let text = item.text()?;
     let known = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if !text.chars().all(known) || text.len() > 63 {
         let message = format!("`{}` begins no name of a charter", escaped(text));
-        let finding = Diagnostic::new(Code::Value, node.span, message);
-        f.add(finding.help("write what the names begin with: `payments-`"));
+        let finding = item.finding(Code::Value, message);
+        item.f
+            .add(finding.help("write what the names begin with: `payments-`"));
         return None;
     }
     Some(text.to_owned())
 }
 
 fn known<'a>(
-    f: &Findings,
-    fields: &Fields<'_>,
+    section: &Section<'_>,
     field: &'static str,
     declared: impl Iterator<Item = &'a Name> + Clone,
 ) -> Option<BTreeSet<Name>> {
-    let node = fields.optional(field)?;
-    let name = |item: &Node| {
-        let name: Name = f.parsed(item)?;
+    let names = section.get(field)?;
+    let name = |item: Item<'_>| {
+        let name: Name = item.parsed()?;
         if !declared.clone().any(|known| *known == name) {
             let message = format!("`{name}` is none of the `{field}` of this file");
-            let finding = Diagnostic::new(Code::Undeclared, item.span, message);
-            f.add(suggest(
+            let finding = item.finding(Code::Undeclared, message);
+            item.f.add(suggest(
                 finding,
                 name.as_str(),
                 declared.clone().map(Name::as_str),
@@ -218,22 +257,21 @@ fn known<'a>(
         }
         Some(name)
     };
-    Some(f.list(node).iter().filter_map(name).collect())
+    Some(names.items().into_iter().filter_map(name).collect())
 }
 
 /// Reads an agent bound: a subject of any issuer, or an issuer and a subject.
-fn agent(f: &Findings, node: &Node) -> Option<AgentBound> {
-    if node.is_text() {
+fn agent(item: Item<'_>) -> Option<AgentBound> {
+    if item.node.is_text() {
         let issuer = None;
         return Some(AgentBound {
             issuer,
-            subject: subject(f, node)?,
+            subject: subject(item)?,
         });
     }
-    let fields = f.map(node)?;
-    let issuer = fields.required("issuer").and_then(|node| f.text(node));
-    let subject = fields.required("subject").and_then(|node| subject(f, node));
-    fields.finish();
+    let section = item.section()?;
+    let issuer = section.get("issuer").and_then(Item::text);
+    let subject = section.get("subject").and_then(subject);
     Some(AgentBound {
         issuer: Some(issuer?.to_owned()),
         subject: subject?,
@@ -241,8 +279,8 @@ fn agent(f: &Findings, node: &Node) -> Option<AgentBound> {
 }
 
 /// Reads a subject pattern: exact, whole segments followed by `*`, or `*` for every agent.
-fn subject(f: &Findings, node: &Node) -> Option<SubjectPattern> {
-    let text = f.text(node)?;
+fn subject(item: Item<'_>) -> Option<SubjectPattern> {
+    let text = item.text()?;
     match text.strip_suffix('*') {
         None if !text.contains('*') => Some(SubjectPattern::Exact(text.to_owned())),
         Some(prefix)
@@ -252,8 +290,8 @@ fn subject(f: &Findings, node: &Node) -> Option<SubjectPattern> {
         }
         Some(_) | None => {
             let message = format!("`{}` is no pattern of agents", escaped(text));
-            let finding = Diagnostic::new(Code::Value, node.span, message);
-            f.add(
+            let finding = item.finding(Code::Value, message);
+            item.f.add(
                 finding.help("put one `*` at the end, after `:` or `/`; `*` alone is every agent"),
             );
             None
@@ -316,7 +354,7 @@ mod tests {
             (format!("{{{one}}}"), "the field `kubernetes` is missing here"),
             ("{kubernetes: {}}".to_owned(), "the field `namespaces` is missing here"),
             (many(0), "expected 1 to 100 namespaces, and these are 0"),
-            (many(101), "expected 1 to 100 namespaces, and these are 101"),
+            (many(101), "100 entries are possible here at most, and these are 101"),
             (format!("{{kubernetes: {{}}, stale_after: 1441m, {one}}}"), "is more than the 24h"),
             (format!("{{kubernetes: {{}}, stale_after: 3s, {one}}}"), "is less than the 4s"),
             (format!("{{kubernetes: {{}}, admission_listen: 0.0.0.0:7073, {one}}}"), "and there is no `tls`"),

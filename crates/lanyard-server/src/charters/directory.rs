@@ -6,36 +6,38 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use lanyard_core::charter::{Charter, Name, PolicyFiles, World, is_charter_file, parse_with};
-use lanyard_core::document::{MAX_DOCUMENT_BYTES, Severity, Value, read};
+use lanyard_charter::{Charter, PolicyFiles, World, is_charter_file, parse_with};
+use lanyard_document::{MAX_DOCUMENT_BYTES, Severity, Value, read};
 use lanyard_plan::PolicyFolder;
 use lanyard_secret_file::read_plain_up_to;
+use lanyard_vocabulary::name::Name;
 
 use super::kept::Kept;
 
-/// How often a directory that changes while it is read is read at one look; the next look reads it again.
+/// The number of times that a directory that changes while it is read is read at one look; the next
+/// look reads it again.
 const TRIES: u32 = 3;
 
-/// As much of a file as is read for a charter.
+/// The most bytes of a file that are read for a charter.
 ///
 /// # No limit
 /// [`MAX_DOCUMENT_BYTES`], which is one.
 const MAX_CHARTER_BYTES: u64 = MAX_DOCUMENT_BYTES as u64;
 
-/// What the directory holds.
+/// The content of the directory.
 #[derive(Clone)]
 pub(super) struct Read {
     pub(super) charters: BTreeMap<Name, Charter>,
     /// The names that its files have, whatever is wrong with them.
     pub(super) names: BTreeSet<String>,
-    /// By file.
+    /// The faults by file.
     pub(super) problems: BTreeMap<String, Vec<String>>,
-    /// Whether every revision is on disk, for the tasks that will be pinned to it.
+    /// True if every revision is on disk, for the tasks that will be pinned to it.
     pub(super) all_kept: bool,
 }
 
 impl Read {
-    /// Of no directory.
+    /// Returns the content of no directory.
     pub(super) const fn empty() -> Self {
         Self {
             charters: BTreeMap::new(),
@@ -49,8 +51,9 @@ impl Read {
 /// A file's content, or why it cannot be read.
 type Content = Result<Arc<[u8]>, String>;
 
-/// Everything that the charters in force were made of. Policies are known by the names that charters give them and read as
-/// those are loaded, so whatever loading follows (the links of a mounted ConfigMap) is followed here too.
+/// Everything that the charters in force were made of. Policies are known by the names that
+/// charters give them and read as those are loaded, so whatever loading follows (the links of a
+/// mounted ConfigMap) is followed here too.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Seen {
     charters: BTreeMap<PathBuf, Content>,
@@ -115,7 +118,7 @@ impl Directory {
         Self { folder, named }
     }
 
-    /// What the folder looks like, where that is not as before.
+    /// Returns what the folder looks like, if it changed since.
     pub(super) fn changed(&self, before: Option<&Seen>) -> Option<Seen> {
         let known = before.into_iter().flat_map(|seen| seen.policies.keys());
         let found = self.seen_now(known);
@@ -129,8 +132,8 @@ impl Directory {
         })
     }
 
-    /// Parses until nothing has changed in between: a folder that is replaced by a link is replaced as a whole, and a
-    /// charter of the old one with a policy of the new one was never meant.
+    /// Parses until nothing has changed in between: a folder that is replaced by a link is replaced
+    /// as a whole, and a charter of the old one with a policy of the new one was never meant.
     pub(super) fn read_whole(&self, found: Seen, kept: &Kept) -> (Read, Seen) {
         let mut found = found;
         for _ in 1..TRIES {
@@ -186,8 +189,9 @@ impl Directory {
             };
             match parse_with(text, &kept.world, &policies) {
                 Ok(parsed) => {
-                    // A task that is opened under a revision has to be judged by it after a restart too. Where it cannot be
-                    // kept, neither it nor the one before it, which may be wider, is in force (S34).
+                    // A task that is opened under a revision has to be judged by it after a restart
+                    // too. Where it cannot be kept, neither it nor the one before it, which may be
+                    // wider, is in force (S34).
                     if let Err(error) = kept.keep(text, &parsed.charter) {
                         let line = unkept_line(&name, &parsed.charter, (kept, &error));
                         found(&name, vec![line]);
@@ -222,7 +226,8 @@ impl Directory {
         (read, seen)
     }
 
-    /// The name that a file has, or had when it could be read: a file that somebody has just broken gives its name to no object.
+    /// The name that a file has, or had when it could be read: a file that somebody has just broken
+    /// gives its name to no object.
     fn name_of(&self, path: &Path, text: Option<&str>) -> Option<String> {
         let mut named = self.named.lock();
         if let Some(name) = text.and_then(name_in) {
@@ -249,7 +254,7 @@ fn name_in(text: &str) -> Option<String> {
     }
 }
 
-/// What is said of a revision that does not get to the disk.
+/// Returns the log line about a revision that does not get to the disk.
 pub(super) fn unkept_line(
     of: &str,
     charter: &Charter,

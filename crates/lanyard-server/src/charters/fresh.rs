@@ -5,10 +5,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use lanyard_core::charter::Name;
+use lanyard_vocabulary::name::Name;
 use tokio::time::Instant;
 
-/// New revisions that the charters of a namespace may have at once: every charter of a full namespace, and a few changes.
+/// New revisions that the charters of a namespace may have at once: every charter of a full
+/// namespace, and a few changes.
 ///
 /// # Limit
 /// - for: a namespace of `charter_objects`

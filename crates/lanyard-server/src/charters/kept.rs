@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lanyard_core::charter::{Charter, World, parse_with};
+use lanyard_charter::{Charter, World, parse_with};
 use lanyard_engine::Engine;
 use lanyard_plan::PolicyFolder;
 use lanyard_secret_file::read_plain_text;

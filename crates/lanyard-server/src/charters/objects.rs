@@ -4,13 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use lanyard_charter::{Charter, PolicyFiles, World};
 use lanyard_charter_objects::{
     ConfigMaps, Content, Finding, Gap, Holder, KnownObjects, NamespaceRule, Object, Origin,
     Reason as Why, Source, Verdict, of_charter, owners, policy_keys,
 };
-use lanyard_core::charter::{Charter, Name, PolicyFiles, World};
 use lanyard_core::condition::Reason;
-use lanyard_core::document::Code;
+use lanyard_document::Code;
+use lanyard_vocabulary::name::Name;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -39,7 +40,7 @@ struct Cached {
 pub(crate) struct Objects {
     pub(super) source: Arc<Source>,
     rules: BTreeMap<Name, NamespaceRule>,
-    stale_after: lanyard_core::time::Ttl,
+    stale_after: lanyard_vocabulary::time::Ttl,
     cached: Mutex<BTreeMap<String, Cached>>,
     verdicts: watch::Sender<Arc<Vec<Verdict>>>,
     fresh: Mutex<Fresh>,

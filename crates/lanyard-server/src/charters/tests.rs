@@ -1,14 +1,15 @@
 //! The charter directory as Kubernetes mounts it, over a broker that nobody listens at.
 
-use std::os::unix::fs::symlink;
-
-use lanyard_core::digest::Digest;
-
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 
+use lanyard_vocabulary::digest::Digest;
+
+use crate::broker::Broker;
 use crate::config::{self, Config};
-use crate::wire::{self, Broker};
+use crate::machine::Machine;
+use crate::wire;
 
 const CHARTER: &str = include_str!("../dev/ticket-router.yaml");
 const LAX: &str = "package main\nimport rego.v1\ndeny contains \"never\" if false\n";
@@ -24,10 +25,10 @@ pub(super) async fn broker(directory: &Path) -> Broker {
         charters: Some(charters),
         ..config::load(&file).unwrap()
     };
-    wire::assemble(&config).await.unwrap()
+    wire::assemble(&config, &Machine::default()).await.unwrap()
 }
 
-/// One state of a ConfigMap, in the folder that holds it.
+/// A state of a ConfigMap, in the folder that holds it.
 fn projected(mounted: &Path, version: &str, files: &[(&str, &str)]) {
     for (path, text) in files {
         let path = mounted.join(version).join(path);
@@ -119,7 +120,7 @@ async fn a08_a_policy_that_was_missing_brings_its_charter_into_force_when_it_com
     assert_eq!(policies(&broker), None);
 }
 
-/// Nobody ever writes to any of them.
+/// Pipes that nobody ever writes to do not hold the look up.
 #[tokio::test]
 async fn s16_pipes_among_charters_policies_and_revisions_are_not_waited_for() {
     let directory = tempfile::tempdir().unwrap();

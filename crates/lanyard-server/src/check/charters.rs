@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::anyhow;
-use lanyard_core::charter::{Name, World, is_charter_file, parse_with};
-use lanyard_core::document::{MAX_DOCUMENT_BYTES, Severity};
+use lanyard_charter::{World, is_charter_file, parse_with};
+use lanyard_document::{MAX_DOCUMENT_BYTES, Severity};
 use lanyard_plan::PolicyFolder;
 use lanyard_secret_file::read_plain_up_to;
+use lanyard_vocabulary::name::Name;
 
 use super::Found;
+use crate::causes::chain;
 use crate::config::Config;
 use crate::drill;
-use crate::fault::chain;
 
 /// The charters that would be in force.
 pub(super) fn look(found: &mut Found, config: &Config) -> String {

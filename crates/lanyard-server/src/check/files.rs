@@ -12,16 +12,16 @@ use lanyard_secret_file::{Origin, read, read_plain};
 use x509_parser::pem::Pem;
 
 use super::Found;
+use crate::causes::chain;
 use crate::config::Config;
-use crate::fault::chain;
 use crate::identity::Place;
-use crate::identity::config::{IssuerConfig, KeySource};
+use crate::identity::issuer::{IssuerConfig, KeySource};
 use crate::targets::TargetConfig;
 use crate::tls::TlsFiles;
 use crate::unusable::Unusable;
 
 /// A certificate that ends within this many days is a finding.
-const ENDS_SOON_DAYS: i64 = 30;
+const CERTIFICATE_WARNING_DAYS: i64 = 30;
 const DAY_SECS: i64 = 24 * 3600;
 
 pub(super) async fn look(found: &mut Found, config: &Config) {
@@ -32,7 +32,7 @@ pub(super) async fn look(found: &mut Found, config: &Config) {
     for (index, issuer) in identities.issuers.iter().enumerate() {
         keys(found, &index.to_string(), issuer).await;
     }
-    let roles = config.targets.values().flat_map(TargetConfig::roles);
+    let roles = config.targets.values().flat_map(TargetConfig::lease_roles);
     let aws = identities.aws.as_ref().map(|aws| aws.open(roles));
     found.note(&["aws_identities", "ca_file"], aws.transpose());
     found.note(&["break_glass"], identities.break_glass(&config.audience));
@@ -51,6 +51,14 @@ pub(super) async fn look(found: &mut Found, config: &Config) {
     if let Some(path) = &config.switch.witness_file {
         found.note(&["witness_file"], above(path));
     }
+    if let Some(path) = config.journal.archive() {
+        let listed = std::fs::read_dir(path);
+        let listed = listed.map_err(|error| {
+            let shown = path.display();
+            anyhow!("cannot list the directory `{shown}`: {error}; make it, or mount it")
+        });
+        found.note(&["journal", "archive"], listed);
+    }
     if let Some(objects) = &config.charter_objects {
         cluster(found, &["charter_objects", "kubernetes"], &objects.place).await;
     }
@@ -58,9 +66,8 @@ pub(super) async fn look(found: &mut Found, config: &Config) {
     for (name, target) in &config.targets {
         let at = ["targets", name.as_str()];
         found.note(&at, target.look().await);
-        if target.has_one_principal() {
-            let message = "one AWS principal both mints and revokes: give the revoker its own with `revoker_profile`";
-            found.doubt(&at, message.to_owned());
+        for doubt in target.doubts() {
+            found.doubt(&at, doubt.to_owned());
         }
     }
 }
@@ -130,7 +137,7 @@ fn certificate(found: &mut Found, tls: &TlsFiles) {
     };
     match (ends - now) / DAY_SECS {
         _ if ends <= now => found.fault(&of_certificate, said("has ended")),
-        days if days < ENDS_SOON_DAYS => {
+        days if days < CERTIFICATE_WARNING_DAYS => {
             found.doubt(&of_certificate, said(&format!("ends in {days} days")));
         }
         _ => {}
@@ -153,11 +160,11 @@ async fn keys(found: &mut Found, index: &str, issuer: &IssuerConfig) {
     match &issuer.keys {
         KeySource::File(_) => {}
         KeySource::Discovery { ca_file } => {
-            let client = crate::discovery::client(ca_file.as_deref());
+            let client = crate::identity::discovery::client(ca_file.as_deref());
             found.note(&["issuers", index, "discovery", "ca_file"], client);
         }
         KeySource::BundleEndpoint { ca_file, .. } => {
-            let client = crate::discovery::client(ca_file.as_deref());
+            let client = crate::identity::discovery::client(ca_file.as_deref());
             found.note(&["issuers", index, "bundle_endpoint", "ca_file"], client);
         }
         KeySource::BundleFile(path) => {

@@ -1,6 +1,6 @@
 //! Positions in the configuration.
 
-use lanyard_core::document::{Node, Span, Value, read};
+use lanyard_document::{Node, Span, Value, read};
 
 /// The configuration as a tree.
 pub(super) struct Places(Option<Node>);

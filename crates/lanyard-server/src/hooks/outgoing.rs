@@ -1,6 +1,8 @@
-//! What is told to others as it happens: requests for approval and their answers, pauses, kill orders, emergencies.
+//! Outgoing webhooks and security events: approvals and their answers, pauses, kill orders,
+//! re-arms, tripped breakers and emergencies.
 //!
-//! Each webhook follows the journal from where it was, so that a restart loses nothing and tells some of it twice.
+//! Each receiver resumes at its saved journal position. After a restart no event is lost, and some
+//! are delivered twice, with the same id.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,59 +11,63 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::Result;
+use lanyard_charter::Charter;
 use lanyard_core::approval::Approval;
 use lanyard_core::command::{Command, Record};
-use lanyard_core::id::ApprovalId;
-use lanyard_core::identity::Identity;
 use lanyard_core::kill::{REARM_PROPOSAL_LIFE, RearmProposal, RearmStage};
 use lanyard_core::ledger::CommitError;
 use lanyard_core::plan::Plan;
 use lanyard_core::state::State;
 use lanyard_core::task::Task;
-use lanyard_core::time::Timestamp;
 use lanyard_disk::{Disk, SystemDisk, directory_of, replace};
 use lanyard_engine::charters::Charters;
 use lanyard_journal::Cursor;
+use lanyard_records::Unread;
+use lanyard_vocabulary::id::ApprovalId;
+use lanyard_vocabulary::identity::Identity;
+use lanyard_vocabulary::seq::Seq;
+use lanyard_vocabulary::time::Timestamp;
 use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::about::{charter_of, counted_agent, owners};
-use super::retries::{Answer, Tries, put_aside};
+use super::about::{charter_of, concerned, counted_agent, named, of_order, of_pause, owners};
+use super::event_sources::EventSources;
+use super::retries::{Answer, Tries, store_rejected};
 use super::security_events::Receiver;
-use super::{ID, SIGNATURE, Secret, TIMESTAMP};
-use crate::wire::Broker;
+use crate::signed_message::{ID, SIGNATURE, Secret, TIMESTAMP};
 
-/// How long one delivery may take.
+/// The longest that one delivery may take.
 ///
 /// # Limit
-/// - for: an event that a receiver is told
+/// - for: one delivery of an event
 /// - unit: time
-/// - beyond: the event is told again later
-/// - test: `a_receiver_that_does_not_answer_is_told_again_later`
+/// - beyond: the delivery failed, and is tried again
+/// - test: `a_delivery_without_an_answer_times_out_and_is_tried_again`
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
-/// How many records are read at once.
+/// The most journal records that one read takes.
 const RECORDS_PER_READ: u64 = 256;
-/// How many records of which nothing was told are read before a lane keeps its place: to keep it is a synced write, and records
-/// that are read again cost less.
-const RECORDS_BETWEEN_PLACES: u64 = 4096;
+/// A lane without events saves its position only after so many records. A save costs an fsync;
+/// reading the records again after a restart costs less.
+const RECORDS_BETWEEN_SAVES: u64 = 4096;
 
-/// In what form a receiver is told.
+/// The wire format of a receiver's events.
 #[derive(Debug)]
 pub(crate) enum Form {
-    /// Everything that people may want to know, as a signed JSON document.
+    /// Events of every kind, as signed JSON.
     Webhook(Secret),
-    /// Kills alone, as security event tokens.
+    /// Only kill orders, as security event tokens.
     SecurityEvents(Receiver),
 }
 
-/// What is told one after the other. Kills do not wait for anything else to be taken.
+/// A queue of events that are delivered in order. Kill orders have a queue of their own, so that
+/// they never wait for the delivery of other events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lane {
-    /// Kill orders.
+    /// The queue of kill orders.
     Kills,
-    /// Everything else.
+    /// The queue of every other event.
     Others,
 }
 
@@ -71,19 +77,20 @@ impl Lane {
     }
 }
 
-/// One thing to tell.
+/// An event, ready to be sent.
 struct Message {
     id: String,
     body: String,
 }
 
-/// One receiver.
+/// A configured receiver of webhooks or of security events.
 #[derive(Debug)]
 pub(crate) struct Webhook {
     pub(crate) name: String,
     pub(crate) url: Url,
     form: Form,
-    /// Where its lanes are in the journal: this path, and further ones that begin like it.
+    /// The position file of [`Lane::Others`], or of a receiver's only lane. The kill lane's file
+    /// has the suffix `.kills`, and `.rejected` holds the events that were given up.
     cursor: PathBuf,
     client: Client,
 }
@@ -108,16 +115,21 @@ impl Webhook {
         })
     }
 
-    /// What is told of a record; of most nothing.
+    /// Returns the messages to send for a record. Most records yield none.
     async fn messages(
         &self,
-        broker: &Broker,
+        events: &EventSources,
         (index, record): (u64, &Record),
     ) -> Result<Vec<Message>, CommitError> {
         match &self.form {
             Form::Webhook(_) => {
-                let charters = broker.engine.charters();
-                let event = broker.engine.query(|state| event(state, charters, record));
+                let charters = events.engine.charters();
+                let within = concerned(&events.engine, &record.command);
+                let known = (charters, within.as_slice());
+                let event = events
+                    .engine
+                    .context()
+                    .query(|state| event(state, known, record));
                 let event = event.await?;
                 let message = event.map(|event| Message {
                     id: format!("lanyard-{index}"),
@@ -132,10 +144,10 @@ impl Webhook {
                 if order.is_drill() {
                     return Ok(Vec::new());
                 }
-                let tokens = receiver.events(broker, order).await?;
-                let told = tokens.into_iter().enumerate();
-                let messages = told.map(|(place, body)| Message {
-                    id: format!("lanyard-{index}-{place}"),
+                let tokens = receiver.events(events, order).await?;
+                let numbered = tokens.into_iter().enumerate();
+                let messages = numbered.map(|(number, body)| Message {
+                    id: format!("lanyard-{index}-{number}"),
                     body,
                 });
                 Ok(messages.collect())
@@ -143,7 +155,7 @@ impl Webhook {
         }
     }
 
-    /// The lanes that something is told in.
+    /// Returns the lanes of this receiver.
     pub(crate) const fn lanes(&self) -> &'static [Lane] {
         match self.form {
             Form::Webhook(_) => &[Lane::Kills, Lane::Others],
@@ -151,41 +163,43 @@ impl Webhook {
         }
     }
 
-    /// Where a lane keeps its place. Of a webhook, kills have one of their own; receivers of security events are told of
-    /// nothing else.
+    /// Returns the position file of a lane. A webhook has a separate one for kill orders; a
+    /// receiver of security events has only the kill lane, and so one file.
     fn cursor(&self, lane: Lane) -> PathBuf {
         match (&self.form, lane) {
-            (Form::Webhook(_), Lane::Kills) => self.beside("kills"),
+            (Form::Webhook(_), Lane::Kills) => self.suffixed("kills"),
             (Form::Webhook(_), Lane::Others) | (Form::SecurityEvents(_), _) => self.cursor.clone(),
         }
     }
 
-    fn beside(&self, what: &str) -> PathBuf {
-        let name = format!("{}.{what}", self.name);
+    fn suffixed(&self, suffix: &str) -> PathBuf {
+        let name = format!("{}.{suffix}", self.name);
         self.cursor.with_file_name(name)
     }
 
-    /// The first record that a lane was not told of. What came before there was a webhook is not told.
-    async fn from(&self, lane: Lane, now: u64) -> Result<u64> {
-        // Before kills had a lane, their place was that of all.
+    /// Returns the index of the first record still to deliver. A new receiver starts at `end`, the
+    /// end of the journal.
+    async fn start(&self, lane: Lane, end: u64) -> Result<u64> {
+        // Versions without a kill lane kept one position for all events.
         for cursor in [self.cursor(lane), self.cursor.clone()] {
-            if let Some(place) = place_at(&SystemDisk, &cursor)? {
-                return Ok(place);
+            if let Some(position) = read_position(&SystemDisk, &cursor)? {
+                return Ok(position);
             }
         }
-        self.keep(lane, now).await?;
-        Ok(now)
+        self.save(lane, end).await?;
+        Ok(end)
     }
 
-    async fn keep(&self, lane: Lane, place: u64) -> Result<()> {
+    async fn save(&self, lane: Lane, position: u64) -> Result<()> {
         let cursor = self.cursor(lane);
-        // Away from the threads that serve: every place is synced.
-        let kept = tokio::task::spawn_blocking(move || keep_at(&SystemDisk, &cursor, place));
-        Ok(kept.await??)
+        // On a blocking thread, because the write is fsynced.
+        let saved = move || save_position(&SystemDisk, &cursor, position);
+        Ok(tokio::task::spawn_blocking(saved).await??)
     }
 
-    /// Delivers until the receiver took it, or until it is to be put aside; says whether it was taken.
-    async fn tell(&self, message: &Message, now: impl Fn() -> Timestamp) -> bool {
+    /// Retries until the receiver accepts the message, or until the retries are used up; then the
+    /// message goes to the file of rejected events. Returns true if the receiver accepted it.
+    async fn deliver_or_give_up(&self, message: &Message, now: impl Fn() -> Timestamp) -> bool {
         let Message { id, body } = message;
         let mut tries = Tries::begin(now());
         loop {
@@ -199,21 +213,21 @@ impl Webhook {
                     webhook = self.name,
                     id,
                     why,
-                    "giving up on an event: its receiver did not take it"
+                    "webhook delivery given up after retries"
                 );
-                let file = self.beside("rejected");
-                match put_aside(&file, (id, body), (&why, now())) {
+                let file = self.suffixed("rejected");
+                match store_rejected(&file, (id, body), (&why, now())) {
                     Ok(true) => {}
                     Ok(false) => {
-                        tracing::error!(webhook = self.name, id, file = %file.display(), "the file of rejected events is full: the event is not kept");
+                        tracing::error!(webhook = self.name, id, file = %file.display(), "the file of rejected events is full: the event is dropped");
                     }
                     Err(error) => {
-                        tracing::error!(webhook = self.name, id, %error, file = %file.display(), "a rejected event cannot be kept");
+                        tracing::error!(webhook = self.name, id, %error, file = %file.display(), "cannot write the file of rejected events: the event is dropped");
                     }
                 }
                 return false;
             };
-            tracing::warn!(webhook = self.name, id, %error, "an event was not taken: it is told again");
+            tracing::warn!(webhook = self.name, id, %error, "webhook delivery failed, will be retried");
             tokio::time::sleep(wait).await;
         }
     }
@@ -229,7 +243,7 @@ impl Webhook {
             }
             Form::SecurityEvents(receiver) => receiver.headed(request),
         };
-        // An address that a secret is part of is in no log.
+        // The URL may contain a secret, and these errors are logged.
         let answer = request.body(body).send().await;
         let answer = answer.map_err(reqwest::Error::without_url)?;
         answer
@@ -239,120 +253,174 @@ impl Webhook {
     }
 }
 
-/// Tells one webhook what happens, until told to stop.
+/// The files with the positions of the lanes of all webhooks and receivers, each lane with the file
+/// that it starts from without one of its own: see [`Webhook::start`].
+pub(crate) fn positions(
+    data_dir: &Path,
+    webhooks: &[String],
+    receivers: &[String],
+) -> Vec<Vec<PathBuf>> {
+    let hooks = webhooks.iter().flat_map(|name| {
+        let of_all = data_dir.join("webhooks").join(name);
+        let of_kills = of_all.with_file_name(format!("{name}.kills"));
+        [vec![of_kills, of_all.clone()], vec![of_all]]
+    });
+    let receivers = receivers
+        .iter()
+        .map(|name| vec![data_dir.join("caep").join(name)]);
+    hooks.chain(receivers).collect()
+}
+
+/// The first record that some lane has yet to read; `u64::MAX` for none. A lane without a position
+/// starts at the journal's end, and needs nothing.
+///
+/// # Errors
+/// When a position cannot be read: it may be any.
+pub(crate) fn first_undelivered(lanes: &[Vec<PathBuf>]) -> io::Result<u64> {
+    let mut first = u64::MAX;
+    for lane in lanes {
+        for cursor in lane {
+            if let Some(position) = read_position(&SystemDisk, cursor)? {
+                first = first.min(position);
+                break;
+            }
+        }
+    }
+    Ok(first)
+}
+
+/// Delivers the events of one lane until `stop` is set.
 pub(crate) async fn follow(
     webhook: Arc<Webhook>,
     lane: Lane,
-    broker: Arc<Broker>,
+    events: Arc<EventSources>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let told = async {
-        if let Err(error) = tell_all(&webhook, lane, &broker).await {
+    let delivered = async {
+        if let Err(error) = deliver_all(&webhook, lane, &events).await {
             let error = format!("{error:#}");
-            tracing::error!(webhook = webhook.name, ?lane, error, "nothing more is told");
+            tracing::error!(
+                webhook = webhook.name,
+                ?lane,
+                error,
+                "webhook delivery stopped: no further event is sent before the broker restarts"
+            );
         }
     };
     tokio::select! {
-        () = told => {}
+        () = delivered => {}
         _ = stop.wait_for(|stop| *stop) => {}
     }
 }
 
-/// The place in this file; none where there is no file. One that is no number any more is the first: what was told is told
-/// again, under the same ids, and nothing is passed over.
-fn place_at(disk: &dyn Disk, cursor: &Path) -> io::Result<Option<u64>> {
+/// Reads a saved position; `None` if there is no file. A position that is not a number counts as 0:
+/// the receiver gets all events again, with the same ids, and misses none.
+fn read_position(disk: &dyn Disk, cursor: &Path) -> io::Result<Option<u64>> {
     match disk.read(cursor) {
         Ok(bytes) => {
             let text = String::from_utf8_lossy(&bytes);
-            let place = text.trim().parse().ok();
-            if place.is_none() {
-                tracing::error!(cursor = %cursor.display(), "the place of a webhook cannot be read: everything is told again");
+            let position = text.trim().parse().ok();
+            if position.is_none() {
+                tracing::error!(cursor = %cursor.display(), "position file of a webhook is damaged: all events are delivered again, from record 0");
             }
-            Ok(Some(place.unwrap_or(0)))
+            Ok(Some(position.unwrap_or(0)))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-fn keep_at(disk: &dyn Disk, cursor: &Path, place: u64) -> io::Result<()> {
+fn save_position(disk: &dyn Disk, cursor: &Path, position: u64) -> io::Result<()> {
     disk.create_directories(directory_of(cursor))?;
-    replace(disk, cursor, place.to_string().as_bytes()).map(drop)
+    replace(disk, cursor, position.to_string().as_bytes()).map(drop)
 }
 
-async fn tell_all(webhook: &Webhook, lane: Lane, broker: &Broker) -> Result<()> {
-    let mut place = webhook.from(lane, broker.ledger.tree().0).await?;
-    let mut kept = Kept {
-        place,
-        is_told: false,
+async fn deliver_all(webhook: &Webhook, lane: Lane, events: &EventSources) -> Result<()> {
+    let mut position = webhook.start(lane, events.ledger.tree().0).await?;
+    let mut saved = Saved {
+        position,
+        is_behind: false,
     };
-    let mut cursor = broker.ledger.records(place);
-    while let Some(durable) = broker.ledger.grown(cursor.index()).await {
+    let mut cursor = events.ledger.records(position);
+    while let Some(durable) = events.ledger.grown(cursor.index()).await {
         let until = durable.min(cursor.index() + RECORDS_PER_READ);
         let (back, records) = read(cursor, until).await?;
         cursor = back;
         for (index, record) in records {
-            if lane.carries(&record.command) {
-                let told = (index, &record);
-                for message in webhook.messages(broker, told).await? {
-                    if !webhook.tell(&message, || broker.engine.now()).await {
-                        broker.given_up.fetch_add(1, Ordering::Relaxed);
+            match record {
+                Ok(record) if lane.carries(&record.command) => {
+                    for message in webhook.messages(events, (index, &record)).await? {
+                        let now = || events.engine.clock().now();
+                        if !webhook.deliver_or_give_up(&message, now).await {
+                            events.given_up.fetch_add(1, Ordering::Relaxed);
+                        }
+                        saved.is_behind = true;
                     }
-                    kept.is_told = true;
+                    if let Some(position) = saved.due(index + 1) {
+                        webhook.save(lane, position).await?;
+                    }
                 }
-                if let Some(place) = kept.due(index + 1) {
-                    webhook.keep(lane, place).await?;
+                // Every receiver has a kill lane, so that one lane counts the record once.
+                Err(why) if lane == Lane::Kills => {
+                    tracing::error!(webhook = webhook.name, index, %why, "a record cannot be decoded: its event, if it has one, is not sent");
+                    events.given_up.fetch_add(1, Ordering::Relaxed);
                 }
+                Ok(_) | Err(_) => {}
             }
-            place = index + 1;
+            position = index + 1;
         }
-        if let Some(place) = kept.due(place) {
-            webhook.keep(lane, place).await?;
+        if let Some(position) = saved.due(position) {
+            webhook.save(lane, position).await?;
         }
     }
     Ok(())
 }
 
-/// The place of a lane that was written last.
-struct Kept {
-    place: u64,
-    /// Whether something was told since.
-    is_told: bool,
+/// The position of a lane as it was last saved.
+struct Saved {
+    position: u64,
+    /// An event was delivered or given up since the last save.
+    is_behind: bool,
 }
 
-impl Kept {
-    /// The place, where it is to be written: something was told before it, or a restart would read very many records again.
-    const fn due(&mut self, place: u64) -> Option<u64> {
-        let is_far = place.saturating_sub(self.place) >= RECORDS_BETWEEN_PLACES;
-        if !self.is_told && !is_far {
+impl Saved {
+    /// Returns the position if it has to be saved now: an event was handled since the last save, or
+    /// [`RECORDS_BETWEEN_SAVES`] records went by.
+    const fn due(&mut self, position: u64) -> Option<u64> {
+        let is_far = position.saturating_sub(self.position) >= RECORDS_BETWEEN_SAVES;
+        if !self.is_behind && !is_far {
             return None;
         }
-        self.is_told = false;
-        self.place = place;
-        Some(place)
+        self.is_behind = false;
+        self.position = position;
+        Some(position)
     }
 }
 
-async fn read(mut cursor: Cursor, until: u64) -> Result<(Cursor, Vec<(u64, Record)>)> {
+/// A record's index in the journal, and the record if this version can decode it.
+type Indexed = (u64, Result<Record, Unread>);
+
+async fn read(mut cursor: Cursor, until: u64) -> Result<(Cursor, Vec<Indexed>)> {
     tokio::task::spawn_blocking(move || {
         let mut records = Vec::new();
         cursor.read(until, |entry| {
-            // A record of a kind that this version does not tell of is none.
-            if let Ok(record) = serde_json::from_slice::<Record>(entry.record) {
-                records.push((entry.index, record));
-            }
+            records.push((entry.index, lanyard_records::decode(entry.record)));
         })?;
         Ok((cursor, records))
     })
     .await?
 }
 
-/// What is told of a record; of most nothing.
+/// Returns the event of a record. Most records have none.
 #[expect(
     clippy::wildcard_enum_match_arm,
-    reason = "of all that happens, this is told"
+    reason = "only the listed commands are announced"
 )]
-fn event(state: &State, charters: &Charters, record: &Record) -> Option<Value> {
+pub(super) fn event(
+    state: &State,
+    (charters, within): (&Charters, &[Arc<Charter>]),
+    record: &Record,
+) -> Option<Value> {
     let (kind, mut data) = match &record.command {
         Command::SubmitPlan { plan, .. } => {
             let asked = plan.approval?;
@@ -383,13 +451,15 @@ fn event(state: &State, charters: &Charters, record: &Record) -> Option<Value> {
             let said = (by, "reason", reason.as_str());
             ("approval.withdrawn", answered(state, *approval, said))
         }
-        Command::Kill(order) if !order.is_drill() => (
-            "kill.engaged",
-            object(&json!({
+        Command::Kill(order) if !order.is_drill() => {
+            let mut data = object(&json!({
                 "kill": order.id, "scope": order.scope.to_string(), "reason": order.reason, "by": order.by.to_string(),
+                "evidence": numbers(&order.evidence),
                 "show": format!("lanyard kill show {}", order.id),
-            })),
-        ),
+            }));
+            data.extend(of_order(state, order));
+            ("kill.engaged", data)
+        }
         Command::WithdrawKill { kill, by, reason } => (
             "kill.withdrawn",
             object(&json!({
@@ -407,20 +477,23 @@ fn event(state: &State, charters: &Charters, record: &Record) -> Option<Value> {
                 "show": format!("lanyard kill show {kill}"),
             })),
         ),
-        Command::Pause(pause) => (
-            "pause.engaged",
-            object(&json!({
+        Command::Pause(pause) => {
+            let mut data = object(&json!({
                 "pause": pause.id, "reach": pause.reach.to_string(), "reason": pause.reason, "by": pause.by.to_string(),
                 "until": pause.until.map(|until| until.to_string()),
-                "resume": format!("lanyard resume {}", pause.id),
-            })),
-        ),
+                "evidence": numbers(&pause.evidence),
+                "show": format!("lanyard pause show {}", pause.id),
+                "resume": format!("lanyard resume {} --reason …", pause.id),
+            }));
+            data.extend(of_pause(state, pause));
+            ("pause.engaged", data)
+        }
         Command::Alert(trip) => (
             "breaker.tripped",
             object(&json!({
                 "charter": trip.charter, "reason": trip.reason(), "agent": counted_agent(&trip.of),
                 "counted": trip.of.to_string(),
-                "evidence": trip.evidence.iter().map(|record| record.0).collect::<Vec<_>>(),
+                "evidence": numbers(&trip.evidence),
             })),
         ),
         Command::DeclareEmergency(emergency) => (
@@ -432,15 +505,23 @@ fn event(state: &State, charters: &Charters, record: &Record) -> Option<Value> {
         ),
         _ => return None,
     };
-    if let Some(owners) =
-        charter_of(state, &record.command, &data).and_then(|name| owners(charters, &name))
-    {
+    let of_one = charter_of(state, &record.command, &data);
+    let of_one = of_one.and_then(|name| owners(charters, &name));
+    let of_only = || match within {
+        [only] => owners(charters, &only.name),
+        [] | [_, ..] => None,
+    };
+    if let Some(owners) = of_one.or_else(of_only) {
         data.insert("owners".to_owned(), owners);
+    }
+    if !within.is_empty() {
+        data.insert("charters".to_owned(), named(within));
     }
     Some(json!({"type": kind, "timestamp": record.at.to_string(), "data": data}))
 }
 
-/// What the second person wants to know before looking. A re-arm is confirmed in Lanyard alone.
+/// Describes a proposal for the person who may confirm it. The event carries no link to confirm,
+/// because a re-arm can only be confirmed in Lanyard.
 fn of_rearm(state: &State, proposal: &RearmProposal) -> serde_json::Map<String, Value> {
     let order = state.kills().get(proposal.kill);
     let scope = order.map(|engaged| engaged.order.scope.to_string());
@@ -455,7 +536,7 @@ fn of_rearm(state: &State, proposal: &RearmProposal) -> serde_json::Map<String, 
     }))
 }
 
-/// A request, with what a person said to it.
+/// Describes a request for approval with the answer to it. `word` names the field of the text.
 fn answered(
     state: &State,
     id: ApprovalId,
@@ -467,22 +548,28 @@ fn answered(
     data
 }
 
+/// Returns the journal indexes of records, as `lanyard audit show` takes them.
+fn numbers(records: &[Seq]) -> Vec<u64> {
+    records.iter().map(|record| record.0).collect()
+}
+
 fn object(value: &Value) -> serde_json::Map<String, Value> {
     value.as_object().cloned().unwrap_or_default()
 }
 
-/// What an approver wants to know before looking. A yes is given in Lanyard alone, so there is nothing here to give it with.
-/// A receiver that was down is told late: of what has left memory since, the id is left.
+/// Describes a request for its approvers. The event carries no link to approve, because approvals
+/// are given in Lanyard only. If a late delivery finds that the request has left memory, the event
+/// has its id only, and `ended`.
 fn of_approval(state: &State, id: ApprovalId) -> serde_json::Map<String, Value> {
     let of_state = || {
         let approval: &Approval = state.approval(id)?;
         let (plan, task) = (state.plan(approval.plan)?, &state.task(approval.task)?.task);
         Some(described(approval, plan, task))
     };
-    let told = of_state().unwrap_or_else(
+    let described = of_state().unwrap_or_else(
         || json!({"approval": id, "ended": true, "show": format!("lanyard audit query {id}")}),
     );
-    object(&told)
+    object(&described)
 }
 
 fn described(approval: &Approval, plan: &Plan, task: &Task) -> Value {
@@ -510,8 +597,11 @@ fn described(approval: &Approval, plan: &Plan, task: &Task) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use lanyard_core::id::TaskId;
+    use lanyard_disk::Files;
     use lanyard_disk::simulated::SimulatedDisk;
+    use lanyard_journal::merkle::Frontier;
+    use lanyard_journal::{Journal, Options};
+    use lanyard_vocabulary::id::TaskId;
 
     use super::*;
 
@@ -520,7 +610,7 @@ mod tests {
     }
 
     fn webhook_at(folder: &Path, url: &str) -> Webhook {
-        // Installed by another test before, it is there all the same.
+        // Fails if another test installed it first, which is as good.
         drop(rustls::crypto::ring::default_provider().install_default());
         let secret = folder.join("secret");
         std::fs::write(&secret, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
@@ -531,16 +621,16 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_receiver_that_does_not_answer_is_told_again_later() {
+    async fn a_delivery_without_an_answer_times_out_and_is_tried_again() {
         let folder = tempfile::tempdir().unwrap();
-        // The system takes the connection; nobody reads what comes over it.
+        // The system accepts the connection, and no program reads from it.
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
         let webhook = webhook_at(folder.path(), &url);
         let delivered = webhook.deliver("lanyard-1", 0, "{}".to_owned());
-        let patience = DELIVERY_TIMEOUT + Duration::from_millis(1);
-        let given_up = tokio::time::timeout(patience, delivered).await;
-        let error = given_up.unwrap().unwrap_err();
+        let longer = DELIVERY_TIMEOUT + Duration::from_millis(1);
+        let timed_out = tokio::time::timeout(longer, delivered).await;
+        let error = timed_out.unwrap().unwrap_err();
         assert!(error.is_timeout(), "{error}");
         let now = Timestamp::EPOCH;
         assert!(
@@ -551,7 +641,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn s13_kills_have_a_lane_and_a_place_of_their_own() {
+    async fn s13_kills_have_a_lane_and_a_position_of_their_own() {
         let folder = tempfile::tempdir().unwrap();
         let webhook = webhook(folder.path());
         assert_eq!(webhook.lanes(), [Lane::Kills, Lane::Others]);
@@ -559,55 +649,95 @@ mod tests {
             task: TaskId::from_bits(1),
         };
         assert!(Lane::Others.carries(&other) && !Lane::Kills.carries(&other));
-        // Where kills were told with everything else before, they go on from there.
-        webhook.keep(Lane::Others, 7).await.unwrap();
-        assert_eq!(webhook.from(Lane::Kills, 100).await.unwrap(), 7);
-        webhook.keep(Lane::Kills, 50).await.unwrap();
-        assert_eq!(webhook.from(Lane::Kills, 100).await.unwrap(), 50);
-        assert_eq!(webhook.from(Lane::Others, 100).await.unwrap(), 7);
+        // Without a position of its own, the kill lane starts at the common one.
+        webhook.save(Lane::Others, 7).await.unwrap();
+        assert_eq!(webhook.start(Lane::Kills, 100).await.unwrap(), 7);
+        webhook.save(Lane::Kills, 50).await.unwrap();
+        assert_eq!(webhook.start(Lane::Kills, 100).await.unwrap(), 50);
+        assert_eq!(webhook.start(Lane::Others, 100).await.unwrap(), 7);
+    }
+
+    #[tokio::test]
+    async fn a_record_that_cannot_be_decoded_is_read_as_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk: Files = SimulatedDisk::shared();
+        let (options, directory) = (Options::default(), folder.path());
+        let opened = Journal::open(&disk, directory, options, Frontier::default(), |_, _| {});
+        let known = lanyard_records::encode(&Record {
+            at: Timestamp::EPOCH,
+            command: Command::CloseTask {
+                task: TaskId::from_bits(1),
+            },
+        });
+        let (mut journal, _) = opened.unwrap();
+        journal.append(&[known.clone(), vec![9], known]).unwrap();
+        let (_, records) = read(Cursor::on(&disk, directory, 0), 3).await.unwrap();
+        let decoded = records
+            .iter()
+            .map(|(index, record)| (*index, record.is_ok()));
+        assert!(decoded.eq([(0, true), (1, false), (2, true)]));
+    }
+
+    #[tokio::test]
+    async fn the_slowest_lane_of_any_receiver_holds_the_journal() {
+        let folder = tempfile::tempdir().unwrap();
+        let webhook = webhook(folder.path());
+        let (hooks, receivers) = (["chat".to_owned()], ["idp".to_owned()]);
+        let lanes = positions(folder.path(), &hooks, &receivers);
+        assert_eq!(first_undelivered(&lanes).unwrap(), u64::MAX);
+        webhook.save(Lane::Others, 70).await.unwrap();
+        assert_eq!(first_undelivered(&lanes).unwrap(), 70);
+        webhook.save(Lane::Others, 700).await.unwrap();
+        webhook.save(Lane::Kills, 80).await.unwrap();
+        assert_eq!(first_undelivered(&lanes).unwrap(), 80);
+        let receiver = folder.path().join("caep/idp");
+        save_position(&SystemDisk, &receiver, 9).unwrap();
+        assert_eq!(first_undelivered(&lanes).unwrap(), 9);
+        // Damaged, it may be any.
+        std::fs::write(&receiver, "?").unwrap();
+        assert_eq!(first_undelivered(&lanes).unwrap(), 0);
     }
 
     #[test]
-    fn s28_a_lane_writes_its_place_where_something_was_told_and_now_and_then_else() {
-        let mut kept = Kept {
-            place: 10,
-            is_told: false,
+    fn s28_a_position_is_saved_after_an_event_and_every_4096_records() {
+        let mut saved = Saved {
+            position: 10,
+            is_behind: false,
         };
         let mut written = Vec::new();
-        for place in (10..50_000).step_by(256) {
-            written.extend(kept.due(place));
+        for position in (10..50_000).step_by(256) {
+            written.extend(saved.due(position));
         }
-        let written_places = written.len() as u64;
+        let saves = written.len() as u64;
         assert!(
-            (50_000 / (RECORDS_BETWEEN_PLACES + 256)..=50_000 / RECORDS_BETWEEN_PLACES)
-                .contains(&written_places)
+            (50_000 / (RECORDS_BETWEEN_SAVES + 256)..=50_000 / RECORDS_BETWEEN_SAVES)
+                .contains(&saves)
         );
-        kept.is_told = true;
-        let last = kept.place + 1;
-        assert_eq!(kept.due(last), Some(last));
-        assert_eq!(kept.due(last + 1), None);
+        saved.is_behind = true;
+        let last = saved.position + 1;
+        assert_eq!(saved.due(last), Some(last));
+        assert_eq!(saved.due(last + 1), None);
     }
 
     #[test]
-    fn a_crash_leaves_the_place_of_a_webhook_as_it_was_or_as_it_is_and_damage_passes_over_nothing()
-    {
+    fn after_a_crash_a_position_is_the_old_or_the_new_one_and_a_damaged_one_is_0() {
         let (disk, cursor) = (SimulatedDisk::shared(), Path::new("/data/webhooks/chat"));
-        keep_at(disk.as_ref(), cursor, 98).unwrap();
+        save_position(disk.as_ref(), cursor, 98).unwrap();
         disk.record();
-        keep_at(disk.as_ref(), cursor, 1234).unwrap();
+        save_position(disk.as_ref(), cursor, 1234).unwrap();
         for moment in 0..disk.moments() {
             for seed in 0..32 {
                 let cut = disk.cut(moment, seed);
-                let place = place_at(cut.as_ref(), cursor).unwrap();
+                let position = read_position(cut.as_ref(), cursor).unwrap();
                 assert!(
-                    matches!(place, Some(98 | 1234)),
-                    "{moment}, {seed}: {place:?}"
+                    matches!(position, Some(98 | 1234)),
+                    "{moment}, {seed}: {position:?}"
                 );
-                keep_at(cut.as_ref(), cursor, 1235).unwrap();
-                assert_eq!(place_at(cut.as_ref(), cursor).unwrap(), Some(1235));
+                save_position(cut.as_ref(), cursor, 1235).unwrap();
+                assert_eq!(read_position(cut.as_ref(), cursor).unwrap(), Some(1235));
             }
         }
-        for (text, place) in [
+        for (text, position) in [
             ("", 0),
             ("1", 1),
             ("123", 123),
@@ -615,7 +745,10 @@ mod tests {
             ("\u{0}\u{0}", 0),
         ] {
             disk.tamper(cursor, |bytes| *bytes = text.into());
-            assert_eq!(place_at(disk.as_ref(), cursor).unwrap(), Some(place));
+            assert_eq!(
+                read_position(disk.as_ref(), cursor).unwrap(),
+                Some(position)
+            );
         }
     }
 }

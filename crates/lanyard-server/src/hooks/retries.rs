@@ -1,7 +1,8 @@
-//! How often an event is told again that its receiver did not take, and where it is kept when it is told no more.
+//! How often a delivery is retried, and where an event is stored that was given up.
 //!
-//! A receiver that is down gets everything later. A receiver that answers, and does not take this one event, would not take
-//! it tomorrow either: it is put aside, so that it does not hold up those behind it.
+//! A receiver that is down gets every event later. A receiver that answers, and rejects one event,
+//! would reject it tomorrow too: that event is given up, so that it does not hold up the events
+//! behind it.
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -9,67 +10,70 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use lanyard_core::time::Timestamp;
+use lanyard_vocabulary::time::Timestamp;
 use reqwest::StatusCode;
 use serde_json::json;
 
-/// How often an event is told to a receiver that rejects it (a 4xx but 408, 425 and 429).
+/// The number of deliveries of one event that a receiver may reject (a 4xx but 408, 425 and 429).
 ///
 /// # Limit
 /// - for: an event and a receiver
 /// - unit: tries
-/// - beyond: the event goes to `NAME.rejected` beside the receiver's place, is logged and counted, and those behind it are told
-/// - test: `s13_an_event_that_is_rejected_is_put_aside_after_so_many_tries`
+/// - beyond: the event is given up: it is logged, counted, and stored in `NAME.rejected` beside the
+///   receiver's position file. Delivery goes on with the next event
+/// - test: `s13_a_rejected_event_is_given_up_after_six_tries`
 pub(super) const MAX_REJECTIONS_PER_EVENT: u32 = 6;
 
-/// How long an event is told again to a receiver that answers each time with an error of its own (a 5xx but 502, 503 and 504).
+/// The time for which an event is retried at a receiver that fails on it (a 5xx but 502, 503 and
+/// 504).
 ///
 /// # Limit
 /// - for: an event and a receiver
 /// - unit: from its first try
-/// - beyond: the event is put aside, as a rejected one
-/// - test: `s13_an_event_that_breaks_its_receiver_is_put_aside_after_an_hour`
+/// - beyond: the event is given up, as a rejected one is
+/// - test: `s13_an_event_that_breaks_its_receiver_is_given_up_after_an_hour`
 pub(super) const BROKEN_RECEIVER_RETRIED: Duration = Duration::from_secs(3600);
 
-/// How long an event is told again to a receiver that does not answer.
+/// The time for which an event is retried at a receiver that does not answer.
 ///
 /// # Limit
 /// - for: an event and a receiver
 /// - unit: from its first try
-/// - beyond: the event is put aside, as a rejected one
-/// - test: `s13_a_receiver_that_is_down_is_told_for_a_day`
+/// - beyond: the event is given up, as a rejected one is
+/// - test: `s13_a_receiver_that_is_down_is_retried_for_a_day`
 pub(super) const ABSENT_RECEIVER_RETRIED: Duration = Duration::from_secs(24 * 3600);
 
-/// What is kept of the events that a receiver did not take.
+/// The largest file of events that were given up.
 ///
 /// # Limit
 /// - for: a receiver
 /// - unit: bytes
-/// - beyond: an event that is put aside is logged and counted, and not kept
-/// - test: `s13_what_is_put_aside_is_bounded`
+/// - beyond: further events that are given up are logged and counted, and not stored
+/// - test: `s13_the_file_of_rejected_events_is_bounded`
 const MAX_REJECTED_BYTES: u64 = 16 << 20;
 
-/// The first wait before another try.
+/// The wait before the first retry.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
-/// The longest wait before another try.
+/// The longest wait between two tries.
 ///
 /// # No limit
-/// The wait between two tries grows up to this; how long tries go on has bounds of its own.
-const LONGEST_WAIT: Duration = Duration::from_secs(300);
+/// The wait doubles up to this value; `MAX_REJECTIONS_PER_EVENT` and the two times above bound the
+/// retries themselves.
+const RETRY_INTERVAL_CAP: Duration = Duration::from_secs(300);
 
-/// The result of a try.
+/// The result of one delivery that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// The receiver refuses this event.
+    /// The receiver refused this event.
     Rejected,
-    /// The receiver failed on this event.
+    /// The receiver failed while it handled this event.
     Broken,
     /// The receiver did not answer.
     Absent,
 }
 
 impl Answer {
-    /// The result that an unsuccessful status means.
+    /// Returns the result that an unsuccessful status means; `None` is no answer at all.
     pub(super) fn of(status: Option<StatusCode>) -> Self {
         match status {
             Some(
@@ -87,7 +91,7 @@ impl Answer {
     }
 }
 
-/// The tries of one event.
+/// The deliveries of one event so far.
 #[derive(Debug)]
 pub(super) struct Tries {
     began: Timestamp,
@@ -104,7 +108,7 @@ impl Tries {
         }
     }
 
-    /// The wait before the next try; `None` if the event has to be put aside.
+    /// Returns the wait before the next try; `None` if the event is to be given up.
     pub(super) fn again(&mut self, answer: Answer, now: Timestamp) -> Option<Duration> {
         let tried = now.since(self.began);
         let over = match answer {
@@ -119,17 +123,17 @@ impl Tries {
             return None;
         }
         let wait = self.wait;
-        self.wait = wait.saturating_mul(2).min(LONGEST_WAIT);
+        self.wait = wait.saturating_mul(2).min(RETRY_INTERVAL_CAP);
         Some(wait)
     }
 }
 
-/// Stores an event that is no longer sent, one line of JSON each. Returns false if there was no
-/// room.
+/// Appends an event that was given up to `file`, as one line of JSON. Returns false if the file has
+/// no room for it.
 ///
 /// # Errors
 /// When the file cannot be written.
-pub(super) fn put_aside(
+pub(super) fn store_rejected(
     file: &Path,
     (id, body): (&str, &str),
     (why, now): (&str, Timestamp),
@@ -159,36 +163,39 @@ mod tests {
 
     const START: Timestamp = Timestamp::from_secs(1_800_000_000);
 
-    /// How often, and for how long, an event is sent to a receiver that always answers in this way.
-    fn told(answer: Answer) -> (u32, Duration) {
-        let (mut tries, mut now, mut told) = (Tries::begin(START), START, 1);
+    /// Returns how often, and for how long, an event is sent to a receiver that answers every
+    /// delivery with `answer`.
+    fn tried(answer: Answer) -> (u32, Duration) {
+        let (mut tries, mut now, mut tried) = (Tries::begin(START), START, 1);
         while let Some(wait) = tries.again(answer, now) {
             now = now + wait;
-            told += 1;
+            tried += 1;
         }
-        (told, now.since(START))
+        (tried, now.since(START))
     }
 
     #[test]
-    fn s13_an_event_that_is_rejected_is_put_aside_after_so_many_tries() {
-        let (tries, lasted) = told(Answer::Rejected);
+    fn s13_a_rejected_event_is_given_up_after_six_tries() {
+        let (tries, lasted) = tried(Answer::Rejected);
         assert_eq!(tries, MAX_REJECTIONS_PER_EVENT);
         assert!(lasted < Duration::from_secs(60), "{lasted:?}");
     }
 
     #[test]
-    fn s13_an_event_that_breaks_its_receiver_is_put_aside_after_an_hour() {
-        let (_, lasted) = told(Answer::Broken);
+    fn s13_an_event_that_breaks_its_receiver_is_given_up_after_an_hour() {
+        let (_, lasted) = tried(Answer::Broken);
         assert!(
-            lasted >= BROKEN_RECEIVER_RETRIED && lasted < BROKEN_RECEIVER_RETRIED + LONGEST_WAIT
+            lasted >= BROKEN_RECEIVER_RETRIED
+                && lasted < BROKEN_RECEIVER_RETRIED + RETRY_INTERVAL_CAP
         );
     }
 
     #[test]
-    fn s13_a_receiver_that_is_down_is_told_for_a_day() {
-        let (_, lasted) = told(Answer::Absent);
+    fn s13_a_receiver_that_is_down_is_retried_for_a_day() {
+        let (_, lasted) = tried(Answer::Absent);
         assert!(
-            lasted >= ABSENT_RECEIVER_RETRIED && lasted < ABSENT_RECEIVER_RETRIED + LONGEST_WAIT
+            lasted >= ABSENT_RECEIVER_RETRIED
+                && lasted < ABSENT_RECEIVER_RETRIED + RETRY_INTERVAL_CAP
         );
     }
 
@@ -218,12 +225,12 @@ mod tests {
     }
 
     #[test]
-    fn s13_what_is_put_aside_is_bounded() {
+    fn s13_the_file_of_rejected_events_is_bounded() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("webhooks/chat.rejected");
         let body = "b".repeat(1 << 20);
-        let aside = |id: &str| put_aside(&file, (id, &body), ("HTTP 400", START)).unwrap();
-        let kept = (0..20).filter(|id| aside(&id.to_string())).count();
+        let store = |id: &str| store_rejected(&file, (id, &body), ("HTTP 400", START)).unwrap();
+        let kept = (0..20).filter(|id| store(&id.to_string())).count();
         assert_eq!(kept, 15);
         let written = std::fs::read_to_string(&file).unwrap();
         assert!(written.len() as u64 <= MAX_REJECTED_BYTES);

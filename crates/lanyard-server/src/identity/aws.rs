@@ -9,10 +9,8 @@ use std::time::Duration;
 use anyhow::Result;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use lanyard_core::document::{Code, Diagnostic, Findings, Node};
-use lanyard_core::identity::{Caller, Confirmation, Evidence, Method};
-use lanyard_core::person::Sponsor;
-use lanyard_core::time::Timestamp;
+use lanyard_document::shape::{Empty, Form, List, Map, optional, required};
+use lanyard_document::{Code, Item};
 use lanyard_identity::aws::{
     AccountId, AwsCallers, BODY, CallerIdentity, CallerIdentityRequest, Region, RejectedAnswer,
     ServerId,
@@ -20,14 +18,19 @@ use lanyard_identity::aws::{
 use lanyard_identity::replay_cache::{ProofId, Use};
 use lanyard_identity::{CLOCK_SKEW, RejectedToken, Verified};
 use lanyard_secret_file::read_plain;
+use lanyard_vocabulary::caller::Caller;
+use lanyard_vocabulary::identity::{Confirmation, Evidence, Method};
+use lanyard_vocabulary::person::Sponsor;
+use lanyard_vocabulary::time::Timestamp;
 use parking_lot::Mutex;
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, Response, Url};
 use tokio::sync::Semaphore;
 
-use super::{Doors, Found, Refused};
+use super::{Doors, Found, Unaccepted};
+use crate::values::{PATH, path};
 
-/// How long one answer may take.
+/// The longest wait for an answer of STS.
 ///
 /// # Limit
 /// - for: an answer of STS
@@ -35,23 +38,24 @@ use super::{Doors, Found, Refused};
 /// - beyond: the caller is refused
 /// - test: `t10_an_sts_that_does_not_answer_is_given_up`
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
-/// How many requests may be under way: callers that nobody knows yet make this broker send them.
+/// The most STS requests in flight. They are bounded because callers cause them before they are
+/// authenticated.
 ///
 /// # Limit
 /// - for: all callers together
 /// - unit: calls
-/// - beyond: the caller is refused as unavailable
-/// - test: `t41_no_more_than_so_many_are_under_way`
+/// - beyond: the caller gets `UNAVAILABLE`
+/// - test: `t41_requests_in_flight_are_limited`
 const MAX_CALLS_TO_STS: usize = 32;
-/// How many of them for one address.
+/// The most STS requests in flight for one peer address.
 ///
 /// # Limit
 /// - for: an address
 /// - unit: calls
-/// - beyond: the caller is refused as unavailable
-/// - test: `t41_no_more_than_so_many_are_under_way`
+/// - beyond: the caller gets `UNAVAILABLE`
+/// - test: `t41_requests_in_flight_are_limited`
 const MAX_CALLS_TO_STS_PER_PEER: usize = 8;
-/// The largest answer, in bytes; what is read of it is bounded once more.
+/// The most bytes of an STS answer that are read. The parser bounds the text once more.
 ///
 /// # Limit
 /// - for: an answer of STS
@@ -70,16 +74,49 @@ pub(crate) struct AwsIdentityConfig {
     ca_file: Option<PathBuf>,
 }
 
-/// Reads the section.
-pub(crate) fn config(f: &Findings, node: &Node, base: &Path) -> Option<AwsIdentityConfig> {
-    let fields = f.map(node)?;
-    let server_id = fields.required("server_id");
-    let server_id = server_id.and_then(|node| f.parsed(node));
-    let regions = fields.required("regions").and_then(|node| set(f, node));
-    let accounts = fields.required("accounts").and_then(|node| set(f, node));
-    let endpoint = fields.optional("endpoint").map(|node| endpoint(f, node));
-    let ca_file = fields.optional("ca_file").map(|node| f.text(node));
-    fields.finish();
+const NOBODY: Empty = Empty::new(
+    Code::Value,
+    "at least one entry is needed: without one no AWS workload can authenticate",
+);
+
+pub(super) fn shape() -> Map {
+    let regions = List::of(Form::new("a region", "^[a-z0-9-]+$")).not_empty(NOBODY);
+    let accounts = List::of(Form::new("an account: twelve digits", "^[0-9]{12}$"));
+    Map::new()
+        .with(required(
+            "server_id",
+            "The value that a request has to be signed with, so that it is for this broker alone.",
+            Form::new("visible ASCII, 255 bytes at most", "."),
+        ))
+        .with(required(
+            "regions",
+            "The regions whose STS is asked.",
+            regions,
+        ))
+        .with(required(
+            "accounts",
+            "The accounts whose workloads may call.",
+            accounts.not_empty(NOBODY),
+        ))
+        .with(optional(
+            "endpoint",
+            "A stand-in for STS, which only a test has.",
+            Form::new("a URL of http on loopback", "[Hh][Tt][Tt][Pp]:"),
+        ))
+        .with(
+            optional("ca_file", "The authorities of STS in PEM.", PATH)
+                .absent("those of the system"),
+        )
+}
+
+/// Reads the section of the configuration.
+pub(super) fn config(item: Item<'_>, base: &Path) -> Option<AwsIdentityConfig> {
+    let section = item.section()?;
+    let server_id = section.get("server_id").and_then(Item::parsed);
+    let regions = section.get("regions").and_then(set);
+    let accounts = section.get("accounts").and_then(set);
+    let endpoint = section.get("endpoint").map(endpoint);
+    let ca_file = section.get("ca_file").map(|item| path(item, base));
     Some(AwsIdentityConfig {
         server_id: server_id?,
         regions: regions?,
@@ -89,38 +126,33 @@ pub(crate) fn config(f: &Findings, node: &Node, base: &Path) -> Option<AwsIdenti
             None => None,
         },
         ca_file: match ca_file {
-            Some(file) => Some(base.join(file?)),
+            Some(read) => Some(read?),
             None => None,
         },
     })
 }
 
-/// Reads a list with at least one entry and no faults.
-fn set<T: Ord + FromStr<Err: std::fmt::Display>>(f: &Findings, node: &Node) -> Option<BTreeSet<T>> {
-    let items = f.list(node);
-    if items.is_empty() {
-        let message = "this must not be empty: nobody could call".to_owned();
-        f.add(Diagnostic::new(Code::Value, node.span, message));
-        return None;
-    }
-    items.iter().map(|item| f.parsed(item)).collect()
+/// Reads a list; `None` if an entry is invalid. The description says that it has entries.
+fn set<T: Ord + FromStr<Err: std::fmt::Display>>(item: Item<'_>) -> Option<BTreeSet<T>> {
+    item.items().into_iter().map(Item::parsed).collect()
 }
 
-/// Reads the endpoint of a stand-in for STS. Only this machine is allowed, because the endpoint
-/// decides who everybody is.
-fn endpoint(f: &Findings, node: &Node) -> Option<Url> {
-    let url: Url = f.parsed(node)?;
+/// Reads the URL of a fake STS for tests. Only loopback is allowed, because whoever runs it can
+/// impersonate every AWS caller.
+fn endpoint(item: Item<'_>) -> Option<Url> {
+    let url: Url = item.parsed()?;
     let here = matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
     let ok = url.scheme() == "http" && here;
     if !ok {
-        let message = "expected a URL of http on loopback: only a test has its own STS".to_owned();
-        f.add(Diagnostic::new(Code::Value, node.span, message));
+        let message = "expected an `http://` URL on loopback: the endpoint is for tests only";
+        item.report(Code::Value, message);
     }
     ok.then_some(url)
 }
 
 impl AwsIdentityConfig {
-    /// Prepares the calls. `roles` are the targets' roles, which the broker itself hands out.
+    /// Builds the STS client. It refuses callers that act as one of `lease_roles`, the roles that
+    /// the broker itself hands out.
     pub(crate) fn open<'a>(
         &self,
         lease_roles: impl IntoIterator<Item = &'a str>,
@@ -144,25 +176,25 @@ impl AwsIdentityConfig {
             ),
             client: builder.build()?,
             endpoint: self.endpoint.clone(),
-            places: Semaphore::new(MAX_CALLS_TO_STS),
+            in_flight: Semaphore::new(MAX_CALLS_TO_STS),
             by_peer: Mutex::default(),
         })
     }
 }
 
-/// Why STS named no caller. Callers are not told.
+/// The reason why STS did not identify a caller. For the log; callers do not see it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AskError {
-    /// As many calls as allowed are under way.
+    /// [`MAX_CALLS_TO_STS`] requests are in flight already.
     #[error("{MAX_CALLS_TO_STS} requests to STS are under way")]
     Busy,
-    /// STS did not answer, or not completely.
+    /// STS did not answer, or did not complete its answer.
     #[error("STS does not answer")]
     Unreachable(#[source] reqwest::Error),
-    /// The answer is larger than any answer of STS.
+    /// The answer exceeds [`MAX_STS_ANSWER_BYTES`].
     #[error("STS answers with more than {MAX_STS_ANSWER_BYTES} bytes")]
     Size,
-    /// The answer names nobody.
+    /// The answer names no identity.
     #[error(transparent)]
     Answer(#[from] RejectedAnswer),
 }
@@ -173,14 +205,14 @@ pub(crate) struct AwsIdentities {
     callers: AwsCallers,
     client: Client,
     endpoint: Option<Url>,
-    places: Semaphore,
+    in_flight: Semaphore,
     by_peer: Mutex<HashMap<Option<IpAddr>, usize>>,
 }
 
-/// One of the calls that an address may have under way.
-struct Place<'a>(&'a AwsIdentities, Option<IpAddr>);
+/// A slot of an address for one STS request in flight.
+struct Slot<'a>(&'a AwsIdentities, Option<IpAddr>);
 
-impl Drop for Place<'_> {
+impl Drop for Slot<'_> {
     fn drop(&mut self) {
         let mut by_peer = self.0.by_peer.lock();
         if let Some(count) = by_peer.get_mut(&self.1) {
@@ -193,8 +225,8 @@ impl Drop for Place<'_> {
 }
 
 impl AwsIdentities {
-    /// Reserves a call for this address, unless it has used all of its calls.
-    fn place_of(&self, peer: Option<IpAddr>) -> Option<Place<'_>> {
+    /// Reserves a slot for this address; `None` if all are in use.
+    fn slot_of(&self, peer: Option<IpAddr>) -> Option<Slot<'_>> {
         let mut by_peer = self.by_peer.lock();
         let count = by_peer.entry(peer).or_default();
         if *count >= MAX_CALLS_TO_STS_PER_PEER {
@@ -202,7 +234,7 @@ impl AwsIdentities {
         }
         *count += 1;
         drop(by_peer);
-        Some(Place(self, peer))
+        Some(Slot(self, peer))
     }
 
     /// The rules that requests are checked against.
@@ -210,12 +242,13 @@ impl AwsIdentities {
         &self.callers
     }
 
-    /// Sends the request once and reads the answer. The replay cache is checked elsewhere.
+    /// Sends the request once and reads the answer. The caller of this function checks the replay
+    /// cache.
     pub(crate) async fn ask(
         &self,
         request: &CallerIdentityRequest,
     ) -> Result<CallerIdentity, AskError> {
-        let place = self.places.try_acquire().map_err(|_| AskError::Busy)?;
+        let slot = self.in_flight.try_acquire().map_err(|_| AskError::Busy)?;
         let (region, url) = (request.region(), request.region().url());
         let mut post = match &self.endpoint {
             Some(endpoint) => self.client.post(endpoint.clone()),
@@ -228,26 +261,27 @@ impl AwsIdentities {
         let answer = answer.map_err(AskError::Unreachable)?;
         let status = answer.status().as_u16();
         let body = bounded(answer).await?;
-        drop(place);
+        drop(slot);
         Ok(CallerIdentity::parse(status, &body, region, &self.callers)?)
     }
 }
 
 impl Doors {
-    /// The identity that STS names for the request.
-    pub(super) async fn by_aws(
+    /// Returns the identity that STS names for the signed request.
+    pub(crate) async fn by_aws(
         &self,
         peer: Option<IpAddr>,
         (token, key): (&str, Option<&Confirmation>),
         now: Timestamp,
-    ) -> Result<Found, Refused> {
+    ) -> Result<Found, Unaccepted> {
         let aws = self.aws.as_ref().ok_or(RejectedToken::Issuer)?;
         let request = CallerIdentityRequest::parse(token, aws.callers(), now);
         let request = request.map_err(|error| {
             tracing::info!(%error, "the proof of an AWS workload was not accepted");
             RejectedToken::Claims
         })?;
-        // Nothing is proved yet: what is counted is counted of whoever says so from there.
+        // The signature is not verified yet, so the quota is charged to the claimed access key
+        // together with the peer address: a stranger cannot use up another caller's quota.
         let from = peer.map(|peer| peer.to_string()).unwrap_or_default();
         let signed_by = format!("aws {} from {from}", access_key(&request));
         self.quotas.admit(&signed_by, peer, now)?;
@@ -258,21 +292,21 @@ impl Doors {
         };
         let refused = || self.quotas.refused(&signed_by, peer, now);
         self.memory.check_unused(&used).inspect_err(|_| refused())?;
-        let _place = aws.place_of(peer).ok_or(RejectedToken::Unanswered(
+        let _slot = aws.slot_of(peer).ok_or(RejectedToken::Unanswered(
             "too many requests to STS are under way for one address",
         ))?;
         let caller = aws.ask(&request).await.map_err(|error| {
             tracing::warn!(
                 error = error_chain(&error),
-                "STS does not stand for a caller"
+                "STS did not confirm the caller"
             );
             match error {
                 AskError::Answer(_) => {
                     refused();
-                    RejectedToken::Disowned("STS does not know who signed")
+                    RejectedToken::Disowned("STS rejected the signature")
                 }
                 AskError::Busy | AskError::Unreachable(_) | AskError::Size => {
-                    RejectedToken::Unanswered("STS does not say who signed")
+                    RejectedToken::Unanswered("STS could not be asked")
                 }
             }
         })?;
@@ -296,7 +330,7 @@ impl Doors {
     }
 }
 
-/// The access key that the request names, by which calls to STS are limited.
+/// Returns the claimed access key, which is not verified yet. It is a part of the quota's key.
 fn access_key(request: &CallerIdentityRequest) -> &str {
     let mut headers = request.headers();
     let header = headers.find(|(name, _)| *name == "authorization");

@@ -3,30 +3,36 @@
 //! because keys do not show that a pod was deleted.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use lanyard_core::identity::Method;
-use lanyard_core::secret::Secret;
-use lanyard_core::time::Timestamp;
+use lanyard_document::shape::{Map, Shape, optional};
+use lanyard_document::{Item, Section};
 use lanyard_identity::{CLOCK_SKEW, RejectedToken};
 use lanyard_provider_kubernetes::{Cluster, ReviewError};
+use lanyard_vocabulary::identity::Method;
+use lanyard_vocabulary::secret::Secret;
+use lanyard_vocabulary::time::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-/// How long the keys alone suffice after the API server last answered.
+use crate::values::{PATH, path};
+
+/// The time for which tokens are accepted by the cluster's keys alone after the API server last
+/// answered.
 const BELIEVED: Duration = Duration::from_secs(300);
-/// How many questions may be under way at once.
+/// The most token reviews in flight.
 const ASKED: usize = 64;
 
-/// How long setting up a connection may take: a credential plugin is a program of somebody else's.
+/// The longest that connecting may take. A kubeconfig can name a credential plugin, which is a
+/// program that may hang.
 ///
 /// # Limit
 /// - for: a cluster whose agents call
 /// - unit: of time
-/// - beyond: agents of that cluster are kept out, and connecting is tried again every five seconds
+/// - beyond: the cluster's agents are refused, and connecting is tried again every five seconds
 /// - test: `a_cluster_whose_configuration_is_missing_keeps_its_agents_out_and_is_tried_again`
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The wait after a failed connection.
@@ -39,6 +45,34 @@ pub(crate) struct Place {
     pub(crate) context: Option<String>,
 }
 
+/// Describes a cluster: the one of this pod, or that of a kubeconfig.
+pub(crate) fn place_shape() -> Map {
+    Map::new()
+        .with(
+            optional("kubeconfig", "The kubeconfig of the cluster.", PATH)
+                .absent("the service account of this pod"),
+        )
+        .with(
+            optional("context", "The context in the kubeconfig.", Shape::Text)
+                .absent("the current one"),
+        )
+}
+
+/// Reads a cluster: `{}`, or a map with a kubeconfig.
+pub(crate) fn place(item: Item<'_>, base: &Path) -> Option<Place> {
+    Some(place_of(&item.section()?, base))
+}
+
+/// Reads the fields of a cluster.
+pub(crate) fn place_of(section: &Section<'_>, base: &Path) -> Place {
+    let kubeconfig = section.get("kubeconfig").and_then(|item| path(item, base));
+    let context = section.get("context").and_then(Item::text);
+    Place {
+        kubeconfig,
+        context: context.map(str::to_owned),
+    }
+}
+
 /// A cluster with its connection.
 pub(crate) struct ClusterDoor {
     place: Place,
@@ -48,8 +82,8 @@ pub(crate) struct ClusterDoor {
     places: Semaphore,
 }
 
-/// The connection to a cluster, made on first use: a cluster whose configuration cannot be read
-/// keeps out its own agents alone.
+/// The connection to a cluster, made on first use, so that an unreadable configuration refuses that
+/// cluster's agents only.
 enum Connection {
     Is(Arc<Cluster>),
     FailedAt(Instant),
@@ -67,7 +101,7 @@ impl ClusterDoor {
         }
     }
 
-    /// Why the cluster cannot be asked, if its configuration is at fault.
+    /// Returns why the cluster cannot be asked, if its configuration is at fault.
     pub(crate) fn problem(&self) -> Option<String> {
         self.problem.lock().clone()
     }
@@ -101,13 +135,13 @@ impl ClusterDoor {
         *connection = Connection::FailedAt(Instant::now());
         let mut problem = self.problem.lock();
         if problem.as_ref() != Some(&why) {
-            tracing::error!(why, place = ?self.place, "a cluster cannot be asked about its agents, who are refused until it can");
+            tracing::error!(why, place = ?self.place, "cannot connect to a cluster: its agents are refused until the connection works");
         }
         *problem = Some(why);
         Err(unanswered)
     }
 
-    /// The cluster's answer about the service account of a token, with the API server's details.
+    /// Asks the cluster's API server about a service account's token.
     pub(crate) async fn stand_for(
         &self,
         subject: &str,
@@ -125,20 +159,22 @@ impl ClusterDoor {
             Ok(reviewed) => {
                 *self.answered.lock() = now;
                 if reviewed.username != subject {
-                    return Err(RejectedToken::Disowned("it is somebody else's"));
+                    return Err(RejectedToken::Disowned(
+                        "the API server says that it belongs to another account",
+                    ));
                 }
                 Ok((Method::TokenReview, reviewed.claims))
             }
             Err(ReviewError::Refused) => {
                 *self.answered.lock() = now;
-                Err(RejectedToken::Disowned("the API server does not accept it"))
+                Err(RejectedToken::Disowned("the API server rejected it"))
             }
             Err(ReviewError::Audience) => Err(RejectedToken::Audience),
             Err(ReviewError::Unanswered(why)) => {
                 let answered = *self.answered.lock();
                 let until = answered + BELIEVED;
-                tracing::warn!(why, %until, "a cluster does not say whether a token is good");
-                // An answer of the future is of a clock that was set back since.
+                tracing::warn!(why, %until, "a cluster did not answer a token review");
+                // An answer with a later time was given before the clock was set back.
                 if now <= until && answered <= now + CLOCK_SKEW {
                     Ok((Method::ClusterKeys, BTreeMap::new()))
                 } else {
@@ -158,7 +194,8 @@ impl ClusterDoor {
 mod tests {
     use super::*;
 
-    /// What answers at the address does not matter: nobody is asked before an agent comes.
+    /// A kubeconfig with an address where no server needs to answer: the door connects only when an
+    /// agent comes.
     const KUBECONFIG: &str = r#"
 apiVersion: v1
 kind: Config

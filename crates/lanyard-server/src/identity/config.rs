@@ -1,26 +1,32 @@
 //! The configuration of identities: trusted issuers, their verification, and how long it holds.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::num::NonZeroU32;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
 use anyhow::{Result, bail};
-use lanyard_core::document::{Code, Diagnostic, Fields, Findings, Node, escaped};
-use lanyard_core::identity::{Identity, Method, OperatorRole};
-use lanyard_core::scope::AgentName;
-use lanyard_core::time::Ttl;
+use lanyard_document::shape::{Choice, Form, List, Map, Open, Shape, Word, optional, required};
+use lanyard_document::{Code, Entry, Item, Section};
 use lanyard_engine::records::RecordLimits;
 use lanyard_identity::break_glass::BreakGlass;
-use lanyard_identity::verifier::{ClaimPath, PeopleRule, SponsorRule};
-use lanyard_identity::{Issuer, IssuerKind, Keys, spiffe};
+use lanyard_identity::verifier::ClaimPath;
+use lanyard_identity::{IssuerKind, spiffe};
+use lanyard_vocabulary::agent::AgentName;
+use lanyard_vocabulary::identity::Identity;
+use lanyard_vocabulary::operator::OperatorRole;
+use lanyard_vocabulary::text::escaped;
+use lanyard_vocabulary::time::Ttl;
 use reqwest::Url;
 
 use super::aws::{self, AwsIdentityConfig};
-use super::{FreshLogin, Freshness, Lifetimes, LoginConfig, QuotaConfig, enrolled, names, people};
-use crate::config::{hook_url, keys};
+use super::cluster::{place, place_shape};
+use super::issuer::{IssuerConfig, KeySource};
+use super::{Lifetimes, LoginConfig, enrolled, names, people};
+use crate::freshness::{FreshLogin, Freshness};
+use crate::quotas::QuotaConfig;
+use crate::urls::hook_url;
+use crate::values::{PATH, URL, path};
 
-/// The longest a session can last.
+/// The longest lifetime of a session that can be configured.
 ///
 /// # Limit
 /// - for: a session
@@ -28,7 +34,7 @@ use crate::config::{hook_url, keys};
 /// - beyond: the configuration is refused
 /// - test: `times_of_the_configuration_have_bounds`
 const MAX_SESSION_LIFE: Ttl = Ttl::at_least_a_second(12 * 3600);
-/// The longest time since a login that can be asked for.
+/// The longest time since a login that can be required.
 ///
 /// # Limit
 /// - for: a fresh login
@@ -44,150 +50,345 @@ pub(crate) struct IdentityConfig {
     pub(crate) lifetimes: Lifetimes,
     pub(crate) fresh: FreshLogin,
     pub(crate) quotas: QuotaConfig,
-    /// The schemes and authorities that the broker is reached by, besides its listen address.
+    /// The schemes and authorities by which callers reach the broker, besides its listen address.
     pub(crate) origins: Vec<String>,
-    /// The AWS workloads.
+    /// The AWS workloads that may call.
     pub(crate) aws: Option<AwsIdentityConfig>,
-    /// The people with break-glass keys: their names, and the keys in base64url.
+    /// The holders of break-glass keys: their names, and their public keys in base64url.
     break_glass: Vec<(String, String)>,
     /// The names of agents, by identity.
     pub(crate) agents: BTreeMap<Identity, AgentName>,
 }
 
-/// An issuer in the configuration.
-#[derive(Debug)]
-pub(crate) struct IssuerConfig {
-    pub(crate) name: String,
-    pub(crate) kind: IssuerKind,
-    pub(crate) keys: KeySource,
-    audience: Option<String>,
-    claims: BTreeSet<String>,
-    groups_claim: ClaimPath,
-    roles: BTreeMap<String, BTreeSet<OperatorRole>>,
-    pub(super) people: PeopleRule,
-    pub(super) sponsor: Option<SponsorRule>,
-    login: Option<LoginConfig>,
+/// The kinds of issuer, by the words of the configuration.
+const KINDS: &[Word<IssuerKind>] = &[
+    Word::new("agents", IssuerKind::Agents),
+    Word::new("operators", IssuerKind::Operators),
+];
+/// The roles of people, by the words of the configuration.
+const ROLES: &[Word<OperatorRole>] = &[
+    Word::new("viewer", OperatorRole::Viewer),
+    Word::new("approver", OperatorRole::Approver),
+    Word::new("on-call", OperatorRole::OnCall),
+    Word::new("admin", OperatorRole::Admin),
+];
+/// The roles that a service account can have.
+const ACCOUNT_ROLES: &[Word<OperatorRole>] = &[
+    Word::new("viewer", OperatorRole::Viewer),
+    Word::new("on-call", OperatorRole::OnCall),
+];
+
+/// Adds the identities to the description of the configuration.
+pub(crate) fn describe(map: Map) -> Map {
+    let origin = Form::new(
+        "an origin: a scheme, a host and perhaps a port",
+        "^[a-z0-9+.-]+://",
+    );
+    let key = Form::new("32 bytes in base64url", "^[A-Za-z0-9_=-]+$");
+    let person = Map::new()
+        .with(required("name", "The person's name.", Shape::Text))
+        .with(required(
+            "public_key",
+            "The Ed25519 public key, as `x` of a JWK.",
+            key,
+        ));
+    let session = || Shape::span(MAX_SESSION_LIFE);
+    let sessions = Map::new()
+        .with(
+            optional(
+                "agents",
+                "How long a session of a workload lasts.",
+                session(),
+            )
+            .or("5m"),
+        )
+        .with(optional("people", "How long a session of a person lasts.", session()).or("1h"));
+    let login = || {
+        Map::new()
+            .with(
+                optional(
+                    "within",
+                    "How long ago the login may be.",
+                    Shape::span(MAX_FRESH_LOGIN),
+                )
+                .absent("any time"),
+            )
+            .with(
+                optional("acr", "The classes of the login.", List::of(Shape::Text))
+                    .absent("every class"),
+            )
+    };
+    let fresh = Map::new()
+        .with(optional("rearm", "The login that a re-arm needs.", login()).absent("any login"))
+        .with(
+            optional(
+                "high_risk_approval",
+                "The login that approving a plan of high risk needs.",
+                login(),
+            )
+            .absent("any login"),
+        );
+    map.with(required(
+        "issuers",
+        "The issuers that are believed, each once.",
+        List::of(issuer_shape()),
+    ))
+    .with(
+        optional(
+            "agents",
+            "The names of agents, each over all identities of one agent.",
+            List::of(names::shape()),
+        )
+        .absent("an agent's name is its identity"),
+    )
+    .with(
+        optional(
+            "aws_identities",
+            "The AWS workloads that may call.",
+            aws::shape(),
+        )
+        .absent("none"),
+    )
+    .with(
+        optional(
+            "origins",
+            "The origins by which clients reach the broker.",
+            List::of(origin),
+        )
+        .absent("`issuer` and the listen addresses"),
+    )
+    .with(optional("sessions", "How long sessions last.", sessions))
+    .with(optional("fresh_login", "Decisions that need a fresh login.", fresh).absent("none does"))
+    .with(optional(
+        "quotas",
+        "The bounds of what one identity may do.",
+        quotas_shape(),
+    ))
+    .with(
+        optional(
+            "break_glass",
+            "The people whose own keys engage kills.",
+            List::of(person),
+        )
+        .absent("nobody"),
+    )
 }
 
-/// The location of an issuer's keys.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum KeySource {
-    /// A file.
-    File(PathBuf),
-    /// The issuer's OpenID configuration, over TLS with this authority if one is named.
-    Discovery { ca_file: Option<PathBuf> },
-    /// The API server of a cluster, which is also asked about each token; the pod's own cluster if
-    /// no kubeconfig is named.
-    Cluster {
-        kubeconfig: Option<PathBuf>,
-        context: Option<String>,
-    },
-    /// The bundle of a SPIFFE trust domain, in a file that something else renews.
-    BundleFile(PathBuf),
-    /// The bundle endpoint of a federated trust domain (SPIFFE_Federation, profile https_web).
-    BundleEndpoint { url: Url, ca_file: Option<PathBuf> },
+fn quotas_shape() -> Map {
+    let count = || Shape::number(1, u32::MAX);
+    Map::new()
+        .with(optional("calls_per_second", "Calls of one identity in a second.", count()).or("5000"))
+        .with(
+            optional(
+                "calls_at_once",
+                "Calls of one identity that are served at a time; watches are not among them.",
+                count(),
+            )
+            .or("8"),
+        )
+        .with(
+            optional(
+                "refusals_per_minute",
+                "Refusals of one identity from one address, after which it is not listened to for a minute.",
+                count(),
+            )
+            .or("20"),
+        )
+        .with(
+            optional(
+                "records_per_minute",
+                "Tasks, credentials, plans, reports and sessions of one identity in a minute.",
+                count(),
+            )
+            .or("20"),
+        )
+        .with(
+            optional(
+                "records_per_minute_in_all",
+                "The same of all identities together.",
+                count(),
+            )
+            .or("60000"),
+        )
+}
+
+fn issuer_shape() -> Map {
+    let ca_file = || {
+        optional("ca_file", "The authorities of the endpoint in PEM.", PATH)
+            .absent("those of the system")
+    };
+    let texts = || List::of(Shape::Text);
+    let keys = Choice::exactly_one([
+        vec![required("jwks_file", "A JWK set, read at the start.", PATH)],
+        vec![required(
+            "discovery",
+            "OpenID Connect Discovery, for an issuer of https.",
+            Map::new().with(ca_file()),
+        )],
+        vec![required(
+            "kubernetes",
+            "The cluster's API server, which is asked about each token: `{}` is the one of this pod.",
+            place_shape(),
+        )],
+        vec![required(
+            "bundle_file",
+            "The SPIFFE bundle of a trust domain, for an issuer `spiffe://…`.",
+            PATH,
+        )],
+        vec![required(
+            "bundle_endpoint",
+            "A SPIFFE bundle over https, for an issuer `spiffe://…`.",
+            Map::new()
+                .with(required("url", "The URL of the bundle.", URL))
+                .with(ca_file()),
+        )],
+    ]);
+    let login = Map::new()
+        .with(required(
+            "client_id",
+            "The client that people log in with.",
+            Shape::Text,
+        ))
+        .with(optional("scopes", "The scopes that are asked for.", texts()).absent("`openid`"));
+    let role = Form::new("a role", "^(viewer|approver|on-call|admin)$");
+    let account_role = Form::new("`viewer` or `on-call`", "^(viewer|on-call)$");
+    let account = Form::new(
+        "a service account: `system:serviceaccount:NAMESPACE:NAME`",
+        "^system:serviceaccount:",
+    );
+    let map = Map::new()
+        .with(required(
+            "issuer",
+            "The issuer of tokens (`iss`), byte for byte; `spiffe://` and a trust domain for SPIFFE.",
+            Shape::Text,
+        ))
+        .with(required(
+            "kind",
+            "The identities that it vouches for.",
+            Shape::words(KINDS),
+        ))
+        .with(keys.code(Code::Issuer))
+        .with(
+            optional(
+                "audience",
+                "The audience (`aud`) of its tokens; not with `kubernetes`.",
+                Shape::Text,
+            )
+            .absent("`login.client_id`, else the broker's `audience`"),
+        )
+        .with(
+            optional(
+                "claims",
+                "Further claims that are taken over, for charters and the journal.",
+                texts(),
+            )
+            .absent("none"),
+        )
+        .with(
+            optional(
+                "groups_claim",
+                "The claim with a person's groups, or the names from the outside in.",
+                Shape::OneOrList(Form::new("a claim", "."), texts()),
+            )
+            .or("groups"),
+        )
+        .with(
+            optional(
+                "roles",
+                "The groups that give each role, for people.",
+                Open::of(role, texts()),
+            )
+            .absent("none"),
+        )
+        .with(
+            optional(
+                "operators",
+                "With `kubernetes` and agents: the service accounts that people act as, by role.",
+                Open::of(account_role, List::of(account)),
+            )
+            .absent("none"),
+        );
+    people::describe(map).with(
+        optional("login", "The client of `lanyard login`.", login).absent("nobody logs in here"),
+    )
 }
 
 /// Reads the configuration of identities.
-pub(crate) fn identities(f: &Findings, top: &Fields<'_>, base: &Path) -> Option<IdentityConfig> {
-    let issuers = top.required("issuers").map(|node| {
-        let items = f.list(node).iter();
-        let read = items.filter_map(|item| issuer(f, item, base));
-        read.collect::<Vec<_>>()
-    });
+pub(crate) fn identities(top: &Section<'_>, base: &Path) -> Option<IdentityConfig> {
+    let items = top.get("issuers").map(Item::items);
     let lifetimes = top
-        .optional("sessions")
-        .map_or(Some(Lifetimes::default()), |node| lifetimes(f, node));
+        .get("sessions")
+        .map_or(Some(Lifetimes::default()), lifetimes);
     let fresh = top
-        .optional("fresh_login")
-        .map_or(Some(FreshLogin::default()), |node| fresh(f, node));
+        .get("fresh_login")
+        .map_or(Some(FreshLogin::default()), fresh);
     let quotas = top
-        .optional("quotas")
-        .map_or(Some(QuotaConfig::default()), |node| quotas(f, node));
-    let origins = top.optional("origins").map(|node| {
-        let items = f.list(node).iter();
-        let read = items.filter_map(|item| origin(f, item));
-        read.collect()
-    });
-    let break_glass = top.optional("break_glass").map(|node| {
-        let items = f.list(node).iter();
-        let read = items.filter_map(|item| break_glass(f, item));
-        read.collect()
-    });
+        .get("quotas")
+        .map_or(Some(QuotaConfig::default()), quotas);
+    let list = |name| {
+        top.get(name)
+            .map(Item::items)
+            .unwrap_or_default()
+            .into_iter()
+    };
+    let origins = list("origins").filter_map(origin).collect();
+    let break_glass = list("break_glass").filter_map(break_glass).collect();
     let aws = top
-        .optional("aws_identities")
-        .map(|node| aws::config(f, node, base));
-    let agents = top.optional("agents").map(|node| names::agents(f, node));
-    let issuers = issuers?;
+        .get("aws_identities")
+        .map(|item| aws::config(item, base));
+    let agents = top.get("agents").map(names::agents);
+    let items = items?;
+    let read = items.iter().filter_map(|item| issuer(*item, base));
+    let issuers: Vec<_> = read.collect();
     let mut names = BTreeSet::new();
-    for (name, node) in issuers
-        .iter()
-        .zip(top.required("issuers").map(|node| f.list(node))?)
-    {
+    for (name, item) in issuers.iter().zip(&items) {
         if !names.insert(&name.name) {
             let message = format!(
-                "`{}` stands here twice: its tokens cannot be told apart",
+                "`{}` is configured twice: which settings hold for its tokens is not clear",
                 escaped(&name.name)
             );
-            f.add(Diagnostic::new(Code::Issuer, node.span, message));
+            item.report(Code::Issuer, message);
         }
     }
-    people::check(f, &issuers, f.list(top.required("issuers")?));
+    people::check(&issuers, &items);
     Some(IdentityConfig {
         issuers,
         lifetimes: lifetimes?,
         fresh: fresh?,
         quotas: quotas?,
-        origins: origins.unwrap_or_default(),
+        origins,
         aws: match aws {
             Some(read) => Some(read?),
             None => None,
         },
-        break_glass: break_glass.unwrap_or_default(),
+        break_glass,
         agents: agents.unwrap_or_default(),
     })
 }
 
-fn issuer(f: &Findings, node: &Node, base: &Path) -> Option<IssuerConfig> {
-    let fields = f.map(node)?;
-    let name = fields.required("issuer").and_then(|node| f.text(node));
-    let kinds = [
-        ("agents", IssuerKind::Agents),
-        ("operators", IssuerKind::Operators),
-    ];
-    let kind = fields
-        .required("kind")
-        .and_then(|node| f.one_of(node, &kinds));
-    let keys = source(f, (node, &fields), name, base);
-    let audience = fields.optional("audience").map(|node| f.text(node));
-    let claims = fields.optional("claims").map(|node| {
-        let names = f.list(node).iter().filter_map(|item| f.text(item));
-        names.map(str::to_owned).collect()
-    });
-    let claim = fields
-        .optional("groups_claim")
-        .map_or(Some(ClaimPath::from("groups")), |node| claim_path(f, node));
-    let roles = fields
-        .optional("roles")
-        .and_then(|node| f.map(node))
-        .map(|fields| roles(f, &fields));
-    let operators = fields.optional("operators");
-    let operators = operators.map(|node| service_accounts(f, node, keys.as_ref()));
-    let login = fields.optional("login").map(|node| login(f, node, name));
-    let people = people::rule(f, &fields);
-    let sponsor = fields
-        .optional("sponsor")
-        .map(|node| people::sponsor(f, node));
-    fields.finish();
+fn issuer(item: Item<'_>, base: &Path) -> Option<IssuerConfig> {
+    let section = item.section()?;
+    let name = section.get("issuer").and_then(Item::text);
+    let kind = section.get("kind").and_then(|item| item.word(KINDS));
+    let keys = source(&section, name, base);
+    let audience = section.get("audience").map(Item::text);
+    let claims = section.get("claims").map(Item::texts);
+    let claim = section.get("groups_claim").and_then(claim_path);
+    let roles = section.get("roles").map(roles);
+    let operators = section.get("operators");
+    let operators = operators.map(|item| service_accounts(item, keys.as_ref()));
+    let login = section.get("login").map(|item| login(item, name));
+    let people = people::rule(&section);
+    let sponsor = section.get("sponsor").map(people::sponsor);
     if kind == Some(IssuerKind::Operators) && operators.is_some() {
-        let message = "`operators` is a field of an agents' issuer: this one's people have `roles`";
-        f.add(Diagnostic::new(Code::Issuer, node.span, message.to_owned()));
+        let message =
+            "`operators` is a field of an agents' issuer: an operators' issuer has `roles`";
+        item.report(Code::Issuer, message);
         return None;
     }
     if audience.is_some() && matches!(keys, Some(KeySource::Cluster { .. })) {
-        let message = "an API server is asked with the broker's own audience: leave `audience` out"
-            .to_owned();
-        f.add(Diagnostic::new(Code::Issuer, node.span, message));
+        let message = "the API server is asked with the broker's own audience: remove `audience`";
+        item.report(Code::Issuer, message);
         return None;
     }
     let login = match login {
@@ -220,120 +421,93 @@ fn issuer(f: &Findings, node: &Node, base: &Path) -> Option<IssuerConfig> {
     })
 }
 
-/// Reads a claim: `groups`, the exact name of a claim, or `[realm_access, roles]`, a path into one.
-fn claim_path(f: &Findings, node: &Node) -> Option<ClaimPath> {
-    if node.is_text() {
-        return f.text(node).map(ClaimPath::from);
+/// Reads a claim: `groups`, the exact name of a claim, or a path such as `[realm_access, roles]`.
+fn claim_path(item: Item<'_>) -> Option<ClaimPath> {
+    if item.node.is_text() {
+        return item.text().map(ClaimPath::from);
     }
-    let names: Option<Vec<_>> = f.list(node).iter().map(|item| f.text(item)).collect();
+    let names: Option<Vec<_>> = item.items().into_iter().map(Item::text).collect();
     let names = names?.into_iter().map(str::to_owned).collect();
     let path = ClaimPath::of(names);
     if path.is_none() {
         let message = "`groups_claim` names no claim".to_owned();
-        let fault = Diagnostic::new(Code::Value, node.span, message);
-        f.add(fault.help(
+        let fault = item.finding(Code::Value, message);
+        item.f.add(fault.help(
             "write the name of a claim, or the names from the outside in: [realm_access, roles]",
         ));
     }
     path
 }
 
-/// Reads exactly one location of keys.
-fn source(
-    f: &Findings,
-    (node, fields): (&Node, &Fields<'_>),
-    issuer: Option<&str>,
-    base: &Path,
-) -> Option<KeySource> {
-    let file = |node| Some(base.join(f.text(node)?));
+/// Reads the location of the keys. The description says that there is exactly one.
+fn source(section: &Section<'_>, issuer: Option<&str>, base: &Path) -> Option<KeySource> {
     let found = [
-        fields
-            .optional("jwks_file")
-            .map(|node| file(node).map(KeySource::File)),
-        fields
-            .optional("discovery")
-            .map(|node| discovered(f, node, issuer, base)),
-        fields
-            .optional("kubernetes")
-            .map(|node| cluster(f, node, base)),
-        fields.optional("bundle_file").map(|node| {
-            bundle(f, node, issuer).and_then(|()| file(node).map(KeySource::BundleFile))
+        section
+            .get("jwks_file")
+            .map(|item| path(item, base).map(KeySource::File)),
+        section
+            .get("discovery")
+            .map(|item| discovered(item, issuer, base)),
+        section.get("kubernetes").map(|item| cluster(item, base)),
+        section.get("bundle_file").map(|item| {
+            bundle(item, issuer).and_then(|()| path(item, base).map(KeySource::BundleFile))
         }),
-        fields
-            .optional("bundle_endpoint")
-            .map(|node| bundle(f, node, issuer).and_then(|()| endpoint(f, node, base))),
+        section
+            .get("bundle_endpoint")
+            .map(|item| bundle(item, issuer).and_then(|()| endpoint(item, base))),
     ];
-    let mut found = found.into_iter().flatten();
-    match (found.next(), found.next()) {
-        (Some(source), None) => source,
-        (None, _) | (Some(_), Some(_)) => {
-            let message = "write exactly one of `jwks_file`, `discovery`, `kubernetes`, `bundle_file` and `bundle_endpoint`".to_owned();
-            f.add(Diagnostic::new(Code::Issuer, node.span, message));
-            None
-        }
-    }
+    found.into_iter().flatten().next()?
 }
 
 /// Reads `discovery: {}`, optionally with a `ca_file`.
-fn discovered(f: &Findings, node: &Node, issuer: Option<&str>, base: &Path) -> Option<KeySource> {
-    let fields = f.map(node)?;
-    let ca_file = fields.optional("ca_file").and_then(|node| f.text(node));
-    fields.finish();
+fn discovered(item: Item<'_>, issuer: Option<&str>, base: &Path) -> Option<KeySource> {
+    let section = item.section()?;
+    let ca_file = section.get("ca_file").and_then(|item| path(item, base));
     if issuer.is_some_and(|issuer| !issuer.starts_with("https://")) {
-        let message = "keys are discovered from an issuer of https alone".to_owned();
-        f.add(Diagnostic::new(Code::Issuer, node.span, message));
+        let message = "`discovery` needs an issuer with an `https://` URL";
+        item.report(Code::Issuer, message);
         return None;
     }
-    Some(KeySource::Discovery {
-        ca_file: ca_file.map(|file| base.join(file)),
-    })
+    Some(KeySource::Discovery { ca_file })
 }
 
 /// Reads `kubernetes: {}` in a pod, or one with a `kubeconfig` and a `context`.
-fn cluster(f: &Findings, node: &Node, base: &Path) -> Option<KeySource> {
-    let fields = f.map(node)?;
-    let kubeconfig = fields.optional("kubeconfig").and_then(|node| f.text(node));
-    let context = fields.optional("context").and_then(|node| f.text(node));
-    fields.finish();
+fn cluster(item: Item<'_>, base: &Path) -> Option<KeySource> {
+    let place = place(item, base)?;
     Some(KeySource::Cluster {
-        kubeconfig: kubeconfig.map(|file| base.join(file)),
-        context: context.map(str::to_owned),
+        kubeconfig: place.kubeconfig,
+        context: place.context,
     })
 }
 
 /// Checks that a bundle's issuer is named after its trust domain.
-fn bundle(f: &Findings, node: &Node, issuer: Option<&str>) -> Option<()> {
+fn bundle(item: Item<'_>, issuer: Option<&str>) -> Option<()> {
     let is_domain = |issuer: &str| spiffe::trust_domain(&format!("{issuer}/x")).is_some();
     if issuer.is_some_and(is_domain) {
         return Some(());
     }
-    let message = "a bundle is of a trust domain: the issuer is spiffe://its-name".to_owned();
-    f.add(Diagnostic::new(Code::Issuer, node.span, message));
+    let message = "a bundle belongs to a trust domain: the issuer must be `spiffe://TRUST-DOMAIN`";
+    item.report(Code::Issuer, message);
     None
 }
 
-/// Reads `bundle_endpoint: {url: …}`, with a `ca_file` if the system's authorities do not know the
+/// Reads `bundle_endpoint: {url: …}`, with a `ca_file` if the system's roots do not verify the
 /// endpoint.
-fn endpoint(f: &Findings, node: &Node, base: &Path) -> Option<KeySource> {
-    let fields = f.map(node)?;
-    let url = fields.required("url").and_then(|node| hook_url(f, node));
-    let ca_file = fields.optional("ca_file").and_then(|node| f.text(node));
-    fields.finish();
-    Some(KeySource::BundleEndpoint {
-        url: url?,
-        ca_file: ca_file.map(|file| base.join(file)),
-    })
+fn endpoint(item: Item<'_>, base: &Path) -> Option<KeySource> {
+    let section = item.section()?;
+    let url = section.get("url").and_then(hook_url);
+    let ca_file = section.get("ca_file").and_then(|item| path(item, base));
+    Some(KeySource::BundleEndpoint { url: url?, ca_file })
 }
 
 /// Reads `login: {client_id: …}`, with the scopes to request.
-fn login(f: &Findings, node: &Node, issuer: Option<&str>) -> Option<LoginConfig> {
-    let fields = f.map(node)?;
-    let client = fields.required("client_id").and_then(|node| f.text(node));
-    let scopes = fields.optional("scopes").map(|node| {
-        let scopes = f.list(node).iter().filter_map(|item| f.text(item));
+fn login(item: Item<'_>, issuer: Option<&str>) -> Option<LoginConfig> {
+    let section = item.section()?;
+    let client = section.get("client_id").and_then(Item::text);
+    let scopes = section.get("scopes").map(|item| {
+        let scopes = item.items().into_iter().filter_map(Item::text);
         scopes.map(str::to_owned).collect()
     });
-    fields.finish();
     Some(LoginConfig {
         issuer: issuer?.to_owned(),
         client_id: client?.to_owned(),
@@ -342,19 +516,13 @@ fn login(f: &Findings, node: &Node, issuer: Option<&str>) -> Option<LoginConfig>
 }
 
 /// Reads `role: [group, …]`; the result is indexed by group.
-fn roles(f: &Findings, fields: &Fields<'_>) -> BTreeMap<String, BTreeSet<OperatorRole>> {
-    let words = [
-        ("viewer", OperatorRole::Viewer),
-        ("approver", OperatorRole::Approver),
-        ("on-call", OperatorRole::OnCall),
-        ("admin", OperatorRole::Admin),
-    ];
+fn roles(item: Item<'_>) -> BTreeMap<String, BTreeSet<OperatorRole>> {
     let mut roles: BTreeMap<String, BTreeSet<OperatorRole>> = BTreeMap::new();
-    for (_, key, groups) in fields.open() {
-        let Some(role) = f.one_of(key, &words) else {
+    for Entry { key, value, .. } in item.entries() {
+        let Some(role) = item.f.word(key, ROLES) else {
             continue;
         };
-        for group in f.list(groups).iter().filter_map(|item| f.text(item)) {
+        for group in value.items().into_iter().filter_map(Item::text) {
             roles.entry(group.to_owned()).or_default().insert(role);
         }
     }
@@ -364,36 +532,35 @@ fn roles(f: &Findings, fields: &Fields<'_>) -> BTreeMap<String, BTreeSet<Operato
 /// Reads `role: [system:serviceaccount:namespace:name, …]`: service accounts that people act as.
 /// They may read and stop; decisions that need several people need logins.
 fn service_accounts(
-    f: &Findings,
-    node: &Node,
+    item: Item<'_>,
     keys: Option<&KeySource>,
 ) -> Option<BTreeMap<String, BTreeSet<OperatorRole>>> {
     if !matches!(keys, Some(KeySource::Cluster { .. })) {
-        let message = "`operators` names service accounts of a cluster, and this issuer is none";
-        let fault = Diagnostic::new(Code::Issuer, node.span, message.to_owned());
-        f.add(fault.help("name people by their groups, in `roles` of an operators' issuer"));
+        let message =
+            "`operators` names service accounts of a cluster, and this issuer is not a cluster";
+        let fault = item.finding(Code::Issuer, message);
+        item.f
+            .add(fault.help("name people by their groups, in `roles` of an operators' issuer"));
         return None;
     }
-    let words = [
-        ("viewer", OperatorRole::Viewer),
-        ("on-call", OperatorRole::OnCall),
-    ];
     let mut roles: BTreeMap<String, BTreeSet<OperatorRole>> = BTreeMap::new();
-    for (_, key, accounts) in f.map(node)?.open() {
-        let Some(role) = f.one_of(key, &words) else {
+    for Entry { key, value, .. } in item.entries() {
+        let Some(role) = item.f.word(key, ACCOUNT_ROLES) else {
             continue;
         };
-        for account in f.list(accounts) {
-            let Some(name) = f.text(account) else {
+        for account in value.items() {
+            let Some(name) = account.text() else {
                 continue;
             };
             if is_service_account(name) {
                 roles.entry(name.to_owned()).or_default().insert(role);
                 continue;
             }
-            let message = format!("`{}` is no service account", escaped(name));
-            let fault = Diagnostic::new(Code::Issuer, account.span, message);
-            f.add(fault.help("write `system:serviceaccount:`, the namespace, a colon, the name"));
+            let message = format!("`{}` is not a service account", escaped(name));
+            let fault = account.finding(Code::Issuer, message);
+            item.f.add(
+                fault.help("write `system:serviceaccount:`, the namespace, a colon, the name"),
+            );
         }
     }
     Some(roles)
@@ -411,46 +578,33 @@ fn is_service_account(name: &str) -> bool {
     is_exact(namespace) && is_exact(account)
 }
 
-fn lifetimes(f: &Findings, node: &Node) -> Option<Lifetimes> {
-    let fields = f.map(node)?;
-    let usual = Lifetimes::default();
-    let span = |name, usual: Duration| {
-        let node = fields.optional(name);
-        node.map_or(Some(usual), |node| {
-            Some(f.span_of_time(node, MAX_SESSION_LIFE)?.as_duration())
-        })
-    };
-    let (agents, people) = (span("agents", usual.agents), span("people", usual.people));
-    fields.finish();
+fn lifetimes(item: Item<'_>) -> Option<Lifetimes> {
+    let section = item.section()?;
+    let span = |name| section.get(name).and_then(Item::span_of_time);
+    let (agents, people) = (span("agents"), span("people"));
     Some(Lifetimes {
-        agents: agents?,
-        people: people?,
+        agents: agents?.as_duration(),
+        people: people?.as_duration(),
     })
 }
 
-fn fresh(f: &Findings, node: &Node) -> Option<FreshLogin> {
-    let fields = f.map(node)?;
+fn fresh(item: Item<'_>) -> Option<FreshLogin> {
+    let section = item.section()?;
     let read = |name| {
-        let node = fields.optional(name);
-        node.map_or(Some(Freshness::default()), |node| freshness(f, node))
+        let item = section.get(name);
+        item.map_or(Some(Freshness::default()), freshness)
     };
     let (rearm, high_risk) = (read("rearm"), read("high_risk_approval"));
-    fields.finish();
     Some(FreshLogin {
         rearm: rearm?,
         high_risk: high_risk?,
     })
 }
 
-fn freshness(f: &Findings, node: &Node) -> Option<Freshness> {
-    let fields = f.map(node)?;
-    let within = fields.optional("within");
-    let within = within.map(|node| f.span_of_time(node, MAX_FRESH_LOGIN));
-    let acr = fields.optional("acr").map(|node| {
-        let values = f.list(node).iter().filter_map(|item| f.text(item));
-        values.map(str::to_owned).collect()
-    });
-    fields.finish();
+fn freshness(item: Item<'_>) -> Option<Freshness> {
+    let section = item.section()?;
+    let within = section.get("within").map(Item::span_of_time);
+    let acr = section.get("acr").map(Item::texts);
     Some(Freshness {
         within: match within {
             Some(read) => Some(read?.as_duration()),
@@ -460,22 +614,13 @@ fn freshness(f: &Findings, node: &Node) -> Option<Freshness> {
     })
 }
 
-fn quotas(f: &Findings, node: &Node) -> Option<QuotaConfig> {
-    let fields = f.map(node)?;
-    let usual = QuotaConfig::default();
-    let count = |name, usual| {
-        let node = fields.optional(name);
-        node.map_or(Some(usual), |node| {
-            Some(f.parsed::<NonZeroU32>(node)?.get())
-        })
-    };
-    let calls = count("calls_per_second", usual.calls_per_second);
-    let at_once = u32::try_from(usual.calls_at_once).unwrap_or(u32::MAX);
-    let at_once = count("calls_at_once", at_once);
-    let refusals = count("refusals_per_minute", usual.refusals_per_minute);
-    let records = count("records_per_minute", usual.records.of_identity);
-    let records_in_all = count("records_per_minute_in_all", usual.records.in_all);
-    fields.finish();
+fn quotas(item: Item<'_>) -> Option<QuotaConfig> {
+    let section = item.section()?;
+    let count = |name| section.get(name).and_then(Item::number);
+    let (calls, at_once) = (count("calls_per_second"), count("calls_at_once"));
+    let refusals = count("refusals_per_minute");
+    let records = count("records_per_minute");
+    let records_in_all = count("records_per_minute_in_all");
     Some(QuotaConfig {
         calls_per_second: calls?,
         calls_at_once: usize::try_from(at_once?).unwrap_or(usize::MAX),
@@ -487,40 +632,40 @@ fn quotas(f: &Findings, node: &Node) -> Option<QuotaConfig> {
     })
 }
 
-/// Reads an origin: a scheme and an authority, nothing more.
-fn origin(f: &Findings, node: &Node) -> Option<String> {
-    let text = f.text(node)?;
-    let url: Url = f.parsed(node)?;
+/// Reads an origin: a scheme and an authority, without a path.
+fn origin(item: Item<'_>) -> Option<String> {
+    let text = item.text()?;
+    let url: Url = item.parsed()?;
     let origin = url.origin().ascii_serialization();
     if origin != text {
         let message = format!("`{}` is not an origin", escaped(text));
-        let finding = Diagnostic::new(Code::Value, node.span, message);
-        f.add(
-            finding
-                .help("write the scheme, the host and perhaps the port: https://lanyard.example"),
+        let finding = item.finding(Code::Value, message);
+        item.f.add(
+            finding.help(
+                "write the scheme, the host and, if needed, the port: https://lanyard.example",
+            ),
         );
         return None;
     }
     Some(origin)
 }
 
-fn break_glass(f: &Findings, node: &Node) -> Option<(String, String)> {
-    let fields = f.map(node)?;
-    let name = fields.required("name").and_then(|node| f.text(node));
-    let key = fields.required("public_key");
-    let read = key.and_then(|node| {
-        let text = f.text(node)?;
+fn break_glass(item: Item<'_>) -> Option<(String, String)> {
+    let section = item.section()?;
+    let name = section.get("name").and_then(Item::text);
+    let read = section.get("public_key").and_then(|item| {
+        let text = item.text()?;
         match enrolled::key(text) {
             Ok(_) => Some(text.to_owned()),
             Err(why) => {
-                let message = format!("not an Ed25519 public key: {why}");
-                let finding = Diagnostic::new(Code::Value, node.span, message);
-                f.add(finding.help("write its 32 bytes in base64url, as `x` of a JWK"));
+                let finding =
+                    item.finding(Code::Value, format!("not an Ed25519 public key: {why}"));
+                item.f
+                    .add(finding.help("write its 32 bytes in base64url, as `x` of a JWK"));
                 None
             }
         }
     });
-    fields.finish();
     Some((name?.to_owned(), read?))
 }
 
@@ -540,39 +685,5 @@ impl IdentityConfig {
             }
         }
         Ok(BreakGlass::new(audience.to_owned(), people))
-    }
-}
-
-impl IssuerConfig {
-    /// Opens the issuer. Its tokens are refused if its keys cannot be read.
-    pub(crate) fn open(&self) -> (Issuer, Result<()>) {
-        let mut readable = Ok(());
-        let (keys, method) = match &self.keys {
-            KeySource::File(path) => match keys(&self.name, path) {
-                Ok(keys) => (Keys::fixed(keys), Method::Oidc),
-                Err(error) => {
-                    readable = Err(error);
-                    (Keys::unknown(), Method::Oidc)
-                }
-            },
-            KeySource::Discovery { .. } => (Keys::unknown(), Method::Oidc),
-            KeySource::Cluster { .. } => (Keys::unknown(), Method::ClusterKeys),
-            KeySource::BundleFile(_) | KeySource::BundleEndpoint { .. } => {
-                (Keys::unknown(), Method::JwtSvid)
-            }
-        };
-        let issuer = Issuer {
-            name: self.name.clone(),
-            kind: self.kind,
-            audience: self.audience.clone(),
-            method,
-            claims: self.claims.clone(),
-            keys,
-            groups_claim: self.groups_claim.clone(),
-            roles: self.roles.clone(),
-            people: self.people.clone(),
-            sponsor: self.sponsor.clone(),
-        };
-        (issuer, readable)
     }
 }

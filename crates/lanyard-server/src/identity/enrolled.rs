@@ -5,17 +5,18 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use lanyard_core::charter::Name;
 use lanyard_core::enrolment::AgentKey;
-use lanyard_core::identity::{Caller, Confirmation, Evidence, Identity, Method};
-use lanyard_core::person::Sponsor;
 use lanyard_core::state::State;
-use lanyard_core::time::Timestamp;
 use lanyard_identity::jwks::{Algorithm, PublicKey};
 use lanyard_identity::jws::Jws;
 use lanyard_identity::replay_cache::{ProofId, Use};
 use lanyard_identity::verifier::Claimed;
 use lanyard_identity::{CLOCK_SKEW, RejectedToken, Verified};
+use lanyard_vocabulary::caller::Caller;
+use lanyard_vocabulary::identity::{Confirmation, Evidence, Identity, Method};
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::person::Sponsor;
+use lanyard_vocabulary::time::Timestamp;
 use ring::hmac;
 use serde::Deserialize;
 use serde_json::json;
@@ -24,9 +25,9 @@ use super::Found;
 
 /// The prefix of enrolled agents' subjects.
 pub(crate) const SUBJECT: &str = "enrolled:";
-/// The claim that names the key that proved an agent.
+/// The claim that names the key with which an agent proved itself.
 const KEY: &str = "enrolled_key";
-/// How long an assertion may be good, from its issue to its end.
+/// The longest lifetime of an assertion, from `iat` to `exp`.
 ///
 /// # Limit
 /// - for: an assertion of an enrolled key
@@ -34,15 +35,16 @@ const KEY: &str = "enrolled_key";
 /// - beyond: the assertion is refused
 /// - test: `t44_an_assertion_is_good_for_five_minutes_at_most`
 const MAX_ASSERTION_LIFE: Duration = Duration::from_secs(300);
-/// How long a challenge may be answered.
+/// The time for which a challenge can be answered.
 ///
 /// # Limit
 /// - for: a challenge to a key that is being enrolled
 /// - unit: of time
-/// - beyond: the answer is refused, and another challenge can be had
+/// - beyond: the answer is refused; the agent can ask for another challenge
 /// - test: `t44_a_challenge_is_answered_within_two_minutes`
 const CHALLENGE_TIMEOUT: Duration = Duration::from_secs(120);
-/// The prefix of what answers to a challenge sign, so that such a signature means nothing else.
+/// The prefix of the text that the answer to a challenge signs, so that the signature is valid for
+/// nothing else.
 pub(crate) const CHALLENGE: &[u8] = b"lanyard enrolment v1\0";
 
 #[derive(Deserialize)]
@@ -55,7 +57,7 @@ struct Assertion {
     jti: String,
 }
 
-/// The identity of an enrolled agent.
+/// Returns the identity of an enrolled agent.
 pub(crate) fn identity(broker: &str, agent: &Name) -> Identity {
     Identity {
         issuer: broker.to_owned(),
@@ -77,23 +79,23 @@ pub(crate) fn key(x: &str) -> Result<(AgentKey, PublicKey), &'static str> {
     Ok((kept, public))
 }
 
-/// True if the key that a session began with is still the agent's. The session ends when the key is
+/// Returns true if the session's key is still the agent's. A session ends when the agent's key is
 /// replaced or removed.
-pub(super) fn still_holds(state: &State, caller: &Caller) -> bool {
+pub(crate) fn still_holds(state: &State, caller: &Caller) -> bool {
     let name = caller.identity.subject.strip_prefix(SUBJECT);
     let name = name.and_then(|name| name.parse::<Name>().ok());
     let known = name.and_then(|name| state.enrolment().agent(&name));
     known.map(|known| &known.key.thumbprint) == caller.evidence.claims.get(KEY)
 }
 
-/// The agent that an assertion names, before the assertion is verified.
-pub(super) fn named(claimed: &Claimed) -> Result<Name, RejectedToken> {
+/// Returns the agent that an assertion names, before the assertion is verified.
+pub(crate) fn named(claimed: &Claimed) -> Result<Name, RejectedToken> {
     let name = claimed.subject.strip_prefix(SUBJECT).unwrap_or_default();
     name.parse().map_err(|_| RejectedToken::Claims)
 }
 
 /// Verifies the assertion of an agent with this key and sponsor.
-pub(super) fn verified(
+pub(crate) fn verified(
     (name, known, sponsor): (&Name, &AgentKey, Sponsor),
     (token, key): (&str, Option<&Confirmation>),
     (broker, audience): (&str, &str),
@@ -143,12 +145,11 @@ pub(super) fn verified(
     })
 }
 
-/// Challenges that carry their own proof, so that the broker keeps nothing of one until it is
-/// answered.
+/// Makes challenges that carry their own MAC, so that the broker stores none of them.
 pub(crate) struct Challenges(hmac::Key);
 
 impl Challenges {
-    /// Prepares the challenges of this process. Those of another process are refused.
+    /// Prepares the challenges of this process. It refuses those of another process.
     ///
     /// # Errors
     /// When the operating system gives no random bits.
@@ -157,14 +158,14 @@ impl Challenges {
         hmac::Key::generate(hmac::HMAC_SHA256, &random).map(Self)
     }
 
-    /// Makes a challenge to the holder of `about`.
+    /// Makes a challenge for the holder of `about`.
     pub(crate) fn put(&self, about: &str, now: Timestamp) -> String {
         let until = (now + CHALLENGE_TIMEOUT).as_secs();
         let tag = hmac::sign(&self.0, format!("{until} {about}").as_bytes());
         format!("{until}.{}", URL_SAFE_NO_PAD.encode(tag))
     }
 
-    /// True if this process made the challenge about this, not too long ago.
+    /// Returns true if this process made the challenge for `about` within [`CHALLENGE_TIMEOUT`].
     pub(crate) fn is_ours(&self, challenge: &str, about: &str, now: Timestamp) -> bool {
         let Some((until, tag)) = challenge.split_once('.') else {
             return false;

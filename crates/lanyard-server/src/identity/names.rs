@@ -1,40 +1,58 @@
-//! The names of agents, each for all identities of one agent (S32).
+//! The configured names of agents. One name stands for all identities of one agent (S32).
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lanyard_core::charter::Name;
-use lanyard_core::document::{Code, Diagnostic, Findings, Node, escaped};
-use lanyard_core::identity::Identity;
-use lanyard_core::scope::AgentName;
+use lanyard_document::shape::{Choice, Form, List, Map, Shape, required};
+use lanyard_document::{Code, Item};
+use lanyard_vocabulary::agent::AgentName;
+use lanyard_vocabulary::identity::Identity;
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::text::escaped;
+
+pub(super) fn shape() -> Map {
+    let spiffe = required(
+        "spiffe",
+        "A SPIFFE ID.",
+        Form::new("a SPIFFE ID: `spiffe://trust-domain/path`", "^spiffe://"),
+    );
+    let issuer = required("issuer", "The issuer, byte for byte.", Shape::Text);
+    let subject = required("subject", "The subject, exactly.", Shape::Text);
+    let identity = Map::new().with(Choice::exactly_one([vec![spiffe], vec![issuer, subject]]));
+    Map::new()
+        .with(required("name", "The agent's name, once.", Form::NAME))
+        .with(required(
+            "identities",
+            "The identities of the agent, exactly; each is one agent's.",
+            List::of(identity),
+        ))
+}
 
 /// Reads `agents`: names with their identities.
-pub(super) fn agents(f: &Findings, node: &Node) -> BTreeMap<Identity, AgentName> {
+pub(super) fn agents(item: Item<'_>) -> BTreeMap<Identity, AgentName> {
     let (mut named, mut names) = (BTreeMap::new(), BTreeSet::new());
-    for item in f.list(node) {
-        let Some(fields) = f.map(item) else { continue };
-        let name = fields.required("name");
-        let read = name.and_then(|node| f.parsed::<Name>(node));
-        let identities = fields.required("identities");
-        let identities = identities.map(|node| f.list(node)).unwrap_or_default();
-        fields.finish();
+    for item in item.items() {
+        let Some(section) = item.section() else {
+            continue;
+        };
+        let read = section.get("name").and_then(Item::parsed::<Name>);
+        let identities = section.get("identities").map(Item::items);
         let Some(name) = read else { continue };
         if !names.insert(name.clone()) {
-            let message = format!(
-                "the agent `{name}` stands here twice: list all its identities in one place"
-            );
-            f.add(Diagnostic::new(Code::Value, item.span, message));
+            let message =
+                format!("the agent `{name}` is listed twice: list all its identities in one entry");
+            item.report(Code::Value, message);
         }
-        for node in identities {
-            let Some(identity) = identity(f, node) else {
+        for item in identities.unwrap_or_default() {
+            let Some(identity) = identity(item) else {
                 continue;
             };
             let shown = escaped(&identity.to_string()).to_string();
             let agent = AgentName(name.to_string());
             if let Some(other) = named.insert(identity, agent) {
                 let message = format!(
-                    "`{shown}` is an identity of the agent `{other}` already: an identity is one agent's"
+                    "`{shown}` is an identity of the agent `{other}` already: an identity belongs to one agent"
                 );
-                f.add(Diagnostic::new(Code::Value, node.span, message));
+                item.report(Code::Value, message);
             }
         }
     }
@@ -42,37 +60,31 @@ pub(super) fn agents(f: &Findings, node: &Node) -> BTreeMap<Identity, AgentName>
 }
 
 /// Reads `{issuer: …, subject: …}` or `{spiffe: spiffe://…}`, exactly.
-fn identity(f: &Findings, node: &Node) -> Option<Identity> {
-    let fields = f.map(node)?;
-    let read = match fields.optional("spiffe") {
-        Some(id) => spiffe(f, id),
-        None => {
-            let text = |name| fields.required(name).and_then(|node| f.text(node));
-            let (issuer, subject) = (text("issuer"), text("subject"));
-            issuer.zip(subject).map(|(issuer, subject)| Identity {
-                issuer: issuer.to_owned(),
-                subject: subject.to_owned(),
-            })
-        }
-    };
-    fields.finish();
-    let read = read?;
+fn identity(item: Item<'_>) -> Option<Identity> {
+    let section = item.section()?;
+    let text = |name| section.get(name).and_then(Item::text);
+    let (issuer, subject) = (text("issuer"), text("subject"));
+    let read = match section.get("spiffe") {
+        Some(id) => spiffe(id),
+        None => issuer.zip(subject).map(|(issuer, subject)| Identity {
+            issuer: issuer.to_owned(),
+            subject: subject.to_owned(),
+        }),
+    }?;
     if read.subject.contains('*') {
-        let message = "an agent's name is over exact identities: a pattern would make one agent of whoever meets it".to_owned();
-        f.add(Diagnostic::new(Code::Value, node.span, message));
+        let message = "an agent's identities are exact: a pattern would make one agent of every workload that matches it";
+        item.report(Code::Value, message);
         return None;
     }
     Some(read)
 }
 
-fn spiffe(f: &Findings, node: &Node) -> Option<Identity> {
-    let text = f.text(node)?;
+fn spiffe(item: Item<'_>) -> Option<Identity> {
+    let text = item.text()?;
     let Some(domain) = lanyard_identity::spiffe::trust_domain(text) else {
         let message = format!("`{}` is not a SPIFFE ID", escaped(text));
-        f.add(
-            Diagnostic::new(Code::Value, node.span, message)
-                .help("write spiffe://trust-domain/path"),
-        );
+        let finding = item.finding(Code::Value, message);
+        item.f.add(finding.help("write spiffe://trust-domain/path"));
         return None;
     };
     Some(Identity {

@@ -1,18 +1,19 @@
-//! The configuration of people at several issuers: which accounts may belong to one person, and
-//! whose people an agents' issuer names as sponsors.
+//! The configuration of people with accounts at several issuers: which accounts may belong to one
+//! person, and which issuer's people may be named as sponsors.
 
-use lanyard_core::charter::Name;
-use lanyard_core::document::{Code, Diagnostic, Fields, Findings, Node, escaped};
+use lanyard_document::shape::{Form, Map, Shape, Word, optional, required};
+use lanyard_document::{Code, Item, Section};
 use lanyard_identity::IssuerKind;
 use lanyard_identity::verifier::{PeopleRule, SPONSOR_CLAIM, SponsorBy, SponsorRule};
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::text::escaped;
 
-use super::config::IssuerConfig;
+use super::issuer::IssuerConfig;
 
 /// Reads `directory` and `person_claim` of an operators' issuer.
-pub(super) fn rule(f: &Findings, fields: &Fields<'_>) -> Option<PeopleRule> {
-    let directory = fields.optional("directory");
-    let directory = directory.map(|node| f.parsed::<Name>(node));
-    let claim = fields.optional("person_claim").map(|node| f.text(node));
+pub(super) fn rule(section: &Section<'_>) -> Option<PeopleRule> {
+    let directory = section.get("directory").map(Item::parsed::<Name>);
+    let claim = section.get("person_claim").map(Item::text);
     Some(PeopleRule {
         directory: match directory {
             Some(read) => Some(read?),
@@ -25,17 +26,55 @@ pub(super) fn rule(f: &Findings, fields: &Fields<'_>) -> Option<PeopleRule> {
     })
 }
 
+/// The ways in which a claim names a sponsor, by the words of the configuration.
+const BY: &[Word<SponsorBy>] = &[
+    Word::new("subject", SponsorBy::Subject),
+    Word::meaning("name", SponsorBy::Name, "by the issuer's `person_claim`"),
+];
+
+/// Describes the rules of people to the fields of an issuer.
+pub(super) fn describe(issuer: Map) -> Map {
+    let sponsor = Map::new()
+        .with(optional("claim", "The claim that names the sponsor.", Shape::Text).or(SPONSOR_CLAIM))
+        .with(required(
+            "issuer",
+            "The operators' issuer whose people the claim names, byte for byte.",
+            Shape::Text,
+        ))
+        .with(optional("by", "How the claim names a person.", Shape::words(BY)).or("subject"));
+    issuer
+        .with(
+            optional(
+                "directory",
+                "For people: the directory that the issuer draws on, always with `person_claim`.",
+                Form::NAME,
+            )
+            .absent("unknown"),
+        )
+        .with(
+            optional(
+                "person_claim",
+                "For people: the claim with a person's name in the directory, always with `directory`.",
+                Shape::Text,
+            )
+            .absent("none"),
+        )
+        .with(
+            optional(
+                "sponsor",
+                "For agents: on whose behalf an agent acts.",
+                sponsor,
+            )
+            .absent("nobody's"),
+        )
+}
+
 /// Reads `sponsor: {issuer: …}` of an agents' issuer: the claim, and how it names a person.
-pub(super) fn sponsor(f: &Findings, node: &Node) -> Option<SponsorRule> {
-    let fields = f.map(node)?;
-    let claim = fields.optional("claim");
-    let claim = claim.map_or(Some(SPONSOR_CLAIM), |node| f.text(node));
-    let issuer = fields.required("issuer").and_then(|node| f.text(node));
-    let words = [("subject", SponsorBy::Subject), ("name", SponsorBy::Name)];
-    let by = fields
-        .optional("by")
-        .map_or(Some(SponsorBy::Subject), |node| f.one_of(node, &words));
-    fields.finish();
+pub(super) fn sponsor(item: Item<'_>) -> Option<SponsorRule> {
+    let section = item.section()?;
+    let claim = section.get("claim").and_then(Item::text);
+    let issuer = section.get("issuer").and_then(Item::text);
+    let by = section.get("by").and_then(|item| item.word(BY));
     Some(SponsorRule {
         claim: claim?.to_owned(),
         issuer: issuer?.to_owned(),
@@ -44,9 +83,10 @@ pub(super) fn sponsor(f: &Findings, node: &Node) -> Option<SponsorRule> {
 }
 
 /// Checks that the rules of all issuers are consistent.
-pub(super) fn check(f: &Findings, issuers: &[IssuerConfig], nodes: &[Node]) {
-    let fault = |node: &Node, message: String, help: &str| {
-        f.add(Diagnostic::new(Code::Issuer, node.span, message).help(help));
+pub(super) fn check(issuers: &[IssuerConfig], nodes: &[Item<'_>]) {
+    let fault = |item: &Item<'_>, message: String, help: &str| {
+        let finding = item.finding(Code::Issuer, message);
+        item.f.add(finding.help(help));
     };
     for (issuer, node) in issuers.iter().zip(nodes) {
         let name = escaped(&issuer.name);
@@ -55,17 +95,18 @@ pub(super) fn check(f: &Findings, issuers: &[IssuerConfig], nodes: &[Node]) {
             fault(
                 node,
                 format!(
-                    "`{name}` vouches for agents, and `directory` and `person_claim` are about people"
+                    "`directory` and `person_claim` are for people, and `{name}` is an agents' issuer"
                 ),
                 "move them to the operators' issuer",
             );
         }
         match (&issuer.people.directory, &issuer.people.claim) {
-            // Without a name nobody could tell two people of the directory from two accounts of one person (S33).
+            // Without a name, two people of the directory look like two accounts of one person
+            // (S33).
             (Some(directory), None) => fault(
                 node,
                 format!(
-                    "`{name}` draws on the directory `{directory}`, and nothing says which person of the directory a token is of"
+                    "`{name}` has the directory `{directory}` and no claim that says which person of it a token names"
                 ),
                 "name in `person_claim` a claim with the same value for one person at every issuer of the directory, which \
                  people cannot change themselves; `sub` where each account is one person's",
@@ -73,7 +114,7 @@ pub(super) fn check(f: &Findings, issuers: &[IssuerConfig], nodes: &[Node]) {
             (None, Some(claim)) => fault(
                 node,
                 format!(
-                    "`{name}` names people by `{}`, and not of which directory",
+                    "`{name}` names people by `{}`, and does not say of which directory",
                     escaped(claim)
                 ),
                 "give the directory a name in `directory`: the same at every issuer of the same people",
@@ -93,7 +134,7 @@ fn sponsored(
     all: &[IssuerConfig],
 ) -> Result<(), (String, &'static str)> {
     if issuer.kind == IssuerKind::Operators {
-        let message = "a person acts on nobody's behalf: `sponsor` is about agents".to_owned();
+        let message = "`sponsor` is for agents' issuers: a person has no sponsor".to_owned();
         return Err((message, "move it to the agents' issuer"));
     }
     let named = escaped(&rule.issuer);
@@ -102,21 +143,19 @@ fn sponsored(
         .filter(|other| other.kind == IssuerKind::Operators);
     let Some(operators) = operators.find(|other| other.name == rule.issuer) else {
         return Err((
-            format!("`{named}` is no operators' issuer of this file"),
+            format!("`{named}` is not an operators' issuer of this configuration"),
             "write the `issuer` whose people the claim names, byte for byte",
         ));
     };
     if rule.by == SponsorBy::Name && operators.people.claim.is_none() {
         return Err((
-            format!(
-                "sponsors are named by the name that `{named}` gives a person, and it gives none"
-            ),
+            format!("`by: name` needs names of people, and the issuer `{named}` gives none"),
             "set `directory` and `person_claim` of that issuer, or leave `by` out to name sponsors by their subject",
         ));
     }
     let told_apart = operators.people.claim.as_deref();
     match told_apart.filter(|claim| rule.by == SponsorBy::Subject && *claim != "sub") {
-        // Another account of the sponsor's would be held for another person, or everybody for the sponsor.
+        // Two accounts of the sponsor would count as two people, or every person as the sponsor.
         Some(claim) => Err((
             format!(
                 "sponsors are named by their subject, and `{named}` tells people apart by `{}`",
@@ -128,7 +167,7 @@ fn sponsored(
     }
 }
 
-/// One sentence for each issuer whose accounts the configuration does not tell apart.
+/// Returns a warning for each issuer whose accounts the configuration cannot assign to people.
 pub(crate) fn doubts(issuers: &[IssuerConfig]) -> Vec<String> {
     let people = issuers
         .iter()

@@ -1,4 +1,4 @@
-//! The proofs of identity in a request, taken from it before anything is decided.
+//! The proofs of identity in a request, taken out before the handler runs.
 
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -12,29 +12,29 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, header};
 use http_body::{Frame, SizeHint};
-use lanyard_core::identity::Identity;
-use lanyard_core::secret::Secret;
 use lanyard_identity::verifier::Purpose;
+use lanyard_vocabulary::identity::Identity;
+use lanyard_vocabulary::secret::Secret;
 use parking_lot::Mutex;
 use rustls::pki_types::CertificateDer;
 
 use crate::lanes::{Lanes, Turn};
-use crate::listen::PeerAddress;
 use crate::newcomers::Standing;
+use crate::peer::PeerAddress;
 use crate::request_bodies::size_after;
 use crate::tls::PeerCertificates;
 
 /// The header with a proof of possession (RFC 9449 section 4).
 const DPOP: HeaderName = HeaderName::from_static("dpop");
-/// The name prefixes of methods that change nothing.
+/// The name prefixes of methods that only read.
 const LOOKING: &[&str] = &[
     "Get", "List", "Watch", "Read", "Query", "Tail", "WhoAmI", "Inspect",
 ];
 
-/// The name prefixes of methods whose answers are streams.
+/// The name prefixes of methods that answer with streams.
 const LASTING: &[&str] = &["Watch", "Tail"];
-/// The largest piece of an answer given to the connection, in bytes. The turn holds what is not
-/// given yet.
+/// The largest piece of an answer that is passed to the connection, in bytes. The request keeps its
+/// turn until the last piece is passed.
 const PIECE_BYTES: usize = 16 * 1024;
 
 /// The proofs of identity in one request.
@@ -79,14 +79,14 @@ pub(crate) async fn presented(mut request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     let turn = presented.0.turn.lock().take();
     match turn {
-        // A watch lasts, and has a bound of its own.
+        // A watch takes no turn, because it lasts; watches have a bound of their own.
         Some(turn) if !presented.lasts() => response.map(|body| Body::new(InTurn::new(body, turn))),
         Some(_) | None => response,
     }
 }
 
-/// The only value of a header. Several values, or one that is no text, become a value that nothing
-/// accepts.
+/// Returns the single value of a header. Several values, or one that is not text, yield a value
+/// that no verifier accepts.
 fn only(headers: &HeaderMap, name: &HeaderName) -> Option<Secret<String>> {
     let mut values = headers.get_all(name).iter();
     let first = values.next()?;
@@ -128,23 +128,23 @@ impl Presented {
         self.0.peer
     }
 
-    /// Lets the connection pass the turns for unknown callers.
-    pub(super) fn vouch(&self) {
+    /// Frees the connection from the turns of unknown callers.
+    pub(crate) fn vouch(&self) {
         if let Some(standing) = &self.0.standing {
             standing.vouch();
         }
     }
 
-    /// Makes the connection wait for those turns again, until its caller is known again.
-    pub(super) fn disown(&self) {
+    /// Puts the connection under those turns again, until its caller is known again.
+    pub(crate) fn disown(&self) {
         if let Some(standing) = &self.0.standing {
             standing.lose();
         }
     }
 
-    /// Waits for the identity's turn, which the request holds until its answer was taken. One
-    /// identity has a limited number of turns, so that it delays only itself.
-    pub(super) async fn wait(&self, turns: &Lanes<Identity>, whose: &Identity) {
+    /// Waits for one of the identity's turns, which the request holds until the peer has taken the
+    /// answer. The number of turns is limited, so that an identity can delay only itself.
+    pub(crate) async fn wait(&self, turns: &Lanes<Identity>, whose: &Identity) {
         if self.0.turn.lock().is_some() {
             return;
         }
@@ -152,14 +152,14 @@ impl Presented {
         *self.0.turn.lock() = Some(turn);
     }
 
-    /// True if the answer is a stream.
+    /// Returns true if the answer is a stream.
     fn lasts(&self) -> bool {
         let method = self.0.path.rsplit('/').next().unwrap_or_default();
         LASTING.iter().any(|name| method.starts_with(name))
     }
 
-    /// The purpose of the request, by the name of its method. A method that is not known to read
-    /// counts as changing something.
+    /// Returns the purpose of the request, by the name of its method. An unknown method counts as
+    /// one that changes something.
     pub(crate) fn purpose(&self) -> Purpose {
         let method = self.0.path.rsplit('/').next().unwrap_or_default();
         let rpc = self.0.path.starts_with("/lanyard.v1.");
@@ -170,15 +170,15 @@ impl Presented {
         }
     }
 
-    /// True if the request may go on although the replay cache cannot be written, because accepting
-    /// that damage must be possible.
+    /// Returns true if the request may run although the replay cache cannot be written: the request
+    /// that accepts this very damage.
     pub(crate) fn is_acceptance(&self) -> bool {
         self.0.path == "/lanyard.v1.AuditService/AcceptReason"
     }
 }
 
-/// The body of an answer in pieces, with its turn, which ends when the peer has taken nearly all of
-/// it.
+/// The body of an answer in pieces. It holds the request's turn until the peer has taken nearly all
+/// of it.
 struct InTurn {
     body: Body,
     rest: Bytes,
@@ -194,7 +194,7 @@ impl InTurn {
         }
     }
 
-    /// The next piece of the data at hand.
+    /// Takes the next piece of the data received so far.
     fn piece(&mut self) -> Option<Frame<Bytes>> {
         if self.rest.is_empty() {
             return None;
@@ -261,7 +261,7 @@ mod tests {
             issuer: "https://issuer.example".to_owned(),
             subject,
         };
-        // Whoever is looked at twice has one turn.
+        // A request that authenticates twice takes one turn.
         presented.wait(&turns, &whose).await;
         presented.wait(&turns, &whose).await;
         vec![7; LARGE]
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn s07_calls_of_one_identity_wait_for_each_other() {
+    async fn s07_calls_of_one_identity_wait_for_a_turn() {
         let router = router(2);
         let mut first = called(&router, "/GetPlan", "a").await;
         let second = called(&router, "/GetPlan", "a").await;
@@ -297,7 +297,7 @@ mod tests {
         assert!((&mut third).now_or_never().is_none());
         let other = called(&router, "/GetPlan", "b").await;
         assert_eq!(whole(other).await, vec![7; LARGE]);
-        // An answer that its peer does not take keeps its turn, and comes in pieces.
+        // An answer that the peer does not read keeps its turn, and is passed in pieces.
         let piece = std::future::poll_fn(|context| Pin::new(first.body_mut()).poll_frame(context));
         let piece = piece.await.unwrap().unwrap();
         assert_eq!(piece.data_ref().map(Bytes::len), Some(PIECE_BYTES));

@@ -2,7 +2,7 @@
 //! signed with it again.
 
 use anyhow::{Context as _, Result};
-use lanyard_core::time::Timestamp;
+use lanyard_vocabulary::time::Timestamp;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, date_time_ymd,

@@ -5,6 +5,7 @@ use serde_json::json;
 /// The broker's address, and the issuer's key. Files are relative to the context.
 pub(crate) struct Caller<'a> {
     pub(crate) endpoint: &'a str,
+    pub(crate) kill_endpoint: Option<&'a str>,
     pub(crate) ca_file: &'a str,
     pub(crate) key_file: &'a str,
     pub(crate) kid: &'a str,
@@ -25,8 +26,11 @@ impl Caller<'_> {
         if let (false, Some(fields)) = (groups.is_empty(), identity.as_object_mut()) {
             fields.insert("groups".to_owned(), json!(groups));
         }
-        let context =
+        let mut context =
             json!({"endpoint": self.endpoint, "ca_file": self.ca_file, "identity": identity});
+        if let (Some(url), Some(fields)) = (self.kill_endpoint, context.as_object_mut()) {
+            fields.insert("kill_endpoint".to_owned(), json!(url));
+        }
         format!("{context:#}\n")
     }
 }

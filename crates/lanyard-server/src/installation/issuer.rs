@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 /// An Ed25519 key in PKCS#8.
 pub(crate) struct SigningKey {
     pub(crate) pkcs8: Zeroizing<Vec<u8>>,
-    /// The public key.
+    /// The public key, in base64url.
     x: String,
 }
 

@@ -1,8 +1,9 @@
-//! The files of an installation, and how they get into its directory: all of them, or recognizably not all.
+//! The files of an installation, and how they get into its directory: all of them, or recognizably
+//! not all.
 //!
-//! A list of everything that will be made is written first and removed last. Where the list is found, an earlier run was
-//! interrupted, and what it made is removed and made again. Nothing that is not on the list is ever removed, and nothing at
-//! all is overwritten.
+//! A list of everything that will be made is written first and removed last. Where the list is
+//! found, an earlier run was interrupted, and what it made is removed and made again. Nothing that
+//! is not on the list is ever removed, and nothing at all is overwritten.
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
@@ -35,7 +36,7 @@ enum Content {
 /// The readers of a piece besides the user who creates the installation.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Readers {
-    /// No other user.
+    /// A file for no other user.
     Nobody,
     /// The daemon, which does not change the piece.
     Daemon,
@@ -260,7 +261,7 @@ pub(super) fn data_directory(path: &Path, daemon: Option<User>) -> Result<()> {
     share(path, Readers::DaemonAlone, daemon)
 }
 
-/// The absolute path.
+/// Returns the path as an absolute one.
 pub(super) fn absolute(path: &Path) -> Result<PathBuf> {
     std::path::absolute(path).with_context(|| format!("`{}` is no path", path.display()))
 }

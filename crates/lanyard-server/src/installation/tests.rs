@@ -243,8 +243,11 @@ fn what_is_said_fits_a_terminal_and_a_shell() {
         hosts: vec!["localhost".parse().unwrap()],
         people: Person::usual(),
         user: None,
-        validity: Validity::of_days(lanyard_core::time::Timestamp::from_secs(1_900_000_000), 825)
-            .unwrap(),
+        validity: Validity::of_days(
+            lanyard_vocabulary::time::Timestamp::from_secs(1_900_000_000),
+            825,
+        )
+        .unwrap(),
     };
     let told = made.told(Path::new("my broker"));
     assert!(

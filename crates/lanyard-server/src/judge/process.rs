@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
-use lanyard_core::charter::{Charter, Policy, Position};
+use lanyard_charter::{Charter, Policy};
 use lanyard_core::plan::{Judgement, Plan, Unjudged};
 use lanyard_core::task::Task;
+use lanyard_document::Position;
 use lanyard_plan::{Context, Document, MAX_JUDGE_TIME, PolicySet};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use serde::{Deserialize, Serialize};
@@ -34,15 +35,16 @@ const MAX_JUDGE_MEMORY: u64 = 512 << 20;
 /// - beyond: the plan is denied: its policies could not be evaluated
 /// - test: `s19_a_judge_that_says_too_much_or_nothing_denies`
 const MAX_ANSWER_BYTES: u64 = 1 << 20;
-/// How much longer than its policies the process may run, to start, to read the plan and to answer.
+/// The time by which the process may run longer than its policies, to start, to read the plan and
+/// to answer.
 const GRACE: Duration = Duration::from_secs(5);
 /// The stack that policies are evaluated on, in bytes.
 const STACK: usize = 64 << 20;
-/// How many files the process may have open: its three standard streams, and none that a policy
-/// could read.
+/// The most files that the process may have open: its three standard streams, and none that a
+/// policy could read.
 const FILES: u64 = 3;
 
-/// Starts judging processes.
+/// A starter of judging processes.
 #[derive(Debug, Clone)]
 pub(crate) struct Judges {
     program: PathBuf,
@@ -58,7 +60,7 @@ struct Question {
     plan: Plan,
 }
 
-/// One policy.
+/// A policy as the process receives it.
 #[derive(Serialize, Deserialize)]
 struct Text {
     path: String,
@@ -67,16 +69,16 @@ struct Text {
 
 /// The answer of a judging process.
 #[derive(Serialize, Deserialize)]
-enum Answer {
+enum ProcessAnswer {
     Judged(Judgement),
     Not(String),
 }
 
 impl Judges {
-    /// Starts this program's own image, whatever happened to its file since.
-    pub(crate) fn of_this_program() -> Self {
+    /// Starts `program` with the command `judge`.
+    pub(crate) fn of(program: PathBuf) -> Self {
         Self {
-            program: PathBuf::from("/proc/self/exe"),
+            program,
             arguments: vec!["judge".to_owned()],
             deadline: MAX_JUDGE_TIME.saturating_add(GRACE),
         }
@@ -108,13 +110,13 @@ impl Judges {
         let judge = judge.map_err(|error| no(format!("no judge can be started: {error}")))?;
         let said = tokio::time::timeout(self.deadline, asked(judge, &told, content)).await;
         let why = match said {
-            Ok(Ok(Answer::Judged(judgement))) => {
+            Ok(Ok(ProcessAnswer::Judged(judgement))) => {
                 return Ok(Judgement {
                     policies: charter.policies_digest(),
                     ..judgement
                 });
             }
-            Ok(Ok(Answer::Not(why))) => return Err(no(why)),
+            Ok(Ok(ProcessAnswer::Not(why))) => return Err(no(why)),
             Ok(Err(why)) => why,
             Err(_) => format!("they did not end within {} s", self.deadline.as_secs()),
         };
@@ -138,7 +140,7 @@ impl Judges {
     }
 }
 
-async fn asked(mut judge: Child, told: &[u8], content: &[u8]) -> Result<Answer, String> {
+async fn asked(mut judge: Child, told: &[u8], content: &[u8]) -> Result<ProcessAnswer, String> {
     let (stdin, stdout) = (judge.stdin.take(), judge.stdout.take());
     let (Some(mut stdin), Some(stdout)) = (stdin, stdout) else {
         return Err("the judge cannot be spoken to".to_owned());
@@ -197,8 +199,8 @@ pub(crate) fn answer() -> Result<()> {
     input.read_to_end(&mut content)?;
     let thread = std::thread::Builder::new().stack_size(STACK);
     let judged = thread.spawn(move || match judged(&question, &content) {
-        Ok(judgement) => Answer::Judged(judgement),
-        Err(why) => Answer::Not(format!("{why:#}")),
+        Ok(judgement) => ProcessAnswer::Judged(judgement),
+        Err(why) => ProcessAnswer::Not(format!("{why:#}")),
     })?;
     let answer = judged
         .join()

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lanyard_core::identity::Identity;
 use lanyard_core::plan::Unjudged;
+use lanyard_vocabulary::identity::Identity;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -17,7 +17,8 @@ use crate::lanes::{self, Lanes};
 /// # Limit
 /// - for: all agents together
 /// - unit: plans
-/// - beyond: a plan waits for its turn; of one identity one plan is looked at, the others wait for that one
+/// - beyond: a plan waits for its turn; of one identity one plan is looked at, the others wait for
+///   that one
 /// - test: `s19_one_identity_takes_one_turn_and_not_those_of_others`
 const MAX_PLANS_AT_ONCE: usize = 2;
 /// Time that the plans of one identity are read and judged for within a minute.
@@ -29,11 +30,11 @@ const MAX_PLANS_AT_ONCE: usize = 2;
 /// - test: `s19_an_identity_that_had_its_time_waits_for_the_next_minute_and_nobody_else_does`
 const MAX_JUDGE_TIME_PER_IDENTITY: Duration = Duration::from_secs(30);
 /// The window in which an identity's time is counted.
-const WINDOW: Duration = Duration::from_secs(60);
-/// How many windows are kept before ended ones are dropped.
+const BUDGET_WINDOW: Duration = Duration::from_secs(60);
+/// The number of windows that are kept before ended ones are dropped.
 const KEPT_WINDOWS: usize = 4096;
 
-/// The turns.
+/// The turns of those who wait.
 pub(super) struct Turns {
     lanes: Lanes<Identity>,
     spent: Mutex<HashMap<Identity, Spent>>,
@@ -46,7 +47,7 @@ struct Spent {
     time: Duration,
 }
 
-/// One turn, until it is dropped. Its duration is charged to the identity.
+/// A turn, until it is dropped. Its duration is charged to the identity.
 pub(super) struct Turn {
     turns: Arc<Turns>,
     who: Identity,
@@ -84,7 +85,7 @@ impl Turns {
         let Some(spent) = spent.filter(|spent| spent.time >= MAX_JUDGE_TIME_PER_IDENTITY) else {
             return Ok(());
         };
-        let left = WINDOW.saturating_sub(spent.since.elapsed());
+        let left = BUDGET_WINDOW.saturating_sub(spent.since.elapsed());
         if left.is_zero() {
             return Ok(());
         }
@@ -98,14 +99,14 @@ impl Turns {
     fn charge(&self, who: &Identity, time: Duration) {
         let mut all = self.spent.lock();
         if all.len() >= KEPT_WINDOWS {
-            all.retain(|_, spent| spent.since.elapsed() < WINDOW);
+            all.retain(|_, spent| spent.since.elapsed() < BUDGET_WINDOW);
         }
         let now = Instant::now();
         let spent = all.entry(who.clone()).or_insert(Spent {
             since: now,
             time: Duration::ZERO,
         });
-        if spent.since.elapsed() >= WINDOW {
+        if spent.since.elapsed() >= BUDGET_WINDOW {
             *spent = Spent {
                 since: now,
                 time: Duration::ZERO,
@@ -167,7 +168,7 @@ mod tests {
         let refused = turns.take(&who("a")).await.err();
         assert!(matches!(refused, Some(Unjudged::TooMuch(_))), "{refused:?}");
         assert!(turns.take(&who("b")).await.is_ok());
-        tokio::time::advance(WINDOW).await;
+        tokio::time::advance(BUDGET_WINDOW).await;
         assert!(turns.take(&who("a")).await.is_ok());
     }
 }

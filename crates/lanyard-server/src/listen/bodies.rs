@@ -16,7 +16,7 @@ use super::traffic::{Exchange, Traffic};
 /// The part of a body that earns another second, in bytes.
 const SECOND: usize = 1024;
 
-/// Why the rest of a request's body does not come.
+/// The reason why the rest of a request's body does not come.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BodyError {
     #[error("the body of the request came too slowly")]

@@ -21,18 +21,11 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::bodies::{Answered, Received};
 use super::traffic::{Traffic, Verdict};
-use super::{Door, Limits, PeerAddress, told};
+use super::{Door, Limits, MAX_HEAD_BYTES, MAX_UNREAD_BYTES_PER_STREAM, told};
 use crate::newcomers::Standing;
+use crate::peer::PeerAddress;
 use crate::tls::{PeerCertificates, Protocol};
 
-/// The largest head of a request, in bytes: a token is at most 16 KiB, and a proof or a certificate may come with it.
-///
-/// # Limit
-/// - for: a request
-/// - unit: bytes
-/// - beyond: the request is refused or its connection closed
-/// - test: `t43_floods_are_cut_off_and_others_are_served`
-pub(super) const MAX_HEAD_BYTES: u32 = 32 * 1024;
 /// The most header fields of a request over HTTP/1.
 ///
 /// # Limit
@@ -41,7 +34,8 @@ pub(super) const MAX_HEAD_BYTES: u32 = 32 * 1024;
 /// - beyond: the request is refused with 431
 /// - test: `t43_a_request_has_so_many_header_fields`
 const MAX_HEADER_FIELDS: usize = 100;
-/// What is open at a time on a connection of HTTP/2; the RFC advises against fewer (RFC 9113 section 6.5.2).
+/// The most streams that are open at a time on a connection of HTTP/2; the RFC advises against
+/// fewer (RFC 9113 section 6.5.2).
 ///
 /// # Limit
 /// - for: a connection
@@ -49,15 +43,7 @@ const MAX_HEADER_FIELDS: usize = 100;
 /// - beyond: a further stream is refused
 /// - test: `t43_floods_are_cut_off_and_others_are_served`
 const MAX_STREAMS: u32 = 128;
-/// What a peer may send of one body before it is read, in bytes: no message is larger.
-///
-/// # Limit
-/// - for: a stream
-/// - unit: bytes
-/// - beyond: the peer has to wait; the connection of one that does not is closed
-/// - test: `h2spec_finds_nothing`
-pub(super) const MAX_UNREAD_BYTES_PER_STREAM: u32 = 64 * 1024;
-/// The same for all bodies of a connection.
+/// The most bytes that a peer may send of all bodies of a connection before they are read.
 ///
 /// # Limit
 /// - for: a connection
@@ -73,7 +59,7 @@ const MAX_UNREAD_BYTES_PER_CONNECTION: u32 = 256 * 1024;
 /// - beyond: the connection is closed
 /// - test: `h2spec_finds_nothing`
 const MAX_FRAME_BYTES: u32 = 16 * 1024;
-/// What is kept of an answer until the peer takes it, in bytes.
+/// The most bytes of an answer that are kept until the peer takes them.
 ///
 /// # Limit
 /// - for: a stream
@@ -81,7 +67,8 @@ const MAX_FRAME_BYTES: u32 = 16 * 1024;
 /// - beyond: the answer waits until the peer takes some of it
 /// - test: `t43_a_peer_that_takes_no_answer_is_cut_off`
 const MAX_UNSENT_BYTES: usize = 64 * 1024;
-/// Streams that the peer has reset before they were looked at: more at once is an attack (CVE-2023-44487).
+/// Streams that the peer has reset before they were looked at: more at once is an attack
+/// (CVE-2023-44487).
 ///
 /// # Limit
 /// - for: a connection
@@ -89,8 +76,9 @@ const MAX_UNSENT_BYTES: usize = 64 * 1024;
 /// - beyond: the connection is closed
 /// - test: `t43_floods_are_cut_off_and_others_are_served`
 const MAX_PENDING_RESETS: usize = 20;
-/// Streams that were reset because the peer broke the protocol, in a connection's life (CVE-2025-8671). It counts what a
-/// client opens too much before it has heard how much it may, too.
+/// Streams that were reset because the peer broke the protocol, in a connection's life
+/// (CVE-2025-8671). It counts what a client opens too much before it has heard how much it may,
+/// too.
 ///
 /// # Limit
 /// - for: a connection

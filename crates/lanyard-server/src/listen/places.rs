@@ -1,16 +1,19 @@
 //! The number of connections, in all and for each peer.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use crate::peer::network;
+
 /// The most connections of a listener.
 ///
 /// # Limit
-/// - for: a listener, half of them one address (one /64 for IPv6); fewer where the system has fewer descriptors
+/// - for: a listener, half of them one address (one /64 for IPv6); fewer where the system has fewer
+///   descriptors
 /// - unit: connections
 /// - beyond: the connection is closed at once
 /// - test: `t43_a_peer_has_so_many_connections_and_no_more`
@@ -37,15 +40,15 @@ struct Taken {
     refused: u64,
 }
 
-/// One counted connection, until it is dropped.
-pub(super) struct Place {
+/// A counted connection, until it is dropped.
+pub(super) struct CountedConnection {
     places: Places,
     peer: IpAddr,
 }
 
 impl Places {
-    /// As many connections as the process has descriptors for. One peer, which may be a proxy for
-    /// many, gets half.
+    /// Allows as many connections as the process has descriptors for. One peer, which may be a
+    /// proxy for many, gets half.
     pub(super) fn of_process() -> Self {
         let most = descriptors().map_or(MAX_CONNECTIONS, |most| {
             usize::try_from(most / PART).map_or(MAX_CONNECTIONS, |part| part.min(MAX_CONNECTIONS))
@@ -62,7 +65,7 @@ impl Places {
     }
 
     /// Counts a connection of this peer, if there is room.
-    pub(super) fn take(&self, peer: IpAddr) -> Option<Place> {
+    pub(super) fn take(&self, peer: IpAddr) -> Option<CountedConnection> {
         let peer = network(peer);
         let mut taken = self.taken.lock();
         let of_peer = taken.peers.get(&peer).copied().unwrap_or(0);
@@ -82,14 +85,14 @@ impl Places {
         }
         taken.all += 1;
         taken.peers.insert(peer, of_peer + 1);
-        Some(Place {
+        Some(CountedConnection {
             places: self.clone(),
             peer,
         })
     }
 }
 
-impl Drop for Place {
+impl Drop for CountedConnection {
     fn drop(&mut self) {
         let mut taken = self.places.taken.lock();
         taken.all = taken.all.saturating_sub(1);
@@ -97,14 +100,6 @@ impl Drop for Place {
             Some(of_peer) if *of_peer > 1 => *of_peer -= 1,
             Some(_) | None => drop(taken.peers.remove(&self.peer)),
         }
-    }
-}
-
-/// The address, or for IPv6 its /64, because whoever has one address of a /64 has all of them.
-pub(super) fn network(peer: IpAddr) -> IpAddr {
-    match peer.to_canonical() {
-        IpAddr::V4(address) => address.into(),
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
     }
 }
 

@@ -7,10 +7,9 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::Limits;
-use super::connection::{MAX_HEAD_BYTES, MAX_UNREAD_BYTES_PER_STREAM};
+use super::{Limits, MAX_HEAD_BYTES, MAX_UNREAD_BYTES_PER_STREAM};
 
-/// What a peer may send that no request asked for, in bytes: twice what all its windows hold.
+/// The most bytes that a peer may send that no request asked for: twice what all its windows hold.
 ///
 /// # Limit
 /// - for: a connection; 8 KiB a second come back
@@ -18,13 +17,13 @@ use super::connection::{MAX_HEAD_BYTES, MAX_UNREAD_BYTES_PER_STREAM};
 /// - beyond: the connection is closed
 /// - test: `t43_what_no_request_asked_for_is_taken_only_so_long`
 const MAX_UNASKED_BYTES: usize = 512 * 1024;
-/// How fast that quota grows again, in bytes a second: window updates and answers to pings take
-/// some hundred.
+/// The rate at which that quota grows again, in bytes a second: window updates and answers to pings
+/// take some hundred.
 const RATE: usize = 8 * 1024;
-/// What an unread request may take, in bytes: its head, and what is sent of a body before the
+/// The most bytes that an unread request may take: its head, and what is sent of a body before the
 /// refusal arrives.
 const REQUEST: usize = (MAX_HEAD_BYTES + MAX_UNREAD_BYTES_PER_STREAM) as usize;
-/// What a frame of a body may take besides its content, in bytes.
+/// The bytes that a frame of a body may take besides its content.
 const FRAME: usize = 64;
 
 /// The traffic of one connection.
@@ -44,7 +43,7 @@ struct Counts {
     spare: (usize, Instant),
 }
 
-/// Whether a connection may go on.
+/// True if a connection may go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
     GoOn,
@@ -95,7 +94,8 @@ impl Traffic {
         let back = now.duration_since(since).as_secs_f64() * RATE as f64;
         let spare = spare.saturating_add(back as usize).min(MAX_UNASKED_BYTES);
         let left = spare.checked_sub(bytes);
-        // A part of a byte that is lost at each turn is of no account: there is one turn for each packet.
+        // A part of a byte that is lost at each turn is of no account: there is one turn for each
+        // packet.
         counts.spare = (left.unwrap_or(0), now);
         left.is_some()
     }

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use lanyard_core::charter::{Name, Role};
 use lanyard_engine::activity::{Approving, Numbers, Spans};
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::role::Role;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::MetricType;
@@ -13,7 +14,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
 use super::Labels;
-use crate::wire::Broker;
+use crate::broker::Broker;
 
 pub(super) fn register(broker: &Broker, registry: &mut Registry) {
     let mut numbers = broker.engine.activity().numbers();

@@ -1,22 +1,25 @@
-//! ActionService, and the same over HTTP for tools that hold a credential and for configured reporters.
+//! ActionService, and the same over HTTP for tools that hold a credential and for configured
+//! reporters.
 
 use lanyard_core::action::{Outcome, Report, Reporter};
-use lanyard_core::id::{ActionId, LeaseId, TaskId};
 use lanyard_core::state::State;
 use lanyard_proto::v1;
 use lanyard_proto::v1::action_service_server::ActionService;
+use lanyard_vocabulary::id::{ActionId, LeaseId, TaskId};
 use serde::Deserialize;
 use tonic::{Request, Response, Status};
 
-use super::{Services, parsed, text};
+use super::Services;
+use crate::broker::Broker;
+use crate::fields::{parsed, text};
 use crate::refusal;
-use crate::wire::Broker;
+use crate::refused::{Class, Refused};
 
 /// The longest name of a tool or an action, and of what it was done to, in characters.
 const NAME: usize = 100;
 const TARGET: usize = 300;
 
-/// What is said of an action, whoever says it.
+/// The fields of a reported action, whoever reports it.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Said {
@@ -62,9 +65,10 @@ impl ActionService for Services {
         let task = said.task.ok_or_else(|| refusal::not_found("task"))?;
         let engine = &self.0.engine;
         engine
-            .task_of(&caller.identity, task)
+            .tasks()
+            .get(&caller.identity, task)
             .await
-            .map_err(|error| refusal::task(error, &self.0))?;
+            .map_err(|error| refusal::task(error, &self.0.engine))?;
         let by = Reporter::Agent(caller.identity);
         let action = report(&self.0, said, (task, by)).await?;
         Ok(Response::new(v1::ReportActionResponse {
@@ -78,13 +82,16 @@ pub(crate) async fn report(
     broker: &Broker,
     said: Said,
     (task, by): (TaskId, Reporter),
-) -> Result<ActionId, Status> {
+) -> Result<ActionId, Refused> {
     let engine = &broker.engine;
-    // Whoever holds a credential of a task reports at the cost of the task's agent; a configured reporter is not metered.
+    // Whoever holds a credential of a task reports at the cost of the task's agent; a configured
+    // reporter is not metered.
     let whose = match &by {
         Reporter::Agent(identity) => Some(identity.clone()),
         Reporter::Holder => {
-            let known = engine.query(|state| Some(state.task(task)?.task.identity.clone()));
+            let known = engine
+                .context()
+                .query(|state| Some(state.task(task)?.task.identity.clone()));
             known.await.map_err(refusal::commit)?
         }
         Reporter::Webhook(_) => None,
@@ -93,26 +100,31 @@ pub(crate) async fn report(
     let action = report.action;
     let taken = match whose {
         Some(identity) => {
-            let taken = engine.report_of(&identity, report).await;
-            taken.map_err(|error| refusal::too_many_records(&error, engine.now()))?
+            let taken = engine.actions().record_by(&identity, report).await;
+            taken.map_err(|error| refusal::too_many_records(&error, engine.clock().now()))?
         }
-        None => engine.report(report).await,
+        None => engine.actions().record(report).await,
     };
-    taken.map_err(|error| refusal::commit_at(error, engine.now()))?;
+    taken.map_err(|error| refusal::commit_at(error, engine.clock().now()))?;
     Ok(action)
 }
 
-/// Takes in a report that came by a message of a reporter. A message that is sent again, at the same moment or after a
-/// restart, is the same report: the ledger takes it once (S30).
+/// Takes in a report that came by a message of a reporter. A message that is sent again, at the
+/// same moment or after a restart, is the same report: the ledger takes it once (S30).
 pub(crate) async fn report_once(
     broker: &Broker,
     said: Said,
     (task, reporter): (TaskId, &str),
     message: &str,
-) -> Result<ActionId, Status> {
+) -> Result<ActionId, Refused> {
     let before = || async {
         let known = |state: &State| state.reported_by(reporter, message);
-        broker.engine.query(known).await.map_err(refusal::commit)
+        broker
+            .engine
+            .context()
+            .query(known)
+            .await
+            .map_err(refusal::commit)
     };
     if let Some(action) = before().await? {
         return Ok(action);
@@ -128,10 +140,10 @@ pub(crate) async fn report_once(
         delivery: Some(message.to_owned()),
         ..report
     };
-    match broker.engine.report(report).await {
+    match broker.engine.actions().record(report).await {
         Ok(()) => Ok(action),
         Err(error) => {
-            let now = broker.engine.now();
+            let now = broker.engine.clock().now();
             before()
                 .await?
                 .ok_or_else(|| refusal::commit_at(error, now))
@@ -143,10 +155,10 @@ async fn checked(
     broker: &Broker,
     said: Said,
     (task, by): (TaskId, Reporter),
-) -> Result<Report, Status> {
+) -> Result<Report, Refused> {
     let action = match said.action_id {
         Some(action) => {
-            let open = broker.engine.query(|state| {
+            let open = broker.engine.context().query(|state| {
                 let reports = state.reports(task);
                 reports.is_some_and(|reports| reports.is_open(action))
             });
@@ -156,8 +168,8 @@ async fn checked(
             action
         }
         None => {
-            let drawn = broker.engine.action_id();
-            drawn.map_err(|error| Status::unavailable(error.to_string()))?
+            let drawn = broker.engine.actions().new_id();
+            drawn.map_err(|error| Refused::plain(Class::Unavailable, error.to_string()))?
         }
     };
     Ok(Report {
@@ -177,7 +189,7 @@ async fn checked(
     })
 }
 
-fn within(field: &str, text: String, most: usize) -> Result<String, Status> {
+fn within(field: &str, text: String, most: usize) -> Result<String, Refused> {
     let length = text.chars().count();
     if length > most {
         let message = format!("has {length} characters and may have {most}");
@@ -186,7 +198,7 @@ fn within(field: &str, text: String, most: usize) -> Result<String, Status> {
     Ok(text)
 }
 
-fn outcome(outcome: v1::ActionOutcome) -> Result<Outcome, Status> {
+fn outcome(outcome: v1::ActionOutcome) -> Result<Outcome, Refused> {
     Ok(match outcome {
         v1::ActionOutcome::Started => Outcome::Started,
         v1::ActionOutcome::Succeeded => Outcome::Succeeded,

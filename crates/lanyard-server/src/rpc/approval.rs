@@ -4,33 +4,36 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lanyard_charter::plan::Risk;
 use lanyard_core::approval::{Approval, ConsentError, Seen};
-use lanyard_core::id::ApprovalId;
-use lanyard_core::identity::OperatorRole;
 use lanyard_core::ledger::CommitError;
-use lanyard_core::plan::Risk;
 use lanyard_core::state::State;
-use lanyard_core::time::Timestamp;
 use lanyard_engine::Engine;
 use lanyard_engine::charters::Charters;
 use lanyard_identity::Verified;
 use lanyard_proto::v1;
 use lanyard_proto::v1::approval_service_server::ApprovalService;
+use lanyard_vocabulary::id::ApprovalId;
+use lanyard_vocabulary::operator::OperatorRole;
+use lanyard_vocabulary::time::Timestamp;
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::decision::owners;
 use super::plan::{Reader, unreadable};
-use super::{Next, Services, duration, next, parsed, plan, text, time};
+use super::{Next, Services, duration, next, plan, time};
+use crate::fields::{parsed, text};
 use crate::refusal;
+use crate::refused::Refused;
 
-/// How long a watcher is kept who does not read (T45).
-const UNREAD: Duration = Duration::from_secs(30);
+/// The time for which a watcher is kept who does not read (T45).
+const UNREAD_TIME: Duration = Duration::from_secs(30);
 /// The least time between two looks at the state.
-const BETWEEN: Duration = Duration::from_millis(50);
-/// How often what waits is looked at when nothing was recorded: a task may have ended by itself.
-const AGAIN: Duration = Duration::from_secs(5);
+const MIN_READ_INTERVAL: Duration = Duration::from_millis(50);
+/// The interval at which what waits is looked at when nothing was recorded: a task may have ended
+/// by itself.
+const IDLE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Approvals are read by those who give them and by those who look after the broker.
 const READERS: &[OperatorRole] = &[OperatorRole::Approver, OperatorRole::Viewer];
@@ -42,7 +45,7 @@ impl ApprovalService for Services {
         request: Request<v1::ListApprovalsRequest>,
     ) -> Result<Response<v1::ListApprovalsResponse>, Status> {
         self.operator_with(&request, READERS).await?;
-        let (now, waiting_only) = (self.0.engine.now(), request.get_ref().waiting_only);
+        let (now, waiting_only) = (self.0.engine.clock().now(), request.get_ref().waiting_only);
         let shown =
             |state: &State, approval: &Approval| !waiting_only || state.is_waiting(approval, now);
         let listed = listed(&self.0.engine, now, shown);
@@ -56,9 +59,9 @@ impl ApprovalService for Services {
     ) -> Result<Response<v1::GetApprovalResponse>, Status> {
         let caller = self.agent_or_operator(&request, READERS).await?;
         let id = parsed("id", &request.into_inner().id)?;
-        let now = self.0.engine.now();
+        let now = self.0.engine.clock().now();
         let charters = self.0.engine.charters();
-        let found = self.0.engine.query(|state| {
+        let found = self.0.engine.context().query(|state| {
             let approval = state.approval(id)?;
             let may = match &caller {
                 Verified::Agent(caller) => {
@@ -89,14 +92,15 @@ impl ApprovalService for Services {
         let (operator, login) = self.person(&request, OperatorRole::Approver).await?;
         let request = request.into_inner();
         let id = parsed("id", &request.id)?;
-        let about = self.0.engine.query(|state| {
+        let about = self.0.engine.context().query(|state| {
             let plan = state.plan(state.approval(id)?.plan)?;
             Some((plan.risk(), plan.digest))
         });
         if let Some((risk, digest)) = about.await.map_err(refusal::commit)? {
-            if risk == Risk::High {
-                let needed = &self.0.doors.fresh.high_risk;
-                needed.met_by(&login, self.0.engine.system_time())?;
+            let needed = &self.0.doors.fresh.high_risk;
+            let is_fresh = needed.is_met_by(&login, self.0.engine.clock().system());
+            if risk == Risk::High && !is_fresh {
+                return Err(refusal::reauthenticate(needed).into());
             }
             // Nobody has seen a plan whose bytes are gone.
             let read = self.0.plans.read(digest).await;
@@ -109,6 +113,7 @@ impl ApprovalService for Services {
         let comment = text("comment", request.comment)?;
         self.0
             .engine
+            .approvals()
             .approve(id, seen, operator, comment)
             .await
             .map_err(refusal::commit)?;
@@ -127,6 +132,7 @@ impl ApprovalService for Services {
         let reason = text("reason", request.reason)?;
         self.0
             .engine
+            .approvals()
             .reject(id, operator, reason)
             .await
             .map_err(refusal::commit)?;
@@ -147,21 +153,21 @@ impl ApprovalService for Services {
         let (by, is_agent) = match caller {
             Verified::Operator(operator, _) => (operator.identity, false),
             Verified::Agent(caller) => {
-                let own = engine.query(|state| {
+                let own = engine.context().query(|state| {
                     let task = state.approval(id).and_then(|it| state.task(it.task));
                     task.is_some_and(|entry| entry.task.identity == caller.identity)
                 });
                 if !own.await.map_err(refusal::commit)? {
-                    return Err(refusal::not_found("approval"));
+                    return Err(refusal::not_found("approval").into());
                 }
                 (caller.identity, true)
             }
         };
         let withdrawn = if is_agent {
-            let withdrawn = engine.take_back(id, by, reason).await;
-            withdrawn.map_err(|error| refusal::too_many_records(&error, engine.now()))?
+            let withdrawn = engine.approvals().take_back(id, by, reason).await;
+            withdrawn.map_err(|error| refusal::too_many_records(&error, engine.clock().now()))?
         } else {
-            engine.withdraw(id, by, reason).await
+            engine.approvals().withdraw(id, by, reason).await
         };
         withdrawn.map_err(refusal::commit)?;
         let mut approval = self.approval(id).await?;
@@ -188,25 +194,25 @@ impl ApprovalService for Services {
         // The task ends with its reader: a send fails once nobody listens, or nobody reads (T45).
         tokio::spawn(async move {
             let _place = place;
-            let mut changes = engine.changes();
+            let mut changes = engine.context().changes();
             let mut shown = None;
             loop {
                 changes.mark_unchanged();
-                let now = engine.now();
+                let now = engine.clock().now();
                 let waits = |state: &State, approval: &Approval| state.is_waiting(approval, now);
                 let found = listed(&engine, now, waits).await;
-                let event = found.map_err(refusal::commit);
+                let event = found.map_err(|error| Status::from(refusal::commit(error)));
                 let failed = event.is_err();
                 let new = shown.as_ref() != event.as_ref().ok();
                 if new {
                     shown = event.as_ref().ok().cloned();
                     let event = event.map(|approvals| v1::WatchApprovalsResponse { approvals });
-                    if events.send_timeout(event, UNREAD).await.is_err() || failed {
+                    if events.send_timeout(event, UNREAD_TIME).await.is_err() || failed {
                         return;
                     }
                 }
-                tokio::time::sleep(BETWEEN).await;
-                if matches!(next(&mut changes, &events, AGAIN).await, Next::End) {
+                tokio::time::sleep(MIN_READ_INTERVAL).await;
+                if matches!(next(&mut changes, &events, IDLE_INTERVAL).await, Next::End) {
                     return;
                 }
             }
@@ -216,11 +222,12 @@ impl ApprovalService for Services {
 }
 
 impl Services {
-    async fn approval(&self, id: ApprovalId) -> Result<v1::Approval, Status> {
-        let (now, charters) = (self.0.engine.now(), self.0.engine.charters());
+    async fn approval(&self, id: ApprovalId) -> Result<v1::Approval, Refused> {
+        let (now, charters) = (self.0.engine.clock().now(), self.0.engine.charters());
         let found = self
             .0
             .engine
+            .context()
             .query(|state| {
                 let approval = state.approval(id)?;
                 Some(message(
@@ -236,20 +243,20 @@ impl Services {
     }
 }
 
-/// How many said yes, and not who: agents have no business with people.
+/// Leaves the number of approvers, and takes their names out: agents have no business with people.
 fn without_people(approval: &mut v1::Approval) {
     approval.given.clear();
     approval.consents.iter_mut().for_each(String::clear);
 }
 
-/// Those of all approvals that are `shown`, oldest first.
+/// Returns those of all approvals that are `shown`, oldest first.
 async fn listed(
     engine: &Engine,
     now: Timestamp,
     shown: impl Fn(&State, &Approval) -> bool + Send,
 ) -> Result<Vec<v1::Approval>, CommitError> {
     let mut found = Vec::new();
-    let answered = engine.pass_approvals(|state, approval| {
+    engine.context().pass_approvals(|state, approval| {
         if shown(state, approval) {
             let told = message(
                 (state, engine.charters()),
@@ -259,10 +266,7 @@ async fn listed(
             found.push((approval.requested, approval.id, told));
         }
     });
-    if !answered {
-        return Err(CommitError::Unavailable("no state".to_owned()));
-    }
-    engine.settle().await?;
+    engine.context().settle().await?;
     found.sort_by_key(|(requested, id, _)| (*requested, *id));
     Ok(found.into_iter().map(|(_, _, told)| told).collect())
 }

@@ -5,44 +5,40 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lanyard_core::charter::Role;
 use lanyard_core::condition::{Condition, People, Reason};
-use lanyard_core::identity::{Caller, OperatorRole};
 use lanyard_core::kill::EngagedOrder;
-use lanyard_core::scope::Scope;
 use lanyard_core::state::State;
-use lanyard_core::time::Timestamp;
 use lanyard_engine::condition::Accepted;
 use lanyard_identity::Verified;
-use lanyard_ledger::Embedded;
 use lanyard_proto::v1;
 use lanyard_proto::v1::audit_service_server::AuditService;
+use lanyard_vocabulary::caller::Caller;
+use lanyard_vocabulary::digest::hex;
+use lanyard_vocabulary::operator::OperatorRole;
+use lanyard_vocabulary::role::Role;
+use lanyard_vocabulary::scope::Scope;
+use lanyard_vocabulary::time::Timestamp;
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
+use super::caught_up::caught_up;
 use super::records::{AskedNames, AskedRecords, Lookup};
-use super::{SEES_ORDERS, Services, parsed, text, time};
+use super::{SEES_ORDERS, Services, time};
+use crate::fields::{parsed, text};
 use crate::identity::no_role;
-use crate::issuing::{Issuing, exceptions, pauses_of_everything};
-use crate::refusal;
-use crate::wire::hex;
+use crate::issuing::{Issuing, exceptions, pauses_of_everything, with_reach};
+use crate::{charters, refusal};
 
 /// Records that a tail reads at a time.
-const PAGE: usize = 100;
-/// How many orders that cover everything a status names.
+const RECORDS_PER_READ: usize = 100;
+/// The most orders that cover everything which a status names.
 ///
 /// # No limit
 /// One of them stops everything; `lanyard kill list` has them all.
 const MAX_STOPPING_ORDERS: usize = 10;
-/// How long a watcher is kept who does not read (T45).
-const UNREAD: Duration = Duration::from_secs(30);
-/// How often, and how many times, the history is looked at until it has caught up: two seconds in all.
-const LOOK: Duration = Duration::from_millis(10);
-const LOOKS: u32 = 200;
-/// The same for agents.
-const LOOKS_FOR_AGENTS: u32 = 800;
-
+/// The time for which a watcher is kept who does not read (T45).
+const UNREAD_TIME: Duration = Duration::from_secs(30);
 #[tonic::async_trait]
 impl AuditService for Services {
     async fn get_status(
@@ -52,8 +48,8 @@ impl AuditService for Services {
         // Whoever stops something has to see how the broker is.
         self.operator_with(&request, SEES_ORDERS).await?;
         let broker = &self.0;
-        let now = broker.engine.now();
-        let asked = broker.engine.survey(|state| {
+        let now = broker.engine.clock().now();
+        let asked = broker.engine.context().in_effect(|state| {
             let engaged = state.kills().count_engaged();
             let pauses = state.pauses().filter(|pause| pause.lasts(now)).count();
             let emergencies = state.emergencies().filter(|one| one.lasts(now));
@@ -67,13 +63,12 @@ impl AuditService for Services {
                 Issuing::by(state, now),
             )
         });
-        let nothing = Issuing {
-            plan: false,
-            apply: false,
-        };
-        let unknown = || (0, 0, 0, Vec::new(), Default::default(), nothing);
         let (live_leases, engaged_kill_orders, pauses, emergencies, (stopped_by, except), issued) =
-            asked.await.unwrap_or_else(unknown);
+            asked.await;
+        let except: Vec<_> = except
+            .into_iter()
+            .map(|stop| with_reach(&broker.engine, stop))
+            .collect();
         let reasons = broker.engine.conditions().reasons();
         let stops = |reason: &&Reason| reason.kind().condition() != Condition::Issuing;
         let not_issuing: Vec<_> = reasons
@@ -94,7 +89,7 @@ impl AuditService for Services {
             condition: condition(Condition::of(&reasons)).into(),
             reasons: reasons.iter().map(reason).collect(),
             charter_problems: broker.charters.problems(),
-            charters_ending: broker.ending_charters(),
+            charters_ending: charters::ending(&broker.engine),
             problems: [broker.ledger.problems(), broker.doors.problems()].concat(),
             stopped_by,
             issuing: issued
@@ -116,7 +111,10 @@ impl AuditService for Services {
         let kind = parsed("kind", &request.kind)?;
         let why = text("reason", request.reason)?;
         let (engine, by) = (&self.0.engine, operator.person());
-        let said = engine.accept_seen((kind, &request.seen), &by, why).await;
+        let said = engine
+            .acceptances()
+            .accept_seen((kind, &request.seen), &by, why)
+            .await;
         let waits = match said.map_err(refusal::accept)? {
             Accepted::Lifted => {
                 self.0.accepted(kind, &request.seen);
@@ -194,7 +192,7 @@ impl AuditService for Services {
                 let Some(durable) = grown.filter(|_| !events.is_closed()) else {
                     return;
                 };
-                let until = durable.min(cursor.index() + PAGE as u64);
+                let until = durable.min(cursor.index() + RECORDS_PER_READ as u64);
                 let (engine, history) = (Arc::clone(&engine), Arc::clone(ledger.history()));
                 let asked = asked.clone();
                 let read = tokio::task::spawn_blocking(move || {
@@ -219,7 +217,7 @@ impl AuditService for Services {
                     })
                     .map_err(|error| Status::data_loss(error.to_string()));
                 let failed = event.is_err();
-                if events.send_timeout(event, UNREAD).await.is_err() || failed {
+                if events.send_timeout(event, UNREAD_TIME).await.is_err() || failed {
                     return;
                 }
             }
@@ -242,7 +240,7 @@ impl AuditService for Services {
         Ok(Response::new(match caller {
             Verified::Agent(Caller { evidence, .. }) => v1::WhoAmIResponse {
                 kind: "agent".to_owned(),
-                agent: self.0.engine.agent(&identity).0,
+                agent: self.0.engine.context().agent(&identity).0,
                 method: evidence.method.to_string(),
                 claims: evidence.claims.into_iter().collect(),
                 key: evidence.key.map(|key| key.to_string()).unwrap_or_default(),
@@ -262,29 +260,6 @@ impl AuditService for Services {
             },
         }))
     }
-}
-
-/// Waits, not for long, until the history holds what is durable now: who asks sees its own writes. Agents wait longer than
-/// people: the history is brought up to date for them now and then, and for people at once.
-pub(super) async fn caught_up(ledger: &Embedded, for_agent: bool) -> Result<(), Status> {
-    let size = ledger.tree().0;
-    let looks = if for_agent { LOOKS_FOR_AGENTS } else { LOOKS };
-    for _ in 0..looks {
-        let history = ledger.history();
-        if history.applied() >= size {
-            return Ok(());
-        }
-        if for_agent {
-            history.want_soon();
-        } else {
-            history.want();
-        }
-        tokio::time::sleep(LOOK).await;
-    }
-    let applied = ledger.history().applied();
-    Err(Status::unavailable(format!(
-        "the history has taken in {applied} of {size} records: ask again"
-    )))
 }
 
 const fn condition(condition: Condition) -> v1::Condition {

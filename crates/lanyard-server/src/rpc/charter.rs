@@ -3,18 +3,19 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use lanyard_core::charter::{Charter, Grant};
+use lanyard_charter::{Charter, Grant};
 use lanyard_core::emergency::Emergency;
-use lanyard_core::identity::OperatorRole;
 use lanyard_engine::Engine;
 use lanyard_identity::Verified;
 use lanyard_proto::v1;
 use lanyard_proto::v1::charter_service_server::CharterService;
+use lanyard_vocabulary::operator::OperatorRole;
 use tonic::{Request, Response, Status};
 
 use super::decision::owners;
 use super::described::{environments, mode, sections};
-use super::{Services, parsed, text, time};
+use super::{Services, time};
+use crate::fields::{parsed, text};
 use crate::refusal;
 
 /// The role of operators that read charters.
@@ -75,7 +76,7 @@ impl CharterService for Services {
         request: Request<v1::InspectCharterRequest>,
     ) -> Result<Response<v1::InspectCharterResponse>, Status> {
         let viewer = self.operator(&request, OperatorRole::Viewer).await?;
-        let (name, now) = (viewer.identity.to_string(), self.0.engine.now());
+        let (name, now) = (viewer.identity.to_string(), self.0.engine.clock().now());
         let turn = self.0.doors.inspections.admit(&name, now);
         let _turn = turn.map_err(|too_many| refusal::too_many(&too_many))?;
         let text = request.into_inner().text;
@@ -83,7 +84,7 @@ impl CharterService for Services {
             let first = findings.first().map(|finding| finding.line("text"));
             refusal::invalid("text", first.unwrap_or_default())
         })?;
-        let found = self.0.engine.inspect(parsed).await;
+        let found = self.0.engine.inspection().inspect(parsed).await;
         let obstacle = |(grant, message): (Grant, String)| v1::Obstacle {
             grant: grant.name.to_string(),
             line: grant.at.line,
@@ -104,7 +105,7 @@ impl CharterService for Services {
         let charter = parsed("charter", &request.charter)?;
         let reason = text("reason", request.reason)?;
         let (engine, by) = (&self.0.engine, operator.person());
-        let declared = engine.declare_emergency(&charter, &by, reason);
+        let declared = engine.emergencies().declare(&charter, &by, reason);
         Ok(Response::new(v1::DeclareEmergencyResponse {
             emergency: Some(message(&declared.await.map_err(refusal::commit)?)),
         }))
@@ -119,7 +120,9 @@ impl CharterService for Services {
         let charter = parsed("charter", &request.charter)?;
         let reason = text("reason", request.reason)?;
         let engine = &self.0.engine;
-        let ended = engine.end_emergency(&charter, &operator.identity, reason);
+        let ended = engine
+            .emergencies()
+            .end(&charter, &operator.identity, reason);
         ended.await.map_err(refusal::commit)?;
         Ok(Response::new(v1::EndEmergencyResponse {}))
     }
@@ -129,8 +132,8 @@ impl CharterService for Services {
         request: Request<v1::ListEmergenciesRequest>,
     ) -> Result<Response<v1::ListEmergenciesResponse>, Status> {
         self.operator(&request, OperatorRole::Viewer).await?;
-        let now = self.0.engine.now();
-        let listed = self.0.engine.query(|state| {
+        let now = self.0.engine.clock().now();
+        let listed = self.0.engine.context().query(|state| {
             let lasting = state.emergencies().filter(|emergency| emergency.lasts(now));
             lasting.map(message).collect()
         });

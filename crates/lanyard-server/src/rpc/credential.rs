@@ -1,18 +1,23 @@
 //! CredentialService.
 
-use lanyard_core::id::LeaseId;
-use lanyard_core::lease::{Lease, Progress, Stage, StopCause};
-use lanyard_core::provider::{Credential, Revocability};
-use lanyard_core::time::{Timestamp, Ttl};
+use lanyard_charter::kinds::{
+    AwsCredential, Credential, GitHubCredential, KubernetesCredential, TokenCredential,
+    VaultCredential, VaultSecretCredential,
+};
+use lanyard_core::provider::Revocability;
 use lanyard_engine::mint::Ask;
 use lanyard_identity::Verified;
 use lanyard_proto::v1;
 use lanyard_proto::v1::credential_service_server::CredentialService;
+use lanyard_vocabulary::id::LeaseId;
+use lanyard_vocabulary::time::Ttl;
 use tonic::{Request, Response, Status};
 
-use super::{SEES_ORDERS, Services, duration, leases, parsed, request_id, time, timeline};
+use super::{SEES_ORDERS, Services, duration, leases, time};
+use crate::fields::{parsed, request_id};
 use crate::gated::Gated;
 use crate::refusal;
+use crate::refused::Refused;
 
 #[tonic::async_trait]
 impl CredentialService for Services {
@@ -33,7 +38,8 @@ impl CredentialService for Services {
         if request.validate_only {
             self.0
                 .engine
-                .validate(caller, &ask)
+                .mints()
+                .validate(&caller, &ask)
                 .await
                 .map_err(|error| self.refused(error))?;
             return Ok(Response::new(v1::IssueCredentialResponse::default()));
@@ -41,10 +47,11 @@ impl CredentialService for Services {
         let issued = self
             .0
             .engine
-            .issue(caller, ask)
+            .mints()
+            .issue(&caller, &ask)
             .await
             .map_err(|error| self.refused(error))?;
-        let lifetime = issued.expires.since(self.0.engine.now());
+        let lifetime = issued.expires.since(self.0.engine.clock().now());
         let mut response = Response::new(v1::IssueCredentialResponse {
             lifetime: duration(lifetime),
             lease_id: issued.lease.to_string(),
@@ -65,7 +72,8 @@ impl CredentialService for Services {
         let id = parsed("id", &request.into_inner().id)?;
         self.0
             .engine
-            .release_lease(&caller.identity, id)
+            .expiry()
+            .release(&caller.identity, id)
             .await
             .map_err(|error| self.refused(error))?;
         Ok(Response::new(v1::ReleaseLeaseResponse {}))
@@ -89,13 +97,13 @@ impl CredentialService for Services {
     ) -> Result<Response<v1::GetLeaseResponse>, Status> {
         let caller = self.agent_or_operator(&request, SEES_ORDERS).await?;
         let id: LeaseId = parsed("id", &request.into_inner().id)?;
-        let found = self.0.engine.query(|state| {
+        let found = self.0.engine.context().query(|state| {
             let lease = state.leases().get(id)?;
             let may = match &caller {
                 Verified::Agent(caller) => lease.task.identity == caller.identity,
                 Verified::Operator(..) => true,
             };
-            may.then(|| message(lease))
+            may.then(|| leases::message(lease))
         });
         // The same answer for a lease of another agent and for one that never was (T15).
         let lease = found.await.map_err(refusal::commit)?;
@@ -113,7 +121,7 @@ impl CredentialService for Services {
     }
 }
 
-fn ttl(span: prost_types::Duration) -> Result<Ttl, Status> {
+fn ttl(span: prost_types::Duration) -> Result<Ttl, Refused> {
     u32::try_from(span.seconds)
         .ok()
         .filter(|_| span.nanos == 0)
@@ -131,106 +139,61 @@ fn revocability(revocability: Revocability) -> v1::Revocability {
 
 fn credential(credential: &Credential) -> v1::Credential {
     use v1::credential::Kind;
-    let kind = match credential {
-        Credential::Token { jwt } => Kind::Token(v1::TokenCredential {
+    let kind = if let Some(TokenCredential { jwt }) = credential.get() {
+        Kind::Token(v1::TokenCredential {
             jwt: jwt.expose().clone(),
-        }),
-        Credential::Aws {
-            access_key_id,
-            secret_access_key,
-            session_token,
-            region,
-        } => Kind::Aws(v1::AwsCredential {
-            access_key_id: access_key_id.clone(),
-            secret_access_key: secret_access_key.expose().clone(),
-            session_token: session_token.expose().clone(),
-            region: region.clone(),
-        }),
-        Credential::Kubernetes {
-            server,
-            certificate_authority,
-            tls_server_name,
-            proxy_url,
-            namespace,
-            token,
-        } => Kind::Kubernetes(v1::KubernetesCredential {
-            server: server.clone(),
-            certificate_authority: certificate_authority.clone(),
-            tls_server_name: tls_server_name.clone(),
-            proxy_url: proxy_url.clone(),
-            namespace: namespace.clone(),
-            token: token.expose().clone(),
-        }),
-        Credential::Vault {
-            address,
-            namespace,
-            certificate_authority,
-            token,
-        } => Kind::Vault(v1::VaultCredential {
-            address: address.clone(),
-            namespace: namespace.clone(),
-            certificate_authority: certificate_authority.clone(),
-            token: token.expose().clone(),
-        }),
-        Credential::VaultSecret { path, data } => Kind::VaultSecret(v1::VaultSecretCredential {
+        })
+    } else if let Some(aws) = credential.get::<AwsCredential>() {
+        Kind::Aws(v1::AwsCredential {
+            access_key_id: aws.access_key_id.clone(),
+            secret_access_key: aws.secret_access_key.expose().clone(),
+            session_token: aws.session_token.expose().clone(),
+            region: aws.region.clone(),
+        })
+    } else if let Some(kubernetes) = credential.get::<KubernetesCredential>() {
+        Kind::Kubernetes(v1::KubernetesCredential {
+            server: kubernetes.server.clone(),
+            certificate_authority: kubernetes.certificate_authority.clone(),
+            tls_server_name: kubernetes.tls_server_name.clone(),
+            proxy_url: kubernetes.proxy_url.clone(),
+            namespace: kubernetes.namespace.clone(),
+            token: kubernetes.token.expose().clone(),
+        })
+    } else if let Some(vault) = credential.get::<VaultCredential>() {
+        Kind::Vault(v1::VaultCredential {
+            address: vault.address.clone(),
+            namespace: vault.namespace.clone(),
+            certificate_authority: vault.certificate_authority.clone(),
+            token: vault.token.expose().clone(),
+        })
+    } else if let Some(VaultSecretCredential { path, data }) = credential.get() {
+        Kind::VaultSecret(v1::VaultSecretCredential {
             path: path.clone(),
             data: data
                 .iter()
                 .map(|(field, value)| (field.clone(), value.expose().clone()))
                 .collect(),
-        }),
-        Credential::GitHub {
-            host,
-            api,
-            owner,
-            repositories,
-            token,
-        } => Kind::Github(v1::GitHubCredential {
-            host: host.clone(),
-            api: api.clone(),
-            owner: owner.clone(),
-            repositories: repositories.iter().cloned().collect(),
-            token: token.expose().clone(),
-        }),
+        })
+    } else if let Some(github) = credential.get::<GitHubCredential>() {
+        Kind::Github(v1::GitHubCredential {
+            host: github.host.clone(),
+            api: github.api.clone(),
+            owner: github.owner.clone(),
+            repositories: github.repositories.iter().cloned().collect(),
+            token: github.token.expose().clone(),
+        })
+    } else {
+        let values = credential.values().into_iter();
+        let secrets = credential.secrets().into_iter();
+        Kind::Other(v1::OtherCredential {
+            kind: credential.kind().to_string(),
+            values: values
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect(),
+            secrets: secrets
+                .map(|(name, value)| (name.to_owned(), value.expose().clone()))
+                .collect(),
+        })
     };
     v1::Credential { kind: Some(kind) }
-}
-
-/// How a stage is called on the wire.
-pub(super) const fn state(progress: Progress) -> v1::LeaseState {
-    match progress {
-        Progress::Fenced => v1::LeaseState::Fenced,
-        Progress::Requested => v1::LeaseState::Requested,
-        Progress::Acknowledged(_) => v1::LeaseState::Acknowledged,
-        Progress::PresumedDead(_) => v1::LeaseState::PresumedDead,
-        Progress::ProvedDead(_) => v1::LeaseState::ProvedDead,
-        Progress::Expired(_) => v1::LeaseState::Expired,
-    }
-}
-
-pub(super) fn message(lease: &Lease) -> v1::Lease {
-    let (state, ends) = match lease.stage {
-        Stage::Intent => (v1::LeaseState::Intent, None),
-        Stage::Issued { .. } => (v1::LeaseState::Issued, None),
-        Stage::Stopping { cause, progress } => (state(progress), Some(cause)),
-    };
-    let kill = ends.and_then(StopCause::kill);
-    let worst = Some(lease.worst_expiry).filter(|at| *at != Timestamp::NEVER);
-    v1::Lease {
-        id: lease.id.to_string(),
-        task_id: lease.task.id.to_string(),
-        charter: lease.task.charter.to_string(),
-        grant: lease.entry.grant.to_string(),
-        role: lease.entry.role.to_string(),
-        target: lease.entry.target.to_string(),
-        environment: lease.task.environment.to_string(),
-        agent: lease.task.agent.to_string(),
-        state: state.into(),
-        expire_time: time(lease.expires),
-        kill_id: kill.map(|id| id.to_string()).unwrap_or_default(),
-        request_time: time(lease.asked),
-        worst_expire_time: worst.and_then(time),
-        approval_id: lease.approval.map(|id| id.to_string()).unwrap_or_default(),
-        cause: ends.map(timeline::cause_of).unwrap_or_default(),
-    }
 }

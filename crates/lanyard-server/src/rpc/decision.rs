@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use lanyard_core::charter::Owners;
+use lanyard_charter::Owners;
 use lanyard_core::command::{Command, Intent, Record};
-use lanyard_core::id::{ApprovalId, DecisionId};
-use lanyard_core::identity::OperatorRole;
 use lanyard_core::task::Task;
 use lanyard_engine::activity::ALLOWED;
 use lanyard_identity::Verified;
@@ -13,9 +11,13 @@ use lanyard_ledger::Embedded;
 use lanyard_ledger::history::Query;
 use lanyard_proto::v1;
 use lanyard_proto::v1::decision_service_server::DecisionService;
+use lanyard_vocabulary::id::{ApprovalId, DecisionId};
+use lanyard_vocabulary::operator::OperatorRole;
 use tonic::{Request, Response, Status};
 
-use super::{Services, audit, parsed, time};
+use super::caught_up::caught_up;
+use super::{Services, time};
+use crate::fields::parsed;
 use crate::refusal;
 
 /// Records that mention an approval and are looked through for who gave it.
@@ -51,7 +53,7 @@ impl DecisionService for Services {
             Verified::Agent(caller) => Some(caller.identity.clone()),
             Verified::Operator(..) => None,
         };
-        audit::caught_up(&self.0.ledger, own.is_some()).await?;
+        caught_up(&self.0.ledger, own.is_some()).await?;
         let ledger = Arc::clone(&self.0.ledger);
         let found = self.0.readings.run(&caller, move || find(&ledger, id));
         let found = found.await?;
@@ -72,7 +74,8 @@ impl DecisionService for Services {
             // People decided: an agent is told how many, and not who.
             decision.approvers.clear();
         }
-        // A decision without a revision found no charter for whoever asked, who is not told of one (T15).
+        // A decision without a revision found no charter for whoever asked, who is not told of one
+        // (T15).
         let is_of_charter = own.is_none() || !decision.revision.is_empty();
         let charter = decision.charter.parse().ok().filter(|_| is_of_charter);
         let charter = charter.and_then(|name| self.0.engine.charters().in_force(&name));
@@ -100,7 +103,7 @@ fn records(ledger: &Embedded, mentions: String, limit: usize) -> Vec<(u64, Recor
     };
     let (found, _) = ledger.history().query(&query);
     let read = found.into_iter();
-    read.filter_map(|(index, bytes)| Some((index, serde_json::from_slice(&bytes).ok()?)))
+    read.filter_map(|(index, bytes)| Some((index, lanyard_records::decode(&bytes).ok()?)))
         .collect()
 }
 
@@ -124,7 +127,7 @@ fn find(ledger: &Embedded, id: DecisionId) -> Option<Found> {
             ..Query::default()
         };
         let (found, _) = ledger.history().query(&query);
-        let opened = serde_json::from_slice::<Record>(&found.first()?.1).ok()?;
+        let opened = lanyard_records::decode(&found.first()?.1).ok()?;
         match opened.command {
             Command::OpenTask { task: opened, .. } if opened.id == task => Some(opened),
             _ => None,
@@ -151,7 +154,7 @@ fn approval_of(intent: &Intent) -> Option<ApprovalId> {
     intent.approval.as_ref().map(|(id, _)| *id)
 }
 
-/// Whose yes stood when the credential was asked of the provider.
+/// Names the people whose yes stood when the credential was asked of the provider.
 #[expect(
     clippy::wildcard_enum_match_arm,
     reason = "of all that happens, this gives an approval or takes it back"
@@ -233,6 +236,10 @@ fn described(found: Found) -> Option<v1::Decision> {
                     .unwrap_or_default(),
                 limit_value: limit.map(|it| it.value).unwrap_or_default(),
                 retry_after: denial.retry_after.and_then(time),
+                held_by: denial
+                    .held_by
+                    .map(|what| what.to_string())
+                    .unwrap_or_default(),
                 ..known
             })
         }

@@ -1,15 +1,15 @@
 //! A charter for people: what it allows where, who has to approve, and the rest in sentences.
 
-use lanyard_core::approval::{approvers, persons};
-use lanyard_core::charter::{
-    ApprovalRule, Charter, Grant, Mode, Name, Outside, Prohibited, Role, Stated,
-};
-use lanyard_core::count::counted;
+use lanyard_charter::plan::Risk;
+use lanyard_charter::requirement::{approvers, persons};
+use lanyard_charter::{ApprovalRule, Charter, Grant, Mode, Outside, Stated};
 use lanyard_core::decide::{Revisions, requirement};
-use lanyard_core::plan::Risk;
 use lanyard_proto::v1;
+use lanyard_vocabulary::count::counted;
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::role::Role;
 
-/// What each environment lets the agents do.
+/// Returns what each environment lets the agents do.
 pub(super) fn environments(charter: &Charter) -> Vec<v1::CharterEnvironment> {
     let each = charter.environments.iter().map(|(name, autonomy)| {
         let here = || {
@@ -117,16 +117,8 @@ fn grant(grant: &Grant) -> Vec<String> {
 }
 
 fn prohibited(charter: &Charter) -> Vec<String> {
-    let each = charter.prohibited.iter().map(|rule| {
-        let what = match &rule.what {
-            Prohibited::Aws(actions) => {
-                let actions: Vec<&str> = actions.iter().map(|it| it.0.as_str()).collect();
-                actions.join(", ")
-            }
-            Prohibited::Kubernetes(rule) => rule.to_string(),
-        };
-        format!("{what}: {}", rule.reason)
-    });
+    let rules = charter.prohibited.iter();
+    let each = rules.map(|rule| format!("{}: {}", rule.what.line(), rule.reason));
     each.collect()
 }
 
@@ -249,7 +241,7 @@ fn emergency(charter: &Charter) -> Vec<String> {
     line.into_iter().collect()
 }
 
-/// How a charter's mode is written.
+/// Returns the name of a mode in charters.
 pub(super) const fn mode(mode: Mode) -> &'static str {
     match mode {
         Mode::Enforce => "enforce",

@@ -1,16 +1,17 @@
 //! The drills of `KillService`.
 
-use lanyard_core::charter::Name;
 use lanyard_core::drill::{Drill, DrillOutcome, Drills as Known};
-use lanyard_core::time::Timestamp;
 use lanyard_engine::drill::Drilled;
 use lanyard_proto::v1;
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::time::Timestamp;
 use tonic::Status;
 
-use super::{duration, parsed, time};
+use super::{duration, time};
+use crate::broker::Broker;
 use crate::drill::Drills;
+use crate::fields::parsed;
 use crate::refusal;
-use crate::wire::Broker;
 
 /// Holds drills and returns their results.
 pub(super) async fn hold(broker: &Broker, asked: &[String]) -> Result<Vec<v1::Drill>, Status> {
@@ -25,14 +26,14 @@ pub(super) async fn hold(broker: &Broker, asked: &[String]) -> Result<Vec<v1::Dr
             } else {
                 "there is no such target"
             };
-            return Err(refusal::invalid("targets", format!("{target}: {why}")));
+            return Err(refusal::invalid("targets", format!("{target}: {why}")).into());
         }
         targets.push(target);
     }
     if targets.is_empty() {
         targets = drills.targets().to_vec();
     }
-    let held = drills.hold(broker, &targets).await;
+    let held = drills.hold(&broker.engine, &targets).await;
     let held = held.map_err(refusal::commit)?;
     let mut shown = list(broker).await?;
     shown.retain(|drill| targets.iter().any(|target| drill.target == target.as_str()));
@@ -53,12 +54,16 @@ pub(super) async fn hold(broker: &Broker, asked: &[String]) -> Result<Vec<v1::Dr
     Ok(shown)
 }
 
-/// The newest drills.
+/// Returns the newest drills.
 pub(super) async fn list(broker: &Broker) -> Result<Vec<v1::Drill>, Status> {
-    let now = broker.engine.now();
-    let known = broker.engine.query(|state| state.drills().clone()).await;
+    let now = broker.engine.clock().now();
+    let known = broker
+        .engine
+        .context()
+        .query(|state| state.drills().clone())
+        .await;
     let known = known.map_err(refusal::commit)?;
-    let old = broker.drills.as_ref().map(Drills::old);
+    let old = broker.drills.as_deref().map(Drills::old);
     let targets = broker.engine.providers().keys();
     Ok(targets
         .map(|target| {
@@ -86,7 +91,7 @@ pub(super) async fn list(broker: &Broker) -> Result<Vec<v1::Drill>, Status> {
 
 fn drills(broker: &Broker) -> Result<&Drills, Status> {
     let none = || Status::failed_precondition("there is no target and environment to drill");
-    broker.drills.as_ref().ok_or_else(none)
+    broker.drills.as_deref().ok_or_else(none)
 }
 
 fn shown(known: &Known, oldest: Option<Timestamp>) -> v1::Drill {

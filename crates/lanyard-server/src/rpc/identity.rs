@@ -4,24 +4,27 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use lanyard_core::charter::Name;
 use lanyard_core::command::Command;
-use lanyard_core::digest::Digest;
 use lanyard_core::enrolment::{EnrolledAgent, EnrolmentStep, Invitation};
-use lanyard_core::identity::{Method, OperatorRole};
 use lanyard_core::ledger::CommitError;
 use lanyard_core::state::Refusal;
 use lanyard_identity::jwks::{Algorithm, PublicKey};
 use lanyard_proto::v1;
 use lanyard_proto::v1::identity_service_server::IdentityService;
+use lanyard_vocabulary::digest::Digest;
+use lanyard_vocabulary::identity::Method;
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::operator::OperatorRole;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use tonic::{Request, Response, Status};
 
-use super::{Services, parsed, text, time};
+use super::{Services, time};
+use crate::fields::{parsed, text};
 use crate::identity::enrolled::{self, CHALLENGE};
 use crate::refusal;
+use crate::refused::Refused;
 
-/// How long an invitation is good where nothing else is asked, and at most.
+/// The time for which an invitation is good where nothing else is asked, and at most.
 const INVITED: Duration = Duration::from_secs(3600);
 /// The longest that an invitation can be good.
 ///
@@ -31,7 +34,7 @@ const INVITED: Duration = Duration::from_secs(3600);
 /// - beyond: the call is refused with `INVALID_ARGUMENT`
 /// - test: `an_invitation_is_good_for_a_day_at_most`
 const MAX_INVITATION_LIFE: Duration = Duration::from_secs(24 * 3600);
-/// What join tokens begin with, so that a scanner for leaked secrets finds them.
+/// The prefix of join tokens, so that a scanner for leaked secrets finds them.
 const JOIN_TOKEN: &str = "lanyard-join-";
 
 #[tonic::async_trait]
@@ -48,7 +51,7 @@ impl IdentityService for Services {
         let drawn = SystemRandom::new().fill(&mut secret);
         drawn.map_err(|_| Status::unavailable("the system gives no random bits"))?;
         let join_token = format!("{JOIN_TOKEN}{}", URL_SAFE_NO_PAD.encode(secret));
-        let until = self.0.engine.now() + lasts;
+        let until = self.0.engine.clock().now() + lasts;
         let invitation = Invitation {
             token: Digest::of(join_token.as_bytes()),
             agent,
@@ -67,8 +70,8 @@ impl IdentityService for Services {
         request: Request<v1::ListEnrolledAgentsRequest>,
     ) -> Result<Response<v1::ListEnrolledAgentsResponse>, Status> {
         self.operator(&request, OperatorRole::Viewer).await?;
-        let (now, issuer) = (self.0.engine.now(), &self.0.issuer);
-        let listed = self.0.engine.query(|state| {
+        let (now, issuer) = (self.0.engine.clock().now(), &self.0.issuer);
+        let listed = self.0.engine.context().query(|state| {
             let enrolment = state.enrolment();
             let agents = enrolment.agents().map(|agent| message(agent, issuer));
             let invitations = enrolment.invitations(now).map(|it| v1::Invitation {
@@ -104,7 +107,7 @@ impl IdentityService for Services {
         request: Request<v1::BeginEnrolmentRequest>,
     ) -> Result<Response<v1::BeginEnrolmentResponse>, Status> {
         let request = request.into_inner();
-        let now = self.0.engine.now();
+        let now = self.0.engine.clock().now();
         let token = Digest::of(request.join_token.as_bytes());
         public(&request.public_key)?;
         self.invited(token).await?;
@@ -119,7 +122,7 @@ impl IdentityService for Services {
         request: Request<v1::CompleteEnrolmentRequest>,
     ) -> Result<Response<v1::CompleteEnrolmentResponse>, Status> {
         let request = request.into_inner();
-        let now = self.0.engine.now();
+        let now = self.0.engine.clock().now();
         let token = Digest::of(request.join_token.as_bytes());
         let (kept, key) = public(&request.public_key)?;
         let agent = self.invited(token).await?;
@@ -127,7 +130,7 @@ impl IdentityService for Services {
         let challenge = &request.challenge;
         let put = self.0.doors.challenges.is_ours(challenge, &about, now);
         if !put || !signed(&key, challenge, &request.signature) {
-            return Err(refusal::unauthenticated());
+            return Err(refusal::unauthenticated().into());
         }
         let step = EnrolmentStep::Enrol { token, key: kept };
         self.enrolment(step).await?;
@@ -151,7 +154,7 @@ impl IdentityService for Services {
         let agent: Name = name
             .and_then(|name| name.parse().ok())
             .ok_or_else(refusal::not_enrolled)?;
-        let known = self.0.engine.query(|state| {
+        let known = self.0.engine.context().query(|state| {
             let known = state.enrolment().agent(&agent)?;
             Some(known.key.thumbprint.clone())
         });
@@ -159,7 +162,7 @@ impl IdentityService for Services {
         let from = from.ok_or_else(|| refusal::not_found("enrolled agent"))?;
         let (to, key) = public(&request.public_key)?;
         if !signed(&key, &from, &request.signature) {
-            return Err(refusal::invalid("signature", "is not by the new key"));
+            return Err(refusal::invalid("signature", "is not by the new key").into());
         }
         let step = EnrolmentStep::Rotate { agent, from, to };
         self.enrolment(step).await?;
@@ -168,10 +171,16 @@ impl IdentityService for Services {
 }
 
 impl Services {
-    async fn enrolment(&self, step: EnrolmentStep) -> Result<(), Status> {
-        let recorded = self.0.engine.record(Command::Enrolment(step)).await;
+    async fn enrolment(&self, step: EnrolmentStep) -> Result<(), Refused> {
+        let recorded = self
+            .0
+            .engine
+            .context()
+            .commit(Command::Enrolment(step))
+            .await;
         recorded.map(drop).map_err(|error| {
-            // Who shows an invitation that is none, or used, learns no more than with any other bad proof.
+            // Who shows an invitation that is none, or used, learns no more than with any other bad
+            // proof.
             if matches!(&error, CommitError::Refused(Refusal::Unknown(what)) if what == "invitation") {
                 return refusal::unauthenticated();
             }
@@ -179,10 +188,10 @@ impl Services {
         })
     }
 
-    /// Who is invited by this token.
-    async fn invited(&self, token: Digest) -> Result<Name, Status> {
-        let now = self.0.engine.now();
-        let found = self.0.engine.query(|state| {
+    /// Returns the agent that is invited by this token.
+    async fn invited(&self, token: Digest) -> Result<Name, Refused> {
+        let now = self.0.engine.clock().now();
+        let found = self.0.engine.context().query(|state| {
             let invitation = state.enrolment().invited(&token, now)?;
             Some(invitation.agent.clone())
         });
@@ -191,12 +200,12 @@ impl Services {
     }
 }
 
-/// What a challenge is about: nobody else's invitation, and no other key.
+/// Returns the subject of a challenge: nobody else's invitation, and no other key.
 fn about(token: Digest, key: &str) -> String {
     format!("{token} {key}")
 }
 
-fn public(x: &str) -> Result<(lanyard_core::enrolment::AgentKey, PublicKey), Status> {
+fn public(x: &str) -> Result<(lanyard_core::enrolment::AgentKey, PublicKey), Refused> {
     enrolled::key(x).map_err(|why| refusal::invalid("public_key", why))
 }
 
@@ -219,13 +228,13 @@ fn message(agent: &EnrolledAgent, broker: &str) -> v1::EnrolledAgent {
     }
 }
 
-/// How long an invitation is good.
+/// The time for which an invitation is good.
 fn lasts(asked: Option<prost_types::Duration>) -> Result<Duration, Status> {
     let asked = asked.map(Duration::try_from).transpose();
     let lasts = asked.map_err(|error| refusal::invalid("ttl", error))?;
     let lasts = lasts.unwrap_or(INVITED);
     if lasts > MAX_INVITATION_LIFE || lasts.is_zero() {
-        return Err(refusal::invalid("ttl", "expected up to a day"));
+        return Err(refusal::invalid("ttl", "expected up to a day").into());
     }
     Ok(lasts)
 }

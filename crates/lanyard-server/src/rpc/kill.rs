@@ -3,68 +3,52 @@
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use lanyard_core::charter::{Charter, Name};
-use lanyard_core::id::KillId;
-use lanyard_core::identity::{Caller, Identity, OperatorRole};
-use lanyard_core::kill::{Actor, EngagedOrder, KillOrder, Lifted, RearmStage, Spread, Tally};
-use lanyard_core::scope::{AgentName, RoleFilter, Scope};
+use lanyard_charter::Charter;
+use lanyard_core::kill::{Actor, EngagedOrder, Lifted, RearmStage, Spread, Tally};
 use lanyard_core::state::State;
 use lanyard_core::task::Task;
-use lanyard_core::time::Timestamp;
 use lanyard_engine::Engine;
-use lanyard_engine::kill::Fenced;
 use lanyard_engine::reach::BlastRadius;
 use lanyard_engine::rearm::RearmStep;
 use lanyard_engine::report::{KillLine, KillReport};
 use lanyard_identity::Verified;
 use lanyard_proto::v1;
 use lanyard_proto::v1::kill_service_server::KillService;
+use lanyard_vocabulary::agent::AgentName;
+use lanyard_vocabulary::caller::Caller;
+use lanyard_vocabulary::id::KillId;
+use lanyard_vocabulary::identity::Identity;
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::operator::OperatorRole;
+use lanyard_vocabulary::scope::{RoleFilter, Scope};
+use lanyard_vocabulary::time::Timestamp;
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::asked::scope;
 use super::decision::owners;
 use super::{
-    Next, SEES_ORDERS, Services, credential, drill, duration, next, parsed, presented, rearm, text,
-    time,
+    Next, SEES_ORDERS, Services, drill, duration, kill_order, leases, next, presented, rearm, time,
 };
+use crate::asked_scope::scope;
+use crate::fields::{parsed, text};
 use crate::refusal;
-use crate::wire::Broker;
+use crate::switch::Asked;
 
-/// How long a watcher is kept who does not read (T45).
-const UNREAD: Duration = Duration::from_secs(30);
-/// How many leases of a report are read at once.
-const LINES: usize = 1000;
-/// How long nothing is recorded before the reader is looked for again.
-const AGAIN: Duration = Duration::from_secs(5);
+/// The time for which a watcher is kept who does not read (T45).
+const UNREAD_TIME: Duration = Duration::from_secs(30);
+/// The most leases of a report that are read at once.
+const LEASES_PER_READ: usize = 1000;
+/// The time without a record after which the reader is looked for again.
+const IDLE_INTERVAL: Duration = Duration::from_secs(5);
 /// Identities of an agent's name that are told one by one.
 const IDENTITIES_TOLD: usize = 100;
 /// Charters whose owners a report names.
 const CHARTERS_TOLD: usize = 20;
 /// The least time between two reports.
-const BETWEEN: Duration = Duration::from_millis(100);
-
-/// Engages an order and measures from the receipt to the fence.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "this measures a span; it decides nothing"
-)]
-pub(crate) async fn engage(
-    broker: &Broker,
-    (scope, roles): (Scope, RoleFilter),
-    (reason, by): (String, Actor),
-    key: Option<String>,
-) -> Result<(Fenced, Duration), Status> {
-    let received = Instant::now();
-    let draft = broker.engine.draft_kill(scope, roles, reason, by);
-    let draft = draft.map_err(|error| Status::unavailable(error.to_string()))?;
-    let order = KillOrder { key, ..draft };
-    let fenced = broker.spool.engage(&broker.engine, order).await;
-    Ok((fenced, received.elapsed()))
-}
+const MIN_REPORT_INTERVAL: Duration = Duration::from_millis(100);
 
 #[tonic::async_trait]
 impl KillService for Services {
@@ -108,14 +92,20 @@ impl KillService for Services {
         let reason = text("reason", request.reason)?;
         let key = key((&by, &request.request_id), (&scope, roles))?;
         // The fence is not kept waiting for what it reaches to be counted.
-        let asked = (scope.clone(), roles);
-        let (fenced, took) = engage(&self.0, asked, (reason, by), key).await?;
+        let asked = Asked {
+            scope: scope.clone(),
+            roles,
+            reason,
+            by,
+            key,
+        };
+        let (fenced, took) = self.0.switch().engage(asked).await?;
         let counted = reached(Some(fenced.order.id)).await;
         Ok(Response::new(v1::EngageKillResponse {
             durable: fenced.is_durable(),
             order: Some(v1::KillOrder {
                 reaches_nothing: counted.reaches_nothing,
-                ..order(&EngagedOrder {
+                ..kill_order::message(&EngagedOrder {
                     order: fenced.order,
                     seq: fenced.seq.unwrap_or_default(),
                     lifted: Lifted::Nothing,
@@ -138,25 +128,26 @@ impl KillService for Services {
                 let passed = self
                     .0
                     .engine
+                    .context()
                     .pass_orders(|_, engaged| all.push(engaged.clone()));
                 let engine = &self.0.engine;
                 let told = |engaged: &EngagedOrder| order_now(engine, engaged);
-                passed.await.map(|()| all.iter().map(told).collect())
+                passed.await;
+                all.iter().map(told).collect()
             }
             Verified::Agent(caller) => {
                 let named = Named::of(&self.0.engine, &caller);
                 let mut reaching = Vec::new();
-                let passed = self.0.engine.pass_orders(|state, engaged| {
+                let passed = self.0.engine.context().pass_orders(|state, engaged| {
                     if named.reached_by(engaged, state) {
                         reaching.push(told(engaged));
                     }
                 });
-                passed.await.map(|()| reaching)
+                passed.await;
+                reaching
             }
         };
-        Ok(Response::new(v1::ListKillOrdersResponse {
-            orders: orders.map_err(refusal::commit)?,
-        }))
+        Ok(Response::new(v1::ListKillOrdersResponse { orders }))
     }
 
     async fn withdraw_kill(
@@ -170,10 +161,13 @@ impl KillService for Services {
         let id = parsed("id", &request.id)?;
         let reason = text("reason", request.reason)?;
         let engine = &self.0.engine;
-        let lifted = engine.withdraw_kill(id, &operator.person(), reason).await;
+        let lifted = engine
+            .rearms()
+            .withdraw_kill(id, &operator.person(), reason)
+            .await;
         let lifted = lifted.map_err(refusal::commit)?;
         Ok(Response::new(v1::WithdrawKillResponse {
-            order: Some(order(&lifted)),
+            order: Some(kill_order::message(&lifted)),
         }))
     }
 
@@ -189,20 +183,19 @@ impl KillService for Services {
         // The task ends with its reader: a send fails once nobody listens, or nobody reads.
         tokio::spawn(async move {
             let _place = place;
-            let mut changes = engine.changes();
+            let mut changes = engine.context().changes();
             loop {
                 changes.mark_unchanged();
-                let (event, last) = match engine.kill_report(id).await {
-                    Ok(Some(report)) => (Ok(message(&engine, &report)), report.is_confirmed()),
-                    Ok(None) => (Err(refusal::not_found("kill order")), true),
-                    Err(error) => (Err(refusal::commit(error)), true),
+                let (event, last) = match engine.kills().report(id).await {
+                    Some(report) => (Ok(message(&engine, &report)), report.is_confirmed()),
+                    None => (Err(refusal::not_found("kill order").into()), true),
                 };
-                if events.send_timeout(event, UNREAD).await.is_err() || last {
+                if events.send_timeout(event, UNREAD_TIME).await.is_err() || last {
                     return;
                 }
-                tokio::time::sleep(BETWEEN).await;
+                tokio::time::sleep(MIN_REPORT_INTERVAL).await;
                 loop {
-                    match next(&mut changes, &events, AGAIN).await {
+                    match next(&mut changes, &events, IDLE_INTERVAL).await {
                         Next::Change => break,
                         Next::Nothing => {}
                         Next::End => return,
@@ -222,23 +215,22 @@ impl KillService for Services {
         let id = parsed("id", &request.into_inner().id)?;
         let engine = Arc::clone(&self.0.engine);
         let known = engine
+            .context()
             .in_effect(|state| state.kills().get(id).is_some())
             .await;
-        if !known.map_err(refusal::commit)? {
-            return Err(refusal::not_found("kill order"));
+        if !known {
+            return Err(refusal::not_found("kill order").into());
         }
-        let leases = engine.killed_leases(id).await.map_err(refusal::commit)?;
+        let leases = engine.kills().leases(id).await;
         let (lines, stream) = tokio::sync::mpsc::channel(4);
         tokio::spawn(async move {
             let _place = place;
-            for some in leases.chunks(LINES) {
-                let read = engine.kill_lines(id, some).await;
-                let read = read.map(|lines| v1::ReadKillReportResponse {
-                    lines: lines.iter().map(line).collect(),
-                });
-                let last = read.is_err();
-                let read = read.map_err(refusal::commit);
-                if lines.send_timeout(read, UNREAD).await.is_err() || last {
+            for some in leases.chunks(LEASES_PER_READ) {
+                let read = engine.kills().lines(id, some).await;
+                let read = v1::ReadKillReportResponse {
+                    lines: read.iter().map(line).collect(),
+                };
+                if lines.send_timeout(Ok(read), UNREAD_TIME).await.is_err() {
                     return;
                 }
             }
@@ -275,7 +267,9 @@ impl KillService for Services {
         let stage = match request.stage() {
             v1::RearmStage::Plan => RearmStage::Plan,
             v1::RearmStage::Apply => RearmStage::Apply,
-            v1::RearmStage::Unspecified => return Err(refusal::invalid("stage", "must be given")),
+            v1::RearmStage::Unspecified => {
+                return Err(refusal::invalid("stage", "must be given").into());
+            }
         };
         let kill = parsed("kill_id", &request.kill_id)?;
         let step = RearmStep {
@@ -284,7 +278,12 @@ impl KillService for Services {
             reason: text("reason", request.reason)?,
             despite_unconfirmed: request.despite_unconfirmed,
         };
-        let proposed = self.0.engine.propose_rearm(step, &operator.person()).await;
+        let proposed = self
+            .0
+            .engine
+            .rearms()
+            .propose(step, &operator.person())
+            .await;
         let rearm_id = proposed.map_err(refusal::commit)?.id.to_string();
         Ok(Response::new(v1::ProposeRearmResponse { rearm_id }))
     }
@@ -314,16 +313,18 @@ impl KillService for Services {
         let lifted = self
             .0
             .engine
-            .confirm_rearm(id, &operator.person(), despite)
+            .rearms()
+            .confirm(id, &operator.person(), despite)
             .await
             .map_err(refusal::commit)?;
         Ok(Response::new(v1::ConfirmRearmResponse {
-            order: Some(order(&lifted)),
+            order: Some(kill_order::message(&lifted)),
         }))
     }
 }
 
-/// What an order would reach, or has reached. Every lease is looked at, on another thread: the next order does not wait for that.
+/// Finds what an order would reach, or has reached. Every lease is looked at, on another thread:
+/// the next order does not wait for that.
 pub(crate) async fn reached(
     engine: &Arc<Engine>,
     scope: &Scope,
@@ -331,7 +332,7 @@ pub(crate) async fn reached(
     given: Option<KillId>,
 ) -> BlastRadius {
     let (engine, scope) = (Arc::clone(engine), scope.clone());
-    let counted = move || engine.blast_radius(&scope, roles, given);
+    let counted = move || engine.scopes().blast_radius(&scope, roles, given);
     // Without a count the order is in effect all the same.
     tokio::task::spawn_blocking(counted)
         .await
@@ -343,11 +344,12 @@ pub(super) fn told(engaged: &EngagedOrder) -> v1::KillOrder {
     v1::KillOrder {
         engaged_by: String::new(),
         evidence: Vec::new(),
-        ..order(engaged)
+        ..kill_order::message(engaged)
     }
 }
 
-/// An agent, and what the charters that name it could give it: whatever an order over these stops for it.
+/// An agent, and what the charters that name it could give it: whatever an order over these stops
+/// for it.
 struct Named {
     identity: Identity,
     agent: AgentName,
@@ -362,7 +364,7 @@ impl Named {
             rules.any(|rule| rule.matches(&caller.identity, &caller.evidence))
         });
         Self {
-            agent: engine.agent(&caller.identity),
+            agent: engine.context().agent(&caller.identity),
             identity: caller.identity.clone(),
             charters,
         }
@@ -396,47 +398,13 @@ impl Named {
 /// An order, and whether anything has the name that the order is over.
 fn order_now(engine: &Engine, engaged: &EngagedOrder) -> v1::KillOrder {
     v1::KillOrder {
-        reaches_nothing: engine.reaches_nothing(&engaged.order),
-        ..order(engaged)
+        reaches_nothing: engine.scopes().reaches_nothing(&engaged.order),
+        ..kill_order::message(engaged)
     }
 }
 
-pub(super) fn order(engaged: &EngagedOrder) -> v1::KillOrder {
-    use v1::scope::Kind;
-    let kind = match &engaged.order.scope {
-        Scope::All => Kind::All(true),
-        Scope::Environment(name) => Kind::Environment(name.to_string()),
-        Scope::Target(name) => Kind::Target(name.to_string()),
-        Scope::Charter(name) => Kind::Charter(name.to_string()),
-        Scope::Agent(name) => Kind::Agent(name.0.clone()),
-        Scope::Task(id) => Kind::TaskId(id.to_string()),
-        Scope::Lease(id) => Kind::LeaseId(id.to_string()),
-    };
-    let roles = match engaged.order.roles {
-        RoleFilter::Both => v1::RoleFilter::Both,
-        RoleFilter::ApplyOnly => v1::RoleFilter::ApplyOnly,
-    };
-    let lifted = match engaged.lifted {
-        Lifted::Nothing => "nothing",
-        Lifted::Plan => "plan",
-        Lifted::Everything => "everything",
-    };
-    v1::KillOrder {
-        id: engaged.order.id.to_string(),
-        scope: Some(v1::Scope { kind: Some(kind) }),
-        roles: roles.into(),
-        reason: engaged.order.reason.clone(),
-        engaged_by: engaged.order.by.to_string(),
-        engage_time: time(engaged.order.at),
-        lifted: lifted.to_owned(),
-        evidence: engaged.order.evidence.iter().map(|seq| seq.0).collect(),
-        drill: engaged.order.is_drill(),
-        reaches_nothing: false,
-    }
-}
-
-/// What a caller calls an order, under that caller's own name. The same name for something else is another order: to stop
-/// more is never refused.
+/// Returns the caller's name of an order, under the caller's own name. The same name for something
+/// else is another order: to stop more is never refused.
 fn key(
     (by, request): (&Actor, &str),
     (scope, roles): (&Scope, RoleFilter),
@@ -474,7 +442,8 @@ fn message(engine: &Engine, report: &KillReport) -> v1::WatchKillResponse {
     }
 }
 
-/// Who answers for what the order stops: the owners of the charters of its leases, and of those that the scope itself is about.
+/// Names who answers for what the order stops: the owners of the charters of its leases, and of
+/// those that the scope itself is about.
 fn charters(engine: &Engine, report: &KillReport) -> Vec<v1::StoppedCharter> {
     let in_force = engine.charters();
     let of_lease = |line: &KillLine| {
@@ -485,7 +454,7 @@ fn charters(engine: &Engine, report: &KillReport) -> Vec<v1::StoppedCharter> {
     };
     let mut found: BTreeMap<Name, Option<Arc<Charter>>> =
         report.lines.iter().map(of_lease).collect();
-    for charter in engine.charters_of(&report.engaged.order) {
+    for charter in engine.scopes().charters_of(&report.engaged.order) {
         found.insert(charter.name.clone(), Some(charter));
     }
     let found = found.into_iter().take(CHARTERS_TOLD);
@@ -526,7 +495,7 @@ fn line(line: &KillLine) -> v1::KillLine {
     v1::KillLine {
         lease_id: line.lease.to_string(),
         target: line.entry.target.to_string(),
-        state: credential::state(line.progress).into(),
+        state: leases::state(line.progress).into(),
         collateral: line.collateral,
         // A time that never comes is none: its line says what it waits for.
         worst_expire_time: time(line.worst_expiry)

@@ -4,20 +4,23 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use lanyard_core::id::TaskId;
-use lanyard_core::identity::Identity;
 use lanyard_core::kill::KillOrder;
-use lanyard_core::lease::{Lease, Seq, Stage};
-use lanyard_core::scope::AgentName;
+use lanyard_core::lease::{Lease, Progress, Stage, StopCause};
 use lanyard_core::task::Task;
-use lanyard_core::time::Timestamp;
 use lanyard_engine::Engine;
 use lanyard_proto::v1;
+use lanyard_vocabulary::agent::AgentName;
+use lanyard_vocabulary::id::TaskId;
+use lanyard_vocabulary::identity::Identity;
+use lanyard_vocabulary::seq::Seq;
+use lanyard_vocabulary::time::Timestamp;
 use tonic::Status;
 
-use super::asked::AskedScope;
-use super::{credential, time};
+use super::phrases::cause_of;
+use super::time;
+use crate::asked_scope::AskedScope;
 use crate::refusal;
+use crate::refused::Refused;
 
 /// Leases of one answer.
 ///
@@ -28,7 +31,8 @@ use crate::refusal;
 /// - test: `s28_leases_are_listed_by_pages_of_an_index`
 pub(crate) const MAX_LEASES_PER_PAGE: usize = 1000;
 
-/// One page. Of a page, so many leases are looked at, whether or not they are asked for: the state is locked meanwhile.
+/// A page. Of a page, so many leases are looked at, whether or not they are asked for: the state is
+/// locked meanwhile.
 pub(super) async fn list(
     engine: &Arc<Engine>,
     whose: Option<Identity>,
@@ -42,13 +46,13 @@ pub(super) async fn list(
     let after = Some(&request.page_token).filter(|token| !token.is_empty());
     let after = after.map(|token| place("page_token", token)).transpose()?;
     let asked = Asked::of(engine, &request)?;
-    let listed = engine.query(|state| {
+    let listed = engine.context().query(|state| {
         let mut leases = state.leases().listed(whose.as_ref(), after).take(size + 1);
         let (mut found, mut last) = (Vec::new(), None);
         for lease in leases.by_ref().take(size) {
             last = Some(lease.intent);
             if asked.is_about(lease) {
-                found.push(credential::message(lease));
+                found.push(message(lease));
             }
         }
         (found, last.filter(|_| leases.next().is_some()))
@@ -75,13 +79,13 @@ pub(super) async fn unknown(engine: &Arc<Engine>, within: Within) -> Vec<String>
     looked.await.unwrap_or_default()
 }
 
-/// Where a page begins: behind the place of this intent in the journal.
-fn place(field: &str, token: &str) -> Result<Seq, Status> {
+/// Returns the place where a page begins: behind the place of this intent in the journal.
+fn place(field: &str, token: &str) -> Result<Seq, Refused> {
     let place = token.parse().map(Seq);
     place.map_err(|_| refusal::invalid(field, "is not one that this broker gave"))
 }
 
-/// Which leases are asked for.
+/// The leases that are asked for.
 struct Asked {
     live_only: bool,
     within: Within,
@@ -124,7 +128,7 @@ impl Within {
         let mut within = Vec::new();
         for (name, of) in named.into_iter().filter(|(name, _)| !name.is_empty()) {
             let scope = of(name.clone()).scope()?;
-            within.extend(engine.order_over(&scope));
+            within.extend(engine.scopes().order_over(&scope));
         }
         Ok(Self(within))
     }
@@ -133,17 +137,20 @@ impl Within {
         self.0.iter().all(|order| order.covers_task(task))
     }
 
-    /// Why nothing is found, where that is for a name that nothing has. Every lease is looked at.
+    /// Says why nothing is found, where that is for a name that nothing has. Every lease is looked
+    /// at.
     pub(super) fn unknown(&self, engine: &Engine) -> Vec<String> {
         let unknown = self.0.iter().filter_map(|order| {
-            let radius = engine.blast_radius(&order.scope, order.roles, None);
+            let radius = engine
+                .scopes()
+                .blast_radius(&order.scope, order.roles, None);
             radius.unknown_name
         });
         unknown.collect()
     }
 }
 
-/// Whether a lease is dead as far as can be known.
+/// Tells if a lease is dead as far as can be known.
 fn is_dead(lease: &Lease) -> bool {
     match lease.stage {
         Stage::Intent | Stage::Issued { .. } => false,
@@ -151,7 +158,7 @@ fn is_dead(lease: &Lease) -> bool {
     }
 }
 
-/// What one agent holds.
+/// The leases that one agent holds.
 #[derive(Default)]
 struct Held {
     live: u64,
@@ -183,7 +190,7 @@ pub(super) async fn holders(engine: &Arc<Engine>) -> Result<Vec<v1::Holder>, Sta
     let looking = Arc::clone(engine);
     let looked = tokio::task::spawn_blocking(move || {
         let mut held: BTreeMap<(AgentName, Identity), Held> = BTreeMap::new();
-        let answered = looking.pass(|_, lease| {
+        looking.context().pass(|_, lease| {
             if !is_dead(lease) {
                 let task = &lease.task;
                 let agent = (task.agent.clone(), task.identity.clone());
@@ -191,12 +198,12 @@ pub(super) async fn holders(engine: &Arc<Engine>) -> Result<Vec<v1::Holder>, Sta
             }
         });
         let identities = held.keys().map(|(_, identity)| identity.clone()).collect();
-        let names = looking.short_names(&identities);
-        answered.then_some((held, names))
+        let names = looking.scopes().short_names(&identities);
+        (held, names)
     });
-    let looked = looked.await.ok().flatten();
-    let (held, names) = looked.ok_or_else(|| Status::unavailable("the ledger shows no state"))?;
-    engine.settle().await.map_err(refusal::commit)?;
+    let looked = looked.await.ok();
+    let (held, names) = looked.ok_or_else(|| Status::unavailable("the leases were not read"))?;
+    engine.context().settle().await.map_err(refusal::commit)?;
     let mut holders: Vec<v1::Holder> = held
         .into_iter()
         .map(|((agent, identity), held)| v1::Holder {
@@ -220,4 +227,44 @@ pub(super) async fn holders(engine: &Arc<Engine>) -> Result<Vec<v1::Holder>, Sta
         .collect();
     holders.sort_by_key(|holder| Reverse((holder.live_leases, holder.stopping_leases)));
     Ok(holders)
+}
+
+/// Returns the name of a stage on the wire.
+pub(super) const fn state(progress: Progress) -> v1::LeaseState {
+    match progress {
+        Progress::Fenced => v1::LeaseState::Fenced,
+        Progress::Requested => v1::LeaseState::Requested,
+        Progress::Acknowledged(_) => v1::LeaseState::Acknowledged,
+        Progress::PresumedDead(_) => v1::LeaseState::PresumedDead,
+        Progress::ProvedDead(_) => v1::LeaseState::ProvedDead,
+        Progress::Expired(_) => v1::LeaseState::Expired,
+    }
+}
+
+/// The lease for the wire.
+pub(super) fn message(lease: &Lease) -> v1::Lease {
+    let (state, ends) = match lease.stage {
+        Stage::Intent => (v1::LeaseState::Intent, None),
+        Stage::Issued { .. } => (v1::LeaseState::Issued, None),
+        Stage::Stopping { cause, progress } => (state(progress), Some(cause)),
+    };
+    let kill = ends.and_then(StopCause::kill);
+    let worst = Some(lease.worst_expiry).filter(|at| *at != Timestamp::NEVER);
+    v1::Lease {
+        id: lease.id.to_string(),
+        task_id: lease.task.id.to_string(),
+        charter: lease.task.charter.to_string(),
+        grant: lease.entry.grant.to_string(),
+        role: lease.entry.role.to_string(),
+        target: lease.entry.target.to_string(),
+        environment: lease.task.environment.to_string(),
+        agent: lease.task.agent.to_string(),
+        state: state.into(),
+        expire_time: time(lease.expires),
+        kill_id: kill.map(|id| id.to_string()).unwrap_or_default(),
+        request_time: time(lease.asked),
+        worst_expire_time: worst.and_then(time),
+        approval_id: lease.approval.map(|id| id.to_string()).unwrap_or_default(),
+        cause: ends.map(cause_of).unwrap_or_default(),
+    }
 }

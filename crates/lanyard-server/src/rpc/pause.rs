@@ -3,20 +3,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lanyard_core::charter::{Name, Role};
-use lanyard_core::identity::OperatorRole;
 use lanyard_core::kill::Actor;
 use lanyard_core::pause::{Demand, Pause, Reach};
-use lanyard_core::scope::AgentName;
-use lanyard_core::time::Timestamp;
 use lanyard_engine::pause::PauseRequest;
 use lanyard_proto::v1;
 use lanyard_proto::v1::pause_service_server::PauseService;
+use lanyard_vocabulary::agent::AgentName;
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::operator::OperatorRole;
+use lanyard_vocabulary::role::Role;
+use lanyard_vocabulary::time::Timestamp;
 use tonic::{Request, Response, Status};
 
 use super::kill::identities;
-use super::{Services, parsed, text, time};
+use super::{Services, time};
+use crate::fields::{parsed, text};
 use crate::refusal;
+use crate::refused::Refused;
 
 /// The longest pause that ends by itself.
 ///
@@ -41,16 +44,20 @@ impl PauseService for Services {
         };
         let asked = PauseRequest {
             demand,
-            until: until(request.lasts, self.0.engine.now())?,
+            until: until(request.lasts, self.0.engine.clock().now())?,
             reach: reach(request.reach.unwrap_or_default())?,
             reason: text("reason", request.reason)?,
         };
         let by = Actor::Operator(operator.identity);
         let engine = &self.0.engine;
-        let pause = engine.pause(asked, by).await.map_err(refusal::commit)?;
+        let pause = engine
+            .pauses()
+            .pause(asked, by)
+            .await
+            .map_err(refusal::commit)?;
         // The pause is not kept waiting for what it reaches to be looked up.
         let (looking, reach) = (Arc::clone(engine), pause.reach.clone());
-        let looked = tokio::task::spawn_blocking(move || looking.pause_radius(&reach));
+        let looked = tokio::task::spawn_blocking(move || looking.scopes().pause_radius(&reach));
         let radius = looked.await.unwrap_or_default();
         Ok(Response::new(v1::CreatePauseResponse {
             pause: Some(message(&pause)),
@@ -66,8 +73,8 @@ impl PauseService for Services {
         request: Request<v1::ListPausesRequest>,
     ) -> Result<Response<v1::ListPausesResponse>, Status> {
         self.operator(&request, OperatorRole::Viewer).await?;
-        let now = self.0.engine.now();
-        let listed = self.0.engine.query(|state| {
+        let now = self.0.engine.clock().now();
+        let listed = self.0.engine.context().query(|state| {
             let lasting = state.pauses().filter(|pause| pause.lasts(now));
             let mut pauses: Vec<_> = lasting.cloned().collect();
             pauses.sort_by_key(|pause| std::cmp::Reverse(pause.at));
@@ -87,7 +94,12 @@ impl PauseService for Services {
         let request = request.into_inner();
         let id = parsed("id", &request.id)?;
         let reason = text("reason", request.reason)?;
-        let resumed = self.0.engine.resume(id, &operator.identity, reason).await;
+        let resumed = self
+            .0
+            .engine
+            .pauses()
+            .resume(id, &operator.identity, reason)
+            .await;
         resumed.map_err(refusal::commit)?;
         Ok(Response::new(v1::ResumeResponse {}))
     }
@@ -104,11 +116,11 @@ fn until(
     Ok(Some(now + span.ok_or_else(wrong)?))
 }
 
-fn reach(named: v1::Reach) -> Result<Reach, Status> {
+fn reach(named: v1::Reach) -> Result<Reach, Refused> {
     fn given<T>(
         text: String,
-        read: impl FnOnce(&str) -> Result<T, Status>,
-    ) -> Result<Option<T>, Status> {
+        read: impl FnOnce(&str) -> Result<T, Refused>,
+    ) -> Result<Option<T>, Refused> {
         if text.is_empty() {
             return Ok(None);
         }

@@ -5,23 +5,25 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lanyard_core::charter::ActionPattern;
-use lanyard_core::document::visible;
-use lanyard_core::id::PlanId;
-use lanyard_core::identity::{Identity, OperatorRole};
-use lanyard_core::plan::{
-    Judgement, MAX_BYTES_PER_PLAN, Named, Plan, PlanFormat, PlanReach, Rehearsal, Risk,
-};
+use lanyard_charter::ActionPattern;
+use lanyard_charter::plan::{MAX_BYTES_PER_PLAN, PlanFormat};
+use lanyard_charter::reach::{Named, PlanReach};
+use lanyard_core::plan::{Judgement, Plan, Rehearsal};
 use lanyard_engine::plans::Proposal;
 use lanyard_identity::Verified;
 use lanyard_plan::Document;
 use lanyard_proto::v1;
 use lanyard_proto::v1::plan_service_server::PlanService;
 use lanyard_proto::v1::submit_plan_request::Part;
+use lanyard_vocabulary::id::PlanId;
+use lanyard_vocabulary::identity::Identity;
+use lanyard_vocabulary::operator::OperatorRole;
+use lanyard_vocabulary::text::visible;
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Services, parsed, plan_list, text, time};
+use super::{Services, plan_list, time};
+use crate::fields::{parsed, text};
 use crate::refusal;
 use crate::shares::{Share, Shares};
 
@@ -41,7 +43,8 @@ const MAX_SUBMITTED_BYTES: u64 = 24 << 20;
 /// - beyond: the submission is refused with `RESOURCE_EXHAUSTED`
 /// - test: `s07_an_identity_holds_two_plans_in_memory_at_the_most`
 const MAX_SUBMITTED_BYTES_PER_IDENTITY: u64 = 8 << 20;
-/// Destructive actions that a plan asks for by name: they are in its record, and in that of a denial.
+/// Destructive actions that a plan asks for by name: they are in its record, and in that of a
+/// denial.
 ///
 /// # Limit
 /// - for: a plan
@@ -51,7 +54,7 @@ const MAX_SUBMITTED_BYTES_PER_IDENTITY: u64 = 8 << 20;
 const MAX_DESTRUCTIVE_ACTIONS: usize = 100;
 /// The longest of them, in bytes; those that a charter can list are shorter.
 const DESTRUCTIVE_ACTION_BYTES: usize = 320;
-/// How long the header of a plan may take, and then its bytes.
+/// The longest time that the header of a plan may take, and then its bytes.
 ///
 /// # Limit
 /// - for: a plan that is being submitted
@@ -60,7 +63,7 @@ const DESTRUCTIVE_ACTION_BYTES: usize = 320;
 /// - test: `a_plan_that_does_not_come_is_given_up`
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// How much of a plan one message holds.
+/// The most bytes of a plan that one message holds.
 const CHUNK_BYTES: usize = 32 * 1024;
 
 /// The role of operators that read the exact bytes of plans.
@@ -76,16 +79,21 @@ impl PlanService for Services {
     ) -> Result<Response<v1::SubmitPlanResponse>, Status> {
         let verified = self.caller(&request).await?;
         let is_known = self.0.is_known(&verified);
-        let caller = crate::identity::agent(verified)?;
+        let caller = crate::callers::agent(verified)?;
         if !is_known {
             // A stranger has no task: nobody waits for one to say which.
-            return Err(refusal::not_found("task"));
+            return Err(refusal::not_found("task").into());
         }
         let share = self.0.plan_bytes.of(caller.identity.clone());
         let mut parts = request.into_inner();
         let proposal = within(UPLOAD_TIMEOUT, header(&mut parts)).await?;
         // The task and the turn come before the bytes: whoever may not submit takes no memory.
-        let submission = self.0.engine.begin_submission(caller, proposal).await;
+        let submission = self
+            .0
+            .engine
+            .plans()
+            .begin_submission(&caller, proposal)
+            .await;
         let submission = submission.map_err(|error| self.refused(error))?;
         let (content, _share) = within(UPLOAD_TIMEOUT, content(parts, share)).await?;
         let plan = submission
@@ -117,7 +125,7 @@ impl PlanService for Services {
     ) -> Result<Response<Self::ReadPlanStream>, Status> {
         let caller = self.agent_or_operator(&request, APPROVERS).await?;
         let id: PlanId = parsed("id", &request.into_inner().id)?;
-        let found = self.0.engine.query(|state| {
+        let found = self.0.engine.context().query(|state| {
             let plan = state.plan(id)?;
             let asked = plan.approval.and_then(|id| state.approval(id));
             let may = match &caller {
@@ -160,7 +168,7 @@ impl PlanService for Services {
     ) -> Result<Response<v1::GetPlanResponse>, Status> {
         let caller = self.agent_or_operator(&request, READERS).await?;
         let id = parsed("id", &request.into_inner().id)?;
-        let found = self.0.engine.query(|state| {
+        let found = self.0.engine.context().query(|state| {
             let plan = state.plan(id)?;
             let task = &state.task(plan.task)?.task;
             let may = match &caller {
@@ -210,7 +218,7 @@ pub(super) fn unreadable() -> Status {
     )
 }
 
-/// What plans may take while they are submitted.
+/// Returns the shares of what plans may take while they are submitted.
 pub(crate) fn submitted_bytes() -> Shares<Identity> {
     Shares::new(MAX_SUBMITTED_BYTES, MAX_SUBMITTED_BYTES_PER_IDENTITY)
 }
@@ -229,14 +237,11 @@ async fn within<T>(
     })
 }
 
-/// What comes before any bytes.
+/// Reads what comes before any bytes.
 async fn header(parts: &mut Streaming<v1::SubmitPlanRequest>) -> Result<Proposal, Status> {
     let first = parts.message().await?.and_then(|message| message.part);
     let Some(Part::Header(header)) = first else {
-        return Err(refusal::invalid(
-            "part",
-            "the first message has to be the header",
-        ));
+        return Err(refusal::invalid("part", "the first message has to be the header").into());
     };
     proposal(header)
 }
@@ -249,10 +254,7 @@ async fn content(
     let mut content = Vec::new();
     while let Some(message) = parts.message().await? {
         let Some(Part::Chunk(chunk)) = message.part else {
-            return Err(refusal::invalid(
-                "part",
-                "after the header only chunks follow",
-            ));
+            return Err(refusal::invalid("part", "after the header only chunks follow").into());
         };
         if content.len() + chunk.len() > MAX_BYTES_PER_PLAN {
             return Err(refusal::invalid(
@@ -261,7 +263,7 @@ async fn content(
                     "this plan has more than {} bytes by this chunk, and a plan has {MAX_BYTES_PER_PLAN} (4 MiB) at most; split it",
                     content.len()
                 ),
-            ));
+            ).into());
         }
         share
             .grow(chunk.len() as u64)
@@ -270,7 +272,7 @@ async fn content(
     }
     if content.is_empty() {
         let why = "the plan is empty: whatever was to write it failed, or wrote to another file";
-        return Err(refusal::invalid("chunk", why));
+        return Err(refusal::invalid("chunk", why).into());
     }
     Ok((Arc::from(content), share))
 }
@@ -287,7 +289,7 @@ fn proposal(header: v1::PlanHeader) -> Result<Proposal, Status> {
     let named = header.destructive.len();
     if named > MAX_DESTRUCTIVE_ACTIONS {
         let why = format!("names {named} actions and may name {MAX_DESTRUCTIVE_ACTIONS}");
-        return Err(refusal::invalid("destructive", why));
+        return Err(refusal::invalid("destructive", why).into());
     }
     let too_long = |action: &&String| action.len() > DESTRUCTIVE_ACTION_BYTES;
     if let Some(action) = header.destructive.iter().find(too_long) {
@@ -295,7 +297,7 @@ fn proposal(header: v1::PlanHeader) -> Result<Proposal, Status> {
             "has an action of {} bytes, and one may have {DESTRUCTIVE_ACTION_BYTES}",
             action.len()
         );
-        return Err(refusal::invalid("destructive", why));
+        return Err(refusal::invalid("destructive", why).into());
     }
     Ok(Proposal {
         task: parsed("task_id", &header.task_id)?,
@@ -306,7 +308,7 @@ fn proposal(header: v1::PlanHeader) -> Result<Proposal, Status> {
     })
 }
 
-/// Who is told of a plan.
+/// The reader of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reader {
     /// The agent that proposes it, which is told what its own bytes say.
@@ -346,7 +348,7 @@ pub(super) fn message(plan: &Plan, reader: Reader) -> v1::Plan {
             imported: effects.imported,
             moved: effects.moved,
         }),
-        risk: risk(plan.risk()).into(),
+        risk: plan_list::risk(plan.risk()).into(),
         reasons: not_narrowed(plan)
             .into_iter()
             .chain(each(plan, |judgement| &judgement.reasons))
@@ -366,8 +368,9 @@ pub(super) fn message(plan: &Plan, reader: Reader) -> v1::Plan {
     }
 }
 
-/// Why the risk that people are asked for is higher than that of what the plan says: a rule of the charter for a lower risk is
-/// not about the plan then, and whoever wrote that rule would look for the reason in vain.
+/// Says why the risk that people are asked for is higher than that of what the plan says: a rule of
+/// the charter for a lower risk is not about the plan then, and whoever wrote that rule would look
+/// for the reason in vain.
 fn not_narrowed(plan: &Plan) -> Option<String> {
     if plan.judged_risk() >= plan.risk() {
         return None;
@@ -385,15 +388,7 @@ fn not_narrowed(plan: &Plan) -> Option<String> {
     ))
 }
 
-pub(super) const fn risk(risk: Risk) -> v1::Risk {
-    match risk {
-        Risk::Low => v1::Risk::Low,
-        Risk::Medium => v1::Risk::Medium,
-        Risk::High => v1::Risk::High,
-    }
-}
-
-/// What the judges say, each thing once.
+/// Returns what the judges say, each thing once.
 fn each(plan: &Plan, of: impl Fn(&Judgement) -> &Vec<String>) -> Vec<String> {
     let mut all: Vec<String> = Vec::new();
     for line in plan.judgements.iter().flat_map(of) {
@@ -419,7 +414,7 @@ fn lines<T: Ord + ToString>(of: &Named<T>) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use lanyard_core::plan::MAX_BYTES_PER_PLAN;
+    use lanyard_charter::plan::MAX_BYTES_PER_PLAN;
 
     use super::*;
     use crate::shares::Full;

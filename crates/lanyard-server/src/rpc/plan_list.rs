@@ -1,17 +1,18 @@
 //! The plans that are asked after, page by page.
 
-use lanyard_core::id::{PlanId, TaskId};
-use lanyard_core::identity::Identity;
+use lanyard_charter::plan::Risk;
 use lanyard_core::plan::Plan;
 use lanyard_core::state::State;
 use lanyard_core::task::Task;
-use lanyard_core::time::Timestamp;
 use lanyard_engine::Engine;
 use lanyard_proto::v1;
+use lanyard_vocabulary::id::{PlanId, TaskId};
+use lanyard_vocabulary::identity::Identity;
+use lanyard_vocabulary::time::Timestamp;
 use tonic::Status;
 
-use super::plan::risk;
-use super::{parsed, task, time};
+use super::{task, time};
+use crate::fields::parsed;
 use crate::refusal;
 
 /// Plans of one answer. An agent's page ends with a task, and is longer by the plans of that task.
@@ -71,6 +72,15 @@ impl Asked<'_> {
     }
 }
 
+/// The risk for the wire.
+pub(super) const fn risk(risk: Risk) -> v1::Risk {
+    match risk {
+        Risk::Low => v1::Risk::Low,
+        Risk::Medium => v1::Risk::Medium,
+        Risk::High => v1::Risk::High,
+    }
+}
+
 /// Lists one page. A page looks at no more plans than its size, asked for or not, because the state
 /// is locked meanwhile.
 pub(super) async fn list(
@@ -85,7 +95,7 @@ pub(super) async fn list(
     let asked = Asked {
         charter: &request.charter,
         environment: &request.environment,
-        now: engine.now(),
+        now: engine.clock().now(),
     };
     let token = Some(request.page_token.as_str()).filter(|token| !token.is_empty());
     let (plans, next_page_token) = match (request.task_id.as_str(), whose) {
@@ -113,7 +123,7 @@ async fn of_all(
     asked: &Asked<'_>,
     (after, size): (Option<PlanId>, usize),
 ) -> Result<(Vec<v1::ListedPlan>, String), Status> {
-    let listed = engine.query(|state| {
+    let listed = engine.context().query(|state| {
         let mut plans = state.plans(after);
         let (mut found, mut last) = (Vec::new(), None);
         for plan in plans.by_ref().take(size) {
@@ -134,7 +144,7 @@ async fn of_agent(
     own: &Identity,
     (after, size): (Option<(Timestamp, TaskId)>, usize),
 ) -> Result<(Vec<v1::ListedPlan>, String), Status> {
-    let listed = engine.query(|state| {
+    let listed = engine.context().query(|state| {
         let mut tasks = state.open_tasks_opened_by(own, after);
         let (mut found, mut last) = (Vec::new(), None);
         for (place, entry) in tasks.by_ref().take(task::MAX_TASKS_PER_PAGE) {
@@ -160,7 +170,7 @@ async fn of_task(
     task: TaskId,
     whose: Option<Identity>,
 ) -> Result<Vec<v1::ListedPlan>, Status> {
-    let listed = engine.query(|state| {
+    let listed = engine.context().query(|state| {
         let entry = state.task(task)?;
         let may = whose.is_none_or(|own| entry.task.identity == own);
         let plans = state.plans_of(task);
@@ -168,5 +178,5 @@ async fn of_task(
     });
     let listed = listed.await.map_err(refusal::commit)?;
     // The same answer for a task of another agent and for one that never was (T15).
-    listed.ok_or_else(|| refusal::not_found("task"))
+    Ok(listed.ok_or_else(|| refusal::not_found("task"))?)
 }

@@ -1,17 +1,17 @@
 //! The proposals to re-arm, as the second person reads them.
 
-use lanyard_core::document::escaped;
-use lanyard_core::id::{KillId, RearmId};
 use lanyard_core::kill::{REARM_PROPOSAL_LIFE, RearmStage};
 use lanyard_engine::Engine;
 use lanyard_engine::rearm::ProposedRearm;
 use lanyard_proto::v1;
+use lanyard_vocabulary::id::{KillId, RearmId};
+use lanyard_vocabulary::text::escaped;
 use tonic::Status;
 
-use super::{kill, time};
+use super::{kill_order, time};
 use crate::refusal;
 
-/// Those of a kill order, of one proposal, or every one where no id is given.
+/// Returns the proposals of a kill order, one proposal, or every one if no id is given.
 pub(super) async fn list(engine: &Engine, id: &str) -> Result<Vec<v1::Rearm>, Status> {
     let of = match (id.trim(), id.trim().parse::<RearmId>()) {
         ("", _) => None,
@@ -21,19 +21,22 @@ pub(super) async fn list(engine: &Engine, id: &str) -> Result<Vec<v1::Rearm>, St
                 let what = "has to be a kill order (`K-…`) or a proposal to re-arm (`R-…`)";
                 refusal::invalid("id", format!("`{}` {what}", escaped(id)))
             })?;
-            let known = engine.in_effect(|state| state.kills().get(order).is_some());
-            if !known.await.map_err(refusal::commit)? {
-                return Err(refusal::not_found("kill order"));
+            let known = engine
+                .context()
+                .in_effect(|state| state.kills().get(order).is_some());
+            if !known.await {
+                return Err(refusal::not_found("kill order").into());
             }
             Some((order, RearmId::from_bits(0)))
         }
     };
-    let found = engine.rearms(of).await.map_err(refusal::commit)?;
+    let found = engine.rearms().list(of).await.map_err(refusal::commit)?;
     let is_of_one = of.is_some_and(|(order, _)| order == KillId::from_bits(0));
     if is_of_one && found.is_empty() {
         return Err(refusal::not_found(
             "proposal to re-arm: `lanyard rearm show` names those that wait",
-        ));
+        )
+        .into());
     }
     Ok(found.into_iter().map(rearm).collect())
 }
@@ -47,7 +50,7 @@ fn rearm(proposed: ProposedRearm) -> v1::Rearm {
     let still = proposed.still_stopped_by.iter();
     v1::Rearm {
         id: proposal.id.to_string(),
-        order: Some(kill::order(&proposed.engaged)),
+        order: Some(kill_order::message(&proposed.engaged)),
         stage: stage.into(),
         proposed_by: proposal.by.to_string(),
         reason: proposal.reason,

@@ -1,11 +1,12 @@
 //! Records of the journal that are asked after: each with what it is about, and as a sentence.
 
-use lanyard_ledger::history::{MAX_RECORDS_PER_ANSWER, Query, kind_of, time_of};
+use lanyard_ledger::history::{MAX_RECORDS_PER_ANSWER, Query};
 use lanyard_proto::v1;
-use serde_json::Value;
+use lanyard_records::Head;
 
 use super::time;
 
+mod about;
 mod asked;
 mod filters;
 mod follow;
@@ -16,21 +17,22 @@ use filters::Filters;
 use follow::follow;
 pub(super) use lookup::Lookup;
 
-/// Records that one call looks at, whether or not they are asked for: the answer says where the next call goes on.
+/// Records that one call looks at, whether or not they are asked for: the answer says where the
+/// next call goes on.
 const RECORDS_LOOKED_AT_PER_CALL: usize = 20_000;
 
 /// A record without a word about it.
-fn plain(index: u64, bytes: &[u8], record: &Value) -> v1::AuditRecord {
+fn plain(index: u64, bytes: &[u8], head: Head) -> v1::AuditRecord {
     v1::AuditRecord {
         index,
-        time: time_of(record).and_then(time),
-        kind: kind_of(record).unwrap_or_default().to_owned(),
-        body: String::from_utf8_lossy(bytes).into_owned(),
+        time: head.at.and_then(time),
+        kind: head.kind.into_owned(),
+        body: lanyard_records::json(bytes).into_owned(),
         ..v1::AuditRecord::default()
     }
 }
 
-/// What was found, and where to go on.
+/// The records that were found, and where to go on.
 type Found = (Vec<v1::AuditRecord>, Option<u64>);
 
 /// The records that are asked for, oldest first.
@@ -66,7 +68,7 @@ fn query(
     }
 }
 
-/// These records, by their places, where they are asked for; one that is not there is left out.
+/// Returns the records at these places that are asked for; one that is not there is left out.
 fn at(lookup: &mut Lookup<'_>, indices: &[u64], filters: &Filters) -> Vec<v1::AuditRecord> {
     let read = indices.iter().filter_map(|index| {
         let bytes = one(lookup, *index)?;

@@ -1,28 +1,31 @@
 //! A record of the journal as one plain sentence.
 
+use lanyard_charter::requirement::persons;
 use lanyard_core::action::Report;
-use lanyard_core::approval::persons;
 use lanyard_core::command::{Command, Intent, Observation};
-use lanyard_core::count::{counted, verb_for, word_for};
 use lanyard_core::decide::Rule;
 use lanyard_core::drill::{Drill, DrillOutcome};
 use lanyard_core::enrolment::EnrolmentStep;
-use lanyard_core::id::LeaseId;
-use lanyard_core::identity::{Identity, Operator};
 use lanyard_core::kill::{Actor, KillOrder, RearmProposal, RearmStage};
 use lanyard_core::lease::Progress;
 use lanyard_core::pause::{Demand, Pause};
-use lanyard_core::person::Person;
 use lanyard_core::plan::Plan;
-use lanyard_core::scope::{AgentName, RoleFilter};
 use lanyard_core::task::Task;
+use lanyard_vocabulary::agent::AgentName;
+use lanyard_vocabulary::count::{counted, verb_for, word_for};
+use lanyard_vocabulary::id::LeaseId;
+use lanyard_vocabulary::identity::Identity;
+use lanyard_vocabulary::operator::Operator;
+use lanyard_vocabulary::person::Person;
+use lanyard_vocabulary::scope::RoleFilter;
 
-use super::timeline::{cause_of, how_far, reported};
+use super::phrases::{cause_of, how_far, reported};
 
 /// So many leases are named in a sentence about many.
 const LEASES_NAMED: usize = 3;
 
-/// What happened. `task` is the one that the record is about, where there is one: most records name it by its id alone.
+/// Says what happened. `task` is the one that the record is about, where there is one: most records
+/// name it by its id alone.
 pub(super) fn of(command: &Command, task: Option<&Task>) -> String {
     let agent = task.map_or_else(|| "an agent".to_owned(), |task| called(&task.agent));
     match command {
@@ -204,7 +207,8 @@ pub(super) fn of(command: &Command, task: Option<&Task>) -> String {
     }
 }
 
-/// What a charter forbids is denied; what it allows, and something else holds up, is refused.
+/// Says `denied` of what a charter forbids, and `refused` of what it allows and something else
+/// holds up.
 const fn refused(rule: Rule) -> &'static str {
     if rule.is_refusal() {
         "refused"
@@ -213,7 +217,7 @@ const fn refused(rule: Rule) -> &'static str {
     }
 }
 
-/// What tells an identity from others of its issuer.
+/// Returns what tells an identity from others of its issuer.
 fn known(identity: &Identity) -> String {
     identity.subject.clone()
 }
@@ -343,7 +347,7 @@ fn killed(order: &KillOrder) -> String {
     )
 }
 
-/// What a login says of a person. The record does not tell whether that was otherwise before.
+/// Says what a login tells of a person. The record does not tell whether that was otherwise before.
 fn seen(operator: &Operator) -> String {
     let roles: Vec<&str> = operator.roles.iter().map(|role| role.name()).collect();
     let roles = match roles.as_slice() {
@@ -368,7 +372,7 @@ fn why<'a>(by: &Actor, reason: &'a str, evidence: &str) -> &'a str {
 }
 
 /// The records that something rests on, in the form that `lanyard audit show` takes.
-fn records(evidence: &[lanyard_core::lease::Seq]) -> String {
+fn records(evidence: &[lanyard_vocabulary::seq::Seq]) -> String {
     if evidence.is_empty() {
         return String::new();
     }

@@ -5,34 +5,37 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lanyard_core::charter::Version;
-use lanyard_core::id::{KillId, TaskId};
-use lanyard_core::identity::{Identity, OperatorRole};
+use lanyard_charter::Version;
 use lanyard_core::kill::OrderChanges;
 use lanyard_core::lease::{Lease, Stage};
 use lanyard_core::state::State;
 use lanyard_core::task::Task;
-use lanyard_core::time::Timestamp;
 use lanyard_engine::Engine;
 use lanyard_engine::tasks::OpenTask;
 use lanyard_identity::Verified;
 use lanyard_proto::v1;
 use lanyard_proto::v1::task_service_server::TaskService;
+use lanyard_vocabulary::id::{KillId, TaskId};
+use lanyard_vocabulary::identity::Identity;
+use lanyard_vocabulary::operator::OperatorRole;
+use lanyard_vocabulary::time::Timestamp;
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::leases::{self, Within};
-use super::{
-    AskedScope, Next, Services, duration, kill, next, parsed, request_id, text, time, timeline,
-};
+use super::{Next, Services, duration, kill, next, time, timeline};
+use crate::asked_scope::AskedScope;
+use crate::fields::{parsed, request_id, text};
 use crate::refusal;
+use crate::refused::Refused;
 use crate::watches::look_interval;
 
-/// How long a watcher is kept who does not read (T45).
-const UNREAD: Duration = Duration::from_secs(10);
-/// How long a watcher goes without a message: the task may have ended by itself, and a silent connection may be a dead one.
-const AGAIN: Duration = Duration::from_secs(5);
+/// The time for which a watcher is kept who does not read (T45).
+const UNREAD_TIME: Duration = Duration::from_secs(10);
+/// The time for which a watcher goes without a message: the task may have ended by itself, and a
+/// silent connection may be a dead one.
+const IDLE_INTERVAL: Duration = Duration::from_secs(5);
 /// The most leases of a message, which is at most 64 KiB long.
 const LEASES: usize = 1000;
 /// The most orders of one.
@@ -73,11 +76,15 @@ impl TaskService for Services {
         let task = self
             .0
             .engine
-            .open_task(caller, ask)
+            .tasks()
+            .open(&caller, ask)
             .await
-            .map_err(|error| refusal::task(error, &self.0))?;
+            .map_err(|error| refusal::task(error, &self.0.engine))?;
         let engine = &self.0.engine;
-        let live = engine.query(|state| live_leases(state, task.id)).await;
+        let live = engine
+            .context()
+            .query(|state| live_leases(state, task.id))
+            .await;
         let standing = Standing {
             closed: false,
             live: live.map_err(refusal::commit)?,
@@ -116,9 +123,10 @@ impl TaskService for Services {
                 (&request.agent, AskedScope::Agent),
             ],
         )?;
-        // A look passes over so many tasks: the state is locked meanwhile, and kills go between two looks.
+        // A look passes over so many tasks: the state is locked meanwhile, and kills go between two
+        // looks.
         loop {
-            let looked = engine.query(|state| {
+            let looked = engine.context().query(|state| {
                 let open: Box<dyn Iterator<Item = _>> = match &asker {
                     Some(asker) => Box::new(state.open_tasks_opened_by(asker, place)),
                     None => Box::new(state.open_tasks(place)),
@@ -176,13 +184,14 @@ impl TaskService for Services {
         let entry = self
             .0
             .engine
-            .task_of(&caller.identity, id)
+            .tasks()
+            .get(&caller.identity, id)
             .await
-            .map_err(|error| refusal::task(error, &self.0))?;
+            .map_err(|error| refusal::task(error, &self.0.engine))?;
         let engine = &self.0.engine;
-        let live = engine.query(|state| live_leases(state, id)).await;
+        let live = engine.context().query(|state| live_leases(state, id)).await;
         let standing = Standing {
-            closed: !entry.is_open(engine.now()),
+            closed: !entry.is_open(engine.clock().now()),
             live: live.map_err(refusal::commit)?,
         };
         Ok(Response::new(v1::GetTaskResponse {
@@ -200,35 +209,36 @@ impl TaskService for Services {
         let caller = self.agent(&request).await?;
         let id = parsed("id", &request.into_inner().id)?;
         let engine = Arc::clone(&self.0.engine);
-        let known = engine.task_of(&caller.identity, id).await;
-        known.map_err(|error| refusal::task(error, &self.0))?;
+        let known = engine.tasks().get(&caller.identity, id).await;
+        known.map_err(|error| refusal::task(error, &self.0.engine))?;
         let place = self.0.watches.of_agent(&caller.identity)?;
         // Each message is all there is to say: one that is not taken yet is enough.
         let (events, stream) = tokio::sync::mpsc::channel(1);
         // The task ends with its reader: a send fails once nobody listens, or nobody reads.
         tokio::spawn(async move {
-            let mut changes = engine.changes();
+            let mut changes = engine.context().changes();
             let (mut shown, mut quiet, mut orders) = (None, false, Orders::default());
             loop {
                 changes.mark_unchanged();
-                let now = engine.now();
+                let now = engine.clock().now();
                 let found = engine
+                    .context()
                     .query(|state| watched((state, &engine), id, &mut orders, now))
                     .await;
                 let event = match found {
                     Ok(Some(found)) => Ok(found),
-                    Ok(None) => Err(refusal::not_found("task")),
-                    Err(error) => Err(refusal::commit(error)),
+                    Ok(None) => Err(refusal::not_found("task").into()),
+                    Err(error) => Err(refusal::commit(error).into()),
                 };
                 let last = event.as_ref().map_or(true, is_over);
                 if quiet || is_news(shown.as_ref(), event.as_ref().ok()) {
                     shown = event.as_ref().ok().cloned();
-                    if events.send_timeout(event, UNREAD).await.is_err() || last {
+                    if events.send_timeout(event, UNREAD_TIME).await.is_err() || last {
                         return;
                     }
                 }
                 tokio::time::sleep(look_interval(&place)).await;
-                match next(&mut changes, &events, AGAIN).await {
+                match next(&mut changes, &events, IDLE_INTERVAL).await {
                     Next::Change => quiet = false,
                     Next::Nothing => quiet = true,
                     Next::End => return,
@@ -244,13 +254,13 @@ impl TaskService for Services {
     ) -> Result<Response<v1::GetTaskTimelineResponse>, Status> {
         let caller = self.agent_or_operator(&request, READERS).await?;
         let id: TaskId = parsed("id", &request.into_inner().id)?;
-        let now = self.0.engine.now();
+        let now = self.0.engine.clock().now();
         let may = |task: &Task| match &caller {
             Verified::Agent(caller) => task.identity == caller.identity,
             Verified::Operator(..) => true,
         };
         let engine = &self.0.engine;
-        let found = engine.query(|state| match state.task(id) {
+        let found = engine.context().query(|state| match state.task(id) {
             Some(entry) if may(&entry.task) => {
                 let standing = Standing {
                     closed: !entry.is_open(now),
@@ -264,7 +274,7 @@ impl TaskService for Services {
         let found = found.await.map_err(refusal::commit)?;
         let task = match found {
             Known::Shown(task) => *task,
-            Known::Hidden => return Err(refusal::not_found("task")),
+            Known::Hidden => return Err(refusal::not_found("task").into()),
             // The task ended and left memory: the history says whose it was.
             Known::Gone => {
                 let for_agent = matches!(caller, Verified::Agent(_));
@@ -294,20 +304,22 @@ impl TaskService for Services {
         let id = parsed("id", &request.into_inner().id)?;
         self.0
             .engine
-            .task_of(&caller.identity, id)
+            .tasks()
+            .get(&caller.identity, id)
             .await
-            .map_err(|error| refusal::task(error, &self.0))?;
+            .map_err(|error| refusal::task(error, &self.0.engine))?;
         self.0
             .engine
-            .close_task(id)
+            .tasks()
+            .close(id)
             .await
-            .map_err(|error| refusal::task(error, &self.0))?;
+            .map_err(|error| refusal::task(error, &self.0.engine))?;
         Ok(Response::new(v1::CloseTaskResponse {}))
     }
 }
 
-/// The orders that a watcher was told of, and what they were found by: orders change far less often than the state does, so
-/// the book of all orders is read again only when one of these has moved.
+/// The orders that a watcher was told of, and what they were found by: orders change far less often
+/// than the state does, so the book of all orders is read again only when one of these has moved.
 #[derive(Default)]
 struct Orders {
     changes: Option<OrderChanges>,
@@ -332,17 +344,17 @@ impl Orders {
     }
 }
 
-/// What the state knows of a task that somebody asks for.
+/// The state's knowledge of a task that somebody asks for.
 enum Known {
-    /// It, for whoever may see it.
+    /// The task, for whoever may see it.
     Shown(Box<v1::Task>),
-    /// It, and it is not the caller's.
+    /// A task that is not the caller's.
     Hidden,
-    /// Nothing: it ended some time ago, or never was.
+    /// No task: it ended some time ago, or never was.
     Gone,
 }
 
-/// What a holder of this task's credentials has to know.
+/// Returns what a holder of this task's credentials has to know.
 fn watched(
     (state, engine): (&State, &Engine),
     id: TaskId,
@@ -375,12 +387,13 @@ fn watched(
             .map(|lease| lease.id.to_string())
             .collect(),
         orders,
-        next_within: duration(AGAIN + UNREAD),
+        next_within: duration(IDLE_INTERVAL + UNREAD_TIME),
         next_record: state.next_seq().0,
     })
 }
 
-/// Whether two messages differ. Every record of the broker moves `next_record`, and is no news to whoever watches one task.
+/// Tells if two messages differ. Every record of the broker moves `next_record`, and is no news to
+/// whoever watches one task.
 fn is_news(shown: Option<&v1::WatchTaskResponse>, found: Option<&v1::WatchTaskResponse>) -> bool {
     let (Some(shown), Some(found)) = (shown, found) else {
         return shown.is_some() || found.is_some();
@@ -392,7 +405,7 @@ fn is_news(shown: Option<&v1::WatchTaskResponse>, found: Option<&v1::WatchTaskRe
     *shown != as_shown
 }
 
-/// Whether nothing more can become of the task.
+/// Tells if nothing more can become of the task.
 fn is_over(watched: &v1::WatchTaskResponse) -> bool {
     watched.task.as_ref().is_none_or(|task| task.closed)
 }
@@ -407,11 +420,9 @@ fn under(
         ("", Some(_)) => Err(refusal::invalid(
             "delegate",
             "is for a task under another: name parent_task_id",
-        )),
-        (_, None) => Err(refusal::invalid(
-            "delegate",
-            "must be given with parent_task_id",
-        )),
+        )
+        .into()),
+        (_, None) => Err(refusal::invalid("delegate", "must be given with parent_task_id").into()),
         (parent, Some(agent)) => {
             let identity = Identity {
                 issuer: text("delegate.issuer", agent.issuer)?,
@@ -437,11 +448,11 @@ fn version(stated: v1::AgentVersion) -> Result<Version, Status> {
     })
 }
 
-/// What becomes of a task, beside what was said when it was opened.
+/// The course of a task after it was opened.
 #[derive(Debug, Clone, Copy)]
 struct Standing {
     closed: bool,
-    /// How many credentials of it are out.
+    /// The number of its credentials that are out.
     live: u32,
 }
 
@@ -450,8 +461,8 @@ fn live_leases(state: &State, task: TaskId) -> u32 {
     u32::try_from(live.count()).unwrap_or(u32::MAX)
 }
 
-/// Where a page begins: behind the end and the id of a task.
-pub(super) fn place(token: &str) -> Result<(Timestamp, TaskId), Status> {
+/// Returns the place where a page begins: behind the end and the id of a task.
+pub(super) fn place(token: &str) -> Result<(Timestamp, TaskId), Refused> {
     let place = token.split_once('.').and_then(|(ends, id)| {
         let ends = Timestamp::from_millis(ends.parse().ok()?);
         Some((ends, id.parse().ok()?))

@@ -1,26 +1,25 @@
-//! What happened to a task, from the journal, in sentences.
+//! The timeline of a task: its records in the journal, as sentences.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use lanyard_core::action::Report;
-use lanyard_core::approval::persons;
-use lanyard_core::command::{Command, Record};
-use lanyard_core::count::verb_for;
-use lanyard_core::id::TaskId;
-use lanyard_core::identity::Identity;
-use lanyard_core::lease::{Progress, StopCause};
-use lanyard_core::scope::Scope;
+use lanyard_charter::requirement::persons;
+use lanyard_core::command::Command;
 use lanyard_core::task::Task;
-use lanyard_core::time::Timestamp;
 use lanyard_identity::Verified;
 use lanyard_ledger::Embedded;
 use lanyard_ledger::history::Query;
 use lanyard_proto::v1;
+use lanyard_vocabulary::count::verb_for;
+use lanyard_vocabulary::id::TaskId;
+use lanyard_vocabulary::identity::Identity;
+use lanyard_vocabulary::scope::Scope;
 use tonic::Status;
 
-use super::{audit, time};
-use crate::wire::Broker;
+use super::caught_up::caught_up;
+use super::phrases::{cause_of, how_far, reported};
+use super::time;
+use crate::broker::Broker;
 
 /// Leases, plans and approvals of a task whose records are followed.
 ///
@@ -40,12 +39,13 @@ const MAX_FOLLOWED_IDS: usize = 200;
 /// - test: `s28_a_timeline_reads_so_many_records_and_no_more`
 const MAX_TIMELINE_RECORDS: usize = 1000;
 
-/// Who reads a timeline.
+/// The reader of a timeline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reader {
-    /// The agent of the task: it sees that people decided, not who they are nor what they said to each other.
+    /// The agent of the task: it sees that people decided, not who they are nor what they said to
+    /// each other.
     Agent,
-    /// A person.
+    /// A person with a role.
     Operator,
 }
 
@@ -59,10 +59,10 @@ pub(super) async fn of(
         Verified::Agent(_) => Reader::Agent,
         Verified::Operator(..) => Reader::Operator,
     };
-    audit::caught_up(&broker.ledger, reader == Reader::Agent).await?;
+    caught_up(&broker.ledger, reader == Reader::Agent).await?;
     let ledger = Arc::clone(&broker.ledger);
     let collected = move || collect(&ledger, task, reader);
-    broker.readings.run(caller, collected).await
+    Ok(broker.readings.run(caller, collected).await?)
 }
 
 /// The task as it was opened, where it left memory since.
@@ -71,7 +71,7 @@ pub(super) async fn opened(
     task: TaskId,
     for_agent: bool,
 ) -> Result<Option<Task>, Status> {
-    audit::caught_up(ledger, for_agent).await?;
+    caught_up(ledger, for_agent).await?;
     let ledger = Arc::clone(ledger);
     let read = tokio::task::spawn_blocking(move || {
         let query = Query {
@@ -81,7 +81,7 @@ pub(super) async fn opened(
             ..Query::default()
         };
         let (found, _) = ledger.history().query(&query);
-        let record = serde_json::from_slice::<Record>(&found.first()?.1).ok()?;
+        let record = lanyard_records::decode(&found.first()?.1).ok()?;
         let Command::OpenTask { task: opened, .. } = record.command else {
             return None;
         };
@@ -110,7 +110,7 @@ fn collect(ledger: &Embedded, task: TaskId, reader: Reader) -> (Vec<v1::TaskEven
         let (found, next) = ledger.history().query(&query);
         truncated |= next.is_some();
         for (index, bytes) in found {
-            let Ok(record) = serde_json::from_slice::<Record>(&bytes) else {
+            let Ok(record) = lanyard_records::decode(&bytes) else {
                 continue;
             };
             for own in owned(&record.command, task) {
@@ -136,7 +136,8 @@ fn collect(ledger: &Embedded, task: TaskId, reader: Reader) -> (Vec<v1::TaskEven
     });
     let mut events = Vec::new();
     for (index, record) in records {
-        // A record may name a plan of this task and be about another one: an agent that asks with a plan that is not its own.
+        // A record may name a plan of this task and be about another one: an agent that asks with a
+        // plan that is not its own.
         if !is_about(&record.command, task, &own) {
             continue;
         }
@@ -154,7 +155,7 @@ fn collect(ledger: &Embedded, task: TaskId, reader: Reader) -> (Vec<v1::TaskEven
     (events, truncated)
 }
 
-/// What a record gives to the task: leases, plans and approvals, whose own records follow.
+/// Returns what a record gives to the task: leases, plans and approvals, whose own records follow.
 #[expect(
     clippy::wildcard_enum_match_arm,
     reason = "of all that happens, this gives something"
@@ -170,7 +171,7 @@ fn owned(command: &Command, task: TaskId) -> Vec<String> {
     }
 }
 
-/// Whether a record is about this task, and does not only name something of it.
+/// True if a record is about this task, and does not only name something of it.
 #[expect(
     clippy::wildcard_enum_match_arm,
     reason = "of all that happens, this is about a task"
@@ -205,7 +206,7 @@ fn is_about(command: &Command, task: TaskId, own: &dyn Fn(&str) -> bool) -> bool
     }
 }
 
-/// What a record says, about what is the task's own.
+/// Says what a record tells, about what is the task's own.
 #[expect(
     clippy::wildcard_enum_match_arm,
     reason = "of all that happens, this is about a task"
@@ -273,7 +274,7 @@ fn told(
     }
 }
 
-/// What people decided, or the agent that asked them; to an agent, no more than that they did.
+/// Says what people decided, or the agent that asked them; to an agent, no more than that they did.
 #[expect(
     clippy::wildcard_enum_match_arm,
     reason = "of all that happens, this is decided by people"
@@ -341,57 +342,14 @@ fn of_leases(command: &Command, own: &dyn Fn(&str) -> bool) -> Vec<(&'static str
     }
 }
 
-pub(super) fn reported(report: &Report) -> String {
-    let with = |before: &str, text: &str| {
-        if text.is_empty() {
-            String::new()
-        } else {
-            format!("{before}{text}")
-        }
-    };
-    format!(
-        "{} {}{} {}, says {}{}",
-        report.tool,
-        report.name,
-        with(" on ", &report.on),
-        report.outcome,
-        report.by,
-        with(": ", &report.detail)
-    )
-}
-
 fn each(
-    leases: &[lanyard_core::id::LeaseId],
+    leases: &[lanyard_vocabulary::id::LeaseId],
     own: &dyn Fn(&str) -> bool,
     kind: &'static str,
-    text: impl Fn(&lanyard_core::id::LeaseId) -> String,
+    text: impl Fn(&lanyard_vocabulary::id::LeaseId) -> String,
 ) -> Vec<(&'static str, String)> {
     let about = leases.iter().filter(|lease| own(&lease.to_string()));
     about.map(|lease| (kind, text(lease))).collect()
-}
-
-pub(super) fn cause_of(cause: StopCause) -> String {
-    match cause {
-        StopCause::Released => "given back".to_owned(),
-        StopCause::TaskClosed => "its task was closed".to_owned(),
-        StopCause::Expired => "its time was up".to_owned(),
-        StopCause::Unconfirmed => "the provider did not confirm it".to_owned(),
-        StopCause::Undelivered => "it never reached the agent".to_owned(),
-        StopCause::Excessive => "the provider gave more than was asked".to_owned(),
-        StopCause::Killed(order) => format!("kill order {order}"),
-        StopCause::Collateral(order) => format!("taken along by kill order {order}"),
-    }
-}
-
-pub(super) fn how_far(progress: Progress) -> Option<String> {
-    let at = |word: &str, at: Timestamp| Some(format!("{word} at {at}"));
-    match progress {
-        Progress::Fenced | Progress::Requested => None,
-        Progress::Acknowledged(when) => at("revocation acknowledged", when),
-        Progress::PresumedDead(when) => at("presumed dead", when),
-        Progress::ProvedDead(when) => at("proved dead", when),
-        Progress::Expired(when) => at("expired", when),
-    }
 }
 
 #[cfg(test)]
@@ -432,11 +390,11 @@ mod tests {
         for _ in 1..MAX_TIMELINE_RECORDS {
             ledger.commit(close.clone()).await.unwrap();
         }
-        audit::caught_up(&ledger, false).await.unwrap();
+        caught_up(&ledger, false).await.unwrap();
         let (events, truncated) = collect(&ledger, task.id, Reader::Operator);
         assert_eq!((events.len(), truncated), (MAX_TIMELINE_RECORDS, false));
         ledger.commit(close).await.unwrap();
-        audit::caught_up(&ledger, false).await.unwrap();
+        caught_up(&ledger, false).await.unwrap();
         let (events, truncated) = collect(&ledger, task.id, Reader::Operator);
         assert_eq!((events.len(), truncated), (MAX_TIMELINE_RECORDS, true));
     }

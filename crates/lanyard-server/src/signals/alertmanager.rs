@@ -5,27 +5,27 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 use axum::Json;
-use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use lanyard_core::document::{Findings, Node};
 use lanyard_core::kill::Actor;
-use lanyard_core::scope::{RoleFilter, Scope};
-use lanyard_core::time::Timestamp;
+use lanyard_document::Item;
+use lanyard_document::shape::{Form, List, Map, Open, Shape, Word, optional, required};
 use lanyard_secret_file::{Origin, read_word};
+use lanyard_vocabulary::scope::{RoleFilter, Scope};
+use lanyard_vocabulary::time::Timestamp;
 use ring::digest::{SHA256, digest};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
-use super::scopes::{Labels, Mapped, mapped};
-use super::{Signal, bounded, heed};
+use super::scopes::{self, Labels, Mapped, mapped};
+use super::{Signal, Signals, bounded, heed};
 use crate::refusal;
-use crate::wire::Broker;
+use crate::switch::Switch;
+use crate::values::{PATH, path};
 
 /// The largest message, in bytes: a group can have many alerts.
 ///
@@ -53,39 +53,61 @@ struct Rule {
     roles: RoleFilter,
 }
 
-pub(crate) fn config(f: &Findings, node: &Node, base: &Path) -> Option<AlertConfig> {
-    let fields = f.map(node)?;
-    let secret = fields.required("secret_file").and_then(|node| f.text(node));
-    let rules = fields.required("kills").map(|node| {
-        f.list(node)
-            .iter()
-            .filter_map(|item| rule(f, item))
-            .collect()
+/// The roles that a kill order stops, by the words of the configuration.
+const ROLES: &[Word<RoleFilter>] = &[
+    Word::new("both", RoleFilter::Both),
+    Word::new("apply", RoleFilter::ApplyOnly),
+];
+
+pub(super) fn shape() -> Map {
+    let rule = Map::new()
+        .with(required(
+            "labels",
+            "The labels that an alert has to have.",
+            Open::of(Form::ANY, Shape::Text),
+        ))
+        .with(required(
+            "scope",
+            "The scope that is killed.",
+            scopes::shape(),
+        ))
+        .with(optional("role", "The role that is stopped.", Shape::words(ROLES)).or("both"));
+    Map::new()
+        .with(required(
+            "secret_file",
+            "The bearer token of Alertmanager, of 24 bytes at least, mode 0600.",
+            PATH,
+        ))
+        .with(required(
+            "kills",
+            "The rules; the first that matches an alert counts.",
+            List::of(rule),
+        ))
+}
+
+pub(super) fn config(item: Item<'_>, base: &Path) -> Option<AlertConfig> {
+    let section = item.section()?;
+    let secret = section.get("secret_file").and_then(|item| path(item, base));
+    let rules = section.get("kills").map(|item| {
+        let items = item.items().into_iter();
+        items.filter_map(rule).collect()
     });
-    fields.finish();
     Some(AlertConfig {
-        secret_file: base.join(secret?),
+        secret_file: secret?,
         rules: rules?,
     })
 }
 
-fn rule(f: &Findings, node: &Node) -> Option<Rule> {
-    let fields = f.map(node)?;
-    let labels = fields
-        .required("labels")
-        .and_then(|node| f.map(node))
-        .map(|labels| {
-            let pairs = labels
-                .open()
-                .filter_map(|(name, _, value)| Some((name.to_owned(), f.text(value)?.to_owned())));
-            pairs.collect()
-        });
-    let scope = fields.required("scope").and_then(|node| mapped(f, node));
-    let words = [("both", RoleFilter::Both), ("apply", RoleFilter::ApplyOnly)];
-    let roles = fields
-        .optional("role")
-        .map_or(Some(RoleFilter::Both), |node| f.one_of(node, &words));
-    fields.finish();
+fn rule(item: Item<'_>) -> Option<Rule> {
+    let section = item.section()?;
+    let labels = section.get("labels").map(|labels| {
+        let entries = labels.entries().into_iter();
+        let pairs = entries
+            .filter_map(|entry| Some((entry.name.to_owned(), entry.value.text()?.to_owned())));
+        pairs.collect()
+    });
+    let scope = section.get("scope").and_then(mapped);
+    let roles = section.get("role").and_then(|item| item.word(ROLES));
     Some(Rule {
         labels: labels?,
         scope: scope?,
@@ -186,55 +208,52 @@ fn moment<'de, D: Deserializer<'de>>(text: D) -> Result<Timestamp, D::Error> {
     Ok(Timestamp::from_millis(millis))
 }
 
-/// Handles `POST /v1/hooks/alertmanager`. Firing alerts give kill orders; `resolved` changes
-/// nothing.
-pub(crate) async fn alerts(
-    State(broker): State<Arc<Broker>>,
-    headers: HeaderMap,
-    body: bytes::Bytes,
-) -> Response {
-    let Some(alerts) = broker
-        .signals
-        .alerts
-        .as_ref()
-        .filter(|it| it.knows(&headers))
-    else {
-        return crate::http::refused(&refusal::unauthenticated());
-    };
-    let message = match serde_json::from_slice::<Message>(&body) {
-        Ok(message) if message.version == "4" => message,
-        Ok(message) => {
-            let version = message.version.escape_debug();
-            return bad(&[format!(
-                "version {version} of the message is not understood, 4 is"
-            )]);
+impl Signals {
+    /// Takes a message of Alertmanager. Firing alerts give kill orders; `resolved` changes nothing.
+    pub(crate) async fn alerts(
+        &self,
+        switch: Switch<'_>,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Response {
+        let Some(alerts) = self.alerts.as_ref().filter(|it| it.knows(headers)) else {
+            return refusal::refused(&refusal::unauthenticated());
+        };
+        let message = match serde_json::from_slice::<Message>(body) {
+            Ok(message) if message.version == "4" => message,
+            Ok(message) => {
+                let version = message.version.escape_debug();
+                return bad(&[format!(
+                    "version {version} of the message is not understood, 4 is"
+                )]);
+            }
+            Err(error) => return bad(&[format!("the body: {error}")]),
+        };
+        let (signals, faults) = signals(alerts, &message);
+        let mut orders = Vec::new();
+        for signal in signals {
+            match heed(switch, signal).await {
+                Ok(fenced) => orders.push((fenced.order.id, fenced.is_durable())),
+                Err(status) => return refusal::refused(&status),
+            }
         }
-        Err(error) => return bad(&[format!("the body: {error}")]),
-    };
-    let (signals, faults) = signals(alerts, &message);
-    let mut orders = Vec::new();
-    for signal in signals {
-        match heed(&broker, signal).await {
-            Ok(fenced) => orders.push((fenced.order.id, fenced.is_durable())),
-            Err(status) => return crate::http::refused(&status),
+        if !faults.is_empty() {
+            tracing::error!(
+                ?faults,
+                "alerts that were meant to stop something name nothing to stop"
+            );
+            return bad(&faults);
         }
+        // What is not durable is sent again, and is then the same order.
+        let durable = orders.iter().all(|(_, durable)| *durable);
+        let code = if durable {
+            StatusCode::OK
+        } else {
+            StatusCode::SERVICE_UNAVAILABLE
+        };
+        let ids: Vec<_> = orders.iter().map(|(id, _)| id).collect();
+        (code, Json(json!({"orders": ids, "durable": durable}))).into_response()
     }
-    if !faults.is_empty() {
-        tracing::error!(
-            ?faults,
-            "alerts that were meant to stop something name nothing to stop"
-        );
-        return bad(&faults);
-    }
-    // What is not durable is sent again, and is then the same order.
-    let durable = orders.iter().all(|(_, durable)| *durable);
-    let code = if durable {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
-    let ids: Vec<_> = orders.iter().map(|(id, _)| id).collect();
-    (code, Json(json!({"orders": ids, "durable": durable}))).into_response()
 }
 
 fn bad(faults: &[String]) -> Response {
@@ -275,7 +294,8 @@ fn signals(alerts: &Alerts, message: &Message) -> (Vec<Signal>, Vec<String>) {
 }
 
 fn signal(message: &Message, (scope, roles): (Scope, RoleFilter), alert: &Alert) -> Signal {
-    let group = crate::wire::hex(digest(&SHA256, message.group_key.as_bytes()).as_ref());
+    let group =
+        lanyard_vocabulary::digest::hex(digest(&SHA256, message.group_key.as_bytes()).as_ref());
     let group = group.get(..16).unwrap_or_default();
     Signal {
         key: format!("alertmanager {group} {scope} {roles:?}"),

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use lanyard_core::charter::Name;
-use lanyard_core::document::{Code, Diagnostic, Fields, Findings, Node};
-use lanyard_core::scope::{AgentName, Scope};
+use lanyard_document::shape::{Choice, Form, Map, Shape, required};
+use lanyard_document::{Code, Item};
+use lanyard_vocabulary::agent::AgentName;
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::scope::Scope;
 
 /// The labels of an alert.
 pub(crate) type Labels = BTreeMap<String, String>;
@@ -67,53 +69,57 @@ impl Mapped {
 /// A constructor of scopes of one kind.
 type Make = fn(Value) -> Mapped;
 
+/// The fields of a scope, with the scope that each makes.
+const FIELDS: [(&str, &str, Make); 6] = [
+    ("environment", "An environment.", Mapped::Environment),
+    ("target", "A target.", Mapped::Target),
+    ("charter", "A charter.", Mapped::Charter),
+    ("agent", "An agent.", Mapped::Agent),
+    ("task", "A task.", Mapped::Task),
+    ("lease", "A lease.", Mapped::Lease),
+];
+
+/// Describes `all`, or a map with one field such as `agent: {label: agent}`.
+pub(super) fn shape() -> Shape {
+    let value = || {
+        let label = "The label of the alert that has the name.";
+        let fixed = Form::new("a name", ".");
+        Shape::Either(
+            fixed,
+            Map::new().with(required("label", label, Shape::Text)),
+        )
+    };
+    let ways = FIELDS.map(|(name, meaning, _)| vec![required(name, meaning, value())]);
+    let all = Form::new("`all`", "^all$");
+    Shape::Either(
+        all,
+        Map::new().with(Choice::exactly_one(ways).code(Code::Value)),
+    )
+}
+
 /// Reads `all`, or one field such as `agent: {label: agent}` or `environment: production`.
-pub(crate) fn mapped(f: &Findings, node: &Node) -> Option<Mapped> {
-    if node.is_text() {
-        return f.one_of(node, &[("all", ())]).map(|()| Mapped::All);
+pub(super) fn mapped(item: Item<'_>) -> Option<Mapped> {
+    if item.node.is_text() {
+        item.text()?;
+        let all = item.f.one_of(item.node, &[("all", ())]);
+        return all.map(|()| Mapped::All);
     }
-    let fields = f.map(node)?;
-    let known: [(&'static str, Make); 6] = [
-        ("environment", Mapped::Environment),
-        ("target", Mapped::Target),
-        ("charter", Mapped::Charter),
-        ("agent", Mapped::Agent),
-        ("task", Mapped::Task),
-        ("lease", Mapped::Lease),
-    ];
-    let mut found = Vec::new();
-    for (name, make) in known {
-        if let Some(node) = fields.optional(name) {
-            found.push((make, name, value(f, node)?, node));
-        }
-    }
-    fields.finish();
-    if found.len() != 1 {
-        let message =
-            "write `all`, or exactly one of environment, target, charter, agent, task, lease";
-        f.add(Diagnostic::new(Code::Value, node.span, message.to_owned()));
-        return None;
-    }
-    let (make, name, value, node) = found.pop()?;
+    let section = item.section()?;
+    let found = FIELDS.map(|(name, _, make)| Some((make, name, section.get(name)?)));
+    let (make, name, item) = found.into_iter().flatten().next()?;
+    let value = value(item)?;
     // A name that can be none is found here and not in the night.
     let names = ["environment", "target", "charter"].contains(&name);
     if let (true, Value::Fixed(_)) = (names, &value) {
-        f.parsed::<Name>(node)?;
+        item.parsed::<Name>()?;
     }
     Some(make(value))
 }
 
-fn value(f: &Findings, node: &Node) -> Option<Value> {
-    if node.is_text() {
-        return f.text(node).map(|text| Value::Fixed(text.to_owned()));
+fn value(item: Item<'_>) -> Option<Value> {
+    if item.node.is_text() {
+        return item.text().map(|text| Value::Fixed(text.to_owned()));
     }
-    let fields = f.map(node)?;
-    let label = label(f, &fields);
-    fields.finish();
-    label.map(Value::Label)
-}
-
-fn label(f: &Findings, fields: &Fields<'_>) -> Option<String> {
-    let text = fields.required("label").and_then(|node| f.text(node));
-    text.map(str::to_owned)
+    let label = item.section()?.get("label").and_then(Item::text);
+    label.map(|label| Value::Label(label.to_owned()))
 }

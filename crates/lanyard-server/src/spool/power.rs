@@ -1,11 +1,8 @@
-//! The power goes, after every operation of a history of the whole data directory: journal, snapshots, spool and replay
-//! cache on one disk, put together as the daemon does.
+//! The power goes, after every operation of a history of the whole data directory: journal,
+//! snapshots, spool and replay cache on one disk, put together as the daemon does.
 
 use lanyard_core::command::Command;
-use lanyard_core::id::TaskId;
 use lanyard_core::ledger::Ledger as _;
-use lanyard_core::scope::{AgentName, Scope};
-use lanyard_core::time::Timestamp;
 use lanyard_disk::Disk as _;
 use lanyard_disk::simulated::SimulatedDisk;
 use lanyard_identity::replay_cache::{Owner, ProofId, ReplayCache, Use};
@@ -14,12 +11,16 @@ use lanyard_ledger::{Embedded, Settings};
 use lanyard_testkit::clock::ManualClock;
 use lanyard_testkit::ids::Ids;
 use lanyard_testkit::world;
+use lanyard_vocabulary::agent::AgentName;
+use lanyard_vocabulary::id::TaskId;
+use lanyard_vocabulary::scope::Scope;
+use lanyard_vocabulary::time::Timestamp;
 
-use super::tests::{PLACE, engine_over, in_effect, order};
+use super::tests::{PLACE, engine_with, in_effect, order};
 use super::*;
 
 const NOW: Timestamp = ManualClock::START;
-/// How many ways to lose what was not synced are tried at each moment.
+/// The number of ways to lose what was not synced that are tried at each moment.
 const SEEDS: u64 = 4;
 const OPTIONS: Options = Options {
     segment_bytes: 4096,
@@ -47,10 +48,11 @@ impl Process {
         let opened = Embedded::open(&place.join("journal"), &settings, Arc::new(|| NOW));
         let (ledger, recovery) = opened.unwrap();
         let ledger = Arc::new(ledger);
+        let spool = Spool::open(&files, place);
         let process = Self {
-            engine: engine_over(Arc::clone(&ledger) as _),
+            engine: engine_with(Arc::clone(&ledger) as _, Arc::new(spool.clone())),
             ledger,
-            spool: Spool::open(&files, place),
+            spool,
             memory: ReplayCache::open(&files, &place.join("used-proofs"), NOW, false).unwrap(),
         };
         process.spool.take_over(&process.engine, Tell::Reach).await;
@@ -66,7 +68,7 @@ fn elsewhere(bits: u128) -> KillOrder {
     }
 }
 
-/// What was acknowledged.
+/// The answer that was acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Acknowledged {
     Opened(TaskId),
@@ -78,7 +80,7 @@ enum Acknowledged {
 impl Acknowledged {
     fn holds(self, after: &Process) -> bool {
         let state = |at: &dyn Fn(&lanyard_core::state::State) -> bool| {
-            after.engine.peek(|state| at(state)) == Some(true)
+            after.engine.context().peek(|state| at(state))
         };
         match self {
             Self::Opened(task) => state(&|state| state.task(task).is_some()),
@@ -91,7 +93,7 @@ impl Acknowledged {
     }
 }
 
-/// What a history acknowledged, and after how many operations of the disk.
+/// The answers that a history acknowledged, and after how many operations of the disk.
 struct Told {
     disk: Arc<SimulatedDisk>,
     all: Vec<(usize, Acknowledged)>,
@@ -102,8 +104,8 @@ impl Told {
         self.all.push((self.disk.moments(), what));
     }
 
-    /// One process's work: tasks that come and go, orders that the journal takes, that another process leaves in the spool,
-    /// and that come while the disk is full, and tokens that are used.
+    /// A process's work: tasks that come and go, orders that the journal takes, that another
+    /// process leaves in the spool, and that come while the disk is full, and tokens that are used.
     async fn live(&mut self, process: &Process, ids: &Ids, life: u128) {
         let first = world::task(ids, NOW);
         let in_force = Command::CharterInForce {
@@ -154,7 +156,7 @@ impl Told {
                     process.spool.take_over(&process.engine, Tell::Reach).await;
                 }
                 1 => {
-                    let fenced = process.spool.engage(&process.engine, order).await;
+                    let fenced = process.engine.kills().engage(order).await;
                     assert!(fenced.is_durable());
                     self.note(Acknowledged::Ordered(fenced.order.id));
                 }
@@ -179,10 +181,7 @@ impl Told {
         }
         // The start issues, and takes another order.
         assert_eq!(process.engine.conditions().reasons(), [], "{at}");
-        let next = process
-            .spool
-            .engage(&process.engine, elsewhere(99_999))
-            .await;
+        let next = process.engine.kills().engage(elsewhere(99_999)).await;
         assert!(next.seq.is_some(), "{at}");
         assert!(in_effect(&process.engine).contains(&next.order.id), "{at}");
         process.ledger.close();

@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 
 use lanyard_core::kill::Actor;
 use lanyard_core::ledger::{Ledger as _, Reach};
-use lanyard_core::scope::{RoleFilter, Scope};
-use lanyard_core::time::Timestamp;
 use lanyard_disk::Disk as _;
 use lanyard_disk::simulated::SimulatedDisk;
 use lanyard_engine::Parts;
@@ -15,6 +13,8 @@ use lanyard_ledger::{Embedded, Now, Settings};
 use lanyard_testkit::clock::ManualClock;
 use lanyard_testkit::judge::CannotRead;
 use lanyard_testkit::ledger::MemoryLedger;
+use lanyard_vocabulary::scope::{RoleFilter, Scope};
+use lanyard_vocabulary::time::Timestamp;
 
 use super::*;
 
@@ -61,8 +61,16 @@ pub(crate) fn engine() -> (Arc<Engine>, Arc<MemoryLedger>) {
     (engine_over(Arc::clone(&ledger) as _), ledger)
 }
 
-/// An engine that has no targets.
+/// An engine that has no targets, and no spool.
 pub(crate) fn engine_over(ledger: Arc<dyn lanyard_core::ledger::Ledger>) -> Arc<Engine> {
+    engine_with(ledger, Arc::new(lanyard_testkit::spool::NoSpool))
+}
+
+/// An engine that has no targets.
+pub(super) fn engine_with(
+    ledger: Arc<dyn lanyard_core::ledger::Ledger>,
+    spool: Arc<dyn KillSpool>,
+) -> Arc<Engine> {
     Engine::new(Parts {
         ledger,
         providers: BTreeMap::new(),
@@ -71,14 +79,16 @@ pub(crate) fn engine_over(ledger: Arc<dyn lanyard_core::ledger::Ledger>) -> Arc<
         clock: Arc::new(Standing(ManualClock::default())),
         randomness: Arc::new(SystemRandomness::default()),
         agents: BTreeMap::new(),
+        spool,
         rearm_soak: Duration::ZERO,
         records: lanyard_engine::records::RecordLimits::UNBOUNDED,
     })
 }
 
 pub(super) fn in_effect(engine: &Engine) -> BTreeSet<KillId> {
-    let known = engine.peek(|state| state.kills().iter().map(|it| it.order.id).collect());
-    known.unwrap()
+    engine
+        .context()
+        .peek(|state| state.kills().iter().map(|it| it.order.id).collect())
 }
 
 #[test]
@@ -209,7 +219,7 @@ async fn the_reason_of_an_order_that_nobody_bounded_is_cut_and_says_so() {
         let of = |state: &lanyard_core::state::State| {
             Some(state.kills().get(order(bits).id)?.order.reason.clone())
         };
-        engine.peek(of).unwrap().unwrap()
+        engine.context().peek(of).unwrap()
     };
     for (bits, length) in [(1, 100_000), (2, 1001)] {
         let kept = kept(bits);
@@ -248,7 +258,8 @@ fn power_loss_after_every_operation_keeps_every_order_that_was_kept() {
     assert!(cuts > 1000, "only {cuts}");
 }
 
-/// The answer is that the order is in effect in this process alone: neither the journal nor the spool has it.
+/// The answer is that the order is in effect in this process alone: neither the journal nor the
+/// spool has it.
 #[tokio::test]
 async fn t59_a_disk_that_hangs_keeps_no_order_and_whoever_gave_it_is_told_so_in_time() {
     let (disk, nowhere) = (
@@ -265,9 +276,9 @@ async fn t59_a_disk_that_hangs_keeps_no_order_and_whoever_gave_it_is_told_so_in_
     let now: Now = Arc::new(|| Timestamp::EPOCH);
     let (ledger, _) = Embedded::open(&place, &settings, now).unwrap();
     let ledger = Arc::new(ledger);
-    let engine = engine_over(Arc::clone(&ledger) as _);
+    let engine = engine_with(Arc::clone(&ledger) as _, Arc::new(spool.clone()));
     disk.hold_syncs(true);
-    let fenced = spool.engage(&engine, order(1)).await;
+    let fenced = engine.kills().engage(order(1)).await;
     assert_eq!(
         (fenced.seq, fenced.spooled, fenced.reach),
         (None, false, Reach::Here)
@@ -277,7 +288,7 @@ async fn t59_a_disk_that_hangs_keeps_no_order_and_whoever_gave_it_is_told_so_in_
     let refused = engine.conditions().check().unwrap_err();
     assert!(refused.kinds.contains(&Kind::DiskStalled), "{refused}");
     // Given again, the order is the same one.
-    let again = spool.engage(&engine, order(1)).await;
+    let again = engine.kills().engage(order(1)).await;
     assert_eq!((again.seq, again.spooled), (None, false));
     assert_eq!(
         kept(&open(&disk.after_a_crash())),
@@ -292,7 +303,7 @@ async fn t59_a_disk_that_hangs_keeps_no_order_and_whoever_gave_it_is_told_so_in_
     while !kept(&spool).is_empty() {
         spool.take_over(&engine, Tell::Reach).await;
     }
-    let fenced = spool.engage(&engine, order(1)).await;
+    let fenced = engine.kills().engage(order(1)).await;
     assert!(fenced.seq.is_some());
     assert_eq!(in_effect(&engine), BTreeSet::from([order(1).id]));
     ledger.close();

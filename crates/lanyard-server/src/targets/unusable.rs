@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
-use lanyard_core::charter::Rights;
+use async_trait::async_trait;
+use lanyard_charter::Rights;
 use lanyard_core::lease::LeaseRef;
 use lanyard_core::provider::{
-    Capabilities, Found, MintRequest, Minted, PrepareError, Prepared, Probe, Provider,
+    Capabilities, FoundCredential, MintRequest, Minted, PrepareError, Prepared, Probe, Provider,
     ProviderError, Revocability, Revocation, RevocationReport,
 };
 
@@ -26,18 +27,18 @@ impl Unusable {
     }
 }
 
-#[tonic::async_trait]
+#[async_trait]
 impl Provider for Unusable {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             provider: self.provider,
-            settles: Duration::ZERO,
-            at_once: 1000,
-            whole: false,
-            lists: true,
-            proves: false,
+            settle_time: Duration::ZERO,
+            max_batch: 1000,
+            rewrites_whole_document: false,
+            can_list: true,
+            can_prove: false,
             mint_timeout: Duration::from_secs(1),
-            late_requests: Duration::ZERO,
+            late_request_time: Duration::ZERO,
             leeway: Duration::ZERO,
         }
     }
@@ -76,11 +77,11 @@ impl Provider for Unusable {
         Err(self.refused("probe"))
     }
 
-    async fn inspect(&self, _request: &MintRequest) -> Result<Vec<String>, ProviderError> {
+    async fn check_setup(&self, _request: &MintRequest) -> Result<Vec<String>, ProviderError> {
         Ok(vec![self.why.clone()])
     }
 
-    async fn list(&self) -> Result<Vec<Found>, ProviderError> {
+    async fn list(&self) -> Result<Vec<FoundCredential>, ProviderError> {
         Err(self.refused("list"))
     }
 }

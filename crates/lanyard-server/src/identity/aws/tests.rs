@@ -12,9 +12,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::stream;
 use lanyard_client::aws::{Credentials, evidence, signed};
-use lanyard_core::document::read;
-use lanyard_core::time::Timestamp;
+use lanyard_document::{Findings, read};
 use lanyard_rig::Aws;
+use lanyard_vocabulary::time::Timestamp;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -27,7 +27,8 @@ const TRUST: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","P
 
 fn section(text: &str) -> Result<AwsIdentityConfig, Vec<String>> {
     let findings = Findings::default();
-    let config = config(&findings, &read(text).unwrap(), Path::new("/etc/lanyard"));
+    let (root, shape) = (read(text).unwrap(), shape().into());
+    let config = config(findings.item(&root, &shape), Path::new("/etc/lanyard"));
     let faults = findings.sorted();
     match config {
         Some(config) if faults.is_empty() => Ok(config),
@@ -125,7 +126,7 @@ fn assumed(aws: &Aws, role: &str) -> (String, Credentials) {
 }
 
 #[tokio::test]
-async fn a_user_is_who_sts_says_with_credentials_of_the_environment() {
+async fn a_user_signs_with_credentials_of_the_environment() {
     let Some(aws) = moto() else { return };
     let asked = identities(aws.url(), &[]);
     let evidence = evidence("eu-west-1", SERVER).await.unwrap();
@@ -163,9 +164,9 @@ async fn a_session_is_its_role_and_one_of_a_lease_role_is_refused() {
     );
 }
 
-// The server id, the time, the token and the nonce are what the caller signed, or STS refuses.
+// The caller's signature covers the server id, the time, the token and the nonce.
 #[tokio::test]
-async fn what_is_changed_after_it_was_signed_is_refused_by_sts() {
+async fn sts_refuses_a_request_changed_after_signing() {
     let Some(aws) = moto() else { return };
     let asked = identities(aws.url(), &[]);
     let (_, credentials) = assumed(&aws, "aws-identity-forger");
@@ -193,7 +194,7 @@ async fn what_is_changed_after_it_was_signed_is_refused_by_sts() {
     }
 }
 
-/// A server that gives every request this answer.
+/// Starts a server that gives every request this answer.
 async fn server(router: Router) -> (String, JoinSet<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
@@ -246,7 +247,7 @@ async fn t10_an_sts_that_does_not_answer_is_given_up() {
 
 // T41
 #[tokio::test]
-async fn t41_no_more_than_so_many_are_under_way() {
+async fn t41_requests_in_flight_are_limited() {
     let (came, mut comes) = mpsc::channel(MAX_CALLS_TO_STS);
     let hangs = move || async move {
         came.send(()).await.unwrap();
@@ -264,21 +265,21 @@ async fn t41_no_more_than_so_many_are_under_way() {
     }
     let refused = asked.ask(&made_up(&asked)).await.unwrap_err();
     assert!(matches!(refused, AskError::Busy), "{refused:?}");
-    // Whoever is given up makes room.
+    // A request that is given up frees its slot.
     asking.shutdown().await;
-    assert_eq!(asked.places.available_permits(), MAX_CALLS_TO_STS);
+    assert_eq!(asked.in_flight.available_permits(), MAX_CALLS_TO_STS);
 }
 
 #[test]
-fn the_section_says_what_is_wrong_with_it() {
+fn faults_of_the_section_are_reported() {
     let odd = "server_id: 'a b'\nregions: [moon]\naccounts: []\nendpoint: https://sts.evil.example\nmore: 1\n";
     assert_eq!(
         section(odd).unwrap_err(),
         [
             "not a server id: visible ASCII, 255 bytes at most",
             "not a region of AWS, like `eu-west-1`",
-            "this must not be empty: nobody could call",
-            "expected a URL of http on loopback: only a test has its own STS",
+            "at least one entry is needed: without one no AWS workload can authenticate",
+            "expected an `http://` URL on loopback: the endpoint is for tests only",
             "there is no field `more` here",
         ]
     );

@@ -1,12 +1,14 @@
-//! Judges that are other programs than this one: what becomes of a plan when its judge ends otherwise than it should.
+//! Judges that are other programs than this one: what becomes of a plan when its judge ends
+//! otherwise than it should.
 
-use lanyard_core::charter::{NoPolicies, parse_with};
-use lanyard_core::digest::Digest;
-use lanyard_core::id::{PlanId, TaskId};
-use lanyard_core::identity::{Evidence, Identity};
-use lanyard_core::plan::{Effects, PlanFormat, Risk, Sensitive};
-use lanyard_core::scope::AgentName;
-use lanyard_core::time::Timestamp;
+use lanyard_charter::plan::{PlanFormat, Risk};
+use lanyard_charter::reach::{Effects, Sensitive};
+use lanyard_charter::{NoPolicies, parse_with};
+use lanyard_vocabulary::agent::AgentName;
+use lanyard_vocabulary::digest::Digest;
+use lanyard_vocabulary::id::{PlanId, TaskId};
+use lanyard_vocabulary::identity::{Evidence, Identity};
+use lanyard_vocabulary::time::Timestamp;
 
 use super::*;
 
@@ -66,7 +68,7 @@ fn question() -> (Task, Plan) {
     (task, plan)
 }
 
-/// What comes of a judge that is this shell script.
+/// Runs a judge that is this shell script.
 async fn said_by(script: &str, deadline: Duration) -> Result<Judgement, Unjudged> {
     let judges = Judges {
         program: PathBuf::from("/bin/sh"),
@@ -112,12 +114,12 @@ async fn s19_a_judge_that_does_not_end_is_ended_and_denies() {
 #[tokio::test]
 async fn s19_what_a_judge_says_is_of_the_policies_that_were_asked() {
     let judgement = Judgement::unread(Digest::of(b"of others"));
-    let answer = serde_json::to_string(&Answer::Judged(judgement)).unwrap();
+    let answer = serde_json::to_string(&ProcessAnswer::Judged(judgement)).unwrap();
     let script = format!("cat > /dev/null; echo '{answer}'");
     let judgement = said_by(&script, LONG).await.unwrap();
     assert_eq!(judgement.policies, charter().policies_digest());
     assert!(judgement.denied.is_empty());
-    let not = serde_json::to_string(&Answer::Not("no such form".to_owned())).unwrap();
+    let not = serde_json::to_string(&ProcessAnswer::Not("no such form".to_owned())).unwrap();
     let said = said_by(&format!("cat > /dev/null; echo '{not}'"), LONG).await;
     assert_eq!(said, Err(Unjudged::Policies("no such form".to_owned())));
 }

@@ -100,7 +100,10 @@ async fn asked(
 }
 
 fn named(chain: &[CertificateDer<'_>]) -> String {
-    let shown: Vec<_> = chain.iter().map(|it| crate::wire::hex(it)).collect();
+    let shown: Vec<_> = chain
+        .iter()
+        .map(|it| lanyard_vocabulary::digest::hex(it))
+        .collect();
     format!("127.0.0.1 {}", shown.join(" "))
 }
 

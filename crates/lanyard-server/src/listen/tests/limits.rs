@@ -31,7 +31,8 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 
 /// A complete `GET` of a path, on the first stream.
 fn asking(path: &str) -> Vec<u8> {
-    // Method and scheme of the static table, then the path as a literal (RFC 7541 appendix A and section 6.2.2).
+    // Method and scheme of the static table, then the path as a literal (RFC 7541 appendix A and
+    // section 6.2.2).
     let length = u8::try_from(path.len()).unwrap();
     let head = [&[0x82, 0x86, 0x04, length][..], path.as_bytes()].concat();
     frame(1, 0b101, 1, &head)
@@ -141,8 +142,8 @@ async fn t43_a_peer_that_takes_no_answer_is_cut_off() {
         ..PATIENT
     };
     let (address, _open) = listening(limits, None).await;
-    const WINDOW: u16 = 4;
-    let sent = [preface(&[(WINDOW, 0)]), asking("/")].concat();
+    const INITIAL_WINDOW_SIZE: u16 = 4;
+    let sent = [preface(&[(INITIAL_WINDOW_SIZE, 0)]), asking("/")].concat();
     let said = until_closed(address, &sent).await;
     assert!(!kinds(&said).contains(&0), "a window of nothing took data");
 }

@@ -1,24 +1,25 @@
 //! What is asked of the records: in a query, and of a tail.
 
-use lanyard_core::charter::Name;
-use lanyard_core::command::{Command, Record};
-use lanyard_core::document::near_names;
-use lanyard_core::id::{is_id, miswritten};
+use lanyard_core::command::Command;
 use lanyard_core::references::references;
-use lanyard_core::scope::{AgentName, RoleFilter, Scope};
-use lanyard_core::time::Timestamp;
+use lanyard_document::near_names;
 use lanyard_engine::Engine;
 use lanyard_ledger::history::{History, MAX_RECORDS_PER_ANSWER, Query};
 use lanyard_proto::v1;
+use lanyard_vocabulary::agent::AgentName;
+use lanyard_vocabulary::id::{is_id, miswritten};
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::scope::{RoleFilter, Scope};
+use lanyard_vocabulary::time::Timestamp;
 use tonic::Status;
 
 use super::filters::{Filters, OUTCOMES, may_name};
 use super::{Lookup, at, follow, query};
+use crate::fields::parsed;
 use crate::refusal;
-use crate::rpc::parsed;
 
 /// Records of one answer, where nothing else was asked for.
-const PAGE: usize = 100;
+const RECORDS_PER_PAGE: usize = 100;
 /// So many near names are told of a kind that there is not, or of a name that nothing has.
 const NEAR_NAMES: usize = 3;
 
@@ -29,7 +30,7 @@ pub(in crate::rpc) struct AskedNames {
     filters: Filters,
 }
 
-/// What a query asks for.
+/// The terms of a query.
 pub(in crate::rpc) struct AskedRecords {
     names: AskedNames,
     indices: Vec<u64>,
@@ -43,7 +44,7 @@ impl AskedRecords {
         let size = usize::try_from(request.page_size).unwrap_or(0);
         if request.indices.len() > MAX_RECORDS_PER_ANSWER {
             let why = format!("names more than {MAX_RECORDS_PER_ANSWER} records");
-            return Err(refusal::invalid("indices", why));
+            return Err(refusal::invalid("indices", why).into());
         }
         let names = AskedNames::of(
             request.mentions,
@@ -66,7 +67,7 @@ impl AskedRecords {
                 "`{}` is no id: only an id can be followed",
                 asked.escape_debug()
             );
-            return Err(refusal::invalid("mentions", why));
+            return Err(refusal::invalid("mentions", why).into());
         }
         Ok(Self {
             follow: request.follow && names.mentions.is_some(),
@@ -77,7 +78,7 @@ impl AskedRecords {
                 None => 0,
             },
             most: if size == 0 {
-                PAGE
+                RECORDS_PER_PAGE
             } else {
                 size.min(MAX_RECORDS_PER_ANSWER)
             },
@@ -108,8 +109,8 @@ impl AskedRecords {
             answer.records = records;
             answer.next_page_token = next.map_or_else(String::new, |next| next.to_string());
         }
-        // Of several pages, the first that is also the last says what nobody has heard of.
-        if answer.records.is_empty() && answer.next_page_token.is_empty() && self.from == 0 {
+        // What nobody has heard of is in no later page either.
+        if answer.records.is_empty() && self.from == 0 {
             answer.unknown_names = self.names.unknown(engine, history);
         }
         Ok(answer)
@@ -122,7 +123,7 @@ impl AskedNames {
         if let Some(asked) = outcome.filter(|asked| !OUTCOMES.contains(asked)) {
             let known = OUTCOMES.join(", ");
             let why = format!("`{}` is none of {known}", asked.escape_debug());
-            return Err(refusal::invalid("outcome", why));
+            return Err(refusal::invalid("outcome", why).into());
         }
         // An id is printed in capitals, and read aloud in any case.
         let mentions = given(mentions).map(|asked| match is_id(&asked) {
@@ -172,7 +173,7 @@ impl AskedNames {
             near => format!("did you mean `{}`?", near.join("` or `")),
         };
         let why = format!("no kind of record is `{}`; {hint}", asked.escape_debug());
-        Err(refusal::invalid("kind", why))
+        Err(refusal::invalid("kind", why).into())
     }
 
     /// The record, where it is asked for.
@@ -181,7 +182,7 @@ impl AskedNames {
         lookup: &mut Lookup<'_>,
         (index, bytes): (u64, &[u8]),
     ) -> Option<v1::AuditRecord> {
-        let names = |asked: &String| match serde_json::from_slice::<Record>(bytes) {
+        let names = |asked: &String| match lanyard_records::decode(bytes) {
             Ok(record) => references(&record.command).contains(asked),
             Err(_) => may_name(bytes, asked),
         };
@@ -191,12 +192,12 @@ impl AskedNames {
         lookup.asked((index, bytes), &self.filters)
     }
 
-    /// Whether every record is asked for.
+    /// Tells if every record is asked for.
     pub(in crate::rpc) fn is_everything(&self) -> bool {
         self.mentions.is_none() && self.filters == Filters::default()
     }
 
-    /// Where a tail begins, by the time that is asked for, and which names nothing has yet.
+    /// Finds where a tail begins, by the time that is asked for, and which names nothing has yet.
     ///
     /// # Errors
     /// The kind of record is none.
@@ -217,7 +218,7 @@ impl AskedNames {
         Ok((first, self.unknown(engine, history)))
     }
 
-    /// Why nothing is found, where that is for a name or an id that nothing has.
+    /// Says why nothing is found, where that is for a name or an id that nothing has.
     fn unknown(&self, engine: &Engine, history: &History) -> Vec<String> {
         let is_mentioned = |name: &str| {
             let (found, _) = history.query(&Query {
@@ -228,7 +229,7 @@ impl AskedNames {
             !found.is_empty()
         };
         let unknown = |scope: Scope| {
-            let radius = engine.blast_radius(&scope, RoleFilter::Both, None);
+            let radius = engine.scopes().blast_radius(&scope, RoleFilter::Both, None);
             radius.unknown_name.map(|why| (why, radius.near))
         };
         let mut all = Vec::new();

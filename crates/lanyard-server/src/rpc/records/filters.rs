@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use lanyard_core::command::Command;
 use lanyard_core::decide::{Denial, Rule};
 use lanyard_core::references::parties;
-use lanyard_core::time::Timestamp;
+use lanyard_vocabulary::time::Timestamp;
 use serde_json::Value;
 
-use super::lookup::About;
+use super::about::About;
 
-/// What is asked for, besides what the index knows.
+/// The terms of a query, besides what the index knows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Filters {
     pub(super) since: Option<Timestamp>,
@@ -21,12 +21,12 @@ pub(super) struct Filters {
     pub(super) ticket: Option<String>,
     pub(super) outcome: Option<String>,
     pub(super) kind: Option<String>,
-    /// The records alone.
+    /// Set if the records alone are asked for.
     pub(super) bare: bool,
 }
 
 impl Filters {
-    /// Whether what a record is about makes no difference.
+    /// Tells if what a record is about makes no difference.
     pub(super) const fn are_of_the_record_alone(&self) -> bool {
         self.who.is_none()
             && self.charter.is_none()
@@ -35,7 +35,7 @@ impl Filters {
             && self.outcome.is_none()
     }
 
-    /// Whether the time and the kind are as asked for. What cannot be read of a record rules
+    /// Tells if the time and the kind are as asked for. What cannot be read of a record rules
     /// nothing out.
     pub(super) fn is_met_outside(&self, at: Option<Timestamp>, kind: &str) -> bool {
         let is_since = self
@@ -48,7 +48,7 @@ impl Filters {
         is_since && is_until && is_kind
     }
 
-    /// Whether a record, by what it is about, is asked for.
+    /// Tells if a record, by what it is about, is asked for.
     pub(super) fn is_met(&self, command: &Command, about: &About) -> bool {
         let is = |asked: &Option<String>, among: &BTreeSet<String>| {
             let among = |asked: &String| about.is_over_everything || among.contains(asked);
@@ -62,10 +62,9 @@ impl Filters {
             let mut all = parties(command).into_iter().chain(of_tasks);
             all.any(|name| is_name_of(&name, who))
         });
-        let is_outcome = self
-            .outcome
-            .as_ref()
-            .is_none_or(|asked| asked == outcome(command));
+        let is_outcome = self.outcome.as_ref().is_none_or(|asked| {
+            asked == outcome(command) || asked == REFUSED && is_refusal(command)
+        });
         let is_ticket = self.ticket.as_ref().is_none_or(|asked| {
             let mut tickets = about.tasks.iter().filter_map(|task| task.ticket.as_ref());
             tickets.any(|ticket| ticket.eq_ignore_ascii_case(asked))
@@ -77,10 +76,11 @@ impl Filters {
             && is(&self.environment, &about.environments)
     }
 
-    /// Whether a record of a kind that this version does not know may be asked for. Nobody can say
+    /// Tells if a record of a kind that this version does not know may be asked for. Nobody can say
     /// which of its members is the charter, so a text of it that says what was asked for is enough:
     /// a record too many is read, one too few is lost.
-    pub(super) fn may_be_met(&self, record: &Value) -> bool {
+    pub(super) fn may_be_met(&self, bytes: &[u8]) -> bool {
+        let record = document(bytes);
         let mut texts = Vec::new();
         collect(record.get("command"), &mut texts);
         let is = |asked: &Option<String>| {
@@ -98,12 +98,16 @@ impl Filters {
     }
 }
 
-/// Whether a record of a kind that this version does not know has this text in it.
+/// Tells if a record of a kind that this version does not know has this text in it.
 pub(super) fn may_name(bytes: &[u8], asked: &str) -> bool {
-    let record: Value = serde_json::from_slice(bytes).unwrap_or_default();
+    let record = document(bytes);
     let mut texts = Vec::new();
     collect(record.get("command"), &mut texts);
     texts.contains(&asked)
+}
+
+fn document(bytes: &[u8]) -> Value {
+    serde_json::from_str(&lanyard_records::json(bytes)).unwrap_or_default()
 }
 
 /// The texts of a document.
@@ -116,14 +120,19 @@ fn collect<'a>(value: Option<&'a Value>, texts: &mut Vec<&'a str>) {
     }
 }
 
-/// What most of what happens is: no answer to anybody.
+/// The outcome of most records: no answer to anybody.
 const OTHER: &str = "other";
 
-/// The outcomes that can be asked for.
-pub(super) const OUTCOMES: [&str; 6] =
-    ["allowed", "denied", "approved", "stopped", "failed", OTHER];
+/// A refusal: what the charter allows is held up. One by a kill order or a pause is `stopped`, and
+/// is found by this, too.
+const REFUSED: &str = "refused";
 
-/// Whether somebody goes by this name, or by the end of it behind a separator. A name holds its
+/// The outcomes that can be asked for.
+pub(super) const OUTCOMES: [&str; 7] = [
+    "allowed", "denied", REFUSED, "approved", "stopped", "failed", OTHER,
+];
+
+/// Tells if somebody goes by this name, or by the end of it behind a separator. A name holds its
 /// issuer, so that a name with an issuer is nobody's of another one.
 pub(super) fn is_name_of(name: &str, asked: &str) -> bool {
     let before = name.strip_suffix(asked);
@@ -147,6 +156,7 @@ pub(super) fn outcome(command: &Command) -> &'static str {
         {
             "stopped"
         }
+        command if is_refusal(command) => REFUSED,
         Command::Deny { .. } | Command::DenyMore { .. } | Command::Reject { .. } => "denied",
         Command::Approve { .. } => "approved",
         Command::Kill(_) | Command::Pause(_) => "stopped",
@@ -156,6 +166,22 @@ pub(super) fn outcome(command: &Command) -> &'static str {
             "failed"
         }
         _ => OTHER,
+    }
+}
+
+/// True if what the charter allows was held up.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "of all that happens, this can be a refusal"
+)]
+fn is_refusal(command: &Command) -> bool {
+    match command {
+        Command::Deny {
+            denial: Denial { rule, .. },
+            ..
+        }
+        | Command::DenyMore { rule, .. } => rule.is_refusal(),
+        _ => false,
     }
 }
 

@@ -2,16 +2,26 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lanyard_core::command::{Command, Record};
-use lanyard_core::id::ApprovalId;
-use lanyard_core::lease::Seq;
+use lanyard_core::command::Command;
 use lanyard_ledger::history::{MAX_RECORDS_PER_ANSWER, Query};
 use lanyard_proto::v1;
+use lanyard_vocabulary::id::ApprovalId;
+use lanyard_vocabulary::seq::Seq;
 
 use super::{Filters, Lookup, one};
 
-/// Ids whose records are followed from one id; with more of them the answer says that there is more.
+/// Ids whose records are followed from one id; with more of them the answer says that there is
+/// more.
 const IDS_FOLLOWED_PER_CALL: usize = 200;
+
+/// Refusals of one kill order or one pause in an answer; with more of them the answer says that
+/// there is more. An agent that asks again and again while it is stopped must not push the end of
+/// the order out of the answer.
+const REFUSALS_SHOWN_PER_STOP: usize = 200;
+
+/// Pages of [`MAX_RECORDS_PER_ANSWER`] that are read of one id: beyond them, the answer says that
+/// there is more.
+const PAGES_READ_PER_ID: usize = 20;
 
 /// The records of an id, of what it gave rise to, and those that it rests on, where the filters ask
 /// for them. Says whether that is all.
@@ -31,14 +41,10 @@ pub(super) fn follow(
             is_all = false;
             break;
         }
-        let (found, next) = lookup.history.query(&Query {
-            mentions: Some(id.clone()),
-            limit: room,
-            ..Query::default()
-        });
-        is_all &= next.is_none();
+        let (found, is_whole) = of_id(lookup, &id, room);
+        is_all &= is_whole;
         for (index, bytes) in found {
-            if let Ok(record) = serde_json::from_slice::<Record>(&bytes) {
+            if let Ok(record) = lanyard_records::decode(&bytes) {
                 evidence.extend(rests_on(&record.command, &id).iter().map(|seq| seq.0));
                 for further in leads_to(&record.command, &id) {
                     if seen.len() >= IDS_FOLLOWED_PER_CALL {
@@ -60,6 +66,46 @@ pub(super) fn follow(
         .iter()
         .filter_map(|(index, bytes)| lookup.asked((*index, bytes), filters));
     (told.collect(), is_all)
+}
+
+/// So many records of one id, the oldest first, and whether those are all. Of the refusals that the
+/// id caused, the first [`REFUSALS_SHOWN_PER_STOP`].
+fn of_id(lookup: &Lookup<'_>, id: &str, room: usize) -> (Vec<(u64, Vec<u8>)>, bool) {
+    let (mut found, mut refusals, mut from) = (Vec::new(), 0_usize, 0);
+    for _ in 0..PAGES_READ_PER_ID {
+        let (page, next) = lookup.history.query(&Query {
+            mentions: Some(id.to_owned()),
+            from,
+            limit: MAX_RECORDS_PER_ANSWER,
+            ..Query::default()
+        });
+        for (index, bytes) in page {
+            if is_held_by(&bytes, id) {
+                refusals += 1;
+                if refusals > REFUSALS_SHOWN_PER_STOP {
+                    continue;
+                }
+            }
+            if found.len() == room {
+                return (found, false);
+            }
+            found.push((index, bytes));
+        }
+        match next {
+            Some(next) => from = next,
+            None => return (found, refusals <= REFUSALS_SHOWN_PER_STOP),
+        }
+    }
+    (found, false)
+}
+
+/// Tells if the record is a refusal that the stop of this id caused.
+fn is_held_by(bytes: &[u8], id: &str) -> bool {
+    let command = lanyard_records::decode(bytes).map(|record| record.command);
+    let Ok(Command::Deny { denial, .. }) = command else {
+        return false;
+    };
+    denial.held_by.is_some_and(|what| what.to_string() == id)
 }
 
 /// The records that a stop of this id names as its reason.

@@ -3,24 +3,24 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use lanyard_core::command::{Command, Observation, Record};
-use lanyard_core::id::{ApprovalId, KillId, LeaseId, PauseId, TaskId};
-use lanyard_core::kill::{Actor, KillOrder};
-use lanyard_core::pause::{Pause, Reach};
-use lanyard_core::scope::Scope;
+use lanyard_core::command::{Command, Observation};
+use lanyard_core::kill::KillOrder;
+use lanyard_core::pause::Pause;
 use lanyard_core::state::State;
 use lanyard_core::task::Task;
 use lanyard_core::trip::Counted;
 use lanyard_engine::Engine;
-use lanyard_ledger::history::{History, Query, time_of};
+use lanyard_ledger::history::{History, Query};
 use lanyard_proto::v1;
-use serde_json::Value;
+use lanyard_vocabulary::id::{ApprovalId, KillId, LeaseId, PauseId, TaskId};
+use lanyard_vocabulary::scope::Scope;
 
+use super::about::About;
 use super::filters::{Filters, outcome, reason_code};
 use super::plain;
 use crate::rpc::sentence;
 
-/// Of a record about many leases, so many are looked up.
+/// The most leases that are looked up of a record about many.
 const LEASES_LOOKED_UP: usize = 10;
 
 /// Looks up what records are about. Made for one answer: what was looked up is kept until then.
@@ -54,20 +54,20 @@ impl<'a> Lookup<'a> {
         (index, bytes): (u64, &[u8]),
         filters: &Filters,
     ) -> Option<v1::AuditRecord> {
-        let value: Value = serde_json::from_slice(bytes).unwrap_or_default();
-        let plain = plain(index, bytes, &value);
-        if !filters.is_met_outside(time_of(&value), &plain.kind) {
+        let head = lanyard_records::head(bytes);
+        if !filters.is_met_outside(head.at, &head.kind) {
             return None;
         }
-        let Ok(record) = serde_json::from_value::<Record>(value.clone()) else {
-            return filters.may_be_met(&value).then_some(plain);
+        let Ok(record) = lanyard_records::decode(bytes) else {
+            let may_be_met = filters.may_be_met(bytes);
+            return may_be_met.then(|| plain(index, bytes, head));
         };
         if filters.bare && filters.are_of_the_record_alone() {
-            return Some(plain);
+            return Some(plain(index, bytes, head));
         }
         let about = self.about(&record.command);
         let is_asked = filters.is_met(&record.command, &about);
-        is_asked.then(|| told(plain, &record.command, about))
+        is_asked.then(|| told(plain(index, bytes, head), &record.command, about))
     }
 
     /// The tasks that a record is about, and the charters and environments. What lifts a kill order
@@ -166,7 +166,7 @@ impl<'a> Lookup<'a> {
             return known.clone();
         }
         let in_memory = |state: &State| Some(Arc::clone(&state.task(id)?.task));
-        let found = self.engine.peek(in_memory).flatten();
+        let found = self.engine.context().peek(in_memory);
         let found = found.or_else(|| {
             let opened = self.first(&id.to_string(), "open-task")?;
             let Command::OpenTask { task, .. } = opened else {
@@ -183,7 +183,7 @@ impl<'a> Lookup<'a> {
             return *known;
         }
         let in_memory = |state: &State| Some(state.leases().get(id)?.task.id);
-        let found = self.engine.peek(in_memory).flatten();
+        let found = self.engine.context().peek(in_memory);
         let found = found.or_else(|| {
             let begun = self.first(&id.to_string(), "begin-mint")?;
             let Command::BeginMint(intent) = begun else {
@@ -200,7 +200,7 @@ impl<'a> Lookup<'a> {
             return *known;
         }
         let in_memory = |state: &State| Some(state.approval(id)?.task);
-        let found = self.engine.peek(in_memory).flatten();
+        let found = self.engine.context().peek(in_memory);
         let found = found.or_else(|| {
             let submitted = self.first(&id.to_string(), "submit-plan")?;
             let Command::SubmitPlan { plan, .. } = submitted else {
@@ -217,7 +217,7 @@ impl<'a> Lookup<'a> {
             return known.clone();
         }
         let in_memory = |state: &State| Some(state.kills().get(id)?.order.clone());
-        let found = self.engine.peek(in_memory).flatten();
+        let found = self.engine.context().peek(in_memory);
         let found = found.or_else(|| {
             let Command::Kill(order) = self.first(&id.to_string(), "kill")? else {
                 return None;
@@ -233,7 +233,7 @@ impl<'a> Lookup<'a> {
             return known.clone();
         }
         let in_memory = |state: &State| state.pauses().find(|pause| pause.id == id).cloned();
-        let found = self.engine.peek(in_memory).flatten();
+        let found = self.engine.context().peek(in_memory);
         let found = found.or_else(|| {
             let Command::Pause(pause) = self.first(&id.to_string(), "pause")? else {
                 return None;
@@ -253,94 +253,8 @@ impl<'a> Lookup<'a> {
             ..Query::default()
         });
         let (_, bytes) = found.first()?;
-        let record = serde_json::from_slice::<Record>(bytes).ok()?;
+        let record = lanyard_records::decode(bytes).ok()?;
         Some(record.command)
-    }
-}
-
-/// What a record is about.
-#[derive(Default)]
-pub(super) struct About {
-    pub(super) tasks: Vec<Arc<Task>>,
-    pub(super) charters: BTreeSet<String>,
-    pub(super) environments: BTreeSet<String>,
-    /// A kill order or a pause over everything is over every charter and every environment.
-    pub(super) is_over_everything: bool,
-}
-
-impl About {
-    fn add(&mut self, task: Arc<Task>) {
-        self.charters.insert(task.charter.to_string());
-        self.environments.insert(task.environment.to_string());
-        self.tasks.push(task);
-    }
-
-    /// What a record names without a task.
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "of all that happens, this names a charter or an environment"
-    )]
-    fn named_by(&mut self, command: &Command) {
-        match command {
-            Command::CharterInForce { charter, .. }
-            | Command::CharterWithdrawn { charter, .. }
-            | Command::EndEmergency { charter, .. } => {
-                self.charters.insert(charter.to_string());
-            }
-            Command::DeclareEmergency(emergency) => {
-                self.charters.insert(emergency.charter.to_string());
-            }
-            Command::Deny {
-                denial,
-                environment,
-                ..
-            } => {
-                self.charters.insert(denial.charter.to_string());
-                self.environments
-                    .extend(environment.iter().map(ToString::to_string));
-            }
-            Command::DenyMore { charter, .. } => {
-                self.charters
-                    .extend(charter.iter().map(ToString::to_string));
-            }
-            Command::Alert(trip) => {
-                self.charters.insert(trip.charter.to_string());
-            }
-            Command::Pause(pause) => {
-                self.actor(&pause.by);
-                let reach = Reach {
-                    role: None,
-                    ..pause.reach.clone()
-                };
-                self.is_over_everything |= reach == Reach::default();
-                let (charter, environment) = (&pause.reach.charter, &pause.reach.environment);
-                self.charters
-                    .extend(charter.iter().map(ToString::to_string));
-                self.environments
-                    .extend(environment.iter().map(ToString::to_string));
-            }
-            Command::Kill(order) => {
-                self.actor(&order.by);
-                match &order.scope {
-                    Scope::All => self.is_over_everything = true,
-                    Scope::Charter(name) => {
-                        self.charters.insert(name.to_string());
-                    }
-                    Scope::Environment(name) => {
-                        self.environments.insert(name.to_string());
-                    }
-                    Scope::Target(_) | Scope::Agent(_) | Scope::Task(_) | Scope::Lease(_) => {}
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// A breaker acts for its charter.
-    fn actor(&mut self, actor: &Actor) {
-        if let Actor::Breaker { charter, .. } = actor {
-            self.charters.insert(charter.to_string());
-        }
     }
 }
 

@@ -6,14 +6,9 @@ use std::sync::Arc;
 
 use lanyard_core::action::{Outcome, Report, Reporter};
 use lanyard_core::command::{Command, Record};
-use lanyard_core::id::{ActionId, ApprovalId, DecisionId, KillId, PauseId, RearmId};
-use lanyard_core::identity::Identity;
 use lanyard_core::kill::{Actor, KillOrder, RearmProposal, RearmStage};
-use lanyard_core::lease::Seq;
 use lanyard_core::pause::{Demand, Pause, Reach};
-use lanyard_core::scope::{RoleFilter, Scope};
 use lanyard_core::task::Task;
-use lanyard_core::time::Timestamp;
 use lanyard_engine::Engine;
 use lanyard_journal::merkle::Frontier;
 use lanyard_journal::{Journal, Options};
@@ -21,10 +16,15 @@ use lanyard_ledger::{Embedded, Settings};
 use lanyard_testkit::clock::ManualClock;
 use lanyard_testkit::ids::Ids;
 use lanyard_testkit::world;
+use lanyard_vocabulary::id::{ActionId, ApprovalId, DecisionId, KillId, PauseId, RearmId};
+use lanyard_vocabulary::identity::Identity;
+use lanyard_vocabulary::scope::{RoleFilter, Scope};
+use lanyard_vocabulary::seq::Seq;
+use lanyard_vocabulary::time::Timestamp;
 use serde_json::json;
 
 use super::*;
-use crate::rpc::audit::caught_up;
+use crate::rpc::caught_up::caught_up;
 use crate::spool::tests::engine_over;
 
 mod about;
@@ -90,7 +90,7 @@ impl Stage {
         self.pages(request, 1000)
     }
 
-    /// What a tail from the first record on shows.
+    /// Returns what a tail from the first record on shows.
     fn tailed(&self, request: v1::TailRecordsRequest) -> Vec<u64> {
         let asked = AskedNames::of_tail(request).unwrap();
         let (mut places, size) = (Vec::new(), self.ledger.tree().0);
@@ -172,7 +172,7 @@ fn wire(at: Timestamp) -> prost_types::Timestamp {
     }
 }
 
-/// What lifts orders and pauses, behind what it lifts, with who does it.
+/// Returns what lifts orders and pauses, behind what it lifts, with who does it.
 fn lifts(kill: &KillOrder, by: &Identity) -> [Command; 3] {
     let rearm = RearmId::from_bits(kill.id.bits());
     [

@@ -1,5 +1,7 @@
 //! Records are found by what they are about: charters, environments, people, outcomes, objects.
 
+use lanyard_core::decide::{Denial, HeldBy, Rule, not_in_force};
+
 use super::*;
 use crate::rpc::records::filters::is_name_of;
 
@@ -102,6 +104,72 @@ async fn r21_a_name_with_an_issuer_is_nobodys_of_another_issuer() {
     assert_eq!(by("terraformer"), [0]);
 }
 
+fn held(task: &Task, bits: u128, held_by: HeldBy) -> Command {
+    Command::Deny {
+        decision: DecisionId::from_bits(bits),
+        identity: task.identity.clone(),
+        agent: task.agent.clone(),
+        task: Some(task.id),
+        environment: None,
+        grant: None,
+        asked: lanyard_core::command::Asked::default(),
+        denial: Denial {
+            rule: Rule::Kill,
+            held_by: Some(held_by),
+            ..not_in_force(&task.charter)
+        },
+    }
+}
+
+fn followed(id: impl ToString) -> v1::QueryRecordsRequest {
+    v1::QueryRecordsRequest {
+        mentions: id.to_string(),
+        follow: true,
+        ..Default::default()
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_is_among_the_records_of_the_order_that_caused_it() {
+    let task = world::task(&Ids::seeded(13), START);
+    let [first, second] = [3, 4].map(|bits| order(bits, Scope::All, Actor::Local));
+    let paused = pause(7, Reach::default());
+    let stage = Stage::of([
+        Command::Kill(first.clone()),
+        Command::Kill(second.clone()),
+        Command::Pause(Box::new(paused.clone())),
+        held(&task, 1, HeldBy::Kill(first.id)),
+        held(&task, 2, HeldBy::Kill(second.id)),
+        held(&task, 3, HeldBy::Pause(paused.id)),
+    ])
+    .await;
+    for (id, expected) in [
+        (first.id.to_string(), [0, 3]),
+        (second.id.to_string(), [1, 4]),
+        (paused.id.to_string(), [2, 5]),
+    ] {
+        assert_eq!(stage.places(followed(&id)), expected, "{id}");
+    }
+}
+
+#[tokio::test]
+async fn a_flood_of_refusals_does_not_push_the_end_of_an_order_out_of_its_records() {
+    let task = world::task(&Ids::seeded(13), START);
+    let stop = order(3, Scope::All, Actor::Local);
+    let refused = (0..2500).map(|bits| held(&task, bits, HeldBy::Kill(stop.id)));
+    let by = person("https://people.example", "anna");
+    let all = [Command::Kill(stop.clone())].into_iter().chain(refused);
+    let stage = Stage::of(all.chain(lifts(&stop, &by))).await;
+    let answer = stage.asked(followed(stop.id)).unwrap();
+    let kinds: Vec<_> = answer.records.iter().map(|it| it.kind.as_str()).collect();
+    assert_eq!(kinds.len(), 1 + 200 + 3, "{kinds:?}");
+    assert_eq!(
+        kinds[201..],
+        ["propose-rearm", "confirm-rearm", "withdraw-kill"]
+    );
+    assert!(answer.truncated);
+}
+
 #[tokio::test]
 async fn n12_what_a_kill_or_a_pause_refused_was_stopped() {
     let task = world::task(&Ids::seeded(12), START);
@@ -140,7 +208,9 @@ async fn n12_what_a_kill_or_a_pause_refused_was_stopped() {
         ..Default::default()
     };
     assert_eq!(stage.places(by("stopped")), [1, 2, 5]);
-    assert_eq!(stage.places(by("denied")), [3, 4, 6]);
+    // What the charter says no to, and what it allows and something else holds up.
+    assert_eq!(stage.places(by("denied")), [3, 6]);
+    assert_eq!(stage.places(by("refused")), [1, 2, 4, 5]);
     let said = stage.asked(by("stopped")).unwrap().records;
     assert!(
         said[0].said.contains(" was refused in task "),

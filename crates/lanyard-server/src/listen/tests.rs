@@ -15,7 +15,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_stream as stream;
 
 use super::places::Places;
-use super::{Door, Limits, PeerAddress, serve};
+use super::{Door, Limits, serve};
+use crate::peer::PeerAddress;
 use crate::tls::PeerCertificates;
 
 /// A limit so long that no test reaches it.
@@ -45,7 +46,13 @@ async fn who(
 ) -> String {
     let shown: Vec<_> = certificates
         .iter()
-        .flat_map(|shown| shown.0.0.iter().map(|it| crate::wire::hex(it)))
+        .flat_map(|shown| {
+            shown
+                .0
+                .0
+                .iter()
+                .map(|it| lanyard_vocabulary::digest::hex(it))
+        })
         .collect();
     format!("{} {}\n", peer.0.ip(), shown.join(" "))
 }

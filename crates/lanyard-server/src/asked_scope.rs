@@ -1,16 +1,17 @@
 //! Scopes as callers name them.
 
-use lanyard_core::scope::{AgentName, Scope};
 use lanyard_proto::v1;
+use lanyard_vocabulary::agent::AgentName;
+use lanyard_vocabulary::scope::Scope;
 use serde::Deserialize;
 use serde_json::Value;
-use tonic::Status;
 
-use super::{parsed, text};
+use crate::fields::{parsed, text};
 use crate::refusal;
+use crate::refused::Refused;
 
 /// The scope of a call.
-pub(super) fn scope(scope: Option<v1::Scope>) -> Result<Scope, Status> {
+pub(crate) fn scope(scope: Option<v1::Scope>) -> Result<Scope, Refused> {
     use v1::scope::Kind;
     let asked = match scope.and_then(|scope| scope.kind) {
         Some(Kind::All(true)) => AskedScope::All,
@@ -25,7 +26,8 @@ pub(super) fn scope(scope: Option<v1::Scope>) -> Result<Scope, Status> {
     asked.scope()
 }
 
-/// A scope as somebody in a hurry writes it: whatever names have no capitals and no spaces, and can mean one thing alone.
+/// A scope as somebody in a hurry writes it: whatever names have no capitals and no spaces, and can
+/// mean one thing alone.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "Value")]
 pub(crate) enum AskedScope {
@@ -41,7 +43,7 @@ pub(crate) enum AskedScope {
 /// A scope of one kind.
 type Make = fn(String) -> AskedScope;
 
-/// What is said of a scope in JSON that is none.
+/// The message about a scope in JSON that is none.
 const FORM: &str = "`scope` has to be \"all\", or an object with one of environment, target, charter, agent, task and lease, as \
                     {\"scope\":{\"agent\":\"NAME\"},\"reason\":\"WHY\"}";
 
@@ -85,7 +87,7 @@ impl TryFrom<Value> for AskedScope {
 }
 
 impl AskedScope {
-    pub(crate) fn scope(self) -> Result<Scope, Status> {
+    pub(crate) fn scope(self) -> Result<Scope, Refused> {
         let name = |field: &str, name: &str| parsed(field, &name.trim().to_ascii_lowercase());
         Ok(match self {
             Self::All => Scope::All,
@@ -109,7 +111,7 @@ mod tests {
     fn read(body: &str) -> Result<Scope, String> {
         let asked: Result<AskedScope, _> = serde_json::from_str(body);
         let scope = asked.map_err(|error| error.to_string())?.scope();
-        scope.map_err(|status| status.message().to_owned())
+        scope.map_err(|status| status.message.to_owned())
     }
 
     #[test]

@@ -1,17 +1,19 @@
-//! How often one identity may call, and for how long it is not listened to after it was refused too often. Both are
-//! looked at before anything that costs: another system's answer, the disk, a provider.
+//! How often one identity may call, and for how long it is not listened to after it was refused too
+//! often. Both are looked at before anything that costs: another system's answer, the disk, a
+//! provider.
 //!
-//! What fails at its form or its signature is not counted against anybody: whoever forges a token chooses its name.
+//! What fails at its form or its signature is not counted against anybody: whoever forges a token
+//! chooses its name.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use lanyard_core::time::Timestamp;
 use lanyard_engine::records::RecordLimits;
+use lanyard_vocabulary::time::Timestamp;
 use parking_lot::Mutex;
 
-/// How many identities are kept an eye on; beyond that the oldest windows go.
+/// The most identities that are watched; beyond that the oldest windows go.
 ///
 /// # Limit
 /// - for: all identities together
@@ -19,20 +21,22 @@ use parking_lot::Mutex;
 /// - beyond: the windows that are over go; where none is, all of them
 /// - test: `so_many_identities_are_watched_and_no_more`
 const MAX_WATCHED_IDENTITIES: usize = 100_000;
-/// Over what time refusals are counted, and how long a lockout lasts.
+/// The time over which refusals are counted, and for which a lockout lasts.
 const LOCKOUT: Duration = Duration::from_secs(60);
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Calls of one identity that are served at a time, where the configuration says nothing else; watches are not among them.
+/// Calls of one identity that are served at a time, where the configuration says nothing else;
+/// watches are not among them.
 ///
 /// # Limit
 /// - for: an identity
 /// - unit: calls
-/// - beyond: the call waits for those of the same identity that were there before; `quotas.calls_at_once` moves the bound
-/// - test: `s07_calls_of_one_identity_wait_for_each_other`
+/// - beyond: the call waits for those of the same identity that were there before;
+///   `quotas.calls_at_once` moves the bound
+/// - test: `s07_calls_of_one_identity_wait_for_a_turn`
 const MAX_CALLS_AT_ONCE: usize = 8;
 
-/// How much is too much.
+/// The bounds of what one identity may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct QuotaConfig {
     /// Calls of one identity in each second.
@@ -41,7 +45,7 @@ pub(crate) struct QuotaConfig {
     pub(crate) calls_at_once: usize,
     /// Refusals of one identity from one address within a minute.
     pub(crate) refusals_per_minute: u32,
-    /// What identities may cause to be journaled.
+    /// The records that identities may cause to be journaled.
     pub(crate) records: RecordLimits,
 }
 
@@ -65,11 +69,12 @@ pub(crate) struct TooMany {
     pub(crate) what: &'static str,
     /// The limit, by its name in the configuration or in docs/limits.md.
     pub(crate) limit: &'static str,
-    /// The limit's value.
+    /// The value of the limit.
     pub(crate) most: u32,
 }
 
-/// A window that begins in the future is of a clock that was set back since: nobody waits for that one.
+/// A window that begins in the future is of a clock that was set back since: nobody waits for that
+/// one.
 fn is_within(since: Timestamp, span: Duration, now: Timestamp) -> bool {
     since <= now && now <= since + span
 }
@@ -95,7 +100,7 @@ impl<K: std::hash::Hash + Eq> Windows<K> {
     }
 }
 
-/// Who called and who was refused lately.
+/// The identities that called and those that were refused lately.
 #[derive(Default)]
 pub(crate) struct Quotas {
     config: QuotaConfig,
@@ -111,7 +116,7 @@ impl Quotas {
         }
     }
 
-    /// Whether this identity is listened to now. Counts the call.
+    /// Tells if this identity is listened to now. Counts the call.
     pub(crate) fn admit(
         &self,
         identity: &str,
@@ -143,21 +148,21 @@ impl Quotas {
         Ok(())
     }
 
-    /// This identity was refused, although what it showed was signed.
+    /// Counts a refusal of an identity that showed something signed.
     pub(crate) fn refused(&self, identity: &str, peer: Option<IpAddr>, now: Timestamp) {
         let key = (identity.to_owned(), peer);
         self.refusals.lock().count(key, LOCKOUT, now);
     }
 }
 
-/// Calls that make the broker ask providers: few of one identity, and not many of all, since each is several requests to
-/// systems whose own rates kills need.
+/// Calls that make the broker ask providers: few of one identity, and not many of all, since each
+/// is several requests to systems whose own rates kills need.
 const INSPECTIONS_PER_IDENTITY: u32 = 20;
-/// See [`INSPECTIONS_PER_IDENTITY`].
+/// The most inspections of all identities together: see [`INSPECTIONS_PER_IDENTITY`].
 const INSPECTIONS_IN_ALL: u32 = 60;
-/// Over what time they are counted.
+/// The time over which inspections are counted.
 const INSPECTION_WINDOW: Duration = Duration::from_secs(60);
-/// How many are under way at once.
+/// The most inspections that are under way at once.
 const INSPECTIONS_AT_ONCE: usize = 2;
 
 /// The rate of inspections.

@@ -7,26 +7,29 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use lanyard_core::id::TaskId;
-use lanyard_core::identity::{Caller, Confirmation};
-use lanyard_core::provider::Credential;
-use lanyard_core::time::Ttl;
+use lanyard_charter::kinds::{
+    AwsCredential, Credential, GitHubCredential, KubernetesCredential, TokenCredential,
+    VaultCredential, VaultSecretCredential,
+};
 use lanyard_engine::mint::{Ask, IssueError, Issued};
 use lanyard_engine::tasks::OpenTask;
 use lanyard_identity::jws::type_of;
-use lanyard_identity::replay_cache::Owner;
 use lanyard_identity::session::SESSION_TYPE;
 use lanyard_identity::verifier::Purpose;
+use lanyard_vocabulary::caller::Caller;
+use lanyard_vocabulary::id::TaskId;
+use lanyard_vocabulary::identity::Confirmation;
+use lanyard_vocabulary::time::Ttl;
 use serde_json::{Value, json};
-use tonic::Status;
 
-use super::session::Begun;
-use super::{Presented, agent};
+use crate::broker::Broker;
+use crate::callers::{Begun, agent};
+use crate::fields::{parsed, request_id, text};
 use crate::gated::Gated;
+use crate::identity::Presented;
 use crate::oauth_form::{OAuthForm, failed, no_store};
 use crate::refusal;
-use crate::rpc::{parsed, request_id, text};
-use crate::wire::Broker;
+use crate::refused::Refused;
 
 const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const ASSERTION: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -37,6 +40,8 @@ const KUBERNETES_TOKEN: &str = "urn:lanyard:params:oauth:token-type:kubernetes-t
 const VAULT_TOKEN: &str = "urn:lanyard:params:oauth:token-type:vault-token";
 /// The token type of a dynamic secret: a JSON object of its fields.
 const VAULT_SECRET: &str = "urn:lanyard:params:oauth:token-type:vault-secret";
+/// The beginning of the type of a credential whose kind has no type of its own.
+const OTHER_CREDENTIALS: &str = "urn:lanyard:params:oauth:token-type:credentials:";
 const GITHUB_TOKEN: &str = "urn:lanyard:params:oauth:token-type:github-token";
 /// The accepted types of a subject token. The type is not relied on: each token is recognized by
 /// its content.
@@ -52,7 +57,7 @@ const SUBJECTS: &[&str] = &[
 /// parameters are ignored (RFC 6749 section 3.2).
 const NARROWING: &[&str] = &["scope", "resource", "audience", "actor_token"];
 
-/// Handles `POST /oauth2/token`.
+/// Handles a token exchange, `POST /oauth2/token`.
 pub(crate) async fn token(
     State(broker): State<Arc<Broker>>,
     Extension(presented): Extension<Presented>,
@@ -68,7 +73,7 @@ async fn exchanged(
     broker: &Arc<Broker>,
     presented: &Presented,
     asked: OAuthForm,
-) -> Result<Response, Status> {
+) -> Result<Response, Refused> {
     let shown = subject(&asked)?;
     let begins = asked.given("requested_token_type") == Some(SESSION);
     if begins && shown.and_then(type_of).as_deref() == Some(SESSION_TYPE) {
@@ -100,7 +105,7 @@ async fn exchanged(
 }
 
 /// The subject token of the request; `None` if a client certificate is the identity.
-fn subject(asked: &OAuthForm) -> Result<Option<&str>, Status> {
+fn subject(asked: &OAuthForm) -> Result<Option<&str>, Refused> {
     let missing = |field: &str| refusal::invalid(field, "must be given");
     if let Some(field) = NARROWING.iter().find(|name| asked.given(name).is_some()) {
         let why = "is not understood here: the grant says what is given, and to whom";
@@ -156,7 +161,7 @@ async fn credential(
     broker: &Arc<Broker>,
     caller: Caller,
     asked: OAuthForm,
-) -> Result<Response, Status> {
+) -> Result<Response, Refused> {
     let grant = parsed("grant", asked.needed("grant")?)?;
     let ttl = asked.given("ttl").map(|ttl| {
         let seconds = ttl.parse().map_err(|_| {
@@ -180,20 +185,25 @@ async fn credential(
         plan,
         request,
     };
-    match broker.engine.issue(caller, ask).await {
+    match broker.engine.mints().issue(&caller, &ask).await {
         Ok(issued) => Ok(handed_over(broker, issued, task, key.as_ref())),
         Err(error) => {
-            // A request that is repeated found the task of the first time, and its credential with it.
+            // A request that is repeated found the task of the first time, and its credential with
+            // it.
             let own = opened && !matches!(error, IssueError::Repeated(_));
-            if own && let Err(error) = broker.engine.close_task(task).await {
+            if own && let Err(error) = broker.engine.tasks().close(task).await {
                 tracing::warn!(%error, %task, "a task of an exchange could not be closed");
             }
-            Err(refusal::issue(error, broker))
+            Err(refusal::issue(
+                error,
+                &broker.engine,
+                broker.approval_url.as_ref(),
+            ))
         }
     }
 }
 
-async fn opened(broker: &Broker, caller: &Caller, asked: &OAuthForm) -> Result<TaskId, Status> {
+async fn opened(broker: &Broker, caller: &Caller, asked: &OAuthForm) -> Result<TaskId, Refused> {
     let given = |field: &'static str| {
         let value = asked.given(field);
         value.ok_or_else(|| refusal::invalid(field, "must be given, or a task"))
@@ -210,8 +220,10 @@ async fn opened(broker: &Broker, caller: &Caller, asked: &OAuthForm) -> Result<T
         under: None,
         request: request_id(asked.given("request_id").unwrap_or_default().to_owned())?,
     };
-    let task = broker.engine.open_task(caller.clone(), ask).await;
-    Ok(task.map_err(|error| refusal::task(error, broker))?.id)
+    let task = broker.engine.tasks().open(caller, ask).await;
+    Ok(task
+        .map_err(|error| refusal::task(error, &broker.engine))?
+        .id)
 }
 
 fn handed_over(
@@ -220,35 +232,13 @@ fn handed_over(
     task: TaskId,
     key: Option<&Confirmation>,
 ) -> Response {
-    let lasts = issued.expires.since(broker.engine.now()).as_secs();
+    let lasts = issued.expires.since(broker.engine.clock().now()).as_secs();
     let expires = issued.expires.to_string();
-    let (token, kind, token_type) = match &issued.credential {
-        Credential::Token { jwt } => (jwt.expose().clone(), ACCESS_TOKEN, token_type(key)),
-        Credential::Aws {
-            access_key_id,
-            secret_access_key,
-            session_token,
-            ..
-        } => {
-            let document = json!({
-                "Version": 1,
-                "AccessKeyId": access_key_id,
-                "SecretAccessKey": secret_access_key.expose(),
-                "SessionToken": session_token.expose(),
-                "Expiration": expires,
-            });
-            (document.to_string(), AWS_CREDENTIALS, "N_A")
-        }
-        Credential::Kubernetes { token, .. } => (token.expose().clone(), KUBERNETES_TOKEN, "N_A"),
-        Credential::Vault { token, .. } => (token.expose().clone(), VAULT_TOKEN, "N_A"),
-        Credential::VaultSecret { data, .. } => {
-            let fields = data.iter();
-            let document: BTreeMap<&String, &String> = fields
-                .map(|(field, value)| (field, value.expose()))
-                .collect();
-            (json!(document).to_string(), VAULT_SECRET, "N_A")
-        }
-        Credential::GitHub { token, .. } => (token.expose().clone(), GITHUB_TOKEN, "N_A"),
+    let credential = &issued.credential;
+    let (token, kind) = token_in_answer(credential, &expires);
+    let token_type = match credential.get::<TokenCredential>() {
+        Some(_) => token_type(key),
+        None => "N_A",
     };
     let body = json!({
         "access_token": token,
@@ -264,11 +254,53 @@ fn handed_over(
     response
 }
 
+/// The credential as an answer of RFC 8693 holds it, and the type of that answer.
+fn token_in_answer(credential: &Credential, expires: &str) -> (String, String) {
+    if let Some(TokenCredential { jwt }) = credential.get() {
+        return (jwt.expose().clone(), ACCESS_TOKEN.to_owned());
+    }
+    if let Some(aws) = credential.get::<AwsCredential>() {
+        let document = json!({
+            "Version": 1,
+            "AccessKeyId": aws.access_key_id,
+            "SecretAccessKey": aws.secret_access_key.expose(),
+            "SessionToken": aws.session_token.expose(),
+            "Expiration": expires,
+        });
+        return (document.to_string(), AWS_CREDENTIALS.to_owned());
+    }
+    if let Some(kubernetes) = credential.get::<KubernetesCredential>() {
+        return (
+            kubernetes.token.expose().clone(),
+            KUBERNETES_TOKEN.to_owned(),
+        );
+    }
+    if let Some(vault) = credential.get::<VaultCredential>() {
+        return (vault.token.expose().clone(), VAULT_TOKEN.to_owned());
+    }
+    if let Some(github) = credential.get::<GitHubCredential>() {
+        return (github.token.expose().clone(), GITHUB_TOKEN.to_owned());
+    }
+    let secrets = credential.secrets().into_iter();
+    let secrets = secrets.map(|(field, value)| (field.to_owned(), value.expose().clone()));
+    let is_vault = credential.get::<VaultSecretCredential>().is_some();
+    // A kind without a type of its own hands over all of its fields.
+    let values = credential.values().into_iter().filter(|_| !is_vault);
+    let values = values.map(|(field, value)| (field.to_owned(), value));
+    let document: BTreeMap<String, String> = values.chain(secrets).collect();
+    let kind = if is_vault {
+        VAULT_SECRET.to_owned()
+    } else {
+        format!("{OTHER_CREDENTIALS}{}", credential.kind())
+    };
+    (json!(document).to_string(), kind)
+}
+
 fn answer(body: &Value) -> impl IntoResponse {
     (no_store(), Json(body.clone()))
 }
 
-/// Handles `GET /.well-known/oauth-authorization-server`.
+/// Handles a look at the metadata, `GET /.well-known/oauth-authorization-server`.
 pub(crate) async fn metadata(State(broker): State<Arc<Broker>>) -> Response {
     let issuer = broker.issuer.trim_end_matches('/');
     Json(json!({
@@ -287,46 +319,4 @@ pub(crate) async fn metadata(State(broker): State<Arc<Broker>>) -> Response {
         "lanyard_login": broker.doors.logins,
     }))
     .into_response()
-}
-
-impl Broker {
-    /// The key whose possession a request without a token proves.
-    fn key_shown(&self, presented: &Presented) -> Result<Option<Confirmation>, Status> {
-        let now = self.engine.system_time();
-        let shown = self.doors.shown(presented, None, now);
-        let (key, _) = shown.map_err(|_| refusal::unauthenticated())?;
-        Ok(key)
-    }
-
-    /// True if the request proves possession of this key. The proof is added to the replay cache.
-    pub(crate) async fn holds(
-        &self,
-        presented: &Presented,
-        token: &str,
-        key: &Confirmation,
-    ) -> bool {
-        let now = self.engine.system_time();
-        let shown = self.doors.shown(presented, Some(token), now);
-        let Ok((Some(shown), proof)) = shown else {
-            return false;
-        };
-        if shown != *key {
-            return false;
-        }
-        let Some(proof) = proof else {
-            return true;
-        };
-        let name = shown.to_string();
-        let owner = Owner {
-            issuer: "keys",
-            name: &name,
-            // It shows the token of a lease that is live.
-            is_known: true,
-        };
-        let forgettable = self.engine.forgettable();
-        match self.doors.memory.remember(&proof, owner, forgettable) {
-            Ok(remembered) => remembered.durable().await.is_ok(),
-            Err(_) => false,
-        }
-    }
 }

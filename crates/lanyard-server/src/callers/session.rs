@@ -6,38 +6,21 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use lanyard_core::command::{Command, SessionBegun};
-use lanyard_core::identity::{Confirmation, Method};
 use lanyard_core::ledger::look;
-use lanyard_core::secret::Secret;
-use lanyard_core::time::Timestamp;
 use lanyard_identity::jws::MAX_TOKEN_BYTES;
 use lanyard_identity::replay_cache::{Owner, Use};
 use lanyard_identity::session::{SESSION_TYPE, Session, Who};
 use lanyard_identity::verifier::{KILL_GRACE, Purpose};
 use lanyard_identity::{CLOCK_SKEW, RejectedToken, Verified};
-use tonic::{Code, Status};
+use lanyard_vocabulary::identity::{Confirmation, Method};
+use lanyard_vocabulary::secret::Secret;
+use lanyard_vocabulary::time::Timestamp;
 
-use super::{Found, Presented, Refused, enrolled, not_for};
+use super::not_for;
+use crate::broker::Broker;
+use crate::identity::{Found, Presented, Unaccepted, enrolled};
 use crate::refusal;
-use crate::wire::Broker;
-
-/// How long sessions last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Lifetimes {
-    /// Of workloads: as long as a workload that has ended may still be taken for one that runs.
-    pub(crate) agents: Duration,
-    /// Of people.
-    pub(crate) people: Duration,
-}
-
-impl Default for Lifetimes {
-    fn default() -> Self {
-        Self {
-            agents: Duration::from_secs(300),
-            people: Duration::from_secs(3600),
-        }
-    }
-}
+use crate::refused::{Class, Refused};
 
 /// A session that has begun.
 pub(crate) struct Begun {
@@ -50,14 +33,14 @@ impl Broker {
     /// Begins a session of this caller, bound to this key.
     ///
     /// # Errors
-    /// When no charter and no role names the caller, when the caller begins too many, and when the session cannot be journaled
-    /// or signed.
+    /// When no charter and no role names the caller, when the caller begins too many, and when the
+    /// session cannot be journaled or signed.
     pub(crate) async fn begin_session(
         &self,
         who: Verified,
         key: Confirmation,
-    ) -> Result<Begun, Status> {
-        let now = self.engine.system_time();
+    ) -> Result<Begun, Refused> {
+        let now = self.engine.clock().system();
         let lasts = match &who {
             Verified::Agent(_) => self.doors.lifetimes.agents,
             Verified::Operator(..) => self.doors.lifetimes.people,
@@ -69,11 +52,12 @@ impl Broker {
                 Verified::Agent(_) => refusal::stranger(),
             });
         }
-        // A session carries what its token says of the sponsor, and not that this could not be understood.
+        // A session carries what its token says of the sponsor, and not that this could not be
+        // understood.
         let who = Who::of(who).map_err(|why| refusal::invalid("the identity", why))?;
         let mut id = [0; 16];
         ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut id)
-            .map_err(|_| Status::unavailable("the system gives no random bits"))?;
+            .map_err(|_| Refused::plain(Class::Unavailable, "the system gives no random bits"))?;
         let session = Session {
             iss: self.issuer.clone(),
             aud: self.issuer.clone(),
@@ -98,15 +82,17 @@ impl Broker {
         };
         let owner = begun.identity.clone();
         let begun = Command::BeginSession(Box::new(begun));
-        let metered = self.engine.meter(&owner, &begun);
-        metered.map_err(|error| refusal::too_many_records(&error, self.engine.now()))?;
-        let recorded = self.engine.record(begun).await;
+        let metered = self.engine.requests().meter(&owner, &begun);
+        metered.map_err(|error| refusal::too_many_records(&error, self.engine.clock().now()))?;
+        let recorded = self.engine.context().commit(begun).await;
         recorded.map_err(refusal::commit)?;
         let payload = serde_json::to_vec(&session)
-            .map_err(|_| Status::internal("a session cannot be written"))?;
+            .map_err(|_| Refused::plain(Class::Broken, "a session cannot be written"))?;
         let token = self.keyring.sign_as(SESSION_TYPE, &payload, now);
-        let token = token.ok_or_else(|| Status::unavailable("there is no signing key"))?;
-        // A session has the groups of its person, and is shown like the token that it was begun with.
+        let token =
+            token.ok_or_else(|| Refused::plain(Class::Unavailable, "there is no signing key"))?;
+        // A session has the groups of its person, and is shown like the token that it was begun
+        // with.
         let bytes = token.expose().len();
         if bytes > MAX_TOKEN_BYTES {
             let limit = MAX_TOKEN_BYTES;
@@ -124,14 +110,14 @@ impl Broker {
         serde_json::from_slice(&payload).map_err(|_| RejectedToken::Claims)
     }
 
-    /// Whose session it is.
+    /// Verifies whose session it is.
     pub(super) fn by_session(
         &self,
         peer: Option<IpAddr>,
         token: &str,
         (key, purpose): (Option<&Confirmation>, Purpose),
         now: Timestamp,
-    ) -> Result<Found, Refused> {
+    ) -> Result<Found, Unaccepted> {
         let session = self.session(token, now)?;
         if self.doors.memory.knows(session.id()) {
             return Err(RejectedToken::Replayed.into());
@@ -148,7 +134,7 @@ impl Broker {
             let holds = look(self.ledger.as_ref(), |state| {
                 enrolled::still_holds(state, caller)
             });
-            if holds != Some(true) {
+            if !holds {
                 return Err(RejectedToken::Issuer.into());
             }
         }
@@ -163,15 +149,16 @@ impl Broker {
         &self,
         presented: &Presented,
         token: &str,
-    ) -> Result<(), Status> {
-        let now = self.engine.system_time();
+    ) -> Result<(), Refused> {
+        let now = self.engine.clock().system();
         let Ok(session) = self.session(token, now) else {
             return Ok(());
         };
         let shown = self.whose(presented, (Some(token), Purpose::Change)).await;
         if let Err(status) = shown {
-            // Of a session that is over or somebody else's nothing is said; that it could not be ended is.
-            let is_over = status.code() == Code::Unauthenticated;
+            // Of a session that is over or somebody else's nothing is said; that it could not be
+            // ended is.
+            let is_over = status.class == Class::Unauthenticated;
             return if is_over { Ok(()) } else { Err(status) };
         }
         let end = Use {
@@ -192,7 +179,7 @@ impl Broker {
             name: &session.sub,
             is_known,
         };
-        let forgettable = self.engine.forgettable();
+        let forgettable = self.engine.clock().forgettable();
         let remembered = self.doors.memory.remember(&end, owner, forgettable);
         let remembered = remembered.map_err(|_| refusal::not_now())?;
         remembered.durable().await.map_err(|_| refusal::not_now())

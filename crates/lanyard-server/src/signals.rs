@@ -8,20 +8,20 @@ mod scopes;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use lanyard_core::document::{Fields, Findings};
 use lanyard_core::kill::{Actor, Lifted};
-use lanyard_core::scope::{RoleFilter, Scope};
-use lanyard_core::time::Timestamp;
+use lanyard_document::Section;
+use lanyard_document::shape::{List, Map, optional};
 use lanyard_engine::kill::Fenced;
 use lanyard_identity::security_event::Transmitter;
+use lanyard_vocabulary::scope::{RoleFilter, Scope};
+use lanyard_vocabulary::time::Timestamp;
 use parking_lot::Mutex;
-use tonic::Status;
 
 use self::alertmanager::{AlertConfig, Alerts};
 use self::caep::TransmitterConfig;
-use crate::rpc::engage;
+use crate::refused::Refused;
+use crate::switch::{Asked, Switch};
 use crate::unusable::Unusable;
-use crate::wire::Broker;
 
 /// The configuration of signals.
 #[derive(Debug)]
@@ -30,13 +30,33 @@ pub(crate) struct SignalConfig {
     transmitters: Vec<TransmitterConfig>,
 }
 
-pub(crate) fn config(f: &Findings, top: &Fields<'_>, base: &Path) -> SignalConfig {
-    let alertmanager = top.optional("alertmanager");
-    let transmitters = top.optional("caep_transmitters");
+/// Adds the systems that may give kill orders to the description of the configuration.
+pub(crate) fn describe(map: Map) -> Map {
+    map.with(
+        optional(
+            "alertmanager",
+            "The alerts that engage kills.",
+            alertmanager::shape(),
+        )
+        .absent("no alert does"),
+    )
+    .with(
+        optional(
+            "caep_transmitters",
+            "The identity providers whose security events engage kills.",
+            List::of(caep::shape()),
+        )
+        .absent("none"),
+    )
+}
+
+pub(crate) fn config(top: &Section<'_>, base: &Path) -> SignalConfig {
+    let alertmanager = top.get("alertmanager");
+    let transmitters = top.get("caep_transmitters");
     SignalConfig {
-        alertmanager: alertmanager.and_then(|node| alertmanager::config(f, node, base)),
+        alertmanager: alertmanager.and_then(|item| alertmanager::config(item, base)),
         transmitters: transmitters
-            .map(|node| caep::config(f, node, base))
+            .map(|item| caep::config(item, base))
             .unwrap_or_default(),
     }
 }
@@ -92,7 +112,7 @@ impl Signals {
         *counts.entry((transmitter.to_owned(), heard)).or_default() += 1;
     }
 
-    /// How many security events came since the start, by transmitter and result.
+    /// Returns the numbers of security events since the start, by transmitter and result.
     pub(crate) fn heard(&self) -> Vec<(String, Heard, u64)> {
         let counts = self.heard.lock();
         let each = counts
@@ -117,28 +137,35 @@ struct Signal {
 
 /// Gives the kill order of a signal, unless an earlier order of it stands, or people have lifted
 /// one since.
-async fn heed(broker: &Broker, signal: Signal) -> Result<Fenced, Status> {
-    let given = broker.engine.query(|state| {
+async fn heed(switch: Switch<'_>, signal: Signal) -> Result<Fenced, Refused> {
+    let given = switch.engine.context().query(|state| {
         let last = state.kills().numbered(&signal.key).last().cloned();
         (last, state.kills().next_key(&signal.key))
     });
-    let Ok((last, next)) = given.await else {
-        // Where the ledger does not answer, the order goes the way of every order: it is fenced, and spooled. It has no key:
-        // one of an order that people have lifted would make it that order.
-        let what = (signal.scope, signal.roles);
-        let (fenced, _) = engage(broker, what, (signal.reason, signal.by), None).await?;
-        return Ok(fenced);
+    let key = match given.await {
+        Ok((last, next)) => {
+            let answered = last.filter(|engaged| {
+                let knew = |at: Timestamp| signal.since <= at;
+                engaged.lifted == Lifted::Nothing || engaged.lifted_at.is_some_and(knew)
+            });
+            match answered {
+                Some(engaged) => engaged.order.key,
+                None => Some(next),
+            }
+        }
+        // Where the ledger does not answer, the order goes the way of every order: it is fenced,
+        // and spooled. It has no key: one of an order that people have lifted would make it that
+        // order.
+        Err(_) => None,
     };
-    let answered = last.filter(|engaged| {
-        let knew = |at: Timestamp| signal.since <= at;
-        engaged.lifted == Lifted::Nothing || engaged.lifted_at.is_some_and(knew)
-    });
-    let key = match answered {
-        Some(engaged) => engaged.order.key,
-        None => Some(next),
+    let asked = Asked {
+        scope: signal.scope,
+        roles: signal.roles,
+        reason: signal.reason,
+        by: signal.by,
+        key,
     };
-    let what = (signal.scope, signal.roles);
-    let (fenced, _) = engage(broker, what, (signal.reason, signal.by), key).await?;
+    let (fenced, _) = switch.engage(asked).await?;
     Ok(fenced)
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use lanyard_engine::Engine;
 use lanyard_identity::jwks::Jwks;
 use lanyard_identity::spiffe::Bundle;
 use lanyard_secret_file::read_plain;
@@ -16,38 +17,39 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
-use crate::config::Config;
-use crate::identity::config::KeySource;
-use crate::wire::Broker;
+use super::Doors;
+use super::issuer::{IssuerConfig, KeySource};
 
-/// How often keys are fetched without a request: how long a withdrawn key may still be believed.
-const EVERY: Duration = Duration::from_secs(60);
-/// How often keys are fetched at most, however many unknown keys are named (T11).
-const AT_MOST_EVERY: Duration = Duration::from_secs(10);
-/// How long keys that cannot be fetched again are believed (T11).
+/// The interval at which keys are fetched without a request. A withdrawn key may be accepted for
+/// this long.
+const FETCH_INTERVAL: Duration = Duration::from_secs(60);
+/// The shortest time between two fetches, however many tokens name unknown keys (T11).
+const MIN_FETCH_INTERVAL: Duration = Duration::from_secs(10);
+/// The time for which the last fetched keys stay in use while new ones cannot be fetched (T11).
 ///
 /// # Limit
 /// - for: the keys of an issuer
 /// - unit: of time
-/// - beyond: its tokens are refused until keys are fetched; kills take them all the same
-/// - test: `t11_keys_that_were_not_fetched_for_long_serve_a_kill_alone`
+/// - beyond: the issuer's tokens are refused until its keys can be fetched again; kill orders still
+///   accept them
+/// - test: `t11_keys_fetched_too_long_ago_verify_kills_only`
 const KEYS_BELIEVED: Duration = Duration::from_secs(6 * 3600);
-/// How long one fetch may take (T10).
+/// The longest that one fetch may take (T10).
 ///
 /// # Limit
 /// - for: a document of an issuer
 /// - unit: of time
-/// - beyond: the keys count as not fetched; the last known ones are believed
+/// - beyond: the fetch failed; the last fetched keys stay in use
 /// - test: `t10_documents_that_cannot_be_trusted_are_no_key_sets`
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a caller waits whose key is not known yet.
-const WAIT: Duration = Duration::from_secs(3);
-/// The largest document, in bytes (T10).
+/// The time for which a caller with an unknown key waits for a fetch.
+const KEY_WAIT: Duration = Duration::from_secs(3);
+/// The largest key document that is read (T10).
 ///
 /// # Limit
 /// - for: a document of an issuer
 /// - unit: bytes
-/// - beyond: the keys count as not fetched; the last known ones are believed
+/// - beyond: the fetch failed; the last fetched keys stay in use
 /// - test: `t10_documents_that_cannot_be_trusted_are_no_key_sets`
 const MAX_DOCUMENT_BYTES: usize = 256 * 1024;
 
@@ -67,9 +69,10 @@ struct Watched {
 
 impl KeyWatch {
     /// Prepares the issuers whose keys are fetched.
-    pub(crate) fn new(config: &Config) -> Self {
-        let issuers = config.identities.issuers.iter();
-        let fetched = issuers.filter(|issuer| !matches!(issuer.keys, KeySource::File(_)));
+    pub(crate) fn new(issuers: &[IssuerConfig]) -> Self {
+        let fetched = issuers
+            .iter()
+            .filter(|issuer| !matches!(issuer.keys, KeySource::File(_)));
         let watched = |name: String| {
             let watched = Watched {
                 wanted: Notify::new(),
@@ -87,65 +90,124 @@ impl KeyWatch {
         };
         let mut fetched = watched.fetched.subscribe();
         let last = *fetched.borrow_and_update();
-        if last.is_some_and(|last| last.elapsed() < AT_MOST_EVERY) {
+        if last.is_some_and(|last| last.elapsed() < MIN_FETCH_INTERVAL) {
             return;
         }
         watched.wanted.notify_one();
-        // Whether it came or not: the token is looked at again, and refused if its key is still not known.
-        drop(timeout(WAIT, fetched.changed()).await);
+        // The result does not matter here: the token is verified again, and refused if its key is
+        // still unknown.
+        drop(timeout(KEY_WAIT, fetched.changed()).await);
     }
 }
 
 /// Fetches the keys of every configured issuer until told to stop.
-pub(crate) async fn follow(config: &Config, broker: Arc<Broker>, stop: watch::Receiver<bool>) {
+pub(crate) async fn follow(
+    issuers: &[IssuerConfig],
+    doors: Arc<Doors>,
+    engine: Arc<Engine>,
+    stop: watch::Receiver<bool>,
+) {
     let mut followed = JoinSet::new();
-    for issuer in &config.identities.issuers {
-        let (name, keys) = (issuer.name.clone(), issuer.keys.clone());
-        let (broker, stop) = (Arc::clone(&broker), stop.clone());
-        match Source::of(keys) {
-            Ok(Some(source)) => drop(followed.spawn(one(name, source, broker, stop))),
+    for issuer in issuers {
+        let name = issuer.name.clone();
+        match Source::of(issuer.keys.clone()) {
+            Ok(Some(source)) => {
+                let fetched = Fetched {
+                    issuer: name,
+                    source,
+                    doors: Arc::clone(&doors),
+                    engine: Arc::clone(&engine),
+                };
+                followed.spawn(fetched.follow(stop.clone()));
+            }
             Ok(None) => {}
             Err(error) => tracing::error!(
                 issuer = name,
                 error = format!("{error:#}"),
-                "its keys cannot be fetched"
+                "cannot prepare the fetch of an issuer's keys"
             ),
         }
     }
     while followed.join_next().await.is_some() {}
 }
 
-async fn one(issuer: String, source: Source, broker: Arc<Broker>, mut stop: watch::Receiver<bool>) {
-    let Some(watched) = broker.doors.keys.0.get(&issuer) else {
-        return;
-    };
-    let mut told = Vec::new();
-    while !*stop.borrow() {
-        match source.renew(&issuer, &broker).await {
-            Ok(passed_over) => {
-                // Once, and again when it is something else: keys are fetched every minute.
-                if passed_over != told {
-                    for key in &passed_over {
-                        tracing::warn!(issuer, key, "a key is passed over");
+/// An issuer whose keys are fetched repeatedly.
+struct Fetched {
+    issuer: String,
+    source: Source,
+    doors: Arc<Doors>,
+    engine: Arc<Engine>,
+}
+
+impl Fetched {
+    async fn follow(self, mut stop: watch::Receiver<bool>) {
+        let issuer = self.issuer.as_str();
+        let Some(watched) = self.doors.keys.0.get(issuer) else {
+            return;
+        };
+        let mut told = Vec::new();
+        while !*stop.borrow() {
+            match self.renew().await {
+                Ok(passed_over) => {
+                    // Log a key once, not at every fetch.
+                    if passed_over != told {
+                        for key in &passed_over {
+                            tracing::warn!(issuer, key, "a key cannot be used: it is skipped");
+                        }
                     }
+                    told = passed_over;
                 }
-                told = passed_over;
+                Err(error) => {
+                    let error = format!("{error:#}");
+                    tracing::warn!(issuer, error, "cannot fetch the keys of an issuer");
+                }
             }
-            Err(error) => {
-                let error = format!("{error:#}");
-                tracing::warn!(issuer, error, "its keys were not fetched");
+            watched.fetched.send_replace(Some(Instant::now()));
+            tokio::select! {
+                () = tokio::time::sleep(FETCH_INTERVAL) => {}
+                () = watched.wanted.notified() => {}
+                _ = stop.changed() => {}
             }
         }
-        watched.fetched.send_replace(Some(Instant::now()));
-        tokio::select! {
-            () = tokio::time::sleep(EVERY) => {}
-            () = watched.wanted.notified() => {}
-            _ = stop.changed() => {}
-        }
+    }
+
+    /// Fetches the keys. Returns the keys that cannot be used, each with the reason.
+    async fn renew(&self) -> Result<Vec<String>> {
+        let (issuer, doors) = (self.issuer.as_str(), &self.doors);
+        // While the system clock runs ahead, the keys must not stay in use for longer.
+        let now = self.engine.clock().system().min(self.engine.clock().now());
+        let until = now + KEYS_BELIEVED;
+        let take = |keys: Jwks| {
+            let passed_over = keys.passed_over().iter().map(ToString::to_string);
+            let mut told: Vec<_> = passed_over.collect();
+            if keys.is_empty() {
+                told.push(
+                    "the key set has no usable key: the issuer's tokens are refused".to_owned(),
+                );
+            }
+            doors.verifier.renew(issuer, keys, until);
+            told
+        };
+        Ok(match &self.source {
+            Source::Discovery(client) => take(discovered(client, issuer).await?),
+            Source::Cluster => {
+                let cluster = doors.clusters.get(issuer).context("no such cluster")?;
+                take(Jwks::parse(&cluster.keys().await?)?)
+            }
+            Source::BundleFile(path) => {
+                let path = path.clone();
+                let bytes = tokio::task::spawn_blocking(move || read_plain(&path)).await??;
+                doors.take_bundle(issuer, Bundle::parse(&bytes)?, until)
+            }
+            Source::BundleEndpoint(client, url) => {
+                let bytes = get(client, url.as_str()).await?;
+                doors.take_bundle(issuer, Bundle::parse(&bytes)?, until)
+            }
+        })
     }
 }
 
-/// The places that keys are fetched from.
+/// The location that an issuer's keys are fetched from.
 enum Source {
     Discovery(Client),
     Cluster,
@@ -164,39 +226,6 @@ impl Source {
                 Self::BundleEndpoint(client(ca_file.as_deref())?, url)
             }
         }))
-    }
-
-    /// Fetches an issuer's keys; returns the keys that cannot be used, and why.
-    async fn renew(&self, issuer: &str, broker: &Broker) -> Result<Vec<String>> {
-        let doors = &broker.doors;
-        // A system clock that is ahead for a while makes no keys good for longer.
-        let now = broker.engine.system_time().min(broker.engine.now());
-        let until = now + KEYS_BELIEVED;
-        let take = |keys: Jwks| {
-            let passed_over = keys.passed_over().iter().map(ToString::to_string);
-            let mut told: Vec<_> = passed_over.collect();
-            if keys.is_empty() {
-                told.push("the set has no key that can be used: its tokens are refused".to_owned());
-            }
-            doors.verifier.renew(issuer, keys, until);
-            told
-        };
-        Ok(match self {
-            Self::Discovery(client) => take(discovered(client, issuer).await?),
-            Self::Cluster => {
-                let cluster = doors.clusters.get(issuer).context("no such cluster")?;
-                take(Jwks::parse(&cluster.keys().await?)?)
-            }
-            Self::BundleFile(path) => {
-                let path = path.clone();
-                let bytes = tokio::task::spawn_blocking(move || read_plain(&path)).await??;
-                doors.take_bundle(issuer, Bundle::parse(&bytes)?, until)
-            }
-            Self::BundleEndpoint(client, url) => {
-                let bytes = get(client, url.as_str()).await?;
-                doors.take_bundle(issuer, Bundle::parse(&bytes)?, until)
-            }
-        })
     }
 }
 
@@ -222,9 +251,9 @@ async fn discovered(client: &Client, issuer: &str) -> Result<Jwks> {
     let document = get(client, &configuration).await?;
     let found: OpenIdConfiguration =
         serde_json::from_slice(&document).context("its OpenID configuration cannot be read")?;
-    // T9: byte for byte, or the document is of somebody else.
+    // T9: the issuer must match byte for byte, or the document belongs to another issuer.
     if found.issuer != issuer {
-        bail!("its OpenID configuration is of another issuer");
+        bail!("its OpenID configuration names another issuer");
     }
     let set = get(client, &found.jwks_uri).await?;
     Ok(Jwks::parse(&set)?)
@@ -233,7 +262,7 @@ async fn discovered(client: &Client, issuer: &str) -> Result<Jwks> {
 async fn get(client: &Client, url: &str) -> Result<Vec<u8>> {
     let url: Url = url.parse().context("not a URL")?;
     if is_inward(&url) {
-        bail!("a link-local address, where instances keep their credentials: {url}");
+        bail!("`{url}` is a link-local address, where cloud instances publish their credentials");
     }
     let mut response = client.get(url).send().await?.error_for_status()?;
     if !response.status().is_success() {
@@ -249,7 +278,7 @@ async fn get(client: &Client, url: &str) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// True if the URL is an address of a cloud's metadata service, or similar (T10).
+/// Returns true if the URL is a link-local address, such as a cloud's metadata service (T10).
 fn is_inward(url: &Url) -> bool {
     match url.host() {
         Some(url::Host::Ipv4(address)) => address.is_link_local() || address.is_unspecified(),
@@ -268,7 +297,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn t10_keys_are_not_fetched_from_where_instances_keep_their_credentials() {
+    fn t10_keys_are_not_fetched_from_link_local_addresses() {
         for inward in [
             "https://169.254.169.254/jwks",
             "https://[fe80::1]/jwks",

@@ -8,11 +8,16 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use lanyard_core::time::Timestamp;
 use lanyard_secret_file::{Origin, read_word};
+use lanyard_vocabulary::time::Timestamp;
 use ring::hmac::{HMAC_SHA256, Key, sign, verify};
 
-/// How old a message may be, or how far in the future.
+/// The headers of a signed message.
+pub(crate) const ID: &str = "webhook-id";
+pub(crate) const TIMESTAMP: &str = "webhook-timestamp";
+pub(crate) const SIGNATURE: &str = "webhook-signature";
+
+/// The most that a message may be old, or in the future.
 ///
 /// # Limit
 /// - for: a signed message
