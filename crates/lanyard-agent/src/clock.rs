@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 /// Returns the time after `span` by this machine's clock, with which tools compare expiries.
 #[expect(
     clippy::disallowed_methods,
-    reason = "tools are told by this clock; nothing is decided by it"
+    reason = "tools compare expiries with this clock; no decision depends on it"
 )]
 pub(crate) fn after(span: Duration) -> prost_types::Timestamp {
     SystemTime::now()

@@ -25,10 +25,10 @@ use crate::tasks::CONTEXT;
 /// - beyond: the command fails, and names the local agent's log
 /// - test: `a_local_agent_that_does_not_answer_is_given_up`
 const START_TIMEOUT: Duration = Duration::from_secs(10);
-/// Interval between two attempts to connect meanwhile.
+/// Interval between attempts to connect to a local agent that was just started.
 const TRY_INTERVAL: Duration = Duration::from_millis(20);
-/// Deadline of a call. Longer than the deadline of the calls that the local agent makes to the
-/// broker in turn.
+/// Deadline of a call. It exceeds the deadline of the calls that the local agent itself makes to
+/// the broker.
 ///
 /// # Limit
 /// - for: a call of the local agent

@@ -23,7 +23,7 @@ use crate::tokens::Asked;
 /// - for: a request on loopback
 /// - unit: bytes
 /// - beyond: the request is refused with 401
-/// - test: `a_longer_authorization_is_not_looked_at`
+/// - test: `a_longer_authorization_header_is_refused_unread`
 const MAX_AUTHORIZATION_BYTES: usize = 256;
 
 /// Builds the routes of the loopback endpoint.
@@ -136,7 +136,8 @@ async fn aws(
             | Kind::Kubernetes(_)
             | Kind::Vault(_)
             | Kind::VaultSecret(_)
-            | Kind::Github(_),
+            | Kind::Github(_)
+            | Kind::Other(_),
         )
         | None => of_another_kind(),
     }
@@ -161,7 +162,8 @@ async fn token(
             | Kind::Kubernetes(_)
             | Kind::Vault(_)
             | Kind::VaultSecret(_)
-            | Kind::Github(_),
+            | Kind::Github(_)
+            | Kind::Other(_),
         )
         | None => of_another_kind(),
     }
@@ -179,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_longer_authorization_is_not_looked_at() {
+    fn a_longer_authorization_header_is_refused_unread() {
         let with = |value: String| {
             let value = value.parse().unwrap();
             header::HeaderMap::from_iter([(header::AUTHORIZATION, value)])

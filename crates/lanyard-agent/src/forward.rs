@@ -36,7 +36,7 @@ const CLOSE: &str = "/lanyard.v1.TaskService/CloseTask";
 /// - for: a call
 /// - unit: bytes
 /// - beyond: the call is refused with `INVALID_ARGUMENT`
-/// - test: `a_call_that_goes_on_has_so_many_bytes`
+/// - test: `a_forwarded_call_has_a_size_limit`
 const MAX_BODY_BYTES: usize = 5 * 1024 * 1024;
 
 /// Returns the task that a CloseTask call closes. The body is one gRPC frame: five bytes of header,
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_call_that_goes_on_has_so_many_bytes() {
+    async fn a_forwarded_call_has_a_size_limit() {
         let of = |bytes: usize| whole(Body::from(vec![0; bytes]));
         assert_eq!(of(MAX_BODY_BYTES).await.unwrap().len(), 5_242_880);
         let refused = of(MAX_BODY_BYTES + 1).await.unwrap_err();

@@ -21,4 +21,4 @@ pub use connection::{Connection, ConnectionError, Proxied};
 pub use hardening::{harden, hide};
 pub use serve::{AgentError, Options, run};
 pub use socket::AgentSocket;
-pub use tasks::FRESH_AT_LEAST;
+pub use tasks::MIN_FRESH_TIME;

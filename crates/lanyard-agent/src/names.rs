@@ -8,7 +8,7 @@ const ID_DIGITS: usize = 26;
 /// - for: a name that the local agent is asked for
 /// - unit: bytes
 /// - beyond: the call is refused
-/// - test: `nothing_else_is_an_id_or_a_name`
+/// - test: `only_well_formed_ids_and_names_are_accepted`
 const MAX_NAME_BYTES: usize = 63;
 
 pub(crate) fn is_task(text: &str) -> bool {
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_else_is_an_id_or_a_name() {
+    fn only_well_formed_ids_and_names_are_accepted() {
         assert!(is_task("T-6MQ9XACBS2THWJ6FGEKT572N9S"));
         assert!(is_plan("P-6MQ9XACBS2THWJ6FGEKT572N9S"));
         for bad in [

@@ -25,13 +25,14 @@ use crate::tokens::Endpoint;
 
 /// Interval at which the local agent checks that its socket still exists.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
-/// Time for releasing all credentials at the end.
+/// Time for releasing all credentials when the local agent ends.
 ///
 /// # Limit
 /// - for: a local agent that ends
 /// - unit: time
-/// - beyond: the local agent ends, says so, and what is not given back ends with its time
-/// - test: `a_broker_that_does_not_answer_holds_up_no_end`
+/// - beyond: the local agent ends and lists the credentials that were not released; they live until
+///   they expire
+/// - test: `a_silent_broker_does_not_delay_the_end`
 const GIVE_BACK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The local agent cannot run.
@@ -57,7 +58,7 @@ pub enum AgentError {
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Longest silence of the broker during which cached credentials are handed out; at least
-    /// [`crate::FRESH_AT_LEAST`].
+    /// [`crate::MIN_FRESH_TIME`].
     pub fresh: Duration,
 }
 
@@ -130,7 +131,7 @@ async fn not_given_back(giving: impl Future<Output = Vec<ClientError>>) -> Vec<S
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "it is shown to people; nothing is decided by it"
+    reason = "the time is only shown to people; no decision depends on it"
 )]
 fn now() -> SystemTime {
     SystemTime::now()
@@ -205,7 +206,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_broker_that_does_not_answer_holds_up_no_end() {
+    async fn a_silent_broker_does_not_delay_the_end() {
         let refused = async { vec![ClientError::Unavailable("gone".to_owned())] };
         assert_eq!(
             not_given_back(refused).await,

@@ -13,7 +13,7 @@ pub(crate) const SOCKET: &str = "LANYARD_AGENT";
 #[derive(Debug, Clone)]
 pub struct AgentSocket {
     socket: PathBuf,
-    /// Reason why the socket is not in the runtime folder.
+    /// The reason why the socket is not in the runtime folder.
     passed_over: Option<String>,
 }
 

@@ -15,14 +15,14 @@ use tonic::Status;
 pub(crate) const CONTEXT: &str = "lanyard-context";
 /// Smallest value for the tolerated silence of the broker. The broker sends a message every five
 /// seconds, so one may be lost.
-pub const FRESH_AT_LEAST: Duration = Duration::from_secs(10);
+pub const MIN_FRESH_TIME: Duration = Duration::from_secs(10);
 /// Tasks whose credentials the local agent caches at once.
 ///
 /// # Limit
 /// - for: a local agent
 /// - unit: tasks
 /// - beyond: the call fails as unavailable until a task is closed
-/// - test: `a_local_agent_looks_after_so_many_tasks`
+/// - test: `a_local_agent_caches_a_limited_number_of_tasks`
 const MAX_TASKS: usize = 1000;
 
 /// The cached tasks and connections.
@@ -61,7 +61,7 @@ impl Tasks {
             clients: Mutex::default(),
             tasks: Mutex::default(),
             standing: Standing::default(),
-            fresh: fresh.max(FRESH_AT_LEAST),
+            fresh: fresh.max(MIN_FRESH_TIME),
         }
     }
 
@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_local_agent_looks_after_so_many_tasks() {
+    fn a_local_agent_caches_a_limited_number_of_tasks() {
         assert!(has_room(999).is_ok());
         let refused = has_room(1000).unwrap_err().to_string();
         assert!(

@@ -7,16 +7,16 @@ use crate::Global;
 use crate::outcome::Outcome;
 use crate::output::print_one;
 
-/// How it ended.
+/// The outcome of an action.
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum Ended {
-    /// It is about to be done.
+    /// The action is about to be done.
     Started,
-    /// It was done.
+    /// The action was done.
     Succeeded,
-    /// It was not, or not wholly.
+    /// The action was not done, or not wholly.
     Failed,
-    /// It was done, and taken back.
+    /// The action was done, and taken back.
     RolledBack,
 }
 
@@ -24,29 +24,29 @@ pub(crate) enum Ended {
 pub(crate) enum Command {
     /// Report an action of a task of yours; it is in the journal when this returns.
     Report {
-        /// The task.
+        /// The id of the task that acted.
         #[arg(long)]
         task: String,
-        /// With which credential.
-        #[arg(long, default_value = "")]
+        /// The lease whose credential the action used.
+        #[arg(long, default_value = "", hide_default_value = true)]
         lease: String,
-        /// What did it, such as terraform.
+        /// The tool that did it, such as terraform.
         #[arg(long)]
         tool: String,
-        /// What was done, such as ticket.move.
+        /// The action that was done, such as ticket.move.
         #[arg(long)]
         action: String,
-        /// To what.
-        #[arg(long, default_value = "")]
+        /// The object that the action changed, such as `deployment/web`.
+        #[arg(long, default_value = "", hide_default_value = true)]
         target: String,
-        /// How it ended.
+        /// The outcome of the action.
         #[arg(long, value_enum)]
         outcome: Ended,
-        /// More.
-        #[arg(long, default_value = "")]
+        /// Further details for whoever reads the journal.
+        #[arg(long, default_value = "", hide_default_value = true)]
         detail: String,
         /// The action that this ends, where one was started.
-        #[arg(long, default_value = "")]
+        #[arg(long, default_value = "", hide_default_value = true)]
         id: String,
     },
 }

@@ -3,34 +3,36 @@
 use std::time::Duration;
 
 use clap::Subcommand;
-use lanyard_agent::{AgentSocket, Connection, ConnectionError, FRESH_AT_LEAST, Options};
+use lanyard_agent::{AgentSocket, Connection, ConnectionError, MIN_FRESH_TIME, Options};
 use lanyard_client::ClientError;
-use lanyard_core::time::Ttl;
 use lanyard_proto::agent::v1;
+use lanyard_vocabulary::time::Ttl;
 
-use crate::Global;
 use crate::lease::shown;
 use crate::outcome::Outcome;
 use crate::output::print_one;
-use crate::span;
 use crate::table::{Rows, key, prose, whole};
+use crate::terminal::say;
+use crate::{Global, span};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Run it here. The commands that need it start it by themselves.
     Run {
-        /// How long without a word of the broker credentials are handed out: `20s`, `5m`, an hour at most.
+        /// The time for which credentials are handed out without a word of the broker: `20s`, `5m`,
+        /// an hour at most.
         #[arg(long, value_name = "SPAN", default_value = "20s", value_parser = fresh)]
         fresh_for: Ttl,
         /// Leave the terminal that it was started from.
         #[arg(long, hide = true)]
         detach: bool,
     },
-    /// What it keeps; nothing that is secret.
+    /// Show the tasks and credentials that the local agent keeps; nothing that is secret.
     Status,
-    /// Where HTTP clients get the credentials of a task: a URL on loopback, and the file with the token that they show.
+    /// Print where HTTP clients get the credentials of a task: a URL on loopback, and the file with
+    /// the token that they show.
     Endpoint {
-        /// The task.
+        /// The id of the task that gets credentials.
         #[arg(long, env = "LANYARD_TASK")]
         task: String,
     },
@@ -48,7 +50,7 @@ impl From<ConnectionError> for Outcome {
 fn fresh(text: &str) -> Result<Ttl, String> {
     let span = span::parse(text)?;
     let seconds = u64::from(span.as_secs());
-    let (least, most) = (FRESH_AT_LEAST.as_secs(), 3600);
+    let (least, most) = (MIN_FRESH_TIME.as_secs(), 3600);
     if (least..=most).contains(&seconds) {
         return Ok(span);
     }
@@ -61,7 +63,7 @@ pub(crate) async fn connect(global: &Global) -> Result<Connection, Outcome> {
     Ok(Connection::open(&program()?, Some(&context)).await?)
 }
 
-/// This program: what tools are told to run.
+/// Returns the path of this program, which tools are told to run.
 pub(crate) fn program() -> Result<std::path::PathBuf, Outcome> {
     let own = std::env::current_exe().map(|own| {
         // A newer one has been put in its place meanwhile (proc(5)).
@@ -96,7 +98,9 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome
 
 async fn serve(fresh: Duration, detach: bool) -> Result<(), Outcome> {
     if detach && let Err(error) = rustix::process::setsid() {
-        eprintln!("lanyard: it ends with the terminal: {error}");
+        say(format_args!(
+            "lanyard: the local agent ends with the terminal: {error}"
+        ));
     }
     let homeless =
         "no folder for the local agent's socket: set HOME, XDG_RUNTIME_DIR or LANYARD_STATE";
@@ -104,7 +108,7 @@ async fn serve(fresh: Duration, detach: bool) -> Result<(), Outcome> {
     match lanyard_agent::run(place, Options { fresh }).await {
         Ok(true) => Ok(()),
         Ok(false) => {
-            eprintln!("lanyard: there is a local agent already");
+            say("lanyard: there is a local agent already");
             Ok(())
         }
         Err(error) => Err(Outcome::usage(error.to_string())),
@@ -120,10 +124,10 @@ async fn status(global: &Global) -> Result<(), Outcome> {
     let status = connection.agent().get_status(v1::GetStatusRequest {}).await;
     let status = status.map_err(ClientError::from)?.into_inner();
     let since = shown(status.start_time);
-    eprintln!(
+    say(format_args!(
         "lanyard {} as process {}, since {since}",
         status.version, status.pid
-    );
+    ));
     let mut rows = Rows::of([
         key("task"),
         key("lease"),
@@ -162,7 +166,7 @@ async fn status(global: &Global) -> Result<(), Outcome> {
 
 async fn stop() -> Result<(), Outcome> {
     let Some(connection) = Connection::existing(None).await else {
-        eprintln!("there is no local agent");
+        say("there is no local agent");
         return Ok(());
     };
     let told = connection.agent().stop(v1::StopRequest {}).await;
@@ -175,6 +179,6 @@ async fn stop() -> Result<(), Outcome> {
     while Connection::existing(None).await.is_some() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    eprintln!("the local agent has ended");
+    say("the local agent has ended");
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 use lanyard_client::{Client, v1};
-use lanyard_core::count::verb_for;
+use lanyard_vocabulary::count::verb_for;
 
 use crate::lease::subject;
 use crate::outcome::Outcome;
@@ -10,51 +10,51 @@ use crate::output::{Output, print_one};
 use crate::plan::{effects_line, risk, sensitive};
 use crate::table::{Rows, key, prose, whole};
 use crate::terminal::Screen;
-use crate::text;
-use crate::{Global, span};
+use crate::{Global, span, text};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// What waits for people, what asked first coming first.
+    /// List the requests that wait for people, the oldest first.
     List {
         /// Also what was approved, denied, taken back, or is void, after what waits.
         #[arg(long)]
         all: bool,
     },
-    /// One request: what, why, how risky, who has said yes, and the plan itself.
+    /// Show a request: what, why, how risky, who has said yes, and the plan itself.
     Show {
-        /// The approval.
+        /// The id of the approval to show.
         id: String,
     },
-    /// What waits for people, as it changes.
+    /// Watch the requests that wait for people, as they change.
     Watch,
     /// Say yes to a plan, by the digest that you were shown.
     Approve {
-        /// The approval.
+        /// The id of the approval to give.
         id: String,
         /// The digest that `lanyard approval show` printed.
         #[arg(long)]
         digest: String,
-        /// In your words.
+        /// The reason why you approve, in your words.
         #[arg(long, visible_alias = "reason")]
         comment: String,
-        /// How many sensitive values change that you were not shown.
+        /// The number of sensitive values that change and that you were not shown.
         #[arg(long, value_name = "COUNT", default_value_t = 0)]
         acknowledge_sensitive: u32,
     },
     /// Say no; that is final.
     Deny {
-        /// The approval.
+        /// The id of the approval to deny.
         id: String,
-        /// Why; the agent is told.
+        /// The reason; the agent is told.
         #[arg(long, visible_alias = "comment")]
         reason: String,
     },
-    /// Take your own yes back, or as the agent that asked the whole request. What was issued under it goes on until its time.
+    /// Take your own yes back, or as the agent that asked the whole request. What was issued under
+    /// it goes on until its time.
     Withdraw {
-        /// The approval.
+        /// The id of the approval to withdraw.
         id: String,
-        /// Why.
+        /// The reason of the withdrawal.
         #[arg(long, visible_alias = "comment")]
         reason: String,
     },
@@ -62,7 +62,7 @@ pub(crate) enum Command {
 
 pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome> {
     let mut client = global.client().await?;
-    let approvals = match command {
+    let approval = match command {
         Command::List { all } => {
             let listed = client.list_approvals(v1::ListApprovalsRequest::default());
             return list(global, listed.await?.approvals, all);
@@ -81,20 +81,43 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome
                 comment,
                 acknowledged_sensitive: acknowledge_sensitive,
             };
-            let answer = client.approve(request).await?;
-            answer.approval.into_iter().collect()
+            client.approve(request).await?.approval
         }
         Command::Deny { id, reason } => {
-            let answer = client.deny(v1::DenyRequest { id, reason }).await?;
-            answer.approval.into_iter().collect()
+            let request = v1::DenyRequest { id, reason };
+            client.deny(request).await?.approval
         }
         Command::Withdraw { id, reason } => {
-            let answer = client.withdraw(v1::WithdrawRequest { id, reason }).await?;
-            answer.approval.into_iter().collect()
+            let request = v1::WithdrawRequest { id, reason };
+            client.withdraw(request).await?.approval
         }
     };
-    table(approvals).print(global.output);
+    let approval = approval.unwrap_or_default();
+    if global.output.is_document() {
+        table(vec![approval]).print(global.output);
+    } else {
+        print_one(global.output, &answered(&approval));
+    }
     Ok(())
+}
+
+/// Returns what became of a request by the answer that was given: field by field, so that nothing
+/// of it is cut or folded into columns.
+fn answered(approval: &v1::Approval) -> Vec<(&'static str, String)> {
+    let mut fields = vec![
+        ("approval", approval.id.clone()),
+        ("state", state(approval)),
+        ("given", given(approval)),
+        ("left", left(approval)),
+        ("agent", approval.agent.clone()),
+        (
+            "grant",
+            format!("{} in {}", approval.grant, approval.environment),
+        ),
+        ("summary", approval.summary.clone()),
+    ];
+    fields.retain(|(_, value)| !value.is_empty());
+    fields
 }
 
 fn list(global: &Global, approvals: Vec<v1::Approval>, all: bool) -> Result<(), Outcome> {
@@ -120,8 +143,8 @@ fn list(global: &Global, approvals: Vec<v1::Approval>, all: bool) -> Result<(), 
     Ok(())
 }
 
-/// What waits comes first, the oldest before all: that is what somebody has to do something about. With how many wait, and how
-/// many do not.
+/// Puts the requests that wait first, the oldest before all, because somebody has to act on them.
+/// Returns how many wait, and how many do not.
 fn waiting_first(approvals: Vec<v1::Approval>, all: bool) -> (Vec<v1::Approval>, usize, usize) {
     let (mut listed, mut decided): (Vec<_>, Vec<_>) = approvals.into_iter().partition(is_waiting);
     let (waits, others) = (listed.len(), decided.len());
@@ -141,8 +164,8 @@ fn is_waiting(approval: &v1::Approval) -> bool {
     approval.void.is_empty() && approval.denied.is_empty() && !approval.complete
 }
 
-/// One line each: what is asked for has the room that the rest leaves. Below what was denied, or is
-/// void, stands why.
+/// Lays out a line for each: what is asked for has the room that the rest leaves. Below what was
+/// denied, or is void, stands why.
 fn rows(approvals: &[v1::Approval], all: bool, is_on_screen: bool) -> Rows {
     let second = if all { key("state") } else { whole("left", 1) };
     let mut rows = Rows::of([
@@ -177,13 +200,15 @@ fn rows(approvals: &[v1::Approval], all: bool, is_on_screen: bool) -> Rows {
 
 fn table(approvals: Vec<v1::Approval>) -> Rows {
     let mut rows = Rows::new(&[
-        "approval", "state", "given", "risk", "what", "agent", "left", "plan", "digest", "summary",
+        "approval", "state", "given", "needed", "risk", "what", "agent", "left", "plan", "digest",
+        "summary",
     ]);
     for approval in approvals {
         rows.push([
             approval.id.clone(),
             state(&approval),
-            given(&approval),
+            approval.given.len().to_string(),
+            approval.people_needed.to_string(),
             risk(approval.risk()).to_owned(),
             format!("{} in {}", approval.grant, approval.environment),
             approval.agent.clone(),
@@ -203,7 +228,7 @@ fn state(approval: &v1::Approval) -> String {
     }
 }
 
-/// How a request stands in one word, and why.
+/// Returns the state of a request in one word, and the reason.
 const fn stands(approval: &v1::Approval) -> (&'static str, &str) {
     if !approval.void.is_empty() {
         return ("void", approval.void.as_str());
@@ -239,7 +264,7 @@ fn other_owners(approval: &v1::Approval) -> String {
     })
 }
 
-/// Who may say yes, and who has to be among them.
+/// Says who may approve, and who has to be among them.
 fn who(approval: &v1::Approval) -> String {
     let from = match approval.groups.as_slice() {
         [] => "anybody who approves".to_owned(),
@@ -257,10 +282,20 @@ async fn show(global: &Global, mut client: Client, id: String) -> Result<(), Out
     let id = approval.plan_id.clone();
     let shown = client.get_plan(v1::GetPlanRequest { id }).await?;
     let plan = shown.plan.unwrap_or_default();
+    let is_document = global.output.is_document();
     let mut fields = vec![
         ("approval", approval.id.clone()),
         ("state", state(&approval)),
-        ("given", given(&approval)),
+    ];
+    if is_document {
+        fields.extend([
+            ("given", approval.given.len().to_string()),
+            ("needed", approval.people_needed.to_string()),
+        ]);
+    } else {
+        fields.push(("given", given(&approval)));
+    }
+    fields.extend([
         ("by", who(&approval)),
         ("left", left(&approval)),
         ("agent", approval.agent.clone()),
@@ -281,7 +316,7 @@ async fn show(global: &Global, mut client: Client, id: String) -> Result<(), Out
         ),
         ("plan", approval.plan_id.clone()),
         ("digest", approval.plan_digest.clone()),
-    ];
+    ]);
     let table = global.output == Output::Table;
     let mut add = |name, lines: Vec<String>| {
         if table {
@@ -349,7 +384,8 @@ async fn watch(global: &Global, mut client: Client) -> Result<(), Outcome> {
     Ok(())
 }
 
-/// What waits, on a screen: a request begins at the left, and whatever belongs to one is indented.
+/// Lays out the waiting requests for a screen: a request begins at the left, and whatever belongs
+/// to one is indented.
 fn waits(waiting: &[v1::Approval], screen: Option<usize>) -> String {
     let mut shown = String::new();
     for approval in waiting {

@@ -4,14 +4,14 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use lanyard_client::{ClientError, v1};
-use lanyard_core::id::is_id;
-use lanyard_journal::verify;
+use lanyard_journal::{OpenError, Then, verify};
+use lanyard_vocabulary::id::is_id;
 use serde_json::{Value, json};
 
-use crate::lease::shown;
+use crate::lease::{shown, shown_exactly};
 use crate::outcome::Outcome;
 use crate::output::{Output, print_one};
-use crate::terminal::Screen;
+use crate::terminal::{Screen, say};
 use crate::{Global, span, text, yaml};
 
 /// So many records are asked for by their places at once.
@@ -23,7 +23,7 @@ pub(crate) enum Command {
     Query(Box<Query>),
     /// Show records by their places: `82`, or `82,83,84` as an order's evidence names them.
     Show {
-        /// The places.
+        /// The numbers of the records, separated by commas.
         #[arg(required = true, value_delimiter = ',')]
         records: Vec<u64>,
     },
@@ -38,7 +38,7 @@ pub(crate) struct Query {
     /// An id, whose records are followed: a task, lease, plan, approval, kill order, pause or
     /// decision; or a name, or what an action was reported on
     mentions: Option<String>,
-    /// Up to then
+    /// Only records up to this time
     #[arg(long, value_name = "WHEN", value_parser = span::moment)]
     until: Option<jiff::Timestamp>,
     #[command(flatten)]
@@ -59,24 +59,25 @@ pub(crate) struct Tail {
 #[derive(Args)]
 struct Filters {
     /// A kind of record, for instance `kill`
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true)]
     kind: String,
     /// From then on: a span ago (`2h`, `7d`), a time or a day
     #[arg(long, value_name = "WHEN", value_parser = span::moment)]
     since: Option<jiff::Timestamp>,
-    /// Of this agent or person: a name, a subject or the end of one, or issuer, `#` and subject
-    #[arg(long, default_value = "")]
+    /// Only records of this agent or person: a name, a subject or the end of one, or issuer, `#`
+    /// and subject
+    #[arg(long, default_value = "", hide_default_value = true)]
     who: String,
-    /// Under this charter
-    #[arg(long, default_value = "")]
+    /// Only records of tasks under this charter
+    #[arg(long, default_value = "", hide_default_value = true)]
     charter: String,
-    /// In this environment
-    #[arg(long, default_value = "")]
+    /// Only records of tasks in this environment
+    #[arg(long, default_value = "", hide_default_value = true)]
     environment: String,
-    /// Of tasks with this ticket
-    #[arg(long, default_value = "")]
+    /// Only records of tasks with this ticket
+    #[arg(long, default_value = "", hide_default_value = true)]
     ticket: String,
-    /// What came of it
+    /// Only records with this outcome
     #[arg(long, value_enum)]
     outcome: Option<Outcomes>,
 }
@@ -93,13 +94,16 @@ enum Outcomes {
     Allowed,
     /// A charter or a person said no.
     Denied,
+    /// The charter allows it, and it was held up: by a limit, by people who have not answered, by a
+    /// kill order or a pause.
+    Refused,
     /// A person said yes.
     Approved,
     /// A kill order or a pause stopped or refused it.
     Stopped,
     /// An action or a drill failed.
     Failed,
-    /// Everything else.
+    /// Actions with another outcome.
     Other,
 }
 
@@ -108,6 +112,7 @@ impl Outcomes {
         match self {
             Self::Allowed => "allowed",
             Self::Denied => "denied",
+            Self::Refused => "refused",
             Self::Approved => "approved",
             Self::Stopped => "stopped",
             Self::Failed => "failed",
@@ -121,7 +126,10 @@ pub(crate) struct Verify {
     /// The daemon's data directory, or a copy of it.
     #[arg(long)]
     data_dir: PathBuf,
-    /// How many records there were when you last looked: `lanyard status` says it.
+    /// The archive, or a copy of it: segments that `journal.archive` got before their removal.
+    #[arg(long)]
+    archive: Option<PathBuf>,
+    /// The number of records when you last looked: `lanyard status` says it.
     #[arg(long, requires = "root")]
     size: Option<u64>,
     /// The root that the tree had then, in hex: the journal has to go on from it.
@@ -232,7 +240,7 @@ async fn tail(global: &Global, asked: Tail) -> Result<(), Outcome> {
                 }
                 Output::Yaml => global.output.next_document(&whole(record)),
                 Output::Name => println!("{}", record.index),
-                Output::Table => println!("{}", sentence(record)),
+                Output::Table => println!("{}", sentence(record, &shown(record.time))),
             }
         }
     }
@@ -260,7 +268,7 @@ impl Printed {
         match self.output {
             Output::Table => records
                 .iter()
-                .for_each(|record| println!("{}", sentence(record))),
+                .for_each(|record| println!("{}", sentence(record, &shown(record.time)))),
             Output::Name => records
                 .iter()
                 .for_each(|record| println!("{}", record.index)),
@@ -280,7 +288,7 @@ impl Printed {
                 println!();
             }
             self.count += 1;
-            println!("{}", sentence(record));
+            println!("{}", sentence(record, &shown_exactly(record.time)));
             let command = whole(record).get("command").cloned().unwrap_or_default();
             print!("{}", indented(&yaml::text(&command)));
         }
@@ -306,7 +314,7 @@ fn whole(record: &v1::AuditRecord) -> Value {
     let mut value: Value = serde_json::from_str(&record.body).unwrap_or_default();
     if let Value::Object(members) = &mut value {
         members.insert("record".to_owned(), json!(record.index));
-        members.insert("time".to_owned(), json!(shown(record.time)));
+        members.insert("time".to_owned(), json!(shown_exactly(record.time)));
         members.insert("kind".to_owned(), json!(record.kind));
         let about = [
             ("said", &record.said),
@@ -326,8 +334,8 @@ fn whole(record: &v1::AuditRecord) -> Value {
 }
 
 /// `2026-11-30T03:00:12Z  82  agent:router opened task T-…`
-fn sentence(record: &v1::AuditRecord) -> String {
-    let before = format!("{}  {:>5}  ", shown(record.time), record.index);
+fn sentence(record: &v1::AuditRecord, at: &str) -> String {
+    let before = format!("{at}  {:>5}  ", record.index);
     let said = match record.said.as_str() {
         // Of a broker of before, or of a record that it does not know.
         "" => format!("{}: {}", record.kind, what(&record.body)),
@@ -366,31 +374,58 @@ fn what(body: &str) -> String {
 
 fn check(global: &Global, asked: &Verify) -> Result<(), Outcome> {
     let journal = asked.data_dir.join("journal");
-    let found = match verify(&journal, asked.size.unwrap_or(0)) {
+    let archive = asked.archive.as_deref();
+    let found = match verify(&journal, archive, asked.size.unwrap_or(0)) {
         Ok(found) => found,
-        Err(error) => {
+        Err(error @ OpenError::Damaged(_)) => {
             let place = journal.display();
-            let line = format!("the journal in {place} is not whole: {error}");
-            eprintln!("lanyard: {}", text::line(&line));
+            let line = format!("the journal in `{place}` is not as it was written: {error}");
+            say(format_args!("lanyard: {}", text::line(&line)));
             return Err(Outcome::Negative);
+        }
+        // Nothing was verified, and so nothing is proved against the journal.
+        Err(error) => {
+            let place = asked.data_dir.display();
+            return Err(Outcome::usage(format!(
+                "`--data-dir {place}` cannot be verified: {error}; name the folder that `data_dir` of the daemon's configuration names, or a copy of it"
+            )));
         }
     };
     let hex = |root: &[u8]| -> String { root.iter().map(|byte| format!("{byte:02x}")).collect() };
     if let (Some(size), Some(root)) = (asked.size, &asked.root) {
-        let then = found.root_then.as_ref().map(|root| hex(root));
+        let then = match &found.then {
+            Then::Root(root) => Some(hex(root)),
+            Then::Shorter => None,
+            // The root that somebody saw can be neither confirmed nor denied.
+            Then::Removed => {
+                return Err(Outcome::usage(format!(
+                    "the root of the first {size} records cannot be computed: retention removed records before {}; name the archive with `--archive`",
+                    found.removed
+                )));
+            }
+        };
         if then.as_deref() != Some(root.as_str()) {
-            eprintln!(
+            say(format_args!(
                 "lanyard: this journal does not go on from the one with {size} records and that root"
-            );
+            ));
             return Err(Outcome::Negative);
         }
     }
     let (size, root) = (found.size, hex(&found.root));
     if global.output.is_document() {
-        let fields = [("records", size.to_string()), ("root", root)];
+        let fields = [
+            ("records", size.to_string()),
+            ("root", root),
+            ("removed", found.removed.to_string()),
+        ];
         print_one(global.output, &fields);
-    } else {
+    } else if found.removed == 0 {
         println!("ok: {size} records, root {root}");
+    } else {
+        println!(
+            "ok: {size} records, root {root}; retention removed the first {}, whose root fits what follows",
+            found.removed
+        );
     }
     Ok(())
 }
@@ -402,6 +437,10 @@ mod tests {
     fn record() -> v1::AuditRecord {
         v1::AuditRecord {
             index: 82,
+            time: Some(lanyard_client::Time {
+                seconds: 1_796_007_600,
+                nanos: 42_000_000,
+            }),
             kind: "close-task".to_owned(),
             body: r#"{"at":1000,"command":{"type":"close-task","task":"T-1"}}"#.to_owned(),
             said: "task T-1 of agent:router was closed".to_owned(),
@@ -417,7 +456,8 @@ mod tests {
         assert_eq!(of("/command/task"), Some("T-1"));
         assert_eq!(of("/environment"), Some("production"));
         assert_eq!(document.get("record"), Some(&json!(82)));
-        assert!(sentence(&record()).ends_with("   82  task T-1 of agent:router was closed"));
+        assert_eq!(of("/time"), Some("2026-11-30T03:00:00.042Z"));
+        assert!(sentence(&record(), "").ends_with("   82  task T-1 of agent:router was closed"));
     }
 
     #[test]
@@ -426,6 +466,6 @@ mod tests {
             said: String::new(),
             ..record()
         };
-        assert!(sentence(&unknown).ends_with("close-task: task=T-1"));
+        assert!(sentence(&unknown, "").ends_with("close-task: task=T-1"));
     }
 }

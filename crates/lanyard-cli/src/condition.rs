@@ -1,9 +1,10 @@
-//! `lanyard condition`: why the broker issues nothing, and the word of an operator that lifts a reason.
+//! `lanyard condition`: why the broker issues nothing, and the word of an operator that lifts a
+//! reason.
 
 use clap::{Args, Subcommand};
 use lanyard_client::v1;
-use lanyard_core::count::counted;
-use lanyard_core::document::escaped;
+use lanyard_vocabulary::count::counted;
+use lanyard_vocabulary::text::escaped;
 
 use crate::Global;
 use crate::lease::shown;
@@ -23,7 +24,7 @@ pub(crate) enum Command {
 pub(crate) struct Accept {
     /// The kind of the reason, as listed: `clock-jumped`.
     kind: String,
-    /// Why.
+    /// The reason, for the record.
     #[arg(long)]
     reason: String,
 }
@@ -71,8 +72,8 @@ fn table(reasons: &[v1::ConditionReason], is_for_people: bool) -> Rows {
 
 async fn accept(global: &Global, asked: Accept) -> Result<(), Outcome> {
     let mut client = global.client().await?;
-    // What is said here is all that is lifted: what is found from now on stands. Whoever may accept and not look lifts what
-    // stands when the broker is asked.
+    // The reasons that are printed here are all that is lifted: one that is found from now on
+    // stands. A person who may accept and not look lifts what stands when the broker is asked.
     let status = client.get_status(v1::GetStatusRequest {}).await;
     let standing = status.map(|status| status.reasons).unwrap_or_default();
     let standing = standing.into_iter();

@@ -14,17 +14,18 @@ pub(crate) enum Command {
     List,
     /// Make one the current one.
     Use {
-        /// Its name.
+        /// The name of the context.
         name: String,
     },
-    /// What is in one; nothing that is secret.
+    /// Show the fields of a context; nothing that is secret.
     Show {
-        /// Its name; the current one otherwise.
+        /// The name of the context; the current one if it is left out.
         name: Option<String>,
     },
-    /// Delete one, with the key and the tokens that are kept of it here; log out first to end the session.
+    /// Delete one, with the key and the tokens that are kept of it here; log out first to end the
+    /// session.
     Delete {
-        /// Its name.
+        /// The name of the context.
         name: String,
     },
 }
@@ -91,6 +92,9 @@ fn list(global: &Global, contexts: &Contexts) -> Result<(), Outcome> {
 
 fn show(global: &Global, context: &Context) {
     let mut fields = vec![("endpoint", context.endpoint().to_owned())];
+    if let Some(url) = context.kill_endpoint() {
+        fields.push(("kill endpoint", url.to_owned()));
+    }
     fields.extend(context.describe());
     print_one(global.output, &fields);
 }

@@ -1,4 +1,5 @@
-//! `lanyard creds`: a credential in the form that a tool expects. Stdout holds that and nothing else.
+//! `lanyard creds`: a credential in the form that a tool expects. Stdout holds that and nothing
+//! else.
 
 use std::io::Read as _;
 
@@ -7,13 +8,14 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::{Args, ValueEnum};
 use lanyard_client::v1;
 use lanyard_client::v1::credential::Kind;
-use lanyard_core::time::Ttl;
 use lanyard_proto::agent::v1 as agent;
+use lanyard_vocabulary::time::Ttl;
 use serde_json::{Value, json};
 
-use crate::Global;
 use crate::outcome::Outcome;
-use crate::span;
+use crate::streams::Input;
+use crate::terminal::say;
+use crate::{Global, span, text};
 
 /// The most that git says of what it wants, in bytes.
 const ASKED: u64 = 16 * 1024;
@@ -28,17 +30,19 @@ pub(crate) enum Tool {
     Git,
     /// A token helper of vault and bao; of a dynamic secret its fields, in JSON.
     Vault,
-    /// The JWT alone.
+    /// The access token alone, a JWT.
     Token,
+    /// The fields of a credential of any other kind, in JSON.
+    Fields,
 }
 
 #[derive(Args)]
 pub(crate) struct Creds {
-    /// For which tool.
+    /// The tool that asks for the credential.
     tool: Tool,
     /// The grant of the task's charter.
     grant: String,
-    /// What git and vault add: get, store or erase.
+    /// The word that git and vault add: get, store or erase.
     #[arg(hide = true)]
     operation: Option<String>,
     /// The task; that of LANYARD_TASK where nothing is named.
@@ -64,15 +68,15 @@ pub(crate) struct Standing {
     /// Instead of a task: the charter of one that is opened where none is open.
     #[arg(long, requires_all = ["environment", "reason"])]
     charter: Option<String>,
-    /// Where.
+    /// The environment of the task.
     #[arg(long, requires = "charter")]
     environment: Option<String>,
-    /// Why.
+    /// The reason of the task.
     #[arg(long, requires = "charter")]
     reason: Option<String>,
 }
 
-/// What is printed of it.
+/// The credential as it is printed.
 struct Issued {
     credential: Option<Kind>,
     expires: Option<lanyard_client::Time>,
@@ -121,7 +125,12 @@ pub(crate) async fn run(global: &Global, creds: Creds) -> Result<(), Outcome> {
             let data: std::collections::BTreeMap<_, _> = secret.data.iter().collect();
             println!("{}", json!(data));
         }
-        (Tool::Token | Tool::Aws | Tool::Kube | Tool::Git | Tool::Vault, _) => {
+        (Tool::Fields, Some(Kind::Other(other))) => {
+            let fields = other.values.iter().chain(&other.secrets);
+            let fields: std::collections::BTreeMap<_, _> = fields.collect();
+            println!("{}", json!(fields));
+        }
+        (Tool::Token | Tool::Aws | Tool::Kube | Tool::Git | Tool::Vault | Tool::Fields, _) => {
             return Err(of_another_kind());
         }
     }
@@ -132,7 +141,8 @@ fn of_another_kind() -> Outcome {
     Outcome::usage("this grant gives a credential of another kind")
 }
 
-/// The version of the exec plugin's contract that is asked for; an old client asks for the one before.
+/// The version of the exec plugin's contract that is asked for; an old client asks for the one
+/// before.
 fn exec_version() -> String {
     let default = "client.authentication.k8s.io/v1";
     let asked = std::env::var("KUBERNETES_EXEC_INFO").unwrap_or_default();
@@ -207,17 +217,18 @@ impl Standing {
     }
 }
 
-/// git-credential(1): what is wanted comes on stdin, a line each; on a refusal git is told not to ask anybody else.
+/// git-credential(1): what is wanted comes on stdin, a line each; on a refusal git is told not to
+/// ask anybody else.
 async fn git(global: &Global, creds: &Creds) -> Result<(), Outcome> {
     match creds.operation.as_deref() {
         Some("get") => {}
-        // Nothing is kept for git, so there is nothing to store or to erase; what a helper does not know it ignores
-        // (gitcredentials(7)).
+        // Nothing is kept for git, so there is nothing to store or to erase; what a helper does not
+        // know it ignores (gitcredentials(7)).
         Some(_) => return Ok(()),
         None => return Err(Outcome::usage("git adds get, store or erase")),
     }
     let mut asked = String::new();
-    let read = std::io::stdin().take(ASKED).read_to_string(&mut asked);
+    let read = Input.take(ASKED).read_to_string(&mut asked);
     read.map_err(|error| Outcome::usage(format!("what git asks for cannot be read: {error}")))?;
     let answered = answer(global, creds, &asked).await;
     if answered.is_err() {
@@ -248,14 +259,20 @@ async fn answer(global: &Global, creds: &Creds, asked: &str) -> Result<(), Outco
                 say_until(issued.expires);
             } else {
                 // Another grant may be for it: git goes on asking.
-                eprintln!(
-                    "the token of {} is not for {}/{}",
-                    creds.grant, place.origin, place.path
-                );
+                let (grant, origin) = (&creds.grant, &place.origin);
+                let line = format!("the token of {grant} is not for {origin}/{}", place.path);
+                say(text::line(&line));
             }
             return Ok(());
         }
-        Some(Kind::Aws(_) | Kind::Kubernetes(_) | Kind::Vault(_) | Kind::VaultSecret(_)) | None => {
+        Some(
+            Kind::Aws(_)
+            | Kind::Kubernetes(_)
+            | Kind::Vault(_)
+            | Kind::VaultSecret(_)
+            | Kind::Other(_),
+        )
+        | None => {
             return Err(of_another_kind());
         }
     };
@@ -280,14 +297,15 @@ fn say_until(expires: Option<lanyard_client::Time>) {
     }
 }
 
-/// Where git wants to go.
+/// The repository that git wants to reach.
 struct Repository<'a> {
     origin: String,
     path: &'a str,
 }
 
 impl Repository<'_> {
-    /// Whether it is one of the repositories of the token. GitHub's names are the same in upper and lower case.
+    /// Tells if it is one of the repositories of the token. GitHub's names are the same in upper
+    /// and lower case.
     fn is_one_of(&self, token: &v1::GitHubCredential) -> bool {
         let Some(path) = self.segments() else {
             return false;
@@ -304,8 +322,8 @@ impl Repository<'_> {
             && names.any(|name| is(path.get(1), name))
     }
 
-    /// The parts of the path; none where another reader could take it for another path: with `..`, with a part that is empty, or
-    /// with what is encoded.
+    /// The parts of the path; none where another reader could take it for another path: with `..`,
+    /// with a part that is empty, or with what is encoded.
     fn segments(&self) -> Option<Vec<&str>> {
         let whole = self.path.trim_matches('/');
         if whole.is_empty() {
@@ -317,7 +335,8 @@ impl Repository<'_> {
         parts.iter().all(|part| plain(part)).then_some(parts)
     }
 
-    /// Whether the audience is the URL of this repository, or of what it is part of. Off this machine only over TLS.
+    /// Tells if the audience is the URL of this repository, or of what it is part of. Off this
+    /// machine only over TLS.
     fn is_of(&self, audience: &str) -> bool {
         let Some((origin, path)) = split(audience) else {
             return false;
@@ -359,7 +378,7 @@ pub(crate) fn split(url: &str) -> Option<(String, &str)> {
     })
 }
 
-/// Whom a token is for, as it says itself: it came from the broker, and is only read.
+/// Returns the audiences that a token names. The token came from the broker, and is only read.
 pub(crate) fn audiences(jwt: &str) -> Vec<String> {
     let claims = jwt.split('.').nth(1).unwrap_or_default();
     let claims = URL_SAFE_NO_PAD.decode(claims).unwrap_or_default();

@@ -21,8 +21,8 @@ pub(crate) struct Drill {
     last: bool,
 }
 
-/// Exits with 1 where a drill failed, or the last one that passed is too long ago; with 9 where a kill order or a pause holds one
-/// up, which has neither failed nor proved anything.
+/// Exits with 1 where a drill failed, or the last one that passed is too long ago; with 9 where a
+/// kill order or a pause holds one up, which has neither failed nor proved anything.
 pub(crate) async fn run(global: &Global, drill: Drill) -> Result<(), Outcome> {
     let mut client = global.client().await?;
     let (drills, last) = if drill.last {
@@ -105,7 +105,7 @@ fn result(drill: &v1::Drill) -> String {
     }
 }
 
-/// Where no check shows it, that is said.
+/// Says how the credential was shown to be dead, or that no check shows it.
 fn dead(drill: &v1::Drill) -> String {
     match &drill.dead_in {
         Some(dead) => span(dead),

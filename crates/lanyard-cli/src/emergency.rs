@@ -2,28 +2,29 @@
 
 use clap::Subcommand;
 use lanyard_client::v1;
-use lanyard_core::document::escaped;
+use lanyard_vocabulary::text::escaped;
 
 use crate::Global;
 use crate::lease::shown;
 use crate::outcome::Outcome;
 use crate::table::{Rows, key, prose, whole};
+use crate::terminal::say;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Declare one under a charter, on the terms that the charter has for it; it ends by itself.
     Declare {
-        /// The charter.
+        /// The charter whose emergency begins.
         charter: String,
-        /// Why.
+        /// The reason, for the record.
         #[arg(long)]
         reason: String,
     },
     /// End one before its time.
     End {
-        /// The charter.
+        /// The charter whose emergency ends.
         charter: String,
-        /// Why.
+        /// The reason, for the record.
         #[arg(long)]
         reason: String,
     },
@@ -38,11 +39,11 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome
             let request = v1::DeclareEmergencyRequest { charter, reason };
             let declared = client.declare_emergency(request).await?;
             let emergency = declared.emergency.unwrap_or_default();
-            eprintln!(
+            say(format_args!(
                 "EMERGENCY under charter {} until {}; you do not count among those who approve",
                 escaped(&emergency.charter),
                 shown(emergency.expire_time)
-            );
+            ));
         }
         Command::End { charter, reason } => {
             let request = v1::EndEmergencyRequest {

@@ -6,14 +6,14 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use lanyard_client::enrolment::{Joining, join, rotate};
 use lanyard_client::{Contexts, Span, v1};
-use lanyard_core::document::visible;
-use lanyard_core::time::Ttl;
+use lanyard_vocabulary::text::visible;
+use lanyard_vocabulary::time::Ttl;
 
-use crate::Global;
 use crate::lease::shown;
 use crate::outcome::Outcome;
 use crate::output::print_one;
 use crate::table::{Rows, key, prose, whole};
+use crate::{Global, streams};
 
 /// The longest text that is taken for a join token.
 ///
@@ -28,31 +28,33 @@ const MAX_JOIN_TOKEN_BYTES: u64 = 1024;
 pub(crate) enum Command {
     /// Invite an agent; prints a token that is good once.
     Invite {
-        /// Its name.
+        /// The name of the agent.
         agent: String,
-        /// How long the token is good: `10m`, `2h`; a day at most.
+        /// The time for which the token is good: `10m`, `2h`; a day at most.
         #[arg(long, value_name = "SPAN", default_value = "1h", value_parser = crate::span::parse)]
         lasts: Ttl,
     },
     /// The enrolled agents, and the open invitations.
     List,
-    /// Remove an agent: its key is nobody's from then on. Stop what it holds with `lanyard kill --agent`.
+    /// Remove an agent: its key is nobody's from then on. Stop what it holds with `lanyard kill
+    /// --agent`.
     Remove {
-        /// Its name.
+        /// The name of the agent.
         agent: String,
-        /// Why.
+        /// The reason, for the record.
         #[arg(long)]
         reason: String,
     },
-    /// Show an invitation from standard input, enrol a key that stays on this machine, and keep a context for it.
+    /// Show an invitation from standard input, enrol a key that stays on this machine, and keep a
+    /// context for it.
     Join {
-        /// Where the broker is.
+        /// The address of the broker.
         #[arg(long, value_name = "URL")]
         endpoint: String,
         /// The authority of its certificate, in PEM.
         #[arg(long, value_name = "FILE")]
         ca_file: Option<PathBuf>,
-        /// What the context is called.
+        /// The name of the new context.
         #[arg(long, value_name = "CONTEXT")]
         name: String,
     },
@@ -84,7 +86,7 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome
             ca_file,
             name,
         } => {
-            let token = join_token(std::io::stdin());
+            let token = join_token(streams::Input);
             let token =
                 token.map_err(|error| Outcome::usage(format!("the join token: {error}")))?;
             let joining = Joining {

@@ -1,11 +1,11 @@
 //! `lanyard explain`: what a finding means, and why a decision came out as it did.
 
 use clap::Args;
+use lanyard_charter::requirement::persons;
 use lanyard_client::v1;
-use lanyard_core::approval::persons;
 use lanyard_core::decide::ReasonCode;
-use lanyard_core::document::{Code, nearest};
-use lanyard_core::id::DecisionId;
+use lanyard_document::{Code, nearest};
+use lanyard_vocabulary::id::DecisionId;
 
 use crate::Global;
 use crate::lease::shown;
@@ -19,31 +19,14 @@ const ALLOWED: &str = "ALLOWED";
 #[derive(Args)]
 pub(crate) struct Explain {
     /// A decision's id, which needs a broker; a decision's reason code, such as PLAN_REQUIRED; or
-    /// the code or name of a finding, such as LC108. The findings are listed when it is left out.
+    /// the code or name of a finding, such as LC108. All codes are listed when it is left out.
     what: Option<String>,
 }
 
 pub(crate) async fn run(global: &Global, asked: &Explain) -> Result<(), Outcome> {
-    let Some(text) = &asked.what else {
-        let mut rows = Rows::of([
-            key("code"),
-            key("name"),
-            whole("severity", 1),
-            prose("summary", 2, 20),
-        ]);
-        for code in Code::ALL {
-            rows.push([
-                code.id().to_owned(),
-                code.name().to_owned(),
-                code.severity().to_string(),
-                code.summary().to_owned(),
-            ]);
-        }
-        rows.print(global.output);
-        let codes = ReasonCode::ALL.len();
-        global.note(format_args!(
-            "and {codes} reason codes, such as PLAN_REQUIRED: docs/refusals.md lists them"
-        ));
+    let asked = asked.what.as_deref().map(str::trim);
+    let Some(text) = asked.filter(|text| !text.is_empty()) else {
+        all().print(global.output);
         return Ok(());
     };
     if let Ok(id) = text.parse::<DecisionId>() {
@@ -73,6 +56,34 @@ pub(crate) async fn run(global: &Global, asked: &Explain) -> Result<(), Outcome>
         ],
     );
     Ok(())
+}
+
+/// Every code that can be explained: those of findings, then those of decisions.
+fn all() -> Rows {
+    let mut rows = Rows::of([
+        key("code"),
+        whole("name", 3),
+        whole("severity", 1),
+        prose("summary", 2, 20),
+    ]);
+    for code in Code::ALL {
+        rows.push([
+            code.id().to_owned(),
+            code.name().to_owned(),
+            code.severity().to_string(),
+            code.summary().to_owned(),
+        ]);
+    }
+    for code in ReasonCode::ALL {
+        let (exit, _) = answer(*code);
+        rows.push([
+            code.to_string(),
+            String::new(),
+            format!("exit {exit}"),
+            code.summary().to_owned(),
+        ]);
+    }
+    rows
 }
 
 /// The meaning of a reason code, and the remedy.
@@ -186,6 +197,7 @@ async fn decision(global: &Global, id: DecisionId) -> Result<(), Outcome> {
         ("rule", found.rule),
         ("place", place),
         ("why", found.message),
+        ("held up by", found.held_by),
         ("limit", limit),
         ("retry after", shown(found.retry_after)),
         ("next", found.next),
@@ -244,5 +256,18 @@ mod tests {
             );
         }
         assert!(reason_code("ALLOWED").is_some() && reason_code("PLAN").is_none());
+    }
+
+    #[test]
+    fn n15_the_list_of_codes_has_those_of_findings_and_of_decisions() {
+        let shown = all().shown(Some(80));
+        for code in ["LC108", "PLAN_REQUIRED", "KILL_ENGAGED", "LIVE_LEASES"] {
+            let listed = shown.lines().filter(|line| line.starts_with(code));
+            assert_eq!(listed.count(), 1, "{shown}");
+        }
+        assert!(
+            shown.lines().all(|line| crate::text::width(line) <= 80),
+            "{shown}"
+        );
     }
 }

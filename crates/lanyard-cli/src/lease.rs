@@ -2,18 +2,18 @@
 
 use clap::{Args, Subcommand};
 use lanyard_client::{ClientError, v1};
-use lanyard_core::count::{counted, verb_for};
-use lanyard_core::time::Ttl;
+use lanyard_vocabulary::count::{counted, verb_for};
+use lanyard_vocabulary::time::Ttl;
 
 use crate::outcome::Outcome;
 use crate::output::{Output, print_one};
 use crate::table::{Rows, key, prose, whole};
-use crate::terminal::Screen;
+use crate::terminal::{Screen, say};
 use crate::{Global, span, words};
 
 #[derive(Args)]
 pub(crate) struct Request {
-    /// The task.
+    /// The id of the task that asks.
     #[arg(long)]
     task: String,
     /// The grant of its charter.
@@ -34,13 +34,14 @@ pub(crate) enum Command {
     /// List leases that are not dead: your own; an operator sees all.
     List(List),
     /// Show one lease: whose it is, how far its end has got, and why it ends.
+    #[command(visible_alias = "show")]
     Get {
-        /// The lease.
+        /// The id of the lease to show.
         id: String,
     },
     /// Give a lease back before its time.
     Release {
-        /// The lease.
+        /// The id of the lease to release.
         id: String,
     },
 }
@@ -50,24 +51,25 @@ pub(crate) struct List {
     /// List the dead ones as well
     #[arg(long)]
     all: bool,
-    /// Of one agent, named as `lanyard kill --agent` takes it
-    #[arg(long, default_value = "")]
+    /// Only leases of one agent, named as `lanyard kill --agent` takes it
+    #[arg(long, default_value = "", hide_default_value = true)]
     agent: String,
-    /// Under one charter
-    #[arg(long, default_value = "")]
+    /// Only leases under one charter
+    #[arg(long, default_value = "", hide_default_value = true)]
     charter: String,
-    /// In one environment
-    #[arg(long, default_value = "")]
+    /// Only leases in one environment
+    #[arg(long, default_value = "", hide_default_value = true)]
     environment: String,
-    /// On one target
-    #[arg(long, default_value = "")]
+    /// Only leases on one target
+    #[arg(long, default_value = "", hide_default_value = true)]
     target: String,
-    /// Of one task, and of the tasks below it
-    #[arg(long, default_value = "")]
+    /// Only leases of one task, and of the tasks below it
+    #[arg(long, default_value = "", hide_default_value = true)]
     task: String,
 }
 
-/// So many leases are listed on a terminal; all of them with `-o json`, or where the list goes to a file or a pipe.
+/// So many leases are listed on a terminal; all of them with `-o json`, or where the list goes to a
+/// file or a pipe.
 const LISTED_ON_SCREEN: usize = 500;
 
 async fn issue(global: &Global, request: Request) -> Result<v1::IssueCredentialResponse, Outcome> {
@@ -90,7 +92,7 @@ pub(crate) async fn request(global: &Global, request: Request) -> Result<(), Out
     let dry = request.dry_run;
     let issued = issue(global, request).await?;
     if dry {
-        eprintln!("this would be issued");
+        say("this would be issued");
         return Ok(());
     }
     let revocability = issued.revocability.unwrap_or_default();
@@ -114,7 +116,8 @@ pub(crate) async fn request(global: &Global, request: Request) -> Result<(), Out
         ],
     );
     global.note(format_args!(
-        "give the lease back: lanyard lease release {lease}"
+        "nobody keeps the secret of this lease: a tool gets one with lanyard creds or lanyard exec, each under a further lease\n\
+         give this one back: lanyard lease release {lease}"
     ));
     Ok(())
 }
@@ -122,6 +125,12 @@ pub(crate) async fn request(global: &Global, request: Request) -> Result<(), Out
 pub(crate) fn shown(at: Option<lanyard_client::Time>) -> String {
     at.and_then(|at| jiff::Timestamp::from_second(at.seconds).ok())
         .map_or_else(String::new, |at| at.to_string())
+}
+
+/// The same to the millisecond, for what is put in an order.
+pub(crate) fn shown_exactly(at: Option<lanyard_client::Time>) -> String {
+    at.and_then(|at| jiff::Timestamp::new(at.seconds, at.nanos).ok())
+        .map_or_else(String::new, |at| format!("{at:.3}"))
 }
 
 pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome> {
@@ -145,7 +154,7 @@ async fn get(global: &Global, id: String) -> Result<(), Outcome> {
     let found = client.get_lease(v1::GetLeaseRequest { id }).await;
     let found = found.map_err(|error| {
         if matches!(error, ClientError::NotFound(_)) {
-            Outcome::ClientThen(error, GONE)
+            Outcome::ClientThen(error, GONE.to_owned())
         } else {
             Outcome::Client(error)
         }
@@ -203,6 +212,10 @@ async fn list(global: &Global, asked: List) -> Result<(), Outcome> {
         }
     }
     let is_document = global.output.is_document();
+    // A person reads why nothing is listed, and not the heads of empty columns.
+    if leases.is_empty() && !unknown.is_empty() && !is_document {
+        return known(unknown);
+    }
     let is_cut = global.output == Output::Table && Screen::columns(&std::io::stdout()).is_some();
     let (all, most) = (
         leases.len(),
@@ -296,7 +309,7 @@ fn table(leases: Vec<v1::Lease>, is_document: bool) -> Rows {
     rows
 }
 
-/// What tells an agent from others of its issuer.
+/// Returns the part of an agent's name that tells it from others of its issuer.
 pub(crate) fn subject(agent: &str) -> &str {
     agent.split_once('#').map_or(agent, |(_, subject)| subject)
 }

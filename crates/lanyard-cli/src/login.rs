@@ -5,17 +5,17 @@ use std::process::Stdio;
 
 use clap::{Args, ValueEnum};
 use lanyard_client::login::{Freshness, Login as Begun, LoginError, Offer, Person, Prompt, Wish};
-use lanyard_client::{ClientError, Context, Contexts, LoginIdentity, Store, login};
-use lanyard_core::document::visible;
+use lanyard_client::{Broker, ClientError, Context, Contexts, LoginIdentity, Store, login};
+use lanyard_vocabulary::text::visible;
 
-use crate::Global;
 use crate::outcome::Outcome;
-use crate::text;
+use crate::terminal::say;
+use crate::{Global, text};
 
-/// Where tokens are kept.
+/// The place where tokens are kept.
 #[derive(Clone, Copy, ValueEnum)]
-enum Kept {
-    /// The system's keyring.
+enum TokenStore {
+    /// The keyring of the operating system.
     Keyring,
     /// A file that its owner alone may read.
     File,
@@ -23,21 +23,26 @@ enum Kept {
 
 #[derive(Args)]
 pub(crate) struct Login {
-    /// A broker to log in to for the first time: a context is made for it, and becomes the current one.
+    /// A broker to log in to for the first time: a context is made for it, and becomes the current
+    /// one.
     #[arg(long, value_name = "URL")]
     endpoint: Option<String>,
-    /// The authority of the broker's certificate, in PEM; believed at the identity provider as well.
+    /// The broker's kill plane, which `lanyard kill` asks where the broker does not answer.
+    #[arg(long, value_name = "URL", requires = "endpoint")]
+    kill_endpoint: Option<String>,
+    /// The authority of the broker's certificate, in PEM; believed at the identity provider as
+    /// well.
     #[arg(long, value_name = "FILE", requires = "endpoint")]
     ca_file: Option<PathBuf>,
-    /// What the new context is called; the broker's host otherwise.
+    /// The name of the new context; the broker's host if it is left out.
     #[arg(long, value_name = "CONTEXT", requires = "endpoint")]
     name: Option<String>,
-    /// Which of the broker's identity providers, where it has several.
+    /// The identity provider, if the broker has several.
     #[arg(long, requires = "endpoint")]
     issuer: Option<String>,
-    /// Where tokens are kept; in the keyring where there is one, otherwise.
+    /// The place where tokens are kept; if it is left out, the keyring where there is one.
     #[arg(long, requires = "endpoint")]
-    store: Option<Kept>,
+    store: Option<TokenStore>,
     /// Log in on another device, by a code: for ssh.
     #[arg(long, conflicts_with = "browser")]
     device: bool,
@@ -47,12 +52,12 @@ pub(crate) struct Login {
     /// Be asked again, although logged in.
     #[arg(long)]
     fresh: bool,
-    /// Of which class, as the identity provider calls it: its `acr`.
+    /// The class of the login, as the identity provider calls it: its `acr`.
     #[arg(long, value_name = "VALUE")]
     acr: Option<String>,
 }
 
-/// Where the person sees the provider's pages.
+/// The place where the person sees the provider's pages.
 enum Way {
     Browser,
     Device,
@@ -84,7 +89,12 @@ pub(crate) async fn login(global: &Global, asked: Login) -> Result<(), Outcome> 
     };
     let login = offered(endpoint, &asked).await?;
     let is_new = contexts.existing(&name).is_err();
-    let path = contexts.write(&name, endpoint, asked.ca_file.as_deref(), &login);
+    let broker = Broker {
+        endpoint,
+        kill_endpoint: asked.kill_endpoint.as_deref(),
+        ca_file: asked.ca_file.as_deref(),
+    };
+    let path = contexts.write(&name, broker, &login);
     let path = path.map_err(ClientError::from)?;
     let entered = enter(global, &load(&path)?, &asked).await;
     if entered.is_ok() {
@@ -99,7 +109,7 @@ fn load(path: &Path) -> Result<Context, Outcome> {
     Ok(Context::load(path).map_err(ClientError::from)?)
 }
 
-/// Where the broker has its people log in.
+/// Asks the broker where its people log in.
 async fn offered(endpoint: &str, asked: &Login) -> Result<LoginIdentity, Outcome> {
     let authority = asked.ca_file.as_deref().map(|file| {
         let fault = |error| Outcome::usage(format!("{} cannot be read: {error}", file.display()));
@@ -111,8 +121,8 @@ async fn offered(endpoint: &str, asked: &Login) -> Result<LoginIdentity, Outcome
         offers.retain(|offer| offer.issuer == *issuer);
     }
     let store = asked.store.map_or_else(Store::best, |store| match store {
-        Kept::Keyring => Store::Keyring,
-        Kept::File => Store::File,
+        TokenStore::Keyring => Store::Keyring,
+        TokenStore::File => Store::File,
     });
     match offers.as_slice() {
         [
@@ -180,17 +190,28 @@ async fn enter(global: &Global, context: &Context, asked: &Login) -> Result<(), 
 
 fn show(prompt: &Prompt) {
     // The address of the identity provider is shown whole: an address is of no use once it is cut.
-    eprintln!("open this page on any device: {}", visible(&prompt.page));
-    eprintln!("and enter this code there: {}", text::line(&prompt.code));
+    say(format_args!(
+        "open this page on any device: {}",
+        visible(&prompt.page)
+    ));
+    say(format_args!(
+        "and enter this code there: {}",
+        text::line(&prompt.code)
+    ));
     if let Some(page) = &prompt.page_with_code {
         let page = visible(page);
-        eprintln!("or open this page, and compare the code: {page}");
+        say(format_args!(
+            "or open this page, and compare the code: {page}"
+        ));
     }
 }
 
 /// Names the page, and opens it where this machine knows how to.
 fn open(page: &str) {
-    eprintln!("open this page on this machine: {}", visible(page));
+    say(format_args!(
+        "open this page on this machine: {}",
+        visible(page)
+    ));
     let opener = if cfg!(target_os = "macos") {
         "open"
     } else {
@@ -211,11 +232,12 @@ pub(crate) async fn logout(global: &Global) -> Result<(), Outcome> {
     let out = login::log_out(&context).await?;
     global.note("logged out; nothing is kept here");
     if let Some(error) = out.provider {
-        eprintln!("the refresh token may still be good at the identity provider: {error}");
+        let line = format!("the refresh token may still be good at the identity provider: {error}");
+        say(text::line(&line));
     }
     match out.broker {
         Some(error) => {
-            eprintln!("the session may still be good at the broker until it ends by itself");
+            say("the session may still be good at the broker until it ends by itself");
             Err(error.into())
         }
         None => Ok(()),

@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
 
+use async_trait::async_trait;
 use clap::Args;
 use lanyard_agent::Connection;
 use lanyard_mcp::{AgentConnection, AgentConnector, Program, Settings, TasksAtEnd};
@@ -13,6 +14,7 @@ use tonic::Status;
 
 use crate::Global;
 use crate::outcome::Outcome;
+use crate::terminal::say;
 
 #[derive(Args)]
 pub(crate) struct Mcp {
@@ -21,10 +23,11 @@ pub(crate) struct Mcp {
     keep_tasks: bool,
 }
 
-/// The way to the local agent. The context is looked for when something is asked: a client without one is told so as an answer.
+/// The way to the local agent. The context is looked for when something is asked: a client without
+/// one is told so as an answer.
 struct Local(Global);
 
-#[tonic::async_trait]
+#[async_trait]
 impl AgentConnector for Local {
     async fn connect(&self) -> Result<AgentConnection, Status> {
         let context = self.0.context().map_err(|none| {
@@ -66,7 +69,7 @@ pub(crate) async fn run(global: &Global, asked: &Mcp) -> Result<(), Outcome> {
     let ending = served.map_err(|error| Outcome::usage(error.to_string()))?;
     for (task, why) in ending.left {
         let line = format!("{task} was not closed, and ends by itself: {why}");
-        eprintln!("lanyard: {}", crate::text::line(&line));
+        say(format_args!("lanyard: {}", crate::text::line(&line)));
     }
     match stop.await {
         // Whatever still reads standard input would hold the process up.
@@ -75,7 +78,7 @@ pub(crate) async fn run(global: &Global, asked: &Mcp) -> Result<(), Outcome> {
     }
 }
 
-/// This program, as the model's shell finds it, for the same context.
+/// Returns the command line of this program, as the model's shell finds it, for the same context.
 fn words(global: &Global) -> Result<Vec<String>, Outcome> {
     let own = crate::agent::program()?;
     let found = crate::words::on_path("lanyard");

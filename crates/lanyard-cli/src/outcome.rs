@@ -1,9 +1,7 @@
 //! How a command ended: the line on stderr and the exit code.
 
-use std::process::ExitCode;
-
 use lanyard_client::ClientError;
-use lanyard_core::time::Ttl;
+use lanyard_vocabulary::time::Ttl;
 use serde_json::{Value, json};
 
 use crate::output::Output;
@@ -12,7 +10,7 @@ use crate::{span, text};
 
 /// Everything but plain success.
 pub(crate) enum Outcome {
-    /// 0.
+    /// The command succeeded: exit code 0.
     Done,
     /// 1: a negative answer, already printed.
     Negative,
@@ -24,17 +22,18 @@ pub(crate) enum Outcome {
     Pending(String),
     /// 8: fenced, and some revocations are not confirmed.
     Unconfirmed(String),
-    /// 10: a kill order or a pause is in effect, and nothing that is known is in its reach. The line, and the same for programs.
+    /// 10: a kill order or a pause is in effect, and nothing that is known is in its reach. The
+    /// line, and the same for programs.
     ReachesNothing(String, Value),
     /// 124: it took longer than it was given.
     TimedOut(Ttl),
-    /// What the broker said.
+    /// The broker refused, or could not be asked.
     Client(ClientError),
     /// The same, and lines of what to do about it.
-    ClientThen(ClientError, &'static str),
+    ClientThen(ClientError, String),
     /// 125: a command was not run, for this.
     NotRun(Box<Outcome>),
-    /// What a command ended with; it has said itself what there is to say.
+    /// The command's own end, with its exit code; it has said itself what there is to say.
     Child(u8),
 }
 
@@ -50,7 +49,7 @@ impl Outcome {
     }
 
     /// Prints the line, if there is one, and gives the code.
-    pub(crate) fn report(self, output: Output) -> ExitCode {
+    pub(crate) fn report(self, output: Output) -> u8 {
         let document = output.is_document().then(|| self.document());
         let (code, line) = self.told();
         match (document, line) {
@@ -62,10 +61,10 @@ impl Outcome {
             (None, Some(line)) => say(format_args!("lanyard: {line}")),
             (_, None) => {}
         }
-        ExitCode::from(code)
+        code
     }
 
-    /// What the broker said, for programs: the names are those of the details on the wire.
+    /// Returns the broker's answer for programs: the names are those of the details on the wire.
     fn document(&self) -> serde_json::Map<String, Value> {
         let said = match self {
             Self::Client(error) | Self::ClientThen(error, _) => error.said(),
@@ -115,7 +114,10 @@ impl Outcome {
             Self::Client(error) => (code(&error), Some(told(&error))),
             Self::ClientThen(error, what) => {
                 let line = text::line(&error.to_string());
-                (code(&error), Some(format!("{line}\n{what}")))
+                (
+                    code(&error),
+                    Some(format!("{line}\n{}", text::lines(&what))),
+                )
             }
             Self::Child(code) => (code, None),
             Self::NotRun(why) => (125, why.told().1),

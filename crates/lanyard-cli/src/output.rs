@@ -2,29 +2,29 @@
 //! escaped before a terminal sees it.
 
 use clap::ValueEnum;
-use lanyard_core::document::visible;
+use lanyard_vocabulary::text::visible;
 use serde_json::Value;
 
 use crate::terminal::Screen;
 use crate::{text, yaml};
 
-/// How results are printed.
+/// The form in which results are printed.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Output {
     /// Columns: on a screen those that fit, all of them in a file or a pipe.
     Table,
-    /// One JSON document.
+    /// Print one JSON document, for programs.
     Json,
     /// JSON, a line for each thing.
     Jsonl,
-    /// One YAML document.
+    /// Print one YAML document, for programs.
     Yaml,
     /// The first column alone, a line each.
     Name,
 }
 
 impl Output {
-    /// Whether programs read it, and want all there is.
+    /// Tells if programs read it, and want all there is.
     pub(crate) const fn is_document(self) -> bool {
         matches!(self, Self::Json | Self::Jsonl | Self::Yaml)
     }
@@ -54,16 +54,50 @@ impl Output {
     }
 }
 
-/// What stands between the name of a field and its value.
+/// The fields and columns whose values programs read as numbers, in every command.
+const NUMBERS: [&str; 14] = [
+    "decisions",
+    "exit code",
+    "given",
+    "journal records",
+    "kill orders engaged",
+    "leases",
+    "live",
+    "live leases",
+    "needed",
+    "pauses",
+    "record",
+    "records",
+    "stopping",
+    "tasks",
+];
+/// The fields and columns whose values programs read as true or false.
+const TRUTHS: [&str; 2] = ["drill", "reaches nothing"];
+
+/// A field or a cell as the member of a document: a name without spaces, and a number or a truth
+/// where it is one.
+pub(crate) fn member(name: &str, value: &str) -> (String, Value) {
+    let typed = if NUMBERS.contains(&name) {
+        value.parse::<u64>().ok().map(Value::from)
+    } else if TRUTHS.contains(&name) {
+        value.parse::<bool>().ok().map(Value::from)
+    } else {
+        None
+    };
+    let words = name.split(|c: char| !c.is_ascii_alphanumeric());
+    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+    let value = typed.unwrap_or_else(|| Value::String(value.to_owned()));
+    (words.join("_"), value)
+}
+
+/// The number of columns between the name of a field and its value.
 const GAP: usize = 2;
 
-/// One thing, field by field.
+/// A thing, field by field.
 pub(crate) fn print_one(output: Output, fields: &[(&'static str, String)]) {
     match output {
         Output::Json | Output::Jsonl | Output::Yaml => {
-            let map = fields
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), Value::String(value.clone())));
+            let map = fields.iter().map(|(name, value)| member(name, value));
             output.document(&Value::Object(map.collect()));
         }
         Output::Name => {
@@ -75,6 +109,11 @@ pub(crate) fn print_one(output: Output, fields: &[(&'static str, String)]) {
     }
 }
 
+/// Says the fields of a thing on stderr, for a person who is about to answer.
+pub(crate) fn say_fields(fields: &[(&'static str, String)]) {
+    eprint!("{}", one(fields, Screen::columns(&std::io::stderr())));
+}
+
 /// A line for each field; a value of more words than the screen holds goes on below its beginning.
 fn one(fields: &[(&'static str, String)], screen: Option<usize>) -> String {
     let names = fields.iter().map(|(name, _)| text::width(name));
@@ -84,7 +123,8 @@ fn one(fields: &[(&'static str, String)], screen: Option<usize>) -> String {
         .map(|(name, value)| {
             let before = format!("{}  ", text::padded(name, width));
             let value = text::line(value);
-            // A word without spaces, a digest or an address, is copied from the screen: only the terminal breaks it.
+            // A word without spaces, a digest or an address, is copied from the screen: only the
+            // terminal breaks it.
             let screen = screen.filter(|_| value.contains(' '));
             let line = text::wrapped(&before, &value, width + GAP, screen);
             format!("{}\n", line.trim_end())
@@ -94,8 +134,29 @@ fn one(fields: &[(&'static str, String)], screen: Option<usize>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::text::tests::hostile;
+
+    #[test]
+    fn n9_a_member_has_a_name_without_spaces_and_a_number_is_one() {
+        for (name, value, expected) in [
+            ("journal records", "82", ("journal_records", json!(82))),
+            ("exit code", "0", ("exit_code", json!(0))),
+            ("reaches nothing", "true", ("reaches_nothing", json!(true))),
+            ("drill", "false", ("drill", json!(false))),
+            ("risk, as", "high", ("risk_as", json!("high"))),
+            ("token_file", "/run/x", ("token_file", json!("/run/x"))),
+            // A text of digits stays a text, and what is no number too.
+            ("ticket", "4711", ("ticket", json!("4711"))),
+            ("given", "1 of 2", ("given", json!("1 of 2"))),
+            ("leases", "", ("leases", json!(""))),
+        ] {
+            let (named, member) = member(name, value);
+            assert_eq!((named.as_str(), member), expected);
+        }
+    }
 
     #[test]
     fn a_field_begins_no_line_but_its_own() {

@@ -4,26 +4,26 @@ use std::io::{IsTerminal, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
+use lanyard_charter::plan::{MAX_BYTES_PER_PLAN, PlanFormat};
+use lanyard_charter::reach::Effects;
 use lanyard_client::v1;
-use lanyard_core::digest::Digest;
-use lanyard_core::plan::{Effects, MAX_BYTES_PER_PLAN, PlanFormat};
+use lanyard_vocabulary::digest::Digest;
 
-use crate::Global;
 use crate::lease::shown;
 use crate::outcome::Outcome;
 use crate::output::{Output, print_one};
 use crate::table::{Rows, key, prose, whole};
-use crate::text;
+use crate::{Global, streams, text};
 
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum Format {
-    /// As `terraform show -json` prints it.
+    /// The JSON that `terraform show -json` prints.
     TerraformJson,
     /// Kubernetes manifests, as they are applied.
     Manifests,
     /// A unified diff of manifests.
     ManifestDiff,
-    /// Anything else.
+    /// A text of any other kind.
     Text,
 }
 
@@ -44,16 +44,16 @@ pub(crate) enum Command {
     Submit {
         /// The file that holds it.
         file: PathBuf,
-        /// The task.
+        /// The id of the task that will apply the plan.
         #[arg(long)]
         task: String,
-        /// The apply grant.
+        /// The apply grant that the plan needs.
         #[arg(long)]
         grant: String,
         /// In what form it is; recognised by what is in it where left out.
         #[arg(long, value_enum)]
         format: Option<Format>,
-        /// What it does, in a sentence.
+        /// The effect of the plan, in a sentence.
         #[arg(long)]
         summary: String,
         /// A destructive action that it asks for; may be repeated.
@@ -66,7 +66,7 @@ pub(crate) enum Command {
     Rules,
     /// Show a plan and what is in it.
     Show {
-        /// The plan.
+        /// The id of the plan to show.
         id: String,
         /// Print the exact bytes that the digest is over, with nothing masked.
         #[arg(long)]
@@ -122,14 +122,14 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome
 
 #[derive(Args)]
 pub(crate) struct List {
-    /// Of one task; an agent names tasks here that another opened for it
-    #[arg(long, default_value = "")]
+    /// Only plans of one task; an agent names tasks here that another opened for it
+    #[arg(long, default_value = "", hide_default_value = true)]
     task: String,
-    /// Under one charter
-    #[arg(long, default_value = "")]
+    /// Only plans under one charter
+    #[arg(long, default_value = "", hide_default_value = true)]
     charter: String,
-    /// In one environment
-    #[arg(long, default_value = "")]
+    /// Only plans in one environment
+    #[arg(long, default_value = "", hide_default_value = true)]
     environment: String,
 }
 
@@ -244,7 +244,7 @@ pub(crate) fn content(path: &Path) -> Result<Vec<u8>, Outcome> {
     Ok(content)
 }
 
-/// As charters write it.
+/// Returns the name of the format in charters.
 const fn form(format: v1::PlanFormat) -> &'static str {
     match format {
         v1::PlanFormat::TerraformJson => "terraform-json",
@@ -306,7 +306,7 @@ fn print(global: &Global, plan: v1::Plan) {
 
 /// Writes the bytes of a plan, once they are those of its digest.
 async fn raw(global: &Global, id: String) -> Result<(), Outcome> {
-    if std::io::stdout().is_terminal() {
+    if std::io::stdout().is_terminal() && !streams::are_in_memory() {
         let why = "the bytes of a plan can hold what a terminal acts on: write them to a file, as in `lanyard plan show --raw P-… > plan`";
         return Err(Outcome::usage(why.to_owned()));
     }
@@ -326,11 +326,11 @@ async fn raw(global: &Global, id: String) -> Result<(), Outcome> {
             "the broker sent bytes with the digest {found}, and the plan has {expected}: they are not the plan"
         )));
     }
-    let written = std::io::stdout().lock().write_all(&content);
+    let written = streams::Output::Standard.write_all(&content);
     written.map_err(|error| Outcome::usage(format!("the plan cannot be written: {error}")))
 }
 
-/// Where sensitive values change that are not shown.
+/// Says where sensitive values change that are not shown.
 pub(crate) fn sensitive(count: u32, mut names: Vec<String>) -> Vec<String> {
     let named = u32::try_from(names.len()).unwrap_or(u32::MAX);
     if count > named {
@@ -342,7 +342,7 @@ pub(crate) fn sensitive(count: u32, mut names: Vec<String>) -> Vec<String> {
     names
 }
 
-/// As charters write it.
+/// Returns the name of the risk in charters.
 pub(crate) const fn risk(risk: v1::Risk) -> &'static str {
     match risk {
         v1::Risk::Low => "low",

@@ -1,33 +1,38 @@
-//! `lanyard report`: what was asked for under each charter by each version of its agents, and what became of it.
+//! `lanyard report`: what was asked for under each charter by each version of its agents, and what
+//! became of it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use lanyard_charter::{Grant, Version};
 use lanyard_client::{Client, v1};
-use lanyard_core::charter::{Grant, Name, Version};
 use lanyard_core::command::{Command as Journaled, Record};
-use lanyard_core::count::counted;
 use lanyard_core::decide::Rule;
-use lanyard_core::id::TaskId;
-use lanyard_core::time::{Timestamp, Ttl};
-use serde_json::json;
+use lanyard_vocabulary::count::counted;
+use lanyard_vocabulary::id::TaskId;
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::time::{Timestamp, Ttl};
+use serde_json::{Value, json};
 
-use crate::Global;
-use crate::charter::files::{self, Declared};
+use crate::charter::files;
+use crate::charter::files::Declared;
+use crate::lease::known;
 use crate::outcome::Outcome;
 use crate::table::{Rows, key, prose, whole};
-use crate::{span, text};
+use crate::terminal::say;
+use crate::{Global, span, text};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// What would have been allowed, denied and escalated, in shadow and in force, by charter and version of the agent.
+    /// Report what would have been allowed, denied and escalated, in shadow and in force, by
+    /// charter and version of the agent.
     Shadow(Shadow),
 }
 
 #[derive(Args)]
 pub(crate) struct Shadow {
-    /// How far back: `24h`, `7d`.
+    /// The time to look back: `24h`, `7d`.
     #[arg(long, value_name = "SPAN", default_value = "7d", value_parser = span::parse)]
     since: Ttl,
     /// Under this charter alone.
@@ -40,15 +45,15 @@ pub(crate) struct Shadow {
     declared: Declared,
 }
 
-/// What became of what was asked for.
+/// The numbers of requests by what became of them.
 #[derive(Debug, Default)]
 struct Tally {
     tasks: BTreeSet<TaskId>,
     /// Given, or would have been.
     allowed: usize,
-    /// Of those, with people's approval.
+    /// The number of allowed requests that people approved.
     escalated: usize,
-    /// Of all, in shadow.
+    /// The number of requests in shadow.
     shadowed: usize,
     denied: usize,
     /// Held up for a while: by a limit, a pause, a kill order, or people who have not answered.
@@ -75,20 +80,43 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome
         .charter
         .as_ref()
         .or(charter.as_ref().map(|charter| &charter.name));
-    let tallies = tallies(&mut client, since, only).await?;
-    print(global, &tallies);
-    if let Some(charter) = &charter {
-        let used: BTreeSet<&Name> = tallies
-            .iter()
-            .filter(|((name, _), _)| *name == charter.name)
-            .flat_map(|(_, tally)| &tally.grants)
-            .collect();
-        for grant in charter.grants.values() {
-            suggest_narrowing(grant, &used);
+    if let Some(name) = only {
+        is_known(&mut client, name).await?;
+    }
+    let mut tallies = tallies(&mut client, since, only).await?;
+    let unused = charter.as_ref().map(|charter| {
+        let is_of = |(name, _): &&Of| *name == charter.name;
+        if !tallies.keys().any(|of| is_of(&of)) {
+            tallies.insert((charter.name.clone(), String::new()), Tally::default());
         }
+        let of_charter = tallies.iter().filter(|(of, _)| is_of(of));
+        let used: BTreeSet<&Name> = of_charter.flat_map(|(_, tally)| &tally.grants).collect();
+        let grants = charter.grants.values();
+        let unused: Vec<&Grant> = grants.filter(|grant| !used.contains(&grant.name)).collect();
+        (&charter.name, unused)
+    });
+    if global.output.is_document() {
+        let all = tallies.iter().map(|tally| document(tally, unused.as_ref()));
+        global.output.document(&all.collect());
+        return Ok(());
+    }
+    print(global, &tallies);
+    for grant in unused.iter().flat_map(|(_, grants)| grants) {
+        suggest_narrowing(grant);
     }
     suggest_widening(&tallies);
     Ok(())
+}
+
+/// A charter that the broker never had would have the report of one that nobody used.
+async fn is_known(client: &mut Client, name: &Name) -> Result<(), Outcome> {
+    let request = v1::QueryRecordsRequest {
+        charter: name.to_string(),
+        kind: "charter-in-force".to_owned(),
+        page_size: 1,
+        ..v1::QueryRecordsRequest::default()
+    };
+    known(client.query_records(request).await?.unknown_names)
 }
 
 async fn tallies(
@@ -179,29 +207,33 @@ async fn records(client: &mut Client, kind: &str) -> Result<Vec<Record>, Outcome
     }
 }
 
-fn print(global: &Global, tallies: &BTreeMap<Of, Tally>) {
-    if global.output.is_document() {
-        let all: Vec<_> = tallies
-            .iter()
-            .map(|((charter, version), tally)| {
-                let why: Vec<_> = tally
-                    .why
-                    .iter()
-                    .map(|((rule, grant, message), count)| {
-                        json!({"rule": rule.to_string(), "grant": grant, "message": message, "count": count})
-                    })
-                    .collect();
-                json!({
-                    "charter": charter, "version": version, "tasks": tally.tasks.len(), "allowed": tally.allowed,
-                    "escalated": tally.escalated, "shadowed": tally.shadowed, "denied": tally.denied,
-                    "refused": tally.refused,
-                    "targets": tally.targets, "denials": why,
-                })
-            })
-            .collect();
-        global.output.document(&json!(all));
-        return;
+/// A tally for programs. Of the charter whose file was given, with the grants that nobody asked for
+/// in any version.
+fn document(
+    ((charter, version), tally): (&Of, &Tally),
+    unused: Option<&(&Name, Vec<&Grant>)>,
+) -> Value {
+    let why = tally.why.iter();
+    let why = why.map(|((rule, grant, message), count)| {
+        json!({"rule": rule.to_string(), "grant": grant, "message": message, "count": count})
+    });
+    let why: Vec<_> = why.collect();
+    let mut document = json!({
+        "charter": charter, "version": version, "tasks": tally.tasks.len(), "allowed": tally.allowed,
+        "escalated": tally.escalated, "shadowed": tally.shadowed, "denied": tally.denied,
+        "refused": tally.refused,
+        "targets": tally.targets, "denials": why,
+    });
+    let unused = unused.filter(|(name, _)| *name == charter);
+    if let (Some((_, grants)), Value::Object(members)) = (unused, &mut document) {
+        let grants = grants.iter();
+        let grants = grants.map(|grant| json!({"grant": grant.name, "line": grant.at.line}));
+        members.insert("unused_grants".to_owned(), grants.collect());
     }
+    document
+}
+
+fn print(global: &Global, tallies: &BTreeMap<Of, Tally>) {
     let mut rows = Rows::of([
         key("charter"),
         prose("version", 4, 12),
@@ -235,13 +267,11 @@ fn print(global: &Global, tallies: &BTreeMap<Of, Tally>) {
     rows.print(global.output);
 }
 
-fn suggest_narrowing(grant: &Grant, used: &BTreeSet<&Name>) {
-    if !used.contains(&grant.name) {
-        eprintln!(
-            "narrow: nobody asked for grant {} (line {}): take it out",
-            grant.name, grant.at.line
-        );
-    }
+fn suggest_narrowing(grant: &Grant) {
+    say(format_args!(
+        "narrow: nobody asked for grant {} (line {}): take it out",
+        grant.name, grant.at.line
+    ));
 }
 
 fn suggest_widening(tallies: &BTreeMap<Of, Tally>) {
@@ -255,9 +285,9 @@ fn suggest_widening(tallies: &BTreeMap<Of, Tally>) {
                 format!(" of grant {grant}")
             };
             let (message, times) = (text::line(message), counted(*count as u64, "time"));
-            eprintln!(
+            say(format_args!(
                 "denied {times}{of} under {charter} ({rule}): {message}: widen it, or tell the agent"
-            );
+            ));
         }
     }
 }

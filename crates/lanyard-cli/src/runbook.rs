@@ -1,7 +1,8 @@
-//! `lanyard runbook`: the pages for the night, in the program, so that they are there when nothing else is.
+//! `lanyard runbook`: the pages for the night, in the program, so that they are there when nothing
+//! else is.
 
 use clap::Args;
-use lanyard_core::document::near_names;
+use lanyard_document::near_names;
 
 use crate::outcome::Outcome;
 use crate::table::{Rows, key, prose};

@@ -9,11 +9,11 @@ use clap_mangen::Man;
 
 use crate::outcome::Outcome;
 use crate::output::print_one;
-use crate::{Arguments, Global};
+use crate::{Arguments, Global, streams};
 
 #[derive(Args)]
 pub(crate) struct Completion {
-    /// For which shell.
+    /// The shell that gets the completions.
     shell: Shell,
 }
 
@@ -58,7 +58,7 @@ pub(crate) fn version(global: &Global) {
 }
 
 fn written(bytes: &[u8]) -> Result<(), Outcome> {
-    match std::io::stdout().write_all(bytes) {
+    match streams::Output::Standard.write_all(bytes) {
         // A reader that has seen enough is no fault of ours.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         written => written.map_err(|error| Outcome::usage(error.to_string())),

@@ -1,13 +1,17 @@
-//! What the pages show of charters and of the command line, held to what this version reads: a reader pastes it.
+//! What the pages show of charters and of the command line, held to what this version reads: a
+//! reader pastes it.
 
 use std::sync::Arc;
 
 use clap::Parser as _;
 use clap::error::ErrorKind;
-use lanyard_core::charter::{EnvironmentKind, Name, PolicyFiles, TargetKind, World, parse_with};
+use lanyard_charter::{
+    EnvironmentKind, MoreKinds, PolicyFiles, TargetKind, World, kinds, parse_with,
+};
 use lanyard_core::decide::ReasonCode;
-use lanyard_core::document::{Severity, render};
+use lanyard_document::{Severity, render};
 use lanyard_testkit::pages::{Block, blocks, docs, parts};
+use lanyard_vocabulary::name::Name;
 
 use crate::Arguments;
 
@@ -217,16 +221,10 @@ fn world(text: &str) -> World {
             environment(name);
         }
     }
-    let mut kind = TargetKind::Token;
+    let mut kind = TargetKind::TOKEN;
     for line in text.lines() {
-        for (word, found) in [
-            ("token:", TargetKind::Token),
-            ("aws:", TargetKind::Aws),
-            ("kubernetes:", TargetKind::Kubernetes),
-            ("vault:", TargetKind::Vault),
-            ("github:", TargetKind::GitHub),
-        ] {
-            if line.contains(word) {
+        for (word, found) in kinds::names(MoreKinds::default()) {
+            if line.contains(&format!("{word}:")) {
                 kind = found;
             }
         }
@@ -304,7 +302,7 @@ fn u17_every_block_of_yaml_is_yaml() {
         }
         seen += 1;
         for document in block.text.split("\n---\n") {
-            if let Err(finding) = lanyard_core::document::read(document) {
+            if let Err(finding) = lanyard_document::read(document) {
                 let place = format!("{}:{}", block.page, block.line);
                 wrong.push_str(&render(&place, document, &[finding]));
             }

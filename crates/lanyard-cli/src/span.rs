@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lanyard_core::time::Ttl;
+use lanyard_vocabulary::time::Ttl;
 
 const UNITS: [(char, u32); 4] = [('d', 86_400), ('h', 3600), ('m', 60), ('s', 1)];
 
@@ -62,7 +62,8 @@ pub(crate) fn shown(span: Duration) -> String {
     parts.concat()
 }
 
-/// A time as people write it: a span ago (`2h`, `1d12h`), RFC 3339 (`2026-11-30T03:00:00Z`), or a day, from its beginning in UTC.
+/// A time as people write it: a span ago (`2h`, `1d12h`), RFC 3339 (`2026-11-30T03:00:00Z`), or a
+/// day, from its beginning in UTC.
 pub(crate) fn moment(text: &str) -> Result<jiff::Timestamp, String> {
     let text = text.trim();
     if let Ok(at) = text.parse::<jiff::Timestamp>() {
@@ -83,7 +84,7 @@ pub(crate) fn moment(text: &str) -> Result<jiff::Timestamp, String> {
     })
 }
 
-/// How long ago that was: `12s`, `5m`, `3h05m`, `4d`.
+/// Returns the time since then: `12s`, `5m`, `3h05m`, `4d`.
 pub(crate) fn since(at: Option<lanyard_client::Time>) -> String {
     let Some(at) = at else {
         return String::new();
@@ -95,7 +96,7 @@ pub(crate) fn since(at: Option<lanyard_client::Time>) -> String {
     )
 }
 
-/// How long until then; `over` where it is past.
+/// Returns the time until then; `over` if it is past.
 pub(crate) fn until(at: Option<lanyard_client::Time>) -> String {
     let Some(at) = at else {
         return String::new();

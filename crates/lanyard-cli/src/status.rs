@@ -44,13 +44,17 @@ pub(crate) async fn whoami(global: &Global) -> Result<(), Outcome> {
             pairs.push(("no role", me.no_role_reason));
         }
     }
+    if !global.output.is_document() {
+        pairs.retain(|(_, value)| !value.is_empty());
+    }
     print_one(global.output, &pairs);
     Ok(())
 }
 
 pub(crate) fn identity(global: &Global) -> Result<(), Outcome> {
     let context = Context::load(&global.context()?).map_err(ClientError::from)?;
-    println!("{}", context.token().map_err(ClientError::from)?);
+    let token = context.token().map_err(ClientError::from)?;
+    println!("{}", token.expose());
     Ok(())
 }
 
@@ -63,19 +67,24 @@ pub(crate) async fn status(global: &Global) -> Result<(), Outcome> {
     let issuing = issuing(&status);
     let engaged = status.engaged_kill_orders.to_string();
     let mut fields = vec![("issuing", issuing)];
-    // For people the line above says what the condition comes to, and a root stays on its line of 80 columns.
+    // For people the line above says what the condition comes to, and a root stays on its line of
+    // 80 columns.
     let mut names = ["kill orders", "records", "root"];
     if global.output.is_document() {
         names = ["kill orders engaged", "journal records", "journal root"];
         let condition = crate::condition::name(&status).to_owned();
         fields.insert(0, ("condition", condition));
     }
+    let emergencies = match status.emergencies.as_slice() {
+        [] if !global.output.is_document() => "none".to_owned(),
+        charters => charters.join(", "),
+    };
     let [orders, records, root] = names;
     fields.extend([
         ("live leases", status.live_leases.to_string()),
         (orders, engaged),
         ("pauses", status.pauses.to_string()),
-        ("emergencies", status.emergencies.join(", ")),
+        ("emergencies", emergencies),
         (records, status.journal_size.to_string()),
         (root, status.journal_root.clone()),
         ("version", status.version.clone()),
@@ -93,7 +102,7 @@ pub(crate) async fn status(global: &Global) -> Result<(), Outcome> {
     }
     // A charter that ends is in force until then.
     for ending in &status.charters_ending {
-        eprintln!("{}", text::line(ending));
+        say(text::line(ending));
     }
     Ok(())
 }
@@ -101,7 +110,7 @@ pub(crate) async fn status(global: &Global) -> Result<(), Outcome> {
 /// So many of what is stopped are named in the line.
 const STOPS_NAMED: usize = 3;
 
-/// What is issued now, by the condition, the kill orders and the pauses together.
+/// Says what is issued now, by the condition, the kill orders and the pauses together.
 pub(crate) fn issuing(status: &v1::GetStatusResponse) -> String {
     let mut why = Vec::new();
     if !status.not_issuing.is_empty() {
@@ -120,7 +129,7 @@ pub(crate) fn issuing(status: &v1::GetStatusResponse) -> String {
     }
 }
 
-/// What the broker says that it issues; a broker of before names only what stops everything.
+/// Returns what the broker says that it issues; an older broker names only what stops everything.
 fn issued(status: &v1::GetStatusResponse) -> v1::Issuing {
     let stops_both = status.stopped_by.iter().any(|order| !order.apply_only);
     match status.issuing() {

@@ -8,10 +8,10 @@
 
 use std::collections::BTreeMap;
 
-use lanyard_core::document::visible;
+use lanyard_vocabulary::text::visible;
 use serde_json::{Map, Value};
 
-use crate::output::Output;
+use crate::output::{Output, member};
 use crate::terminal::Screen;
 use crate::text;
 
@@ -97,11 +97,8 @@ impl Rows {
 
     fn object(&self, row: &[String]) -> Value {
         let pairs = self.columns.iter().zip(row);
-        Value::Object(
-            pairs
-                .map(|(column, cell)| (column.name.to_owned(), Value::String(cell.clone())))
-                .collect::<Map<_, _>>(),
-        )
+        let members = pairs.map(|(column, cell)| member(column.name, cell));
+        Value::Object(members.collect::<Map<_, _>>())
     }
 
     /// The rows under their heads, on a screen of so many columns or on none.
@@ -144,7 +141,7 @@ impl Rows {
     }
 }
 
-/// How wide each column is on a screen; none of those that have no room.
+/// Returns the width of each column on a screen; `None` of those that have no room.
 fn fitted(natural: &[(Column, usize)], screen: usize) -> Vec<Option<usize>> {
     let least = |(column, width): (Column, usize)| match column.least {
         Some(least) => width.min(least.max(text::width(column.name))),
@@ -185,12 +182,12 @@ fn fitted(natural: &[(Column, usize)], screen: usize) -> Vec<Option<usize>> {
     widths
 }
 
-/// How far the lines are indented in which a row goes on.
+/// The indentation of the lines in which a row goes on.
 const INDENT: usize = 4;
-/// What stands between two columns.
+/// The number of spaces between two columns.
 const GAP: usize = 2;
 
-/// One row, in as many lines as it needs on a screen of this width.
+/// A row, in as many lines as it needs on a screen of this width.
 fn folded(row: &[String], widths: &[usize], screen: Option<usize>) -> String {
     let mut lines = Vec::new();
     let mut line = String::new();

@@ -4,7 +4,10 @@ use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::os::fd::AsFd;
 
-use crate::text;
+use lanyard_document::{Diagnostic, render_within};
+use lanyard_vocabulary::text::folded;
+
+use crate::streams;
 
 /// A colour. The word that it is of always stands there too.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -33,30 +36,34 @@ impl Colour {
     }
 }
 
-/// What a stream is shown on.
+/// The medium that a stream is shown on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Screen {
     /// None, or one that understands lines alone: a file, a pipe, `TERM=dumb`.
     Lines,
-    /// One whose cursor moves; no colours (`NO_COLOR`).
+    /// A whose cursor moves; no colours (`NO_COLOR`).
     Plain,
-    /// One with colours.
+    /// A terminal with colours.
     Coloured,
 }
 
 impl Screen {
-    /// That of a stream: of stdout, or of stderr.
+    /// Returns the medium of a stream: of stdout, or of stderr.
     pub(crate) fn of(stream: &impl IsTerminal) -> Self {
-        Self::with(stream.is_terminal(), |name| std::env::var_os(name))
+        let is_terminal = stream.is_terminal() && !streams::are_in_memory();
+        Self::with(is_terminal, |name| std::env::var_os(name))
     }
 
-    /// How many columns a stream has, where it is a terminal that says so.
+    /// Returns the number of columns of a stream; `None` unless it is a terminal that says so.
     pub(crate) fn columns(stream: &(impl IsTerminal + AsFd)) -> Option<usize> {
+        if streams::are_in_memory() {
+            return None;
+        }
         let size = rustix::termios::tcgetwinsize(stream).ok()?;
         (stream.is_terminal() && size.ws_col > 0).then_some(usize::from(size.ws_col))
     }
 
-    /// Whether what stands there can be drawn over.
+    /// Tells if what stands there can be drawn over.
     pub(crate) fn is_drawn(self) -> bool {
         self != Self::Lines
     }
@@ -72,10 +79,33 @@ impl Screen {
     }
 }
 
-/// Says a message on stderr.
+/// Says a visible message on stderr, folded to the screen.
 pub(crate) fn say(line: impl std::fmt::Display) {
-    let screen = Screen::columns(&std::io::stderr());
-    eprintln!("{}", text::message(&line.to_string(), screen));
+    eprintln!(
+        "{}",
+        fitted(&line.to_string(), Screen::columns(&std::io::stderr()))
+    );
+}
+
+/// Prints a visible sentence on stdout, folded to the screen.
+pub(crate) fn tell(line: impl std::fmt::Display) {
+    println!(
+        "{}",
+        fitted(&line.to_string(), Screen::columns(&std::io::stdout()))
+    );
+}
+
+/// Says the findings in a file on stderr, folded to the screen.
+pub(crate) fn say_findings(name: &str, text: &str, findings: &[Diagnostic]) {
+    let columns = Screen::columns(&std::io::stderr());
+    eprint!("{}", render_within(name, text, findings, columns));
+}
+
+fn fitted(line: &str, screen: Option<usize>) -> String {
+    match screen {
+        Some(columns) => folded(line, columns),
+        None => line.to_owned(),
+    }
 }
 
 #[cfg(test)]

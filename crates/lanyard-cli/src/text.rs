@@ -1,7 +1,8 @@
-//! Texts of others on a screen: bounded, visible, in columns of the width that they take, and on lines that nobody else
-//! begins.
+//! Texts of others on a screen: bounded, visible, in columns of the width that they take, and on
+//! lines that nobody else begins.
 
-use lanyard_core::document::{is_hidden, visible};
+pub(crate) use lanyard_vocabulary::text::width;
+use lanyard_vocabulary::text::{is_hidden, visible};
 use unicode_width::UnicodeWidthChar as _;
 
 /// The longest text of others on one line, as it was before [`visible`].
@@ -21,9 +22,9 @@ const MAX_LINE_CHARACTERS: usize = 2000;
 /// - test: `a_table_holds_whatever_others_wrote`
 const MAX_CELL_COLUMNS: usize = 300;
 /// The narrowest part of a screen that text is wrapped into.
-const LEAST_COLUMNS: usize = 20;
+const MIN_COLUMNS: usize = 20;
 
-/// One line, however long the text is and whatever is in it.
+/// A line, however long the text is and whatever is in it.
 pub(crate) fn line(text: &str) -> String {
     let (head, is_cut) = head(text, MAX_LINE_CHARACTERS);
     let mut line = visible(head);
@@ -77,12 +78,8 @@ pub(crate) fn json(text: String) -> String {
     shown
 }
 
-/// How many columns of a screen a visible text takes.
-pub(crate) fn width(text: &str) -> usize {
-    text.chars().map(|c| c.width().unwrap_or(0)).sum()
-}
-
-/// A visible text, filled up with spaces. The width of Rust's formatter counts characters, and panics above 65,535.
+/// A visible text, filled up with spaces. The width of Rust's formatter counts characters, and
+/// panics above 65,535.
 pub(crate) fn padded(text: &str, columns: usize) -> String {
     let missing = columns.saturating_sub(width(text));
     let mut padded = text.to_owned();
@@ -99,13 +96,13 @@ pub(crate) fn cut(text: &str, columns: usize) -> String {
     format!("{head}…")
 }
 
-/// A visible text after what stands before it, wrapped into the screen: lines after the first are indented, so that none of
-/// them begins as a line of this program does.
+/// A visible text after what stands before it, wrapped into the screen: lines after the first are
+/// indented, so that none of them begins as a line of this program does.
 pub(crate) fn wrapped(before: &str, text: &str, indent: usize, screen: Option<usize>) -> String {
     let Some(screen) = screen else {
         return format!("{before}{text}");
     };
-    let indent = if indent + LEAST_COLUMNS > screen {
+    let indent = if indent + MIN_COLUMNS > screen {
         2
     } else {
         indent
@@ -137,71 +134,6 @@ pub(crate) fn wrapped(before: &str, text: &str, indent: usize, screen: Option<us
     }
 }
 
-/// A message of this program for a screen: broken between words, a command that is to be copied not
-/// at all where a line holds it, and a word that no line holds by the terminal alone.
-pub(crate) fn message(text: &str, screen: Option<usize>) -> String {
-    let Some(screen) = screen else {
-        return text.to_owned();
-    };
-    let room = screen.saturating_sub(MESSAGE_INDENT);
-    let lines = text.split('\n').map(|line| {
-        let mut shown = String::new();
-        let mut used = 0;
-        for (place, piece) in pieces(line, room).into_iter().enumerate() {
-            let (wide, is_first) = (width(piece), place == 0);
-            if !is_first && used + 1 + wide > screen {
-                shown.push('\n');
-                shown.extend(std::iter::repeat_n(' ', MESSAGE_INDENT));
-                used = MESSAGE_INDENT;
-            } else if !is_first {
-                shown.push(' ');
-                used += 1;
-            }
-            shown.push_str(piece);
-            used += wide;
-        }
-        shown
-    });
-    lines.collect::<Vec<_>>().join("\n")
-}
-
-/// How far the lines are indented in which a message goes on.
-const MESSAGE_INDENT: usize = 2;
-
-/// The words of a line; a command of this program with its arguments is one, where so many columns
-/// hold it.
-fn pieces(line: &str, columns: usize) -> Vec<&str> {
-    let mut pieces = Vec::new();
-    let mut rest = line;
-    while !rest.is_empty() {
-        let end = rest.find(' ').unwrap_or(rest.len());
-        let end = command(rest)
-            .filter(|command| width(command) <= columns)
-            .map_or(end, str::len);
-        let (piece, behind) = rest.split_at_checked(end).unwrap_or((rest, ""));
-        pieces.push(piece);
-        rest = behind.strip_prefix(' ').unwrap_or(behind);
-    }
-    pieces
-}
-
-/// The command of this program that a text begins with: to its closing quote, or to where the
-/// sentence goes on.
-fn command(text: &str) -> Option<&str> {
-    let is_quoted = text.starts_with('`');
-    let bare = text.strip_prefix('`').unwrap_or(text);
-    if !bare.starts_with("lanyard ") {
-        return None;
-    }
-    let end = match is_quoted {
-        true => text.get(1..)?.find('`')? + 2,
-        false => text.find(['`', ';', ',', '(']).unwrap_or(text.len()),
-    };
-    // What belongs to its last word stays with it.
-    let behind = text.get(end..)?.find(' ').unwrap_or(text.len() - end);
-    Some(text.get(..end + behind)?.trim_end())
-}
-
 /// The first characters, and whether there are more.
 fn head(text: &str, characters: usize) -> (&str, bool) {
     match text.char_indices().nth(characters) {
@@ -210,7 +142,7 @@ fn head(text: &str, characters: usize) -> (&str, bool) {
     }
 }
 
-/// As much of a text as so many columns hold, and the rest.
+/// Splits a text after as many characters as so many columns hold.
 fn split(text: &str, columns: usize) -> (&str, &str) {
     let mut taken = 0;
     let end = text.char_indices().find(|(_, c)| {
@@ -306,46 +238,6 @@ pub(crate) mod tests {
             wrapped("why  ", "one two three four five six", 5, Some(25)),
             "why  one two three four\n     five six"
         );
-    }
-
-    #[test]
-    fn n11_a_message_breaks_between_words_and_keeps_commands_whole() {
-        let id = "K-01KBA7M4X8R2V5T9W3Y6Z0C1DE";
-        let text = format!(
-            "{id} is engaged and REACHES NOTHING: no agent `rooter` is known; did you mean `router`?\n\
-             kill again with the right name; lift this one with: lanyard kill withdraw {id} --reason …"
-        );
-        let shown = message(&text, Some(80));
-        assert_eq!(
-            shown,
-            format!(
-                "{id} is engaged and REACHES NOTHING: no agent `rooter`\n  is known; did you mean `router`?\n\
-                 kill again with the right name; lift this one with:\n  lanyard kill withdraw {id} --reason …"
-            )
-        );
-        let quoted = format!("ask again with `lanyard kill show {id}`, or wait for it to end");
-        for screen in [20, 40, 60, 80, 200] {
-            for text in [
-                text.as_str(),
-                &quoted,
-                "",
-                " ",
-                "a  b",
-                "x".repeat(90).as_str(),
-            ] {
-                let shown = message(text, Some(screen));
-                let words = |text: &str| -> Vec<String> {
-                    text.split_whitespace().map(str::to_owned).collect()
-                };
-                assert_eq!(words(&shown), words(text), "{screen}");
-                for line in shown.lines() {
-                    let is_word = line.split_whitespace().count() <= 1;
-                    assert!(is_word || width(line) <= screen, "{screen}: {line}");
-                }
-            }
-        }
-        assert!(message(&quoted, Some(60)).contains(&format!("`lanyard kill show {id}`")));
-        assert_eq!(message(&text, None), text);
     }
 
     #[test]

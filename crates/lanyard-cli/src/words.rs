@@ -1,8 +1,10 @@
-//! Command lines as text: in the settings of tools, which split them each in its way, and for people who paste them into a shell.
+//! Command lines as text: in the settings of tools, which split them each in its way, and for
+//! people who paste them into a shell.
 
 use std::path::PathBuf;
 
-/// What no quoting carries through every tool that reads such a line: what shells act on, and what settings take for a comment.
+/// Tells if no quoting carries the character through every tool that reads such a line: what shells
+/// act on, and what settings take for a comment.
 pub(crate) fn is_unquotable(c: char) -> bool {
     c.is_control() || matches!(c, '"' | '\'' | '\\' | '$' | '`' | '%' | '#' | ';' | '!')
 }
@@ -11,8 +13,8 @@ fn is_plain(c: char) -> bool {
     c.is_ascii_alphanumeric() || "-_./:@+=,".contains(c)
 }
 
-/// For tools that split it as a shell does. The AWS SDK for Go takes quotes at both ends of it for quotes around the whole: what
-/// needs none has none, and the last word has to be one of those.
+/// For tools that split it as a shell does. The AWS SDK for Go takes quotes at both ends of it for
+/// quotes around the whole: what needs none has none, and the last word has to be one of those.
 pub(crate) fn line(words: impl IntoIterator<Item = String>) -> String {
     let quoted = words.into_iter().map(|word| {
         if is_one_word(&word) {
@@ -36,12 +38,12 @@ pub(crate) fn pasted(words: impl IntoIterator<Item = String>) -> String {
     quoted.collect::<Vec<_>>().join(" ")
 }
 
-/// Whether a shell takes it for one word as it is.
+/// Tells if a shell takes it for one word as it is.
 pub(crate) fn is_one_word(word: &str) -> bool {
     !word.is_empty() && word.chars().all(is_plain)
 }
 
-/// As the end of a variable's name.
+/// Returns the name as the end of a variable's name.
 pub(crate) fn variable(field: &str) -> String {
     let letter = |c: char| {
         if c.is_ascii_alphanumeric() {

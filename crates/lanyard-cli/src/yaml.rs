@@ -1,7 +1,7 @@
-//! JSON values as YAML 1.2, in blocks. A text that could be taken for anything else stands in quotes, as JSON has it, which is
-//! YAML as well.
+//! JSON values as YAML 1.2, in blocks. A text that could be taken for anything else stands in
+//! quotes, as JSON has it, which is YAML as well.
 
-use lanyard_core::document::is_hidden;
+use lanyard_vocabulary::text::is_hidden;
 use serde_json::Value;
 
 /// Words that some reader of YAML takes for something else than a text.

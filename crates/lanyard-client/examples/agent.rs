@@ -2,8 +2,8 @@
 //!
 //!     cargo run -p lanyard-client --example agent -- CONTEXT-FILE TOOL
 //!
-//! The context says where the broker is and who asks; TOOL is the address of a tool that takes Lanyard's tokens, such as the
-//! example `tickets` of lanyard-verifier.
+//! The context says where the broker is and who asks; TOOL is the address of a tool that takes
+//! Lanyard's tokens, such as the example `tickets` of lanyard-verifier.
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -12,18 +12,19 @@ use std::time::Duration;
 use lanyard_client::v1::credential::Kind;
 use lanyard_client::{Client, ClientError, Stop, Task, v1};
 
-/// Between two looks at the tickets.
+/// The pause between two reads of the tickets.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
-/// How long one look may take.
+/// Deadline of one read of the tickets.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// One look at the tickets, with the token that is good now.
+/// Reads the tickets once, with the token that is valid now.
 async fn tickets(
     task: &Task,
     http: &reqwest::Client,
     tool: &str,
 ) -> Result<String, Box<dyn Error>> {
-    // Asked for at each use and kept nowhere: the task renews a token in good time, and forgets one that was revoked.
+    // Ask for each use and store nothing: the task renews a token in time, and drops one that was
+    // revoked.
     let held = task.credential("read-tickets", None).await?;
     let Some(Kind::Token(token)) = &held.credential.kind else {
         return Err("the grant read-tickets gives another kind of credential".into());
@@ -44,10 +45,8 @@ async fn work(task: &Task, tool: &str) -> Result<(), Box<dyn Error>> {
 
 async fn run() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
-    let context = arguments.next().ok_or("the file of a context is missing")?;
-    let tool = arguments
-        .next()
-        .ok_or("the address of the tool is missing")?;
+    let context = arguments.next().ok_or("the context file is missing")?;
+    let tool = arguments.next().ok_or("the tool's address is missing")?;
     // One implementation of cryptography for all connections of the process.
     rustls::crypto::ring::default_provider()
         .install_default()
@@ -64,7 +63,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let mut stops = task.stops();
     let ended = tokio::select! {
         ended = work(&task, &tool) => ended,
-        // A kill reaches the agent here within a moment, in the middle of whatever it does.
+        // The channel reports a kill within a moment, in the middle of whatever the agent does.
         stop = stops.wait_for(Option::is_some) => match stop?.clone() {
             Some(Stop::Killed { line, .. }) => Err(line.into()),
             Some(Stop::Closed) | None => Ok(()),

@@ -12,6 +12,7 @@ use crate::error::ClientError;
 use crate::identity::Identity;
 use crate::proof::{Aim, ProofKey};
 use crate::secret::Token;
+use crate::session::Age;
 
 /// Longest token that goes with a call. It has to fit into the head of a request: a broker reads
 /// 32 KiB, with the proof and all other fields in it, and cannot say why where a head is longer.
@@ -20,7 +21,7 @@ use crate::secret::Token;
 /// - for: a call of the broker
 /// - unit: bytes
 /// - beyond: the call is not made; the message says how long the token is, and what to do
-/// - test: `d12_a_token_that_no_request_can_carry_is_told_by_its_length`
+/// - test: `d12_a_token_too_long_for_a_request_is_refused_with_its_length`
 const MAX_CARRIED_TOKEN_BYTES: usize = 30 * 1024;
 
 /// The credential that a call carries.
@@ -29,7 +30,7 @@ pub(crate) enum Authentication {
     Bearer(Token),
     /// A token, and the key that signs a proof of possession for each call.
     Bound { token: Token, key: Arc<ProofKey> },
-    /// Nothing is added: the TLS client certificate authenticates.
+    /// Adds nothing: the TLS client certificate authenticates.
     Certificate,
 }
 
@@ -42,18 +43,25 @@ pub(crate) struct AuthMetadata {
 impl AuthMetadata {
     /// Obtains the credential for one call, and renews a session that expires soon.
     pub(crate) async fn of(context: &Arc<Context>) -> Result<Self, ClientError> {
+        Self::with(context, Age::Fresh).await
+    }
+
+    /// Obtains the credential for a kill order. The broker accepts kill orders under a session that
+    /// has expired, so no kill waits for an identity provider while a session is stored.
+    pub(crate) async fn of_kill(context: &Arc<Context>) -> Result<Self, ClientError> {
+        Self::with(context, Age::Any).await
+    }
+
+    async fn with(context: &Arc<Context>, age: Age) -> Result<Self, ClientError> {
         let authentication = match &context.identity {
-            Identity::Key(_) => Authentication::Bearer(Token::new(context.token()?)),
+            Identity::Key(_) => Authentication::Bearer(context.token()?),
             Identity::TokenFile { .. } => {
                 let token = context.token()?;
                 let key = context.key(&mut *context.cache.lock().await)?;
-                Authentication::Bound {
-                    token: Token::new(token),
-                    key,
-                }
+                Authentication::Bound { token, key }
             }
             Identity::Login { .. } | Identity::Enrolled { .. } | Identity::Aws { .. } => {
-                let (token, key) = context.session().await?;
+                let (token, key) = context.session(age).await?;
                 Authentication::Bound { token, key }
             }
             Identity::Certificate { .. } => Authentication::Certificate,
@@ -72,7 +80,7 @@ impl AuthMetadata {
             Authentication::Certificate => return Ok(headers),
             Authentication::Bearer(token) => ("Bearer", token),
             Authentication::Bound { token, key } => {
-                let url = format!("{}{path}", self.context.endpoint);
+                let url = format!("{}{path}", self.context.called());
                 let aim = Aim {
                     method: "POST",
                     url: &url,

@@ -128,8 +128,8 @@ fn host(region: &str) -> String {
 mod tests {
     use std::time::Duration;
 
-    use lanyard_core::time::Timestamp;
     use lanyard_identity::aws::{AwsCallers, CallerIdentityRequest};
+    use lanyard_vocabulary::time::Timestamp;
     use ring::{digest, hmac};
 
     use super::*;
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_signed_is_what_the_broker_takes_and_sends() {
+    fn a_signed_request_parses_at_the_broker_and_is_rebuilt_equal() {
         for (region, token) in [
             ("eu-west-1", Some("FwoGZXIvYXdzEXAMPLE")),
             ("us-gov-west-1", None),
@@ -209,7 +209,7 @@ mod tests {
 
     // T12
     #[test]
-    fn t12_two_proofs_of_one_second_are_two() {
+    fn t12_two_proofs_of_one_second_differ() {
         let one = || signed(&credentials(None), "eu-west-1", SERVER, at()).unwrap();
         let key = |evidence: String| read(&evidence, "eu-west-1").replay_key();
         assert_ne!(key(one()), key(one()));

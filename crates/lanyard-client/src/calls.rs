@@ -28,7 +28,7 @@ use crate::http::HttpError;
 use crate::identity::Identity;
 use crate::proxy::{Proxies, Through};
 use crate::public_file::read;
-use crate::watches::{Place, TaskWatch, Watches};
+use crate::watches::{ConnectionShare, TaskWatch, Watches};
 
 /// Deadline of one unary call.
 ///
@@ -100,11 +100,11 @@ calls! {
     CredentialServiceClient::release_lease(ReleaseLeaseRequest) -> ReleaseLeaseResponse;
     /// Lists leases of the caller, or all leases for an operator who may view.
     CredentialServiceClient::list_leases(ListLeasesRequest) -> ListLeasesResponse;
-    /// Reads one lease.
+    /// Reads one lease of the caller.
     CredentialServiceClient::get_lease(GetLeaseRequest) -> GetLeaseResponse;
     /// Lists the agents with leases.
     CredentialServiceClient::list_holders(ListHoldersRequest) -> ListHoldersResponse;
-    /// Lists plans.
+    /// Lists the plans that the caller may see.
     PlanServiceClient::list_plans(ListPlansRequest) -> ListPlansResponse;
     /// Reads a plan and what is in it.
     PlanServiceClient::get_plan(GetPlanRequest) -> GetPlanResponse;
@@ -120,8 +120,6 @@ calls! {
     ApprovalServiceClient::withdraw(WithdrawRequest) -> WithdrawResponse;
     /// Reports an action of a task, for its timeline and the breakers.
     ActionServiceClient::report_action(ReportActionRequest) -> ReportActionResponse;
-    /// Engages a kill order.
-    KillServiceClient::engage_kill(EngageKillRequest) -> EngageKillResponse;
     /// Checks the set-up of a charter's targets at their providers.
     CharterServiceClient::inspect_charter(InspectCharterRequest) -> InspectCharterResponse;
     /// Declares an emergency under a charter.
@@ -178,15 +176,59 @@ impl Client {
     /// # Errors
     /// See [`ClientError`].
     pub async fn connect(context: &Path) -> Result<Self, ClientError> {
-        let context = Context::load(context)?;
+        Self::of(Context::load(context)?).await
+    }
+
+    /// Connects to the kill plane that the context file `context` names as `kill_endpoint`. Only
+    /// calls about kill orders are served there. Returns `None` if the context names none.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn connect_to_kill_plane(context: &Path) -> Result<Option<Self>, ClientError> {
+        match Context::load(context)?.at_kill_plane() {
+            Some(context) => Ok(Some(Self::of(context).await?)),
+            None => Ok(None),
+        }
+    }
+
+    async fn of(context: Context) -> Result<Self, ClientError> {
         let identity = certificate(&context)?;
         let authority = context.authority.as_deref();
         Ok(Self {
-            channel: channel(&context.endpoint, authority, identity).await?,
+            channel: channel(context.called(), authority, identity).await?,
             context: Arc::new(context),
             fresh: CONTACT_FRESH_FOR,
             watches: Arc::default(),
         })
+    }
+
+    /// Engages a kill order. The call carries even an expired session, which the broker accepts for
+    /// kill orders for hours, so that no kill waits for an identity provider.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn engage_kill(
+        &mut self,
+        request: v1::EngageKillRequest,
+    ) -> Result<v1::EngageKillResponse, ClientError> {
+        let mut again = true;
+        loop {
+            let metadata = AuthMetadata::of_kill(&self.context).await?;
+            let mut service = KillServiceClient::with_interceptor(self.channel.clone(), metadata);
+            let answer = service.engage_kill(within(request.clone(), CALL_TIMEOUT));
+            match answer.await {
+                Ok(answer) => return Ok(answer.into_inner()),
+                // The session is older than the broker accepts, and a new one may be accepted.
+                Err(status)
+                    if again
+                        && status.code() == Code::Unauthenticated
+                        && self.context.forget_session().await? =>
+                {
+                    again = false;
+                }
+                Err(status) => return Err(status.into()),
+            }
+        }
     }
 
     /// Sets how long tasks of this client hand out credentials after the broker's last message.
@@ -253,9 +295,9 @@ impl Client {
         let mut content = Vec::new();
         while let Some(message) = chunks.message().await? {
             content.extend(message.chunk);
-            // A broker at fault must not fill this machine's memory.
+            // A faulty broker must not fill this machine's memory.
             if u64::try_from(content.len()).is_ok_and(|len| len > size) {
-                let why = format!("the broker sent more than the {size} bytes that the plan has");
+                let why = format!("the broker sent more than {size} bytes, the size of the plan");
                 return Err(ClientError::refused(why));
             }
         }
@@ -282,13 +324,13 @@ impl Client {
 
     /// Reserves a slot for one more long-lived call, and opens another connection when all are
     /// full.
-    pub(crate) async fn watching(&self) -> Result<Place, ClientError> {
+    pub(crate) async fn watching(&self) -> Result<ConnectionShare, ClientError> {
         if let Some(place) = self.watches.place() {
             return Ok(place);
         }
         let context = &self.context;
         let identity = certificate(context)?;
-        let channel = channel(&context.endpoint, context.authority.as_deref(), identity).await?;
+        let channel = channel(context.called(), context.authority.as_deref(), identity).await?;
         Ok(self.watches.add(channel))
     }
 
@@ -440,10 +482,11 @@ fn certificate(context: &Context) -> Result<Option<tonic::transport::Identity>, 
 mod tests {
     use super::*;
 
-    /// Compiles only for futures that are `Send`: embedding programs call from many threads.
+    /// Compiles only for futures that are `Send`, since embedding programs make calls from many
+    /// threads.
     const fn is_send<T: Send>(_: &T) {}
 
-    // The channel cancels the call after this time, and the broker stops working on it.
+    // The channel cancels the call after this time, and the broker then stops working on it.
     #[test]
     fn t44_a_call_says_how_long_it_may_take() {
         let request = within((), CALL_TIMEOUT);

@@ -1,11 +1,11 @@
-//! The wall clock, for signed tokens: each says when it was issued.
+//! The wall clock, for the time of issue in signed tokens.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::context_error::ContextError;
 
 /// Returns Unix time in seconds.
-#[expect(clippy::disallowed_methods, reason = "a token says when it was issued")]
+#[expect(clippy::disallowed_methods, reason = "a token names its time of issue")]
 pub(crate) fn now() -> Result<u64, ContextError> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since

@@ -12,12 +12,19 @@ use crate::endpoint::travels_safely;
 use crate::identity::{Identity, LoginIdentity};
 use crate::proof::ProofKey;
 use crate::public_file::read;
+use crate::secret::Token;
 use crate::state_dir::StateDir;
 use crate::tokens::Session;
 
 /// A broker's address and the identity that callers of this context present.
 pub struct Context {
     pub(crate) endpoint: String,
+    /// The kill plane's URL, without a trailing slash, if the context names one.
+    kill_endpoint: Option<String>,
+    /// The address that calls go to.
+    plane: Plane,
+    /// The file of the trust anchors, resolved against the context's folder.
+    authority_file: Option<PathBuf>,
     /// Trust anchors for the broker's certificate, in PEM. `None` means the system's roots.
     pub(crate) authority: Option<Vec<u8>>,
     pub(crate) identity: Identity,
@@ -25,6 +32,15 @@ pub struct Context {
     pub(crate) base: PathBuf,
     pub(crate) cache: Mutex<Cache>,
     state_dir: Option<StateDir>,
+}
+
+/// An address of the broker.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Plane {
+    /// The address in `endpoint`.
+    Main,
+    /// The address in `kill_endpoint`.
+    Kill,
 }
 
 /// Key and session, cached for the life of the process.
@@ -38,6 +54,7 @@ pub(crate) struct Cache {
 #[serde(deny_unknown_fields)]
 struct File {
     endpoint: String,
+    kill_endpoint: Option<String>,
     ca_file: Option<PathBuf>,
     identity: Identity,
 }
@@ -64,14 +81,24 @@ impl Context {
                 path: path.to_path_buf(),
                 source,
             })?;
-        if !travels_safely(&file.endpoint) {
-            return Err(ContextError::Clear(file.endpoint));
+        let endpoints = [Some(&file.endpoint), file.kill_endpoint.as_ref()];
+        if let Some(clear) = endpoints
+            .into_iter()
+            .flatten()
+            .find(|it| !travels_safely(it))
+        {
+            return Err(ContextError::Clear(clear.clone()));
         }
         let base = path.parent().unwrap_or(Path::new(".")).to_path_buf();
-        let authority = file.ca_file.map(|file| read(&base.join(file)));
+        let authority_file = file.ca_file.map(|file| base.join(file));
+        let authority = authority_file.as_deref().map(read);
+        let bare = |url: String| url.trim_end_matches('/').to_owned();
         Ok(Self {
-            endpoint: file.endpoint.trim_end_matches('/').to_owned(),
+            endpoint: bare(file.endpoint),
+            kill_endpoint: file.kill_endpoint.map(bare),
+            plane: Plane::Main,
             authority: authority.transpose()?,
+            authority_file,
             identity: file.identity,
             path: path.to_path_buf(),
             base,
@@ -85,12 +112,12 @@ impl Context {
     /// # Errors
     /// See [`ContextError`]; [`ContextError::Unprintable`] when the identity also proves possession
     /// of a key.
-    pub fn token(&self) -> Result<String, ContextError> {
+    pub fn token(&self) -> Result<Token, ContextError> {
         match &self.identity {
             Identity::TokenFile { token_file } => {
                 let file = self.base.join(token_file);
                 let word = lanyard_secret_file::read_word(&file, Origin::Projected)?;
-                Ok(word.as_str().to_owned())
+                Ok(Token::new(word.as_str().to_owned()))
             }
             Identity::Key(key) => key.sign(&self.base),
             Identity::Enrolled { enrolled } => enrolled.assert(&self.base),
@@ -110,6 +137,44 @@ impl Context {
     #[must_use]
     pub fn endpoint(&self) -> &str {
         &self.endpoint
+    }
+
+    /// Returns the URL of the broker's kill plane, without a trailing slash, if the context names
+    /// one.
+    #[must_use]
+    pub fn kill_endpoint(&self) -> Option<&str> {
+        self.kill_endpoint.as_deref()
+    }
+
+    /// Returns the file of the authorities that the context trusts; `None` means the system's.
+    #[must_use]
+    pub fn authority_file(&self) -> Option<&Path> {
+        self.authority_file.as_deref()
+    }
+
+    /// Returns this context with its calls sent to the kill plane, if the context names one.
+    pub(crate) fn at_kill_plane(self) -> Option<Self> {
+        let plane = Plane::Kill;
+        self.kill_endpoint
+            .is_some()
+            .then_some(Self { plane, ..self })
+    }
+
+    /// Returns the URL that calls go to.
+    pub(crate) fn called(&self) -> &str {
+        match (self.plane, &self.kill_endpoint) {
+            (Plane::Kill, Some(kills)) => kills,
+            (Plane::Main | Plane::Kill, _) => &self.endpoint,
+        }
+    }
+
+    /// True if [`Context::token`] gives a bearer token, which curl can send.
+    #[must_use]
+    pub const fn has_bearer_token(&self) -> bool {
+        match self.identity {
+            Identity::TokenFile { .. } | Identity::Key(_) | Identity::Enrolled { .. } => true,
+            Identity::Login { .. } | Identity::Aws { .. } | Identity::Certificate { .. } => false,
+        }
     }
 
     /// Lists the kind of identity and its fields, for display. No value is secret.
@@ -170,6 +235,23 @@ mod tests {
     fn a_context_that_would_send_credentials_in_the_clear_is_refused() {
         let clear = load(r#"{"endpoint":"http://10.0.0.1:7070","identity":{"token_file":"t"}}"#);
         assert!(matches!(clear, Err(ContextError::Clear(_))));
+    }
+
+    #[test]
+    fn a_context_names_the_kill_plane_and_calls_go_there_alone_when_asked() {
+        let text = r#"{"endpoint":"https://b.example:7070/","kill_endpoint":"https://b.example:7071/",
+            "identity":{"token_file":"t"}}"#;
+        let context = load(text).unwrap();
+        assert_eq!(context.called(), "https://b.example:7070");
+        assert_eq!(context.kill_endpoint(), Some("https://b.example:7071"));
+        let at_kill_plane = context.at_kill_plane().unwrap();
+        assert_eq!(at_kill_plane.called(), "https://b.example:7071");
+        assert_eq!(at_kill_plane.endpoint(), "https://b.example:7070");
+        let none = load(r#"{"endpoint":"https://b.example","identity":{"token_file":"t"}}"#);
+        assert!(none.unwrap().at_kill_plane().is_none());
+        let clear = r#"{"endpoint":"https://b.example","kill_endpoint":"http://b.example:7071",
+            "identity":{"token_file":"t"}}"#;
+        assert!(matches!(load(clear), Err(ContextError::Clear(url)) if url.contains("7071")));
     }
 
     #[test]

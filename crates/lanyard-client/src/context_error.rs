@@ -57,16 +57,16 @@ pub enum ContextError {
     #[error("{0}")]
     Aws(String),
     /// The context belongs to an agent or a workload, and only people log in.
-    #[error("context `{0}` belongs to no person: `lanyard login` does not apply to it")]
+    #[error("context `{0}` does not belong to a person: `lanyard login` does not apply to it")]
     NoLogin(PathBuf),
     /// A context with the same name exists.
     #[error("context `{0}` exists: choose another name, or delete that context first")]
     Taken(PathBuf),
     /// The context belongs to no enrolled agent.
-    #[error("context `{0}` belongs to no enrolled agent: there is no key to replace")]
+    #[error("context `{0}` does not belong to an enrolled agent: it has no key to replace")]
     NotEnrolled(PathBuf),
     /// No context has the given name.
-    #[error("there is no context `{0}`: `lanyard context list` names the contexts")]
+    #[error("no context is named `{0}`: `lanyard context list` lists the contexts")]
     Unknown(String),
     /// The call names no context, and none is current.
     #[error(
@@ -76,7 +76,7 @@ pub enum ContextError {
     NoneCurrent,
     /// The name is not allowed as the name of a context file.
     #[error(
-        "{0:?} is no valid name of a context: use at most 64 letters, digits, dots, dashes and underscores"
+        "{0:?} is not a valid name of a context: use at most 64 letters, digits, dots, dashes and underscores"
     )]
     Name(String),
     /// The folder of contexts cannot be changed.

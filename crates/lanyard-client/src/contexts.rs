@@ -18,8 +18,19 @@ use crate::secret_files;
 /// - for: a context
 /// - unit: bytes
 /// - beyond: the name is refused
-/// - test: `what_is_no_name_reaches_no_file`
+/// - test: `an_invalid_context_name_reaches_no_file`
 const MAX_NAME_BYTES: usize = 64;
+
+/// The address of a broker, and the authorities to trust for its certificate.
+#[derive(Clone, Copy)]
+pub struct Broker<'a> {
+    /// The URL of the broker.
+    pub endpoint: &'a str,
+    /// The URL of the broker's kill plane, if it has one.
+    pub kill_endpoint: Option<&'a str>,
+    /// The authority of the broker's certificate; `None` means the system's.
+    pub ca_file: Option<&'a Path>,
+}
 
 /// The folder `lanyard` in the user's configuration directory.
 pub struct Contexts {
@@ -120,9 +131,9 @@ impl Contexts {
         }
     }
 
-    /// Writes the context of a person and replaces a person's context of the same name. When the
-    /// token store changes, tokens in the old store are deleted first, because nothing would find
-    /// them later.
+    /// Writes the context of a person, and replaces a person's context of the same name. If the
+    /// token store changes, tokens in the old store are deleted first: later, no command would find
+    /// them.
     ///
     /// # Errors
     /// When the name is not allowed or belongs to a context that is no person's, when credentials
@@ -130,13 +141,13 @@ impl Contexts {
     pub fn write(
         &self,
         name: &str,
-        endpoint: &str,
-        ca_file: Option<&Path>,
+        broker: Broker<'_>,
         login: &LoginIdentity,
     ) -> Result<PathBuf, ContextError> {
         let path = self.path(name)?;
-        if !travels_safely(endpoint) {
-            return Err(ContextError::Clear(endpoint.to_owned()));
+        let urls = [Some(broker.endpoint), broker.kill_endpoint];
+        if let Some(clear) = urls.into_iter().flatten().find(|url| !travels_safely(url)) {
+            return Err(ContextError::Clear(clear.to_owned()));
         }
         if path.exists() {
             let before = Context::load(&path)?;
@@ -145,7 +156,7 @@ impl Contexts {
             }
         }
         let identity = json!({"login": login});
-        put(&path, (endpoint, ca_file), &identity)?;
+        put(&path, broker, &identity)?;
         Ok(path)
     }
 
@@ -157,7 +168,7 @@ impl Contexts {
     pub(crate) fn write_enrolled(
         &self,
         name: &str,
-        broker: (&str, Option<&Path>),
+        broker: Broker<'_>,
         enrolled: &EnrolledIdentity,
     ) -> Result<PathBuf, ContextError> {
         let path = self.path(name)?;
@@ -196,13 +207,12 @@ fn is_name(name: &str) -> bool {
         && name.chars().all(plain)
 }
 
-fn put(
-    path: &Path,
-    (endpoint, ca_file): (&str, Option<&Path>),
-    identity: &Value,
-) -> Result<(), ContextError> {
-    let mut context = json!({"endpoint": endpoint, "identity": identity});
-    if let (Some(file), Some(context)) = (ca_file, context.as_object_mut()) {
+fn put(path: &Path, broker: Broker<'_>, identity: &Value) -> Result<(), ContextError> {
+    let mut context = json!({"endpoint": broker.endpoint, "identity": identity});
+    if let (Some(url), Some(context)) = (broker.kill_endpoint, context.as_object_mut()) {
+        context.insert("kill_endpoint".into(), url.into());
+    }
+    if let (Some(file), Some(context)) = (broker.ca_file, context.as_object_mut()) {
         let whole = file.canonicalize();
         let whole = whole.map_err(|source| ContextError::Unreadable {
             path: file.to_path_buf(),
@@ -227,6 +237,14 @@ fn write(path: &Path, text: &str) -> Result<(), ContextError> {
 mod tests {
     use super::*;
 
+    fn at(endpoint: &str) -> Broker<'_> {
+        Broker {
+            endpoint,
+            kill_endpoint: None,
+            ca_file: None,
+        }
+    }
+
     fn login() -> LoginIdentity {
         LoginIdentity {
             issuer: "https://login.example".into(),
@@ -246,7 +264,7 @@ mod tests {
         assert!(contexts.names().unwrap().is_empty());
         for name in ["work", "home"] {
             contexts
-                .write(name, "https://broker.example", None, &login())
+                .write(name, at("https://broker.example"), &login())
                 .unwrap();
         }
         assert_eq!(contexts.names().unwrap(), ["home", "work"]);
@@ -266,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_name_reaches_no_file() {
+    fn an_invalid_context_name_reaches_no_file() {
         let contexts = Contexts {
             folder: "/nowhere".into(),
         };
@@ -278,7 +296,13 @@ mod tests {
                 "{odd}"
             );
         }
-        let clear = contexts.write("work", "http://broker.example", None, &login());
-        assert!(matches!(clear, Err(ContextError::Clear(_))));
+        let kills_in_the_clear = Broker {
+            kill_endpoint: Some("http://broker.example:7071"),
+            ..at("https://broker.example")
+        };
+        for broker in [at("http://broker.example"), kills_in_the_clear] {
+            let clear = contexts.write("work", broker, &login());
+            assert!(matches!(clear, Err(ContextError::Clear(_))));
+        }
     }
 }

@@ -15,7 +15,7 @@ use crate::context_error::ContextError;
 use crate::endpoint::travels_safely;
 use crate::identity::EnrolledIdentity;
 use crate::signer::Signer;
-use crate::{Client, ClientError, Contexts, secret_files};
+use crate::{Broker, Client, ClientError, Contexts, secret_files};
 
 /// Domain separation: the signature over a challenge is valid for nothing else.
 const CHALLENGE: &[u8] = b"lanyard enrolment v1\0";
@@ -76,7 +76,11 @@ pub async fn join(
     };
     contexts.write_enrolled(
         joining.context,
-        (joining.endpoint, joining.ca_file),
+        Broker {
+            endpoint: joining.endpoint,
+            kill_endpoint: None,
+            ca_file: joining.ca_file,
+        },
         &enrolled,
     )?;
     Ok(joined)

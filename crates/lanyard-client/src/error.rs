@@ -12,7 +12,7 @@ use crate::http::HttpError;
 /// A refusal by the broker: a complete line for people, and fields for programs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{line}")]
-pub struct Said {
+pub struct BrokerRefusal {
     /// Complete sentence for people. Tools print it unchanged.
     pub line: String,
     /// Refusal class, such as `CHARTER_DENIED`. Empty if the broker named none.
@@ -23,7 +23,7 @@ pub struct Said {
     code: Code,
 }
 
-impl Said {
+impl BrokerRefusal {
     /// Returns how long to wait before the same request can be allowed. `None` if the broker cannot
     /// tell.
     #[must_use]
@@ -44,17 +44,17 @@ impl Said {
 pub enum ClientError {
     /// The charter denies the request.
     #[error("{0}")]
-    Denied(Said),
+    Denied(BrokerRefusal),
     /// An approval by people is still missing.
     #[error("{0}")]
-    ApprovalPending(Said),
+    ApprovalPending(BrokerRefusal),
     /// A kill order is in effect.
     #[error("{0}")]
-    Killed(Said),
+    Killed(BrokerRefusal),
     /// The request is paused, over a limit, cooling down or out of hours. A later attempt can
     /// succeed.
     #[error("{0}")]
-    RefusedForNow(Said),
+    RefusedForNow(BrokerRefusal),
     /// The broker accepted no identity of the caller.
     #[error("not logged in: {0}")]
     NotLoggedIn(String),
@@ -70,14 +70,12 @@ pub enum ClientError {
     NotFound(String),
     /// The broker refused for another reason.
     #[error("{0}")]
-    Refused(Said),
+    Refused(BrokerRefusal),
     /// The context cannot be used.
     #[error(transparent)]
     Context(#[from] ContextError),
 }
 
-const NOT_LOGGED_IN: &str = "not logged in: ";
-const UNAVAILABLE: &str = "the broker is not available: ";
 const DOMAIN: &str = "lanyard.dev";
 
 /// Renders the wanted `acr_values` as a flag of `lanyard login`.
@@ -91,7 +89,7 @@ fn class(acr_values: &str) -> String {
 
 impl ClientError {
     pub(crate) fn denied(line: String, reason: &str) -> Self {
-        Self::Denied(Said {
+        Self::Denied(BrokerRefusal {
             line,
             reason: reason.to_owned(),
             facts: BTreeMap::new(),
@@ -100,7 +98,7 @@ impl ClientError {
     }
 
     pub(crate) fn refused(line: impl Into<String>) -> Self {
-        Self::Refused(Said {
+        Self::Refused(BrokerRefusal {
             line: line.into(),
             reason: String::new(),
             facts: BTreeMap::new(),
@@ -110,7 +108,7 @@ impl ClientError {
 
     /// Returns the broker's refusal, for the variants that carry one.
     #[must_use]
-    pub const fn said(&self) -> Option<&Said> {
+    pub const fn said(&self) -> Option<&BrokerRefusal> {
         match self {
             Self::Denied(said)
             | Self::ApprovalPending(said)
@@ -130,6 +128,10 @@ impl ClientError {
     #[must_use]
     pub fn status(&self) -> Status {
         let plain = |code, reason: &str| (code, reason.to_owned(), HashMap::new());
+        let explained = |code, reason: &str, why: &str| {
+            let facts = HashMap::from([(WHY.to_owned(), why.to_owned())]);
+            (code, reason.to_owned(), facts)
+        };
         let (code, reason, facts) = match self {
             Self::Denied(said)
             | Self::ApprovalPending(said)
@@ -139,13 +141,13 @@ impl ClientError {
                 let facts = said.facts.clone().into_iter().collect();
                 (said.code, said.reason.clone(), facts)
             }
-            Self::NotLoggedIn(_) => plain(Code::Unauthenticated, "UNAUTHENTICATED"),
+            Self::NotLoggedIn(why) => explained(Code::Unauthenticated, "UNAUTHENTICATED", why),
             Self::FreshLogin(acr) => {
                 let facts = HashMap::from([(ACR.to_owned(), acr.clone())]);
                 let reason = "REAUTHENTICATE".to_owned();
                 (Code::PermissionDenied, reason, facts)
             }
-            Self::Unavailable(_) => plain(Code::Unavailable, "UNAVAILABLE"),
+            Self::Unavailable(why) => explained(Code::Unavailable, "UNAVAILABLE", why),
             Self::NotFound(_) => plain(Code::NotFound, "NOT_FOUND"),
             Self::Context(_) => plain(Code::FailedPrecondition, "NO_CONTEXT"),
         };
@@ -155,6 +157,9 @@ impl ClientError {
 }
 
 const ACR: &str = "acr_values";
+/// The fact with the cause alone: the message of a status is the complete text, with what precedes
+/// the cause in it.
+const WHY: &str = "why";
 
 impl From<Status> for ClientError {
     fn from(status: Status) -> Self {
@@ -163,15 +168,15 @@ impl From<Status> for ClientError {
             .map(|info| (info.reason, info.metadata))
             .unwrap_or_default();
         let message = status.message().to_owned();
-        // The local agent passes on messages that already have the prefix. Without this the prefix
-        // would be doubled.
-        let bare = |prefix: &str| message.strip_prefix(prefix).unwrap_or(&message).to_owned();
+        // The message of a status that the local agent passes on is complete, and names the cause
+        // apart. The broker's message is the cause.
+        let why = || metadata.get(WHY).unwrap_or(&message).clone();
         // Only a transport error has a source: the connection broke, and the broker answered
         // nothing.
         if std::error::Error::source(&status).is_some() {
-            return Self::Unavailable(bare(UNAVAILABLE));
+            return Self::Unavailable(why());
         }
-        let said = || Said {
+        let said = || BrokerRefusal {
             line: message.clone(),
             reason: reason.clone(),
             facts: metadata.clone().into_iter().collect(),
@@ -192,9 +197,9 @@ impl From<Status> for ClientError {
                 let wanted = metadata.get(ACR);
                 Self::FreshLogin(wanted.cloned().unwrap_or_default())
             }
-            (_, Code::Unauthenticated) => Self::NotLoggedIn(bare(NOT_LOGGED_IN)),
+            (_, Code::Unauthenticated) => Self::NotLoggedIn(why()),
             (_, Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled) => {
-                Self::Unavailable(bare(UNAVAILABLE))
+                Self::Unavailable(why())
             }
             (_, Code::NotFound) => Self::NotFound(message),
             _ => Self::Refused(said()),
@@ -279,5 +284,23 @@ mod tests {
                 assert_eq!(said.retry_after(), Some(Duration::from_secs(90)));
             }
         }
+    }
+
+    #[test]
+    fn an_error_that_the_local_agent_passes_on_keeps_its_text() {
+        let errors = [
+            ClientError::NotLoggedIn("the token has expired".to_owned()),
+            ClientError::Unavailable("no route to host".to_owned()),
+        ];
+        for error in errors {
+            let status = error.status();
+            assert_eq!(status.message(), error.to_string());
+            let passed_on = ClientError::from(status);
+            assert_eq!(passed_on.to_string(), error.to_string());
+            let again = ClientError::from(passed_on.status());
+            assert_eq!(again.to_string(), error.to_string());
+        }
+        let bare = ClientError::from(Status::unavailable("it starts"));
+        assert_eq!(bare.to_string(), "the broker is not available: it starts");
     }
 }

@@ -12,7 +12,7 @@ use tonic::codegen::Service as _;
 use crate::auth_metadata::AuthMetadata;
 use crate::calls::Client;
 use crate::error::ClientError;
-use crate::watches::Place;
+use crate::watches::ConnectionShare;
 
 /// Headers of the caller that are forwarded. Headers that could authenticate somebody are left out.
 const PASSED: [&str; 4] = ["grpc-timeout", "traceparent", "tracestate", "user-agent"];
@@ -20,7 +20,7 @@ const PASSED: [&str; 4] = ["grpc-timeout", "traceparent", "tracestate", "user-ag
 /// The body of a streaming call. Dropping the body frees its slot on the connection.
 struct Lasting {
     body: Body,
-    _place: Place,
+    _place: ConnectionShare,
 }
 
 impl http_body::Body for Lasting {

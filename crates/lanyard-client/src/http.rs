@@ -26,17 +26,17 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 /// - beyond: the answer counts as malformed
 /// - test: `t44_an_answer_over_http_has_so_many_bytes_and_so_much_time`
 const MAX_ANSWER_BYTES: usize = 256 * 1024;
-/// Characters of a remote error text that are repeated to the user: enough for a broker's whole
-/// sentence.
+/// The number of characters of a remote error text that are shown: enough for a sentence of a
+/// broker.
 const QUOTED_CHARACTERS: usize = 1000;
 
 /// An HTTP request gave no usable answer.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
     /// The address is neither https nor on loopback.
-    #[error("`{0}` is no https address")]
+    #[error("`{0}` is not an https address")]
     Address(String),
-    /// The trust anchors are no PEM certificates.
+    /// The trust anchors are not PEM certificates.
     #[error("cannot read the trusted certificates: {0}")]
     Authority(reqwest::Error),
     /// The environment names a proxy that cannot be used for this address.
@@ -100,7 +100,7 @@ pub(crate) fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Opti
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "`as` takes the whole seconds and keeps within the bounds of its type, as is wanted here"
+        reason = "`as` truncates to whole seconds and saturates, as is wanted here"
     )]
     Ok(number.map(|number| number as u64))
 }
@@ -271,7 +271,7 @@ fn silent((url, proxy): (&str, Option<&Proxy>), error: &reqwest::Error) -> HttpE
         url: url.to_owned(),
         why: match proxy {
             Some(proxy) => {
-                format!("{why} (through {proxy}; NO_PROXY names hosts that are reached without it)")
+                format!("{why} (through {proxy}; hosts in NO_PROXY are reached without it)")
             }
             None => why,
         },

@@ -52,13 +52,12 @@ impl<'de> Deserialize<'de> for Identity {
             return key.map(Self::Key).map_err(|error| {
                 let others = kinds.join("`, `");
                 D::Error::custom(format_args!(
-                    "`identity`: {error}; without a key it has one of `{others}`"
+                    "`identity`: {error}; without `key_file` it needs one of `{others}`"
                 ))
             });
         };
         if let Some(other) = fields.keys().find(|field| *field != kind) {
-            let message =
-                format_args!("`identity` has `{kind}`, and `{other}` besides: leave one out");
+            let message = format_args!("`identity` has both `{kind}` and `{other}`: remove one");
             return Err(D::Error::custom(message));
         }
         let value = fields
@@ -194,26 +193,26 @@ impl Identity {
 }
 
 impl KeyIdentity {
-    pub(crate) fn sign(&self, base: &Path) -> Result<String, ContextError> {
+    pub(crate) fn sign(&self, base: &Path) -> Result<Token, ContextError> {
         let signer = Signer::open(&base.join(&self.key_file))?;
         let now = now()?;
         let header = json!({"alg": "EdDSA", "typ": "JWT", "kid": self.kid});
         let claims = json!({"iss": self.issuer, "sub": self.subject, "aud": self.audience, "iat": now,
             "exp": now + TOKEN_LIFETIME_SECONDS, "jti": fresh_id()?, "groups": self.groups});
-        Ok(signer.sign(&header, &claims))
+        Ok(Token::new(signer.sign(&header, &claims)))
     }
 }
 
 impl EnrolledIdentity {
     /// Signs an assertion of the agent about itself (RFC 7523). The broker accepts each assertion
     /// once.
-    pub(crate) fn assert(&self, base: &Path) -> Result<String, ContextError> {
+    pub(crate) fn assert(&self, base: &Path) -> Result<Token, ContextError> {
         let signer = Signer::private(&base.join(&self.key_file))?;
         let now = now()?;
         let header = json!({"alg": "EdDSA", "typ": "JWT", "kid": signer.thumbprint()});
         let claims = json!({"iss": self.issuer, "sub": self.subject, "aud": self.audience, "iat": now,
             "exp": now + TOKEN_LIFETIME_SECONDS, "jti": fresh_id()?});
-        Ok(signer.sign(&header, &claims))
+        Ok(Token::new(signer.sign(&header, &claims)))
     }
 }
 
@@ -227,7 +226,7 @@ impl AwsIdentity {
     }
 
     #[cfg(not(feature = "aws"))]
-    #[expect(clippy::unused_async, reason = "with the SDK it is one")]
+    #[expect(clippy::unused_async, reason = "with the feature `aws` it awaits")]
     pub(crate) async fn evidence(&self) -> Result<Token, ContextError> {
         Err(ContextError::Aws(
             "this program was built without AWS".into(),
@@ -251,14 +250,14 @@ mod tests {
                 "unknown field `keyfile`, expected one of `key_file`",
             ),
             (r#"{"key_file": "k", "kid": "a"}"#, "missing field `issuer`"),
-            ("{}", "without a key it has one of `token_file`"),
+            ("{}", "without `key_file` it needs one of `token_file`"),
             (
                 r#"{"token_file": 3}"#,
                 "`identity.token_file`: invalid type",
             ),
             (
                 r#"{"token_file": "t", "audience": "a"}"#,
-                "has `token_file`, and `audience` besides",
+                "has both `token_file` and `audience`",
             ),
             (
                 r#"{"aws": {"region": "eu-west-1"}}"#,

@@ -22,12 +22,12 @@
 //! # Ok(()) }
 //! ```
 //!
-//! - A **context** is a file that says where the broker is and who asks; docs/contexts.md lists its
-//!   fields. [`Client::connect`] reads it, and every call proves the identity anew.
-//! - [`Task::credential`] gives a credential that is good now. Ask at each use and keep nothing:
-//!   the task asks the broker once for any number of callers, renews in good time, and drops what
+//! - A **context** is a file with the broker's address and the caller's identity; docs/contexts.md
+//!   lists its fields. [`Client::connect`] reads it, and every call proves the identity anew.
+//! - [`Task::credential`] returns a credential that is valid now. Call it for each use and store
+//!   nothing: the task makes one request for any number of callers, renews in time, and drops what
 //!   was revoked.
-//! - [`Task::stops`] tells of a kill within a moment. Select on it beside the work.
+//! - [`Task::stops`] reports a kill within a moment. Select on it beside the work.
 //! - [`ClientError`] prints as one complete line for people. Programs match on its variants, and
 //!   read the codes, the limit and the time to wait from [`ClientError::said`].
 //!
@@ -74,13 +74,14 @@ mod watches;
 pub use calls::Client;
 pub use context::Context;
 pub use context_error::ContextError;
-pub use contexts::Contexts;
-pub use error::{ClientError, Said};
+pub use contexts::{Broker, Contexts};
+pub use error::{BrokerRefusal, ClientError};
 pub use http::HttpError;
 pub use identity::LoginIdentity;
 pub use lanyard_proto::v1;
 pub use probe::Probe;
 pub use proxy::{Proxies, Proxy, ProxyError};
+pub use secret::Token;
 pub use secret_files::folder as private_folder;
 pub use state_dir::folder as state_folder;
 pub use task::{Held, Stop, Stops, Task};

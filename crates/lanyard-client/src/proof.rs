@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_many_that_start_at_once_all_have_the_same_key() {
+    fn concurrent_starts_share_one_key() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("context.key");
         let prints: Vec<_> = std::thread::scope(|scope| {

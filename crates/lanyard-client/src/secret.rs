@@ -5,16 +5,19 @@ use std::fmt;
 use serde::{Deserialize, Deserializer};
 use zeroize::Zeroizing;
 
-/// A token. Reading it needs [`Token::expose`], which a search of the source finds.
+/// A token, wiped when dropped and hidden from `Debug`. Reading the text needs [`Token::expose`],
+/// which a search of the source finds.
 #[derive(Clone)]
-pub(crate) struct Token(Zeroizing<String>);
+pub struct Token(Zeroizing<String>);
 
 impl Token {
     pub(crate) fn new(text: String) -> Self {
         Self(Zeroizing::new(text))
     }
 
-    pub(crate) fn expose(&self) -> &str {
+    /// Returns the token's text, for the one place that sends it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
         &self.0
     }
 }

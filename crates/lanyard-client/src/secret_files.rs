@@ -140,7 +140,7 @@ mod tests {
 
     // T51
     #[test]
-    fn what_is_written_is_for_its_owner_alone() {
+    fn written_files_are_readable_by_their_owner_only() {
         let (directory, path) = place();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         replace(&path, b"one").unwrap();
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn e44_under_sudo_nothing_is_made_in_a_folder_of_whoever_called_it() {
+    fn e44_under_sudo_no_folder_is_made_in_the_callers_folders() {
         // Only root may give a folder to another user.
         if !rustix::process::geteuid().is_root() {
             return;

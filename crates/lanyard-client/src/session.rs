@@ -37,6 +37,24 @@ struct Exchanged {
     expires_in: Option<u64>,
 }
 
+/// The age of a session that a call may carry.
+#[derive(Clone, Copy)]
+pub(crate) enum Age {
+    /// Some lifetime is left.
+    Fresh,
+    /// The session may have expired. The broker decides: a kill order is accepted for hours.
+    Any,
+}
+
+impl Age {
+    const fn accepts(self, session: &Session, now: u64) -> bool {
+        match self {
+            Self::Fresh => session.is_fresh(now),
+            Self::Any => true,
+        }
+    }
+}
+
 impl Exchanged {
     fn session(self, now: u64) -> Session {
         Session::new(
@@ -58,12 +76,12 @@ impl Context {
         Ok(key)
     }
 
-    /// Returns a session with some lifetime left: the cached one, the stored one, or a new one.
-    pub(crate) async fn session(&self) -> Result<(Token, Arc<ProofKey>), ClientError> {
+    /// Returns a session of this age: the cached one, the stored one, or a new one.
+    pub(crate) async fn session(&self, age: Age) -> Result<(Token, Arc<ProofKey>), ClientError> {
         let mut cache = self.cache.lock().await;
         let key = self.key(&mut cache)?;
         let at_hand = cache.session.as_ref();
-        if let Some(session) = at_hand.filter(|it| now().is_ok_and(|now| it.is_fresh(now))) {
+        if let Some(session) = at_hand.filter(|it| now().is_ok_and(|now| age.accepts(it, now))) {
             return Ok((session.token.clone(), key));
         }
         // Providers that rotate refresh tokens accept each once. Two processes that use the same
@@ -75,7 +93,7 @@ impl Context {
         let session = match stored
             .session
             .clone()
-            .filter(|session| session.is_fresh(now))
+            .filter(|session| age.accepts(session, now))
         {
             Some(session) => session,
             None => self.renew(&tokens, stored, &key).await?,
@@ -122,7 +140,7 @@ impl Context {
             | Identity::Key(_)
             | Identity::TokenFile { .. }
             | Identity::Certificate { .. } => Subject {
-                token: Token::new(self.token()?),
+                token: self.token()?,
                 kind: Subject::JWT,
             },
         };
@@ -247,6 +265,14 @@ fn refused(answer: &Answer) -> ClientError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn u18_a_kill_shows_a_session_that_has_expired_and_no_other_call_does() {
+        let expired = Session::new(Token::new("t".to_owned()), 1_000, 60);
+        assert!(Age::Any.accepts(&expired, 10_000));
+        assert!(!Age::Fresh.accepts(&expired, 10_000));
+        assert!(Age::Fresh.accepts(&expired, 1_010));
+    }
 
     #[test]
     fn a_session_is_believed_for_a_day_at_most() {

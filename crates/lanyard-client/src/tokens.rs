@@ -261,7 +261,7 @@ mod keyring {
     }
 
     fn none() -> ContextError {
-        ContextError::Keyring("there is none for this system: use --store file".into())
+        ContextError::Keyring("this system has none: use --store file".into())
     }
 
     pub(super) fn read(_name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, ContextError> {
@@ -319,7 +319,7 @@ mod tests {
     #[test]
     fn tokens_are_in_the_keyring_where_there_is_one() {
         if Store::best() == Store::File {
-            eprintln!("NOT RUN: this machine has no keyring that works");
+            eprintln!("NOT RUN: this machine has no working keyring");
             return;
         }
         let directory = tempfile::tempdir().unwrap();

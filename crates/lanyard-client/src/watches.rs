@@ -17,7 +17,7 @@ pub(crate) struct Watches {
 }
 
 /// A call's share of a connection. Dropping the value frees the share.
-pub(crate) struct Place {
+pub(crate) struct ConnectionShare {
     pub(crate) channel: Channel,
     _counted: Arc<()>,
 }
@@ -25,7 +25,7 @@ pub(crate) struct Place {
 /// The stream of messages about one task.
 pub struct TaskWatch {
     pub(crate) messages: Streaming<v1::WatchTaskResponse>,
-    pub(crate) _place: Place,
+    pub(crate) _place: ConnectionShare,
 }
 
 impl TaskWatch {
@@ -40,7 +40,7 @@ impl TaskWatch {
 
 impl Watches {
     /// Reserves a call on a connection that has room.
-    pub(crate) fn place(&self) -> Option<Place> {
+    pub(crate) fn place(&self) -> Option<ConnectionShare> {
         let connections = self
             .connections
             .lock()
@@ -48,21 +48,21 @@ impl Watches {
         let (channel, counted) = connections
             .iter()
             .find(|(_, counted)| Arc::strong_count(counted) <= WATCHES_PER_CONNECTION)?;
-        Some(Place {
+        Some(ConnectionShare {
             channel: channel.clone(),
             _counted: Arc::clone(counted),
         })
     }
 
     /// Adds a connection and reserves the first call on it.
-    pub(crate) fn add(&self, channel: Channel) -> Place {
+    pub(crate) fn add(&self, channel: Channel) -> ConnectionShare {
         let counted = Arc::new(());
         let mut connections = self
             .connections
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         connections.push((channel.clone(), Arc::clone(&counted)));
-        Place {
+        ConnectionShare {
             channel,
             _counted: counted,
         }

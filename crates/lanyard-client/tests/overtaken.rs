@@ -1,10 +1,7 @@
-//! Races between the watch of a task and the answer to a request for a credential: whichever comes
-//! first, a task caches and hands out no credential that has ended. The test decides when its
-//! broker answers.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test stops where its footing gives way"
-)]
+//! Races between the watch of a task and the answer to a request for a credential. In either order,
+//! a task caches and hands out no credential that has ended. The test decides when its broker
+//! answers.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -173,7 +170,7 @@ async fn stage(directory: &tempfile::TempDir) -> (Task, Words) {
     (task, words)
 }
 
-/// A message that knows the journal up to this record.
+/// Returns a message that covers the journal up to this record.
 fn state(live: &[&str], closed: bool, next_record: u64) -> Told {
     Ok(v1::WatchTaskResponse {
         next_record,
@@ -219,7 +216,7 @@ async fn heard(task: &Task) {
 }
 
 #[tokio::test]
-async fn an_answer_that_comes_after_the_end_of_the_task_is_given_back() {
+async fn a_credential_that_arrives_after_the_end_of_the_task_is_released() {
     let directory = tempfile::tempdir().unwrap();
     let (task, mut words) = stage(&directory).await;
     let asking = ask(&task);
@@ -233,7 +230,8 @@ async fn an_answer_that_comes_after_the_end_of_the_task_is_given_back() {
     assert!(task.held().is_empty());
 }
 
-/// A message that brings news of an order over another lease, so that a test can wait until it has been read.
+/// Adds an order over another lease to the message, so that a test can wait until the client has
+/// read it.
 fn with_order(told: Told, id: &str) -> Told {
     let mut message = told?;
     message.orders.push(v1::KillOrder {
@@ -243,13 +241,13 @@ fn with_order(told: Told, id: &str) -> Told {
     Ok(message)
 }
 
-/// Until the message with this order has been read.
+/// Waits until the client has read the message with this order.
 async fn read(task: &Task, order: &str) {
     let is_it = |stop: &Option<Stop>| matches!(stop, Some(Stop::Killed { kill_id, .. }) if kill_id == order);
     task.stops().wait_for(is_it).await.unwrap();
 }
 
-/// Has the task keep lease `L-1` of record 7, of which the message at record 6 knows nothing.
+/// Makes the task cache lease `L-1` of record 7, which the message at record 6 does not cover.
 async fn keep_first(task: &Task, words: &mut Words) {
     words.tell.send(state(&[], false, 6)).await.unwrap();
     let asking = ask(task);
@@ -258,9 +256,9 @@ async fn keep_first(task: &Task, words: &mut Words) {
     assert_eq!(asking.await.unwrap().unwrap(), "L-1");
 }
 
-// The message was put together before the lease began, and arrives after the lease is kept.
+// The message was built before the lease began, and arrives after the lease is cached.
 #[tokio::test]
-async fn a_message_that_does_not_know_a_lease_yet_takes_nothing_away() {
+async fn an_older_message_does_not_drop_a_newer_lease() {
     let directory = tempfile::tempdir().unwrap();
     let (task, mut words) = stage(&directory).await;
     keep_first(&task, &mut words).await;
@@ -269,18 +267,22 @@ async fn a_message_that_does_not_know_a_lease_yet_takes_nothing_away() {
     read(&task, "K-1").await;
     let held: Vec<_> = task.held().into_iter().map(|(_, held)| held).collect();
     assert_eq!(held.len(), 1);
-    // A second one would be issued at once: the lease that is kept is the one that is handed out.
+    // A second lease would be issued at once, so the cached one is handed out.
     words.answer.send(issued("L-2", 8)).await.unwrap();
     assert_eq!(ask(&task).await.unwrap().unwrap(), "L-1");
-    // A message that knows the lease, and does not list it, ends it.
+    // A message that covers the lease and does not list it ends the lease.
     let newer = with_order(state(&[], false, 8), "K-2");
     words.tell.send(newer).await.unwrap();
     read(&task, "K-2").await;
     assert!(task.held().is_empty());
-    assert!(words.released.try_recv().is_err(), "nobody gave it back");
+    assert!(
+        words.released.try_recv().is_err(),
+        "the lease was not released"
+    );
 }
 
-// The order is recorded before the leases that it ends: a message between the two has the order, and lists the leases.
+// The order is recorded before the leases end: a message between the two contains the order and
+// still lists the leases.
 #[tokio::test]
 async fn an_order_over_the_task_ends_what_the_same_message_lists() {
     let directory = tempfile::tempdir().unwrap();
@@ -299,13 +301,13 @@ async fn an_order_over_the_task_ends_what_the_same_message_lists() {
 }
 
 #[tokio::test]
-async fn a_lease_that_a_newer_message_does_not_list_is_given_back_at_once() {
+async fn a_lease_that_a_newer_message_does_not_list_is_released_at_once() {
     let directory = tempfile::tempdir().unwrap();
     let (task, mut words) = stage(&directory).await;
     words.tell.send(state(&[], false, 6)).await.unwrap();
     let asking = ask(&task);
     words.asked.recv().await.unwrap();
-    // The lease ended while its answer was under way.
+    // The lease ended while its answer was on the way.
     let newer = with_order(state(&[], false, 9), "K-1");
     words.tell.send(newer).await.unwrap();
     read(&task, "K-1").await;
@@ -316,7 +318,7 @@ async fn a_lease_that_a_newer_message_does_not_list_is_given_back_at_once() {
 }
 
 #[tokio::test]
-async fn a_broker_that_does_not_say_what_a_message_knows_is_believed() {
+async fn a_message_without_a_record_number_counts_at_once() {
     let directory = tempfile::tempdir().unwrap();
     let (task, mut words) = stage(&directory).await;
     let asking = ask(&task);
@@ -331,12 +333,12 @@ async fn a_broker_that_does_not_say_what_a_message_knows_is_believed() {
 }
 
 #[tokio::test]
-async fn a_lease_that_was_told_of_before_its_answer_is_kept_until_it_is_told_of_no_more() {
+async fn a_lease_listed_before_its_answer_stays_cached_while_it_is_listed() {
     let directory = tempfile::tempdir().unwrap();
     let (task, mut words) = stage(&directory).await;
     let asking = ask(&task);
     words.asked.recv().await.unwrap();
-    // The first message was put together before the lease existed, the second one after.
+    // The first message was built before the lease existed, the second one after.
     words.tell.send(state(&[], false, 7)).await.unwrap();
     words.tell.send(state(&["L-1"], false, 8)).await.unwrap();
     words.answer.send(issued("L-1", 7)).await.unwrap();

@@ -74,8 +74,8 @@ pub(crate) async fn ask(call: &Call<'_>, pending: &Refused, task: TaskId) -> Pro
     }
 }
 
-/// Builds the request that the client fulfils before it calls again. The state carries the task: a
-/// client that forges another task gets no further than by naming that task itself.
+/// Builds the request that the client fulfils before it calls again. The state carries the task id:
+/// a client that forges the id gains no more than by passing it as an argument.
 fn round(pending: &Refused, url: &Url, approval: ApprovalId, task: TaskId) -> InputRequiredResult {
     let params = ElicitRequestParams::UrlElicitationParams {
         meta: None,

@@ -82,7 +82,7 @@ impl<'a> Field<'a> {
             {
                 return Ok(None);
             }
-            // Clients that write arguments as texts write what is missing, and lists, so too.
+            // Clients that write every argument as a text also write `null` and lists as texts.
             Value::String(text) if text.trim() == "null" && !self.takes("string") => {
                 return Ok(None);
             }
@@ -213,13 +213,13 @@ mod tests {
 
     // As clients send them whose models write every argument as a text.
     #[test]
-    fn d38_what_is_missing_and_lists_are_read_from_texts() {
+    fn d38_null_and_lists_are_read_from_texts() {
         let plain = given(&json!({})).unwrap();
         for name in ["wait", "actions"] {
             let as_text = given(&json!({ name: "null" }));
             assert_eq!(as_text.as_ref(), Ok(&plain), "{name}");
         }
-        // A text of that word is a text.
+        // A field of type text keeps the word `null`.
         let reason = given(&json!({"reason": "null"})).unwrap().reason;
         assert!(reason.is_some());
         let list = given(&json!({"actions": ["delete a", "delete b"]})).unwrap();
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn d38_a_whole_number_is_read_however_it_is_written() {
+    fn d38_a_whole_number_is_read_in_every_notation() {
         for thirty in [
             json!(30),
             json!(30.0),
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn d38_what_does_not_fit_is_refused_by_the_name_of_its_field() {
+    fn d38_a_value_of_a_wrong_type_is_refused_with_its_field() {
         for (bad, said) in [
             (
                 json!({"reason": 7}),

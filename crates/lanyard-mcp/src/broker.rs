@@ -118,6 +118,7 @@ impl Broker {
             Some(credential::Kind::Vault(_)) => Kind::Vault,
             Some(credential::Kind::VaultSecret(_)) => Kind::VaultSecret,
             Some(credential::Kind::Github(_)) => Kind::Github,
+            Some(credential::Kind::Other(_)) => Kind::Other,
             None => return Err(Refused::unreadable("credential of a known kind")),
         };
         let lease = answer.lease_id.parse();

@@ -1,11 +1,12 @@
 //! Connecting to the local agent. The embedding program knows how to find and start it.
 
+use async_trait::async_trait;
 use tonic::Status;
 use tonic::metadata::AsciiMetadataValue;
 use tonic::transport::Channel;
 
 /// A way to connect to the local agent.
-#[tonic::async_trait]
+#[async_trait]
 pub trait AgentConnector: Send + Sync + 'static {
     /// Connects to the local agent, wherever it runs now.
     ///

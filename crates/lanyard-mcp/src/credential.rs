@@ -21,6 +21,8 @@ pub(crate) enum Kind {
     VaultSecret,
     /// An installation token of a GitHub App.
     Github,
+    /// A credential of another kind of target.
+    Other,
 }
 
 /// A request for a credential.

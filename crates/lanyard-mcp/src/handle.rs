@@ -45,7 +45,8 @@ pub(crate) fn usage(kind: Kind, program: &Program, wanted: &Wanted) -> Usage {
         Kind::Aws => aws(program, wanted),
         Kind::Kubernetes => started(program, wanted, "kubectl get pods"),
         Kind::Vault => started(program, wanted, "vault kv get PATH"),
-        Kind::VaultSecret => secret(program, wanted),
+        Kind::VaultSecret => piped(program, wanted, "vault"),
+        Kind::Other => piped(program, wanted, "fields"),
         Kind::Github => started(program, wanted, "git clone URL"),
     }
 }
@@ -85,8 +86,8 @@ fn started(program: &Program, wanted: &Wanted, command: &str) -> Usage {
     }
 }
 
-fn secret(program: &Program, wanted: &Wanted) -> Usage {
-    let print = creds(program, "vault", wanted);
+fn piped(program: &Program, wanted: &Wanted, tool: &str) -> Usage {
+    let print = creds(program, tool, wanted);
     Usage {
         how: "Let the program that needs the secret read it, a JSON object, from a pipe. Never print it, and never put it into a command line, a file or a message.",
         commands: vec![format!("{print} | PROGRAM")],
@@ -155,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_kind_has_a_line_that_a_shell_takes() {
+    fn each_kind_has_a_valid_shell_line() {
         let program = Program::of(vec![
             "/opt/my tools/lanyard".to_owned(),
             "--context".to_owned(),

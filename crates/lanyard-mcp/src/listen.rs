@@ -20,7 +20,7 @@ use crate::{Settings, TasksAtEnd};
 /// - for: a client
 /// - unit: bytes
 /// - beyond: the line is skipped, and the session goes on
-/// - test: `lines_of_no_protocol_end_nothing`
+/// - test: `invalid_lines_do_not_end_the_session`
 const MAX_MESSAGE_BYTES: usize = 8 * 1024 * 1024;
 
 /// A client could not be served.

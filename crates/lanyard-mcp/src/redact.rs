@@ -11,7 +11,7 @@ use lanyard_vocabulary::text::visible;
 /// - for: a text that a model reads
 /// - unit: characters
 /// - beyond: the text is cut, and ends with `…`
-/// - test: `nothing_acts_on_a_screen_and_nothing_goes_on_for_ever`
+/// - test: `control_characters_are_escaped_and_text_is_cut`
 const MAX_SHOWN_CHARACTERS: usize = 2000;
 /// Shortest run of characters that may be a key.
 const KEY_CHARACTERS: usize = 20;
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_brokers_say_stays_as_it_is() {
+    fn messages_of_brokers_are_not_redacted() {
         for said in [
             "denied by charter ticket-router (plans.required, line 28): an apply needs a plan [D-0123456789ABCDEFGHJKMNPQRS]",
             "approval A-0123456789ABCDEFGHJKMNPQRS of plan P-0123456789ABCDEFGHJKMNPQRS is needed first: 0 of 2 approvals given",
@@ -94,7 +94,7 @@ mod tests {
 
     // T50, T53
     #[test]
-    fn t53_what_looks_like_a_key_is_hidden() {
+    fn t53_text_that_looks_like_a_key_is_masked() {
         for key in [
             "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJhZ2VudDpyb3V0ZXIifQ.c2lnbmF0dXJlMDAx",
             "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
@@ -117,7 +117,7 @@ mod tests {
 
     // T21, T78
     #[test]
-    fn nothing_acts_on_a_screen_and_nothing_goes_on_for_ever() {
+    fn control_characters_are_escaped_and_text_is_cut() {
         let shown = line("one\ntwo \u{1b}[2J \u{202e}");
         assert!(
             !shown.contains(['\n', '\u{1b}', '\u{202e}']) && shown.starts_with("one"),

@@ -11,13 +11,13 @@ use url::Url;
 
 use crate::redact;
 
-/// Longest URL that is passed on.
+/// Longest URL that is shown.
 ///
 /// # Limit
 /// - for: an approval
 /// - unit: bytes
-/// - beyond: the address is left out, and the words say what to do
-/// - test: `people_are_sent_to_pages_and_nowhere_else`
+/// - beyond: the URL is left out; the message says what to do instead
+/// - test: `only_https_and_loopback_urls_are_shown`
 const MAX_URL_BYTES: usize = 2000;
 
 /// The reason for a refusal, for programs.
@@ -64,7 +64,7 @@ impl Reason {
             }
             Self::NotLoggedIn => "Tell the user to run: lanyard login",
             Self::Quota => "Wait before you ask again, and release what you no longer need.",
-            Self::NotFound => "Check the id: it may be another agent's, or never have been.",
+            Self::NotFound => "Check the id: it may belong to another agent, or may not exist.",
             Self::TaskEnded => {
                 "Open another task: call again with charter, environment and reason instead of task_id."
             }
@@ -246,7 +246,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn people_are_sent_to_pages_and_nowhere_else() {
+    fn only_https_and_loopback_urls_are_shown() {
         for good in [
             "https://lanyard.acme.example/approvals/A-0123456789ABCDEFGHJKMNPQRS",
             "http://127.0.0.1:8080/a",
@@ -259,7 +259,7 @@ mod tests {
             "file:///etc/passwd",
             "https://user:pass@acme.example/",
             "https://acme.example/?t=eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJhZ2VudDpyb3V0ZXIifQ",
-            "not an address",
+            "not a URL",
         ] {
             assert!(address(bad).is_none(), "{bad}");
         }

@@ -26,7 +26,7 @@ pub(crate) enum Reply<T> {
 enum Form<T> {
     Done(T),
     Failed {
-        /// Why the tool did nothing.
+        /// The reason why the tool did nothing.
         error: Failure,
     },
 }

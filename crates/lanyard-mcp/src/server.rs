@@ -79,7 +79,7 @@ impl ServerHandler for Server {
             TaskStatus::NAME => run::<TaskStatus>(&call, arguments).await,
             Release::NAME => run::<Release>(&call, arguments).await,
             Explain::NAME => run::<Explain>(&call, arguments).await,
-            _ => return Err(ErrorData::invalid_params("there is no such tool", None)),
+            _ => return Err(ErrorData::invalid_params("unknown tool", None)),
         })
     }
 }

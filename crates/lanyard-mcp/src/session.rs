@@ -16,7 +16,7 @@ use crate::refused::{Reason, Refused};
 /// - for: a client
 /// - unit: tasks
 /// - beyond: a further task is refused with `quota` until one is released
-/// - test: `a_session_has_so_many_tasks_open_and_no_more`
+/// - test: `a_session_limits_open_tasks`
 const MAX_TASKS: usize = 32;
 /// Plans that are remembered for a task.
 ///
@@ -24,7 +24,7 @@ const MAX_TASKS: usize = 32;
 /// - for: a task
 /// - unit: plans
 /// - beyond: later plans are not listed with their task
-/// - test: `a_session_remembers_so_many_plans_and_no_more`
+/// - test: `a_session_remembers_a_limited_number_of_plans`
 const MAX_REMEMBERED_PLANS: usize = 100;
 /// Calls of one client that may run at the same time.
 ///
@@ -32,7 +32,7 @@ const MAX_REMEMBERED_PLANS: usize = 100;
 /// - for: a client
 /// - unit: calls
 /// - beyond: a further call is refused with `quota`
-/// - test: `a_session_has_so_many_calls_under_way_and_no_more`
+/// - test: `a_session_limits_concurrent_calls`
 const MAX_CALLS: usize = 16;
 
 /// The session of one client.
@@ -64,7 +64,7 @@ impl Session {
 
     /// Reserves room for a call.
     pub(crate) fn call(&self) -> Result<OwnedSemaphorePermit, Refused> {
-        let line = format!("{MAX_CALLS} calls are under way: wait for one of them");
+        let line = format!("{MAX_CALLS} calls are in progress: wait until one of them ends");
         let place = Arc::clone(&self.calls).try_acquire_owned();
         place.map_err(|_| Refused::here(Reason::Quota, line))
     }
@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_session_has_so_many_calls_under_way_and_no_more() {
+    async fn a_session_limits_concurrent_calls() {
         let session = Session::new();
         let held: Vec<_> = (0..MAX_CALLS).map(|_| session.call()).collect();
         assert!(held.iter().all(Result::is_ok));
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_session_remembers_so_many_plans_and_no_more() {
+    async fn a_session_remembers_a_limited_number_of_plans() {
         let (session, task) = (Session::new(), TaskId::from_bits(1));
         for place in 0..=MAX_REMEMBERED_PLANS {
             session

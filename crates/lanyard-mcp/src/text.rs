@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_has_one_to_so_many_characters() {
+    fn a_text_has_a_length_limit() {
         let read = |text: &str| serde_json::from_value::<Text<3>>(serde_json::json!(text));
         assert_eq!(read("äöü").unwrap().as_str(), "äöü");
         for bad in ["", "  ", "äöüß"] {

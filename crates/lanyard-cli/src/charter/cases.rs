@@ -1,14 +1,16 @@
-//! Golden cases: a file beside the charter, `name.test.yaml`, with requests and what the charter has to answer.
+//! Golden cases: a file beside the charter, `name.test.yaml`, with requests and what the charter
+//! has to answer.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use lanyard_core::charter::{ActionPattern, Name, Version};
-use lanyard_core::document::{Code, Diagnostic, Fields, Findings, Node, Span, read};
-use lanyard_core::identity::{Evidence, Identity};
-use lanyard_core::plan::{PLAN_FORMATS, PlanFormat};
-use lanyard_core::question::{Answer, Planned, Question, Usage};
-use lanyard_core::time::{Timestamp, Ttl};
+use lanyard_charter::plan::{PLAN_FORMATS, PlanFormat};
+use lanyard_charter::{ActionPattern, Usage, Version};
+use lanyard_core::question::{CharterAnswer, Planned, Question};
+use lanyard_document::{Code, Diagnostic, Fields, Findings, Node, Span, read};
+use lanyard_vocabulary::identity::{Evidence, Identity};
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::time::{Timestamp, Ttl};
 
 use super::explain::usage;
 use super::plans::PlanFile;
@@ -23,20 +25,20 @@ pub(crate) struct Cases {
     pub(crate) cases: Vec<Case>,
 }
 
-/// One request and its golden answer.
+/// A request and its golden answer.
 pub(crate) struct Case {
     pub(crate) name: String,
     pub(crate) question: Question,
     /// The plan, beside the file of cases.
     pub(crate) plan_file: Option<PlanFile>,
-    /// When it is asked; long ago, where the case does not say.
+    /// The time at which the question is asked; long ago, if the case does not say.
     pub(crate) now: Timestamp,
     pub(crate) expected: Expected,
-    /// Where the expectation stands.
+    /// The position of the expectation.
     pub(crate) at: Span,
 }
 
-/// What a case looks at.
+/// The parts of a decision that a case expects.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Expected {
     pub(crate) allow: Option<bool>,
@@ -48,7 +50,7 @@ pub(crate) struct Expected {
 
 impl Expected {
     /// Everything about an answer.
-    pub(crate) fn of(answer: &Answer) -> Self {
+    pub(crate) fn of(answer: &CharterAnswer) -> Self {
         match &answer.verdict {
             Ok(allowed) => Self {
                 allow: Some(true),
@@ -65,7 +67,7 @@ impl Expected {
         }
     }
 
-    /// What of it is otherwise; what is not said is not looked at.
+    /// Says what differs from the expectation. A part that the case does not name is not compared.
     pub(crate) fn against(&self, found: &Self) -> Vec<String> {
         let mut wrong = Vec::new();
         if *self == Self::default() {
@@ -238,7 +240,7 @@ fn case(
     })
 }
 
-/// Nothing but these claims are proved of the agent.
+/// Reads the claims that are proved of the agent; no other claim is.
 fn claims(f: &Findings, node: &Node) -> Option<Evidence> {
     let fields = f.map(node)?;
     let claims = fields.open();
@@ -252,7 +254,8 @@ fn claims(f: &Findings, node: &Node) -> Option<Evidence> {
     })
 }
 
-/// `plan: {file: plans/queue.json, form: terraform-json, destructive: []}`; without a file, one that is supposed.
+/// `plan: {file: plans/queue.json, form: terraform-json, destructive: []}`; without a file, one
+/// that is supposed.
 fn plan(f: &Findings, node: &Node) -> Option<(Planned, Option<PlanFile>)> {
     let fields = f.map(node)?;
     let destructive = fields

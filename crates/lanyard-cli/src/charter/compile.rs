@@ -1,32 +1,29 @@
 //! `lanyard charter compile`: what a charter comes to at the providers.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
 use lanyard_aws_policy::{SESSION_POLICY_LIMIT, session_policy};
-use lanyard_core::approval::{Requirement, approvers, persons};
-use lanyard_core::charter::{
-    AwsGrant, Charter, Grant, KubernetesGrant, KubernetesRights, Name, PolicyRule, Rights,
-    VaultGives, VaultGrant,
-};
+use lanyard_charter::requirement::{Requirement, approvers, persons};
+use lanyard_charter::{AwsGrant, Charter, Grant};
 use lanyard_core::provider::PrepareError;
 use lanyard_core::question::{Question, mint_request, permit};
-use lanyard_core::time::Timestamp;
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::time::Timestamp;
 use serde_json::{Value, json};
 
-use super::files::{self, Declared};
-use crate::Global;
+use super::files;
+use super::files::Declared;
 use crate::outcome::Outcome;
-use crate::text;
+use crate::{Global, text};
 
 #[derive(Args)]
 pub(crate) struct Compile {
-    /// The charter's file.
+    /// The YAML file of the charter.
     file: PathBuf,
     #[command(flatten)]
     declared: Declared,
-    /// This grant alone.
+    /// Only this grant of the charter.
     #[arg(long)]
     grant: Option<Name>,
 }
@@ -59,18 +56,18 @@ pub(crate) fn run(global: &Global, asked: &Compile) -> Result<(), Outcome> {
     }
 }
 
-/// What a grant comes to.
+/// The rights that a grant compiles to.
 struct Compiled<'a> {
     grant: &'a Grant,
     environments: Vec<Terms>,
-    /// What there is to know of it besides.
+    /// The notes for whoever reads the rights.
     notes: Vec<String>,
     /// The request to the provider; none where the provider cannot be asked.
     asks: Option<Value>,
     fits: bool,
 }
 
-/// Who approves in one environment, and for how long a credential is.
+/// The approvers in one environment, and the lifetime of a credential there.
 struct Terms {
     environment: Name,
     terms: Result<(u64, Option<Requirement>), String>,
@@ -102,23 +99,13 @@ impl<'a> Compiled<'a> {
     }
 
     fn rights(&mut self, charter: &Charter) {
-        let asks = match &self.grant.rights {
-            Rights::Token(rights) => {
-                let scopes: Vec<&str> = rights.scopes.iter().map(String::as_str).collect();
-                json!({"aud": rights.audience, "scope": scopes.join(" ")})
-            }
-            Rights::Kubernetes(rights) => kubernetes(charter, self.grant, rights),
-            Rights::Aws(rights) => return self.aws(charter, rights),
-            Rights::Vault(rights) => {
-                let note = "the policies are read from that Vault before each credential";
-                self.notes.push(note.to_owned());
-                vault(rights)
-            }
-            Rights::GitHub(rights) => {
-                json!({"repositories": rights.repositories, "permissions": rights.permissions})
-            }
-        };
-        self.asks = Some(asks);
+        // The session policy of AWS depends on the whole request, and not on the grant alone.
+        if let Some(rights) = self.grant.rights.get::<AwsGrant>() {
+            return self.aws(charter, rights);
+        }
+        let object = format!("{}-{}", charter.name, self.grant.name);
+        self.asks = self.grant.rights.request(&object);
+        self.notes.extend(self.grant.rights.notes());
     }
 
     fn aws(&mut self, charter: &Charter, rights: &AwsGrant) {
@@ -213,13 +200,11 @@ impl<'a> Compiled<'a> {
                 };
                 (environment.to_string(), said)
             });
-        let size = match &self.grant.rights {
-            Rights::Aws(_) => self
-                .asks
-                .as_ref()
-                .map(|asks| asks.to_string().chars().count()),
-            Rights::Token(_) | Rights::Kubernetes(_) | Rights::Vault(_) | Rights::GitHub(_) => None,
-        };
+        let asks = self
+            .asks
+            .as_ref()
+            .filter(|_| grant.rights.get::<AwsGrant>().is_some());
+        let size = asks.map(|asks| asks.to_string().chars().count());
         json!({
             "grant": grant.name,
             "role": grant.role.to_string(),
@@ -234,58 +219,9 @@ impl<'a> Compiled<'a> {
     }
 }
 
-/// How much a policy comes to when it is packed, by what DEFLATE makes of it: STS names neither its format nor its limit, and says
-/// only of a session that was made how full that was (`PackedPolicySize`).
+/// Estimates the packed size of a policy by its size under DEFLATE: STS names neither its format
+/// nor its limit, and says only of a session that was made how full that was (`PackedPolicySize`).
 /// <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>
 fn packed(policy: &str) -> usize {
     miniz_oxide::deflate::compress_to_vec(policy.as_bytes(), 9).len()
-}
-
-fn kubernetes(charter: &Charter, grant: &Grant, rights: &KubernetesGrant) -> Value {
-    let name = format!("{}-{}", charter.name, grant.name);
-    match &rights.rights {
-        KubernetesRights::ClusterRole(role) => json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1",
-            "kind": "RoleBinding",
-            "metadata": {"name": name, "namespace": rights.namespace},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
-        }),
-        KubernetesRights::Rules(rules) => json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1",
-            "kind": "Role",
-            "metadata": {"name": name, "namespace": rights.namespace},
-            "rules": rules.iter().map(rule).collect::<Vec<_>>(),
-        }),
-    }
-}
-
-fn vault(rights: &VaultGrant) -> Value {
-    let mut token = json!({
-        "type": "service",
-        "policies": rights.policies,
-        "no_default_policy": true,
-        "renewable": false,
-    });
-    let (field, value) = match &rights.gives {
-        VaultGives::Token { uses: None } => return token,
-        VaultGives::Token { uses: Some(uses) } => ("num_uses", json!(uses)),
-        VaultGives::Secret { path } => ("reads", json!(path)),
-    };
-    if let Some(fields) = token.as_object_mut() {
-        fields.insert(field.to_owned(), value);
-    }
-    token
-}
-
-fn rule(rule: &PolicyRule) -> Value {
-    let mut fields: BTreeMap<&str, Value> = [
-        ("apiGroups", json!(rule.api_groups)),
-        ("resources", json!(rule.resources)),
-        ("verbs", json!(rule.verbs)),
-    ]
-    .into();
-    if !rule.resource_names.is_empty() {
-        fields.insert("resourceNames", json!(rule.resource_names));
-    }
-    json!(fields)
 }

@@ -1,15 +1,17 @@
 //! The CustomResourceDefinition of charters, from the JSON Schema of the language.
 //!
-//! Nothing in the definition drops, refuses or fills in a field of a charter: the broker's reader sees what was written, and
-//! decides. What the schema says is for `kubectl explain` and for editors.
+//! Nothing in the definition drops, refuses or fills in a field of a charter: the broker's reader
+//! sees what was written, and decides. What the schema says is for `kubectl explain` and for
+//! editors.
 
 use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
 use super::schema;
+use crate::kinds;
 
-/// What stands above the definition.
+/// The comment above the definition.
 const HEAD: &str = "\
 # Charters as Kubernetes objects; docs/how-to/charters-in-kubernetes.md.
 # Made by `lanyard charter crd`. The API server keeps every field that is written and adds none: the broker's reader decides.
@@ -61,7 +63,7 @@ fn columns() -> Value {
 }
 
 fn root() -> Value {
-    let charter = schema::charter();
+    let charter = schema::charter(kinds::more());
     let meaning = |name: &str| {
         let found = charter.pointer(&format!("/properties/{name}/description"));
         found.cloned().unwrap_or_default()
@@ -81,7 +83,7 @@ fn root() -> Value {
     })
 }
 
-/// What the broker says of the object.
+/// The schema of the status that the broker writes.
 fn status() -> Value {
     let text = |meaning: &str| json!({"type": "string", "description": meaning});
     let number =
@@ -135,7 +137,8 @@ fn status() -> Value {
     })
 }
 
-/// The part of a JSON Schema that a structural schema can say without deciding anything: types, names and meanings.
+/// The part of a JSON Schema that a structural schema can say without deciding anything: types,
+/// names and meanings.
 fn structural(schema: &Value) -> Value {
     let mut made = Map::new();
     let mut meaning = schema
@@ -147,7 +150,8 @@ fn structural(schema: &Value) -> Value {
     let either = schema.get("oneOf").and_then(Value::as_array);
     let is_text = |one: &Value| one.get("type") == Some(&"string".into());
     if either.is_some_and(|either| either.iter().any(is_text)) {
-        // A text or a map: a structural schema has no word for that, and takes both where it names neither.
+        // A text or a map: a structural schema has no word for that, and takes both where it names
+        // neither.
         return json!({
             "description": "CONFIGMAP/KEY.rego and what has to be there: `{path: …, digest: sha256:…}`.",
             PRESERVE: true,
@@ -181,7 +185,8 @@ fn structural(schema: &Value) -> Value {
     } else if let Some(more) = more {
         made.insert("type".to_owned(), "object".into());
         let mut inner = structural(more);
-        // Numbers of repositories and projects are written without quotes: whoever reads them takes both.
+        // Numbers of repositories and projects are written without quotes: whoever reads them takes
+        // both.
         if let (Some(Value::String(kind)), true) = (inner.get("type"), inner.is_object())
             && kind == "string"
             && let Some(fields) = inner.as_object_mut()
@@ -272,7 +277,7 @@ fn scalar(value: &Value) -> String {
 mod tests {
     use std::path::Path;
 
-    use lanyard_core::document::{Node, Value as Yaml, read};
+    use lanyard_document::{Node, Value as Yaml, read};
 
     use super::*;
 

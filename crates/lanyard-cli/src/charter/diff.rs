@@ -3,19 +3,20 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use lanyard_core::charter::{Change, Effect, diff};
-use lanyard_core::count::counted;
+use lanyard_charter::{Change, Effect, diff};
+use lanyard_vocabulary::count::counted;
 use serde_json::{Value, json};
 
-use super::files::{self, Declared};
-use crate::Global;
+use super::files;
+use super::files::Declared;
 use crate::outcome::Outcome;
-use crate::text;
+use crate::terminal::tell;
+use crate::{Global, text};
 
-/// How changes are printed.
+/// The form in which changes are printed.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// A line each.
+    /// Print one line for each difference.
     Text,
     /// A comment for a pull request.
     Markdown,
@@ -31,7 +32,7 @@ pub(crate) struct Diff {
     new: PathBuf,
     #[command(flatten)]
     declared: Declared,
-    /// How changes are printed.
+    /// The form in which changes are printed.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }
@@ -46,7 +47,7 @@ pub(crate) fn run(global: &Global, asked: &Diff) -> Result<(), Outcome> {
         Format::Text => {
             for change in &changes {
                 let line = format!("{:<9}  {}{}", change.effect, change.what, place(change));
-                println!("{}", text::line(&line));
+                tell(text::line(&line));
             }
         }
         Format::Markdown => markdown(&old.name.to_string(), &changes),

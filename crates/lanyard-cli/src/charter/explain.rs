@@ -1,49 +1,50 @@
-//! `lanyard charter explain`: what a charter would answer, by which of its rules, and what it would allow instead.
+//! `lanyard charter explain`: what a charter would answer, by which of its rules, and what it would
+//! allow instead.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use lanyard_core::approval::{approvers, persons};
-use lanyard_core::charter::{
-    ActionPattern, Charter, ConditionKey, Name, Rights, Version, unlisted_action,
-};
+use lanyard_charter::requirement::{approvers, persons};
+use lanyard_charter::{ActionPattern, Charter, ConditionKey, Usage, Version, unlisted_action};
 use lanyard_core::decide::{Denial, Rule};
-use lanyard_core::digest::Digest;
-use lanyard_core::identity::{Evidence, Identity};
-use lanyard_core::question::{Planned, Question, Usage, ask, nearest, permit};
-use lanyard_core::time::{Timestamp, Ttl};
+use lanyard_core::question::{Planned, Question, ask, nearest, permit};
+use lanyard_vocabulary::digest::Digest;
+use lanyard_vocabulary::identity::{Evidence, Identity};
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::time::{Timestamp, Ttl};
 
-use super::files::{self, Declared};
+use super::files;
+use super::files::Declared;
 use super::plans::{PlanFile, with_plan};
-use crate::Global;
 use crate::outcome::Outcome;
 use crate::plan::Format;
-use crate::{span, text};
+use crate::terminal::{Screen, tell};
+use crate::{Global, span, text};
 
 #[derive(Args)]
 pub(crate) struct Explain {
-    /// The charter's file.
+    /// The YAML file of the charter.
     file: PathBuf,
     #[command(flatten)]
     declared: Declared,
-    /// Who asks: the issuer and the subject.
+    /// The agent that asks: the issuer and the subject.
     #[arg(long, num_args = 2, value_names = ["ISSUER", "SUBJECT"], required = true)]
     agent: Vec<String>,
-    /// What is proved of it besides; what the charter asks for, where nothing is said.
+    /// A claim that is proved of the agent; if none is given, whatever the charter asks for.
     #[arg(long, value_name = "NAME=VALUE")]
     claim: Vec<String>,
-    /// Where.
+    /// The environment of the request.
     #[arg(long)]
     r#in: Name,
-    /// For which grant.
+    /// The grant that the agent asks for.
     #[arg(long)]
     grant: Name,
     /// For how long: `10m`, `1h30m`.
     #[arg(long, value_name = "SPAN", value_parser = span::parse)]
     ttl: Option<Ttl>,
-    /// The agent's model.
+    /// The model that the agent runs on.
     #[arg(long)]
     model: Option<String>,
     /// The digest of the agent's instructions.
@@ -52,7 +53,7 @@ pub(crate) struct Explain {
     /// In an emergency that somebody else declared.
     #[arg(long)]
     emergency: bool,
-    /// It comes with a plan.
+    /// The request comes with a plan.
     #[arg(long)]
     plan: bool,
     /// A destructive action that the plan names.
@@ -67,17 +68,18 @@ pub(crate) struct Explain {
     /// The ticket that the task names.
     #[arg(long)]
     ticket: Option<String>,
-    /// What the credential would be used for: an AWS action and an ARN, or a verb and `resource.group/name`, or `scope` and a
-    /// scope.
+    /// The use of the credential: an AWS action and an ARN, or a verb and `resource.group/name`, or
+    /// `scope` and a scope.
     #[arg(long, num_args = 2, value_names = ["ACTION", "RESOURCE"])]
     using: Vec<String>,
     /// A condition key of that AWS request, and its value: `s3:prefix=payments/`.
     #[arg(long, value_name = "KEY=VALUE", requires = "using")]
     condition: Vec<String>,
-    /// When, as 2026-12-24T12:00:00Z; hours, freezes and the charter's end depend on it. Now, when it is left out.
+    /// The time, as 2026-12-24T12:00:00Z; hours, freezes and the charter's end depend on it. Now,
+    /// if it is left out.
     #[arg(long)]
     at: Option<jiff::Timestamp>,
-    /// How long the target's revocation takes at worst: `5m`.
+    /// The time for which the target's revocation takes at worst: `5m`.
     #[arg(long, value_name = "SPAN", value_parser = span::parse)]
     worst_case: Option<Ttl>,
 }
@@ -100,36 +102,35 @@ pub(crate) fn run(global: &Global, asked: &Explain) -> Result<(), Outcome> {
         let place = met
             .at
             .map_or_else(|| file.to_string(), |at| format!("{file}:{at}"));
-        let line = format!("{:<15} {}  ({place})", met.rule.to_string(), met.what);
-        println!("{}", text::line(&line));
+        row(&met.rule.to_string(), &format!("{}  ({place})", met.what));
     }
     match answer.verdict {
         Ok(allowed) => {
-            println!("allowed for {}", allowed.ttl);
+            tell(format_args!("allowed for {}", allowed.ttl));
             if let Some(needed) = &allowed.requirement {
-                println!(
+                tell(format_args!(
                     "after {} of {} approved its plan, within {}",
                     persons(needed.people),
                     approvers(&needed.from),
                     needed.expires
-                );
+                ));
             }
             Ok(())
         }
         Err(denial) => {
             let denial = exact(&charter, &question, denial);
-            println!("{}", text::line(&denial.to_string()));
+            tell(text::line(&denial.to_string()));
             if let Some(near) = nearest(&charter, &question, now) {
                 let difference = text::line(&difference(&question, &near));
-                println!("this would be allowed: {difference}");
+                tell(format_args!("this would be allowed: {difference}"));
             }
             Err(Outcome::Negative)
         }
     }
 }
 
-/// The denial for whoever has the file: the broker tells an agent that the charter does not name no more than that there is no
-/// such charter, and here there is one.
+/// The denial for whoever has the file: the broker tells an agent that the charter does not name no
+/// more than that there is no such charter, and here there is one.
 fn exact(charter: &Charter, question: &Question, denial: Denial) -> Denial {
     if denial.rule != Rule::NotInForce {
         return denial;
@@ -181,19 +182,20 @@ fn exact(charter: &Charter, question: &Question, denial: Denial) -> Denial {
     }
 }
 
-/// What the plan comes to: its risk, what its judges say, and what of the grant it leaves.
+/// Prints the judgement of the plan: its risk, what its judges say, and what of the grant it
+/// leaves.
 fn plan(charter: &Charter, question: &Question, now: Timestamp) {
     if let Some((_, judgement)) = question.plan.as_ref().and_then(|plan| plan.read.as_ref()) {
         let counts = permit(charter, question, now).map_or(judgement.risk, |permit| permit.risk());
-        println!("risk            {counts}");
+        row("risk", &counts.to_string());
         for reason in &judgement.reasons {
-            println!("                {}", text::line(&reason.to_string()));
+            row("", &reason.to_string());
         }
         for warning in &judgement.warned {
-            println!("warning         {}", text::line(&warning.to_string()));
+            row("warning", &warning.to_string());
         }
         for denial in &judgement.denied {
-            println!("denied          {}", text::line(&denial.to_string()));
+            row("denied", &denial.to_string());
         }
     }
     let Ok(permit) = permit(charter, question, now) else {
@@ -203,23 +205,33 @@ fn plan(charter: &Charter, question: &Question, now: Timestamp) {
         .grants
         .get(&question.grant)
         .map(|grant| &grant.rights);
-    for line in before.into_iter().flat_map(Rights::lines) {
-        println!("grant           {}", text::line(&line));
+    for line in before.into_iter().flat_map(|rights| rights.lines()) {
+        row("grant", &line);
     }
     match permit.whole() {
         None => {
             for line in permit.grant().rights.lines() {
-                println!("with this plan  {}", text::line(&line));
+                row("with this plan", &line);
             }
             if let Some(beyond) = permit.beyond() {
-                println!("beyond it       {}", text::line(beyond));
+                row("beyond it", beyond);
             }
         }
         Some(why) => {
-            let why = text::line(why);
-            println!("with this plan  the same: {why}");
+            row("with this plan", &format!("the same: {why}"));
         }
     }
+}
+
+/// The columns of a row's name, with the gap behind it.
+const NAME_COLUMNS: usize = 16;
+
+/// Prints a row, whose value goes on below its beginning on a screen that is too narrow for it.
+fn row(name: &str, value: &str) {
+    let before = format!("{name:<15} ");
+    let screen = Screen::columns(&std::io::stdout());
+    let line = text::wrapped(&before, &text::line(value), NAME_COLUMNS, screen);
+    println!("{line}");
 }
 
 fn question(asked: &Explain) -> Result<Question, Outcome> {
@@ -259,7 +271,7 @@ fn question(asked: &Explain) -> Result<Question, Outcome> {
     })
 }
 
-/// Nothing but these claims, where one is said; otherwise whatever the charter asks for.
+/// Reads the given claims; `None` if there are none, for whatever the charter asks for.
 fn evidence(claims: &[String]) -> Result<Option<Evidence>, Outcome> {
     let pair = |claim: &String| {
         let (name, value) = claim.split_once('=')?;
@@ -276,7 +288,8 @@ fn evidence(claims: &[String]) -> Result<Option<Evidence>, Outcome> {
 /// `get deployments.apps/web`, `s3:GetObject arn:…`, `scope tickets.read`.
 ///
 /// # Errors
-/// The fault of a name that is no action of AWS or no condition key: an answer would be about nothing.
+/// The fault of a name that is no action of AWS or no condition key: an answer would be about
+/// nothing.
 pub(crate) fn usage(action: &str, resource: &str, context: &[String]) -> Result<Usage, String> {
     if action.contains(':') {
         if let Some(why) = unlisted_action(&ActionPattern(action.to_owned())) {
@@ -289,7 +302,7 @@ pub(crate) fn usage(action: &str, resource: &str, context: &[String]) -> Result<
             ConditionKey::parse(key).map_err(|why| format!("condition `{key}`: {why}"))?;
             Ok((key.to_owned(), value.to_owned()))
         };
-        return Ok(Usage::Aws {
+        return Ok(Usage {
             action: action.to_owned(),
             resource: resource.to_owned(),
             context: context.iter().map(pair).collect::<Result<_, String>>()?,
@@ -298,28 +311,11 @@ pub(crate) fn usage(action: &str, resource: &str, context: &[String]) -> Result<
     if !context.is_empty() {
         return Err("only a request of AWS has condition keys".to_owned());
     }
-    Ok(usage_elsewhere(action, resource))
-}
-
-fn usage_elsewhere(action: &str, resource: &str) -> Usage {
-    if action == "scope" {
-        return Usage::Scope(resource.to_owned());
-    }
-    let (kind, rest) = match resource.split_once('.') {
-        Some((kind, rest)) => (kind, Some(rest)),
-        None => (resource, None),
-    };
-    let (group, name) = match rest.map(|rest| rest.split_once('/')) {
-        Some(Some((group, name))) => (group, Some(name)),
-        Some(None) => (rest.unwrap_or_default(), None),
-        None => ("", None),
-    };
-    Usage::Kubernetes {
-        group: group.to_owned(),
-        resource: kind.to_owned(),
-        verb: action.to_owned(),
-        name: name.map(str::to_owned),
-    }
+    Ok(Usage {
+        action: action.to_owned(),
+        resource: resource.to_owned(),
+        ..Usage::default()
+    })
 }
 
 fn difference(asked: &Question, near: &Question) -> String {

@@ -3,21 +3,23 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use lanyard_core::charter::{
-    Charter, ENVIRONMENT_KINDS, EnvironmentKind, Name, Parsed, TARGET_KINDS, TargetKind, World,
-    is_charter_file, parse_with,
+use lanyard_charter::{
+    Charter, ENVIRONMENT_KINDS, EnvironmentKind, Parsed, TargetKind, World, is_charter_file,
+    kinds as known, parse_with,
 };
-use lanyard_core::document::{Severity, render};
+use lanyard_document::{Severity, render};
 use lanyard_plan::PolicyFolder;
+use lanyard_vocabulary::name::Name;
 
-use crate::Global;
 use crate::outcome::Outcome;
+use crate::terminal::say_findings;
+use crate::{Global, kinds};
 
-/// What a charter may name: as the daemon's configuration declares it, or word by word.
+/// The names that a charter may use: as the daemon's configuration declares them, or one by one.
 #[derive(Args)]
 pub(crate) struct Declared {
-    /// The daemon's configuration: its environments and targets are what a charter may name. Where nothing is declared, the
-    /// lanyardd.yaml of the charter's folder or of a folder above it.
+    /// The daemon's configuration: its environments and targets are what a charter may name. Where
+    /// nothing is declared, the lanyardd.yaml of the charter's folder or of a folder above it.
     #[arg(long)]
     config: Option<PathBuf>,
     /// An environment and its kind: name=production or name=sandbox.
@@ -33,7 +35,7 @@ fn environment(text: &str) -> Result<(Name, EnvironmentKind), String> {
 }
 
 fn target(text: &str) -> Result<(Name, TargetKind), String> {
-    pair(text, TARGET_KINDS)
+    pair(text, &known::names(kinds::more()))
 }
 
 fn pair<T: Copy>(text: &str, kinds: &[(&str, T)]) -> Result<(Name, T), String> {
@@ -49,7 +51,7 @@ fn pair<T: Copy>(text: &str, kinds: &[(&str, T)]) -> Result<(Name, T), String> {
 
 /// The name that `lanyardd init` gives the configuration.
 const CONFIGURATION: &str = "lanyardd.yaml";
-/// How far above a charter its configuration is looked for.
+/// The most folders above a charter in which its configuration is looked for.
 const FOLDERS_ABOVE: usize = 3;
 
 /// The configuration of the installation that this charter, or folder of charters, belongs to.
@@ -61,7 +63,7 @@ fn beside(charter: &Path) -> Option<PathBuf> {
 }
 
 impl Declared {
-    /// What is declared, for the charters of these paths.
+    /// Returns the declared names, for the charters of these paths.
     pub(crate) fn world_of(&self, global: &Global, charters: &[PathBuf]) -> Result<World, Outcome> {
         let says_nothing =
             self.config.is_none() && self.environments.is_empty() && self.targets.is_empty();
@@ -90,7 +92,7 @@ impl Declared {
         let mut world = match &self.config {
             Some(path) => {
                 let text = read(path)?;
-                World::of_configuration(&text).map_err(|faults| {
+                World::of_configuration_with(&text, kinds::more()).map_err(|faults| {
                     let name = path.display().to_string();
                     Outcome::usage(format!(
                         "the configuration does not say what is declared\n{}",
@@ -98,7 +100,10 @@ impl Declared {
                     ))
                 })?
             }
-            None => World::default(),
+            None => World {
+                more_kinds: kinds::more(),
+                ..World::default()
+            },
         };
         world.environments.extend(self.environments.iter().cloned());
         world.targets.extend(self.targets.iter().cloned());
@@ -176,7 +181,7 @@ pub(crate) fn charter(path: &Path, world: &World) -> Result<(Charter, String), O
                 .into_iter()
                 .filter(|finding| finding.severity() == Severity::Error)
                 .collect();
-            eprint!("{}", render(&path.display().to_string(), &text, &errors));
+            say_findings(&path.display().to_string(), &text, &errors);
             Err(Outcome::usage(format!(
                 "{} does not hold together",
                 path.display()

@@ -4,11 +4,13 @@ use std::io::Read as _;
 use std::path::PathBuf;
 
 use clap::Args;
-use lanyard_core::count::{counted, verb_for};
-use lanyard_core::document::{print, render};
+use lanyard_document::print;
+use lanyard_vocabulary::count::{counted, verb_for};
 
 use super::files;
 use crate::outcome::Outcome;
+use crate::streams;
+use crate::terminal::{say, say_findings};
 
 #[derive(Args)]
 pub(crate) struct Fmt {
@@ -23,7 +25,7 @@ pub(crate) struct Fmt {
 pub(crate) fn run(asked: &Fmt) -> Result<(), Outcome> {
     if asked.paths.iter().any(|path| path.as_os_str() == "-") {
         let mut text = String::new();
-        std::io::stdin()
+        streams::Input
             .read_to_string(&mut text)
             .map_err(|error| Outcome::usage(format!("the input cannot be read: {error}")))?;
         print!("{}", laid_out("-", &text)?);
@@ -45,10 +47,8 @@ pub(crate) fn run(asked: &Fmt) -> Result<(), Outcome> {
     }
     if asked.check && otherwise > 0 {
         let files = counted(otherwise, "file");
-        eprintln!(
-            "{files} {} laid out otherwise",
-            verb_for(otherwise, "is", "are")
-        );
+        let are = verb_for(otherwise, "is", "are");
+        say(format_args!("{files} {are} laid out otherwise"));
         return Err(Outcome::Negative);
     }
     Ok(())
@@ -56,7 +56,7 @@ pub(crate) fn run(asked: &Fmt) -> Result<(), Outcome> {
 
 fn laid_out(name: &str, text: &str) -> Result<String, Outcome> {
     print(text).map_err(|fault| {
-        eprint!("{}", render(name, text, &[fault]));
+        say_findings(name, text, &[fault]);
         Outcome::usage(format!("{name} cannot be read"))
     })
 }

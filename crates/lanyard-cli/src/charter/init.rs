@@ -4,37 +4,38 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use lanyard_core::charter::{EnvironmentKind, Name, TargetKind, World, parse};
-use lanyard_core::document::render;
+use lanyard_charter::{EnvironmentKind, Starter, TargetKind, World, kinds, parse};
+use lanyard_vocabulary::name::Name;
 
 use super::files::Declared;
 use super::schema;
 use crate::Global;
 use crate::outcome::Outcome;
+use crate::terminal::{say, say_findings};
 
-/// What is not said is asked for, on a terminal.
+/// The parts of the new charter. On a terminal, a part that is not given is asked for.
 #[derive(Args)]
 pub(crate) struct Init {
-    /// The charter's name.
+    /// The name of the new charter.
     name: Option<Name>,
     #[command(flatten)]
     declared: Declared,
-    /// What the agent is for, in one sentence.
+    /// The purpose of the agent, in one sentence.
     #[arg(long)]
     purpose: Option<String>,
-    /// Who may open a task: the issuer and the subject.
+    /// The agent that may open a task: the issuer and the subject.
     #[arg(long, num_args = 2, value_names = ["ISSUER", "SUBJECT"])]
     agent: Vec<String>,
-    /// Where.
+    /// The environment in which it works.
     #[arg(long)]
     r#in: Option<Name>,
-    /// On which target.
+    /// The target where the credentials work.
     #[arg(long)]
     on: Option<Name>,
-    /// Who answers for it: for what it is for, for how it works, and for what can go wrong.
+    /// The owners, who answer for its purpose, for how it works, and for what can go wrong.
     #[arg(long, num_args = 3, value_names = ["BUSINESS", "TECHNICAL", "SECURITY"])]
     owners: Vec<String>,
-    /// What the agent does: a first charter of that kind.
+    /// The kind of work that the agent does: a first charter of that kind.
     #[arg(long, value_enum, default_value_t = Template::Read)]
     template: Template,
     /// Write it there, where no file is yet, and the schema for editors beside it.
@@ -45,7 +46,7 @@ pub(crate) struct Init {
 /// The kinds of first charters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Template {
-    /// Read alone.
+    /// Read, and change nothing.
     Read,
     /// Read, and change things by plans that people approve.
     Change,
@@ -73,7 +74,7 @@ pub(crate) fn run(global: &Global, asked: &Init) -> Result<(), Outcome> {
     let text = text(&answers(global, asked, &world)?, &world)?;
     // What was asked for may not hold together: then nothing is written.
     if let Err(findings) = parse(&text, &world) {
-        eprint!("{}", render("charter.yaml", &text, &findings));
+        say_findings("charter.yaml", &text, &findings);
         return Err(Outcome::usage("no charter comes of this"));
     }
     let Some(path) = &asked.out else {
@@ -83,7 +84,10 @@ pub(crate) fn run(global: &Global, asked: &Init) -> Result<(), Outcome> {
     write(path, &format!("{MODELINE}{text}"))?;
     let schema = path.with_file_name(SCHEMA);
     if !schema.exists() {
-        write(&schema, &format!("{:#}\n", schema::charter()))?;
+        write(
+            &schema,
+            &format!("{:#}\n", schema::charter(world.more_kinds)),
+        )?;
     }
     Ok(())
 }
@@ -187,7 +191,6 @@ fn said(what: &str) -> Result<String, Outcome> {
     let fault = |error: std::io::Error| Outcome::usage(error.to_string());
     loop {
         eprint!("{what}: ");
-        std::io::stderr().flush().map_err(fault)?;
         let mut line = String::new();
         if std::io::stdin().read_line(&mut line).map_err(fault)? == 0 {
             return Err(Outcome::usage("nothing was written"));
@@ -202,45 +205,27 @@ fn parsed(what: &str) -> Result<Name, Outcome> {
     loop {
         match said(what)?.parse() {
             Ok(name) => return Ok(name),
-            Err(error) => eprintln!("{error}"),
+            Err(error) => say(error),
         }
     }
 }
 
-/// What a grant of this kind may be: what reads, and what changes something, as the lines of a grant.
-const fn rights(kind: TargetKind) -> (&'static str, &'static str) {
-    match kind {
-        TargetKind::Token => (
-            "token: {target: TARGET, audience: https://service.example, scopes: [read]}\n",
-            "token: {target: TARGET, audience: https://service.example, scopes: [write]}\n",
-        ),
-        TargetKind::Aws => (
-            "aws:\n        target: TARGET\n        allow:\n          - actions: [s3:GetObject]\n            resources: [\"arn:aws:s3:::bucket/*\"]\n",
-            "aws:\n        target: TARGET\n        allow:\n          - actions: [s3:PutObject]\n            resources: [\"arn:aws:s3:::bucket/*\"]\n",
-        ),
-        TargetKind::Kubernetes => (
-            "kubernetes:\n        target: TARGET\n        namespace: default\n        rules:\n          - {apiGroups: [\"\"], resources: [pods, events], verbs: [get, list]}\n",
-            "kubernetes:\n        target: TARGET\n        namespace: default\n        rules:\n          - {apiGroups: [apps], resources: [deployments/scale], verbs: [get, patch]}\n",
-        ),
-        TargetKind::Vault => (
-            "vault: {target: TARGET, policies: [reader]}\n",
-            "vault: {target: TARGET, policies: [writer]}\n",
-        ),
-        TargetKind::GitHub => (
-            "github: {target: TARGET, repositories: [repository], permissions: {contents: read}}\n",
-            "github: {target: TARGET, repositories: [repository], permissions: {contents: write}}\n",
-        ),
-    }
+/// The sections that a new charter begins with on a target of this kind.
+fn starter(kind: TargetKind, world: &World) -> Starter {
+    let kinds = kinds::all(world.more_kinds).into_iter();
+    let mut starters = kinds.filter(|it| it.id() == kind).map(|it| it.starter());
+    starters.next().unwrap_or_default()
 }
 
-/// What a template adds: the autonomy, the grant that changes things, and the sections after the grants.
+/// The parts that a template adds: the autonomy, the grant that changes things, and the sections
+/// after the grants.
 struct Parts {
     autonomy: &'static str,
     grant: String,
     sections: String,
 }
 
-fn parts(asked: &Answers, kind: TargetKind, is_production: bool) -> Parts {
+fn parts(asked: &Answers, starter: Starter, is_production: bool) -> Parts {
     if asked.template == Template::Read {
         return Parts {
             autonomy: "observe",
@@ -250,7 +235,6 @@ fn parts(asked: &Answers, kind: TargetKind, is_production: bool) -> Parts {
     }
     let environment = &asked.environment;
     let people = if is_production { 2 } else { 1 };
-    let (_, changes) = rights(kind);
     let mut sections = format!(
         "  plans:\n    required: {{role: apply, environments: [{environment}]}}\n  approvals:\n    # Put the group of the people who \
          approve in the place of `approvers`.\n    - {{when: {{role: apply, environment: {environment}}}, people: {people}, from: \
@@ -273,7 +257,7 @@ fn parts(asked: &Answers, kind: TargetKind, is_production: bool) -> Parts {
         grant: format!(
             "    # What it changes, by a plan that people approved.\n    - name: change\n      role: apply\n      environments: \
              [{environment}]\n      {}",
-            changes.replace("TARGET", asked.target.as_str())
+            starter.changes.replace("TARGET", asked.target.as_str())
         ),
         sections,
     }
@@ -287,15 +271,15 @@ fn text(asked: &Answers, world: &World) -> Result<String, Outcome> {
             asked.target
         )));
     };
-    let (reads, _) = rights(*kind);
-    let reads = reads.replace("TARGET", asked.target.as_str());
+    let starter = starter(*kind, world);
+    let reads = starter.reads.replace("TARGET", asked.target.as_str());
     let production =
         world.environments.get(&asked.environment) == Some(&EnvironmentKind::Production);
     let Parts {
         autonomy,
         grant,
         sections,
-    } = parts(asked, *kind, production);
+    } = parts(asked, starter, production);
     let quoted = |text: &str| serde_json::Value::from(text).to_string();
     Ok(format!(
         "apiVersion: lanyard.dev/v1\nkind: Charter\nmetadata:\n  name: {}\nspec:\n  purpose: {}\n  owners:\n    business: {}\n    \
@@ -317,19 +301,19 @@ fn text(asked: &Answers, world: &World) -> Result<String, Outcome> {
 
 #[cfg(test)]
 mod tests {
-    use lanyard_core::charter::{ENVIRONMENT_KINDS, TARGET_KINDS};
+    use lanyard_charter::{ENVIRONMENT_KINDS, MoreKinds};
 
     use super::*;
 
     #[test]
     fn friction_every_template_holds_together_on_every_kind_of_target() {
         for (environment, environment_kind) in ENVIRONMENT_KINDS {
-            for (target, target_kind) in TARGET_KINDS {
+            for (target, target_kind) in kinds::names(MoreKinds::default()) {
                 for template in [Template::Read, Template::Change, Template::OnCall] {
                     let name = |text: &str| text.parse::<Name>().unwrap();
                     let mut world = World::default();
                     world.environments.insert(name("here"), *environment_kind);
-                    world.targets.insert(name("there"), *target_kind);
+                    world.targets.insert(name("there"), target_kind);
                     let asked = Answers {
                         name: name("first"),
                         purpose: "Look after the queues.".to_owned(),

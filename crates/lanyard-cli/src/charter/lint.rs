@@ -4,19 +4,20 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
+use lanyard_charter::{Charter, World, parse_with};
 use lanyard_client::{Client, v1};
-use lanyard_core::charter::{Charter, Name, World, parse_with};
-use lanyard_core::count::{counted, verb_for};
-use lanyard_core::document::{Code, Diagnostic, Severity, Span};
-use lanyard_core::time::Timestamp;
+use lanyard_document::{Code, Diagnostic, Severity, Span};
 use lanyard_plan::PolicyFolder;
+use lanyard_vocabulary::count::{counted, verb_for};
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::time::Timestamp;
 
-use super::files::{self, Declared};
-use super::list::ENDS_SOON;
-use super::report::{self, File, Format};
-use crate::Global;
+use super::files::Declared;
+use super::list::ENDING_WARNING_SPAN;
+use super::report::{File, Format};
+use super::{files, report};
 use crate::outcome::Outcome;
-use crate::span;
+use crate::{Global, span};
 
 #[derive(Args)]
 pub(crate) struct Lint {
@@ -25,7 +26,7 @@ pub(crate) struct Lint {
     paths: Vec<PathBuf>,
     #[command(flatten)]
     declared: Declared,
-    /// How findings are printed.
+    /// The form in which findings are printed.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
     /// Fail on warnings too.
@@ -34,7 +35,8 @@ pub(crate) struct Lint {
     /// Write the fixes that change nothing but the fault.
     #[arg(long)]
     fix: bool,
-    /// Also ask the broker of this context what at its targets stands in the way: roles, trust, boundaries, ClusterRoles.
+    /// Also ask the broker of this context what at its targets stands in the way: roles, trust,
+    /// boundaries, ClusterRoles.
     #[arg(long, value_name = "CONTEXT")]
     against: Option<PathBuf>,
 }
@@ -109,7 +111,7 @@ fn ends_soon(charter: &Charter, text: &str) -> Option<Diagnostic> {
     let end = charter.expires?;
     let now = u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default();
     let now = Timestamp::from_secs(now);
-    if end.when > now + ENDS_SOON {
+    if end.when > now + ENDING_WARNING_SPAN {
         return None;
     }
     let how = if end.when <= now {
@@ -136,7 +138,7 @@ fn ends_soon(charter: &Charter, text: &str) -> Option<Diagnostic> {
     Some(Diagnostic::new(Code::EndsSoon, span, message).help(help))
 }
 
-/// What the broker finds at its targets.
+/// Asks the broker for what it finds at its targets.
 async fn obstacles(broker: &mut Client, text: &str) -> Result<Vec<Diagnostic>, Outcome> {
     let request = v1::InspectCharterRequest {
         text: text.to_owned(),
@@ -151,7 +153,7 @@ async fn obstacles(broker: &mut Client, text: &str) -> Result<Vec<Diagnostic>, O
 }
 
 fn same_name(name: &Name, first: &str) -> Diagnostic {
-    let span = lanyard_core::document::Span::start();
+    let span = lanyard_document::Span::start();
     Diagnostic::new(
         Code::DuplicateCharter,
         span,

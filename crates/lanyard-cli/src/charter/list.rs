@@ -3,20 +3,19 @@
 use std::time::Duration;
 
 use clap::Args;
+use lanyard_charter::requirement::persons;
 use lanyard_client::{Time, v1};
-use lanyard_core::approval::persons;
 use serde_json::{Value, json};
 
-use crate::Global;
 use crate::lease::{shown, subject};
 use crate::outcome::Outcome;
 use crate::output::Output;
 use crate::table::{Rows, key, prose, whole};
 use crate::terminal::{Screen, say};
-use crate::{span, text};
+use crate::{Global, span, text};
 
-/// How long before its end a charter is named as one that ends.
-pub(crate) const ENDS_SOON: Duration = Duration::from_secs(14 * 24 * 3600);
+/// The time before its end from which a charter is named as one that ends.
+pub(crate) const ENDING_WARNING_SPAN: Duration = Duration::from_secs(14 * 24 * 3600);
 
 #[derive(Args)]
 pub(crate) struct List {
@@ -87,8 +86,14 @@ fn table(output: Output, charters: &[v1::Charter]) {
     rows.print(output);
 }
 
+/// Tells if nothing is given under the charter any more.
+pub(crate) fn has_ended(charter: &v1::Charter) -> bool {
+    let now = jiff::Timestamp::now().as_second();
+    charter.expire_time.is_some_and(|end| end.seconds <= now)
+}
+
 /// Enough of a revision to tell it from others; `-o json` has all of it.
-fn short(revision: &str) -> &str {
+pub(crate) fn short(revision: &str) -> &str {
     let digits = revision.strip_prefix("sha256:").unwrap_or(revision);
     digits.get(..12).unwrap_or(digits)
 }
@@ -108,7 +113,8 @@ fn technical(charter: &v1::Charter) -> String {
     owners.map_or_else(String::new, |owners| owners.technical.clone())
 }
 
-/// Who can change what where: a row for each agent, environment and grant, and one for each place where nothing can be changed.
+/// Prints who can change what where: a row for each agent, environment and grant, and one for each
+/// place where nothing can be changed.
 fn matrix(output: Output, charters: &[v1::Charter]) {
     let mut rows = Rows::of([
         key("agent"),
@@ -144,7 +150,7 @@ fn matrix(output: Output, charters: &[v1::Charter]) {
     rows.print(output);
 }
 
-/// How many people approve: by risk, where that makes a difference.
+/// Says how many people approve: by risk, where that makes a difference.
 fn people(change: &v1::CharterChange) -> String {
     let (low, high) = (change.people_low_risk, change.people_high_risk);
     if low == high {
@@ -196,7 +202,7 @@ fn document(charter: &v1::Charter) -> Value {
     })
 }
 
-/// What is said of a charter that has ended, or ends soon.
+/// Says that a charter has ended, or ends soon; `None` of any other.
 fn ending(charter: &v1::Charter) -> Option<String> {
     let end = charter.expire_time?;
     let left = end
@@ -211,7 +217,7 @@ fn ending(charter: &v1::Charter) -> Option<String> {
         ));
     };
     let left = Duration::from_secs(left);
-    (left <= ENDS_SOON).then(|| {
+    (left <= ENDING_WARNING_SPAN).then(|| {
         format!(
             "charter {name} ends in {}, at {}: ask {owner} whether it is still needed",
             span::shown(left),
@@ -228,7 +234,7 @@ pub(crate) async fn show(global: &Global, name: String) -> Result<(), Outcome> {
         Err(lanyard_client::ClientError::NotFound(line)) => {
             let listed = client.list_charters(v1::ListChartersRequest {}).await?;
             let names = listed.charters.iter().map(|charter| charter.name.as_str());
-            let near = lanyard_core::document::nearest(&name, names);
+            let near = lanyard_document::nearest(&name, names);
             let hint = near.map_or_else(String::new, |near| format!(": did you mean {near}?"));
             return Err(Outcome::usage(format!("{line}{hint}")));
         }

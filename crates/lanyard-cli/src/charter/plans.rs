@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use lanyard_core::charter::Charter;
-use lanyard_core::plan::PlanFormat;
+use lanyard_charter::Charter;
+use lanyard_charter::plan::PlanFormat;
 use lanyard_core::question::{Planned, Question, drafted};
-use lanyard_core::time::Timestamp;
 use lanyard_plan::{Context, Document, PolicySet};
+use lanyard_vocabulary::time::Timestamp;
 
 use crate::outcome::Outcome;
 use crate::plan::content;
@@ -15,7 +15,7 @@ use crate::plan::content;
 #[derive(Debug, Clone)]
 pub(crate) struct PlanFile {
     pub(crate) path: PathBuf,
-    /// Recognised where absent.
+    /// The format; recognised where absent.
     pub(crate) format: Option<PlanFormat>,
 }
 
@@ -55,7 +55,7 @@ pub(crate) fn with_plan(
         .grants
         .get(&question.grant)
         .map(|grant| &grant.rights);
-    let reach = rights.and_then(|rights| reach.about(rights));
+    let reach = rights.and_then(|rights| rights.reached(reach));
     Ok(Question {
         plan: Some(Planned {
             format: Some(document.format()),

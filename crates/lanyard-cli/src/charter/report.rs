@@ -1,18 +1,20 @@
 //! Findings in the forms that people, editors and CI systems read.
 
 use clap::ValueEnum;
-use lanyard_core::document::{Code, Diagnostic, Severity, render, visible};
+use lanyard_document::{Code, Diagnostic, Severity, render, render_within};
+use lanyard_vocabulary::text::visible;
 use serde_json::{Value, json};
 
 use crate::output::Output;
+use crate::terminal::Screen;
 use crate::text;
 
-/// How findings are printed.
+/// The form in which findings are printed.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     /// The line, the place underlined, the help.
     Text,
-    /// One line each.
+    /// A line for each finding.
     Concise,
     /// A list of objects.
     Json,
@@ -42,9 +44,13 @@ impl File {
 pub(crate) fn print(format: Format, output: Output, files: &[File]) {
     match format {
         Format::Text if output.is_document() => output.document(&json(files)),
-        Format::Text => files
-            .iter()
-            .for_each(|file| print!("{}", render(&file.name, &file.text, &file.findings))),
+        Format::Text => {
+            let columns = Screen::columns(&std::io::stdout());
+            for file in files {
+                let shown = render_within(&file.name, &file.text, &file.findings, columns);
+                print!("{shown}");
+            }
+        }
         Format::Concise => each(files, |file, finding| {
             println!("{}", finding.line(&file.name))
         }),

@@ -1,37 +1,9 @@
-//! The JSON Schema (draft 2020-12) of a charter, for editors: what lint says of fields and values, not of rules.
+//! The JSON Schema (draft 2020-12) of a charter, for editors: what lint says of fields and values,
+//! not of rules.
 
-mod aws;
-
-use lanyard_core::charter::{EVENTS, PERS, THENS};
+use lanyard_charter::schema::{NAME_PATTERN, aws_actions, fields, list, name, section, text};
+use lanyard_charter::{EVENTS, GrantKind, MoreKinds, PERS, THENS, kinds};
 use serde_json::{Map, Value, json};
-
-const NAME: &str = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$";
-
-/// A map with exactly these fields.
-fn fields(required: &[&str], properties: Value) -> Value {
-    json!({
-        "type": "object",
-        "additionalProperties": false,
-        "required": required,
-        "properties": properties,
-    })
-}
-
-fn text(description: &str) -> Value {
-    json!({"type": "string", "minLength": 1, "description": description})
-}
-
-fn name(description: &str) -> Value {
-    json!({"type": "string", "pattern": NAME, "description": description})
-}
-
-fn list(of: Value, least: u32) -> Value {
-    json!({"type": "array", "items": of, "minItems": least})
-}
-
-fn strings(description: &str) -> Value {
-    section(description, list(json!({"type": "string"}), 0))
-}
 
 fn span(description: &str) -> Value {
     json!({"type": "string", "pattern": "^[0-9]+[smh]$", "description": description})
@@ -57,8 +29,8 @@ fn time(description: &str) -> Value {
     })
 }
 
-/// The schema.
-pub(crate) fn charter() -> Value {
+/// The schema, with the kinds that are built in and these.
+pub(crate) fn charter(more: MoreKinds) -> Value {
     let mut schema = fields(
         &["apiVersion", "kind", "metadata", "spec"],
         json!({
@@ -71,7 +43,7 @@ pub(crate) fn charter() -> Value {
                     "description": "For whoever looks; they decide nothing.",
                 },
             }))),
-            "spec": section("What it allows.", spec()),
+            "spec": section("What it allows.", spec(more)),
         }),
     );
     if let Some(schema) = schema.as_object_mut() {
@@ -84,15 +56,7 @@ pub(crate) fn charter() -> Value {
     schema
 }
 
-/// What a section means, where its schema does not say so itself.
-fn section(meaning: &str, mut schema: Value) -> Value {
-    if let Some(fields) = schema.as_object_mut() {
-        fields.insert("description".to_owned(), Value::from(meaning));
-    }
-    schema
-}
-
-fn spec() -> Value {
+fn spec(more: MoreKinds) -> Value {
     let mut properties = Map::new();
     let mut add = |name: &str, meaning: &str, schema| {
         properties.insert(name.to_owned(), section(meaning, schema));
@@ -110,15 +74,23 @@ fn spec() -> Value {
     add("environments", meaning, environments());
     let meaning = "Charters under which a task of this one may open tasks for other agents.";
     add("delegates", meaning, list(name("A charter."), 0));
-    add("grants", "What it may be given.", list(grant(), 0));
+    add(
+        "grants",
+        "What it may be given.",
+        list(grant(&kinds::all(more)), 0),
+    );
     let meaning = "What dominates every grant.";
-    add("prohibited", meaning, list(prohibition(), 0));
+    add(
+        "prohibited",
+        meaning,
+        list(prohibition(&kinds::all(more)), 0),
+    );
     add("plans", "Where an apply needs a plan.", plans());
     let meaning = "Who has to approve what; the rules that meet a request count together.";
     add("approvals", meaning, list(approval(), 0));
     add("limits", "Bounds.", limits());
     let meaning = "Actions of AWS that the table of this version does not list, in full.";
-    add("unlisted_actions", meaning, aws::actions());
+    add("unlisted_actions", meaning, aws_actions());
     let meaning = "The builds of the agent that may act; every one when absent.";
     add("versions", meaning, list(version(), 1));
     let meaning = "What is counted, and what happens by itself when there is too much of it.";
@@ -165,7 +137,7 @@ fn environments() -> Value {
         &["autonomy"],
         json!({"autonomy": section(meaning, autonomy)}),
     );
-    json!({"type": "object", "propertyNames": {"pattern": NAME}, "additionalProperties": environment})
+    json!({"type": "object", "propertyNames": {"pattern": NAME_PATTERN}, "additionalProperties": environment})
 }
 
 fn role() -> Value {
@@ -358,42 +330,7 @@ fn claims() -> Value {
     })
 }
 
-fn grant() -> Value {
-    let target = || name("As the daemon's configuration declares it.");
-    let token = fields(
-        &["target", "audience"],
-        json!({
-            "target": target(),
-            "audience": text("`aud`."),
-            "scopes": section("What `scope` holds.", list(text("A scope."), 0)),
-        }),
-    );
-    let rule = fields(
-        &["apiGroups", "resources", "verbs"],
-        json!({
-            "apiGroups": strings("`\"\"` is the core group."),
-            "resources": strings("In the plural, with a subresource where one is meant: `pods/log`."),
-            "verbs": strings("Of RBAC."),
-            "resourceNames": strings("These objects alone."),
-        }),
-    );
-    let mut kubernetes = fields(
-        &["target", "namespace"],
-        json!({
-            "target": target(),
-            "namespace": name("Where the rights are bound."),
-            "rules": section("What may be done there; or `clusterRole`.", list(rule, 1)),
-            "clusterRole": text("A role that the cluster's owners made."),
-            "destructive": section(
-                "`VERB RESOURCE.GROUP` of the rules, given only where the approved plan names it: `delete deployments.apps`.",
-                list(json!({"type": "string", "pattern": "^[a-z0-9./-]+ [a-z0-9./-]+$"}), 0),
-            ),
-        }),
-    );
-    if let Some(schema) = kubernetes.as_object_mut() {
-        let either = json!([{"required": ["rules"]}, {"required": ["clusterRole"]}]);
-        schema.insert("oneOf".to_owned(), either);
-    }
+fn grant(kinds: &[&dyn GrantKind]) -> Value {
     let mut grant = fields(
         &["name", "role", "environments"],
         json!({
@@ -401,75 +338,38 @@ fn grant() -> Value {
             "role": role(),
             "environments": section("Where it may be used.", own_environments()),
             "ttl": span("Where it is shorter than limits.ttl."),
-            "token": section("One of Lanyard's own access tokens.", token),
-            "aws": section("An AWS STS session.", aws::grant(target())),
-            "kubernetes": section("A Kubernetes service-account token.", kubernetes),
-            "vault": section("A token of Vault or OpenBao, or a dynamic secret.", vault(target())),
-            "github": section("An installation token of a GitHub App.", github(target())),
         }),
     );
+    if let Some(properties) = grant.get_mut("properties").and_then(Value::as_object_mut) {
+        for kind in kinds {
+            let target = name("As the daemon's configuration declares it.");
+            let schema = section(kind.meaning(), kind.schema(target));
+            properties.insert(kind.id().to_string(), schema);
+        }
+    }
     if let Some(schema) = grant.as_object_mut() {
-        let kinds = ["token", "aws", "kubernetes", "vault", "github"];
-        let one = kinds.map(|kind| json!({"required": [kind]}));
-        schema.insert("oneOf".to_owned(), json!(one));
+        let one = kinds
+            .iter()
+            .map(|kind| json!({"required": [kind.id().as_str()]}));
+        schema.insert("oneOf".to_owned(), one.collect());
     }
     grant
 }
 
-fn vault(target: Value) -> Value {
-    fields(
-        &["target", "policies"],
-        json!({
-            "target": target,
-            "policies": strings("ACL policies of that Vault; never root or default."),
-            "uses": {
-                "type": "integer", "minimum": 1, "maximum": 100_000,
-                "description": "How many requests the token is good for.",
-            },
-            "secret": text("Instead of the token, the dynamic secret that it reads here: `database/creds/reader`."),
-        }),
-    )
-}
-
-fn github(target: Value) -> Value {
-    fields(
-        &["target", "repositories"],
-        json!({
-            "target": target,
-            "repositories": strings("Without their owner; 500 at most."),
-            "profile": {
-                "enum": ["propose"],
-                "description": "Can push a branch and open a pull request.",
-            },
-            "permissions": {
-                "type": "object",
-                "description": "Of repositories, as GitHub names them; beside the profile, where there is one.",
-                "additionalProperties": {"enum": ["read", "write", "admin"]},
-            },
-        }),
-    )
-}
-
-fn prohibition() -> Value {
-    let rule = fields(
-        &[],
-        json!({
-            "apiGroups": strings("All when absent."),
-            "resources": strings("All when absent."),
-            "verbs": strings("All when absent."),
-        }),
-    );
-    let mut schema = fields(
-        &["reason"],
-        json!({
-            "aws": section("These actions, on every resource.", aws::actions()),
-            "kubernetes": section("These requests, in every namespace.", rule),
-            "reason": text("What the agent is told."),
-        }),
-    );
+fn prohibition(kinds: &[&dyn GrantKind]) -> Value {
+    let mut properties = Map::new();
+    let mut either = Vec::new();
+    for (kind, of) in kinds
+        .iter()
+        .filter_map(|kind| Some((kind.id(), kind.prohibited()?)))
+    {
+        properties.insert(kind.to_string(), section(of.meaning, of.schema));
+        either.push(json!({"required": [kind.as_str()]}));
+    }
+    properties.insert("reason".to_owned(), text("What the agent is told."));
+    let mut schema = fields(&["reason"], Value::Object(properties));
     if let Some(schema) = schema.as_object_mut() {
-        let either = json!([{"required": ["aws"]}, {"required": ["kubernetes"]}]);
-        schema.insert("oneOf".to_owned(), either);
+        schema.insert("oneOf".to_owned(), Value::Array(either));
     }
     schema
 }
@@ -530,7 +430,7 @@ fn limits() -> Value {
 mod tests {
     use std::path::Path;
 
-    use lanyard_core::document::{Node, Value as Yaml, read};
+    use lanyard_document::{Node, Value as Yaml, read};
 
     use super::*;
 
@@ -576,12 +476,12 @@ mod tests {
         let check = |path: &Path| {
             let tree = read(&std::fs::read_to_string(path).unwrap()).unwrap();
             let mut found = Vec::new();
-            unknown(&tree, &charter(), &mut found);
+            unknown(&tree, &charter(MoreKinds::default()), &mut found);
             found
         };
         for entry in std::fs::read_dir(folder.join("good")).unwrap() {
             let path = entry.unwrap().path();
-            if lanyard_core::charter::is_charter_file(&path) {
+            if lanyard_charter::is_charter_file(&path) {
                 assert_eq!(check(&path), Vec::<String>::new(), "{}", path.display());
             }
         }

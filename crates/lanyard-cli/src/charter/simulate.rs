@@ -1,30 +1,33 @@
-//! `lanyard charter simulate`: what a proposed charter would have answered to what was really asked.
+//! `lanyard charter simulate`: what a proposed charter would have answered to what was really
+//! asked.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use lanyard_core::charter::{Charter, Name};
+use lanyard_charter::Charter;
 use lanyard_core::command::{Asked, Command, Record};
-use lanyard_core::count::{counted, verb_for};
-use lanyard_core::digest::Digest;
-use lanyard_core::id::{DecisionId, PlanId, TaskId};
-use lanyard_core::identity::Method;
 use lanyard_core::plan::Plan;
 use lanyard_core::question::{Planned, Question, ask};
 use lanyard_core::task::Task;
-use lanyard_core::time::Timestamp;
 use lanyard_journal::{Cursor, verify};
 use lanyard_plan::{Context, Document, PolicySet};
 use lanyard_provider_github::sealed_plan::{self, Seals};
+use lanyard_vocabulary::count::{counted, verb_for};
+use lanyard_vocabulary::digest::Digest;
+use lanyard_vocabulary::id::{DecisionId, PlanId, TaskId};
+use lanyard_vocabulary::identity::Method;
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::time::Timestamp;
 
 use super::files::{self, Declared};
 use crate::Global;
 use crate::outcome::Outcome;
 use crate::table::{Rows, key, prose, whole};
+use crate::terminal::say;
 
-/// How many decisions of a kind are shown.
+/// The most decisions of a kind that are shown.
 const SHOWN: usize = 3;
 
 #[derive(Args)]
@@ -53,10 +56,11 @@ struct Judge<'a> {
     charter: &'a Charter,
     policies: PolicySet,
     plans: PathBuf,
-    /// With the keys of the data directory: those that a configuration names elsewhere are not known here.
+    /// With the keys of the data directory: those that a configuration names elsewhere are not
+    /// known here.
     seals: Seals,
     known: HashMap<PlanId, Planned>,
-    /// How many plans could not be read any more.
+    /// The number of plans that could not be read any more.
     missing: usize,
 }
 
@@ -169,27 +173,25 @@ pub(crate) fn run(global: &Global, asked: &Simulate) -> Result<(), Outcome> {
     }
     rows.print(global.output);
     let of = |kind| count.get(kind).copied().unwrap_or_default();
-    eprintln!(
+    say(format_args!(
         "{} of {}: {} unchanged, {} deny to allow, {} allow to deny",
         counted(count.values().sum::<usize>() as u64, "decision"),
         charter.name,
         of("unchanged"),
         of("deny to allow"),
         of("allow to deny")
-    );
+    ));
     if judge.missing > 0 {
-        eprintln!(
+        say(format_args!(
             "{} {} not there any more, and {} taken to pass the policies",
             counted(judge.missing as u64, "plan"),
             verb_for(judge.missing as u64, "is", "are"),
             verb_for(judge.missing as u64, "is", "are")
-        );
+        ));
     }
     if replay.unreadable > 0 {
-        eprintln!(
-            "passed over {} of another version",
-            counted(replay.unreadable, "record")
-        );
+        let records = counted(replay.unreadable, "record");
+        say(format_args!("passed over {records} of another version"));
     }
     if changed.is_empty() {
         Ok(())
@@ -206,12 +208,12 @@ fn replay(asked: &Simulate) -> Result<Replay, Outcome> {
             journal.display()
         ))
     };
-    let size = verify(&journal, 0).map_err(fault)?.size;
+    let verified = verify(&journal, None, 0).map_err(fault)?;
     let mut replay = Replay::default();
-    let mut cursor = Cursor::at(&journal, 0);
+    let mut cursor = Cursor::at(&journal, verified.removed);
     cursor
-        .read(size, |entry| {
-            match serde_json::from_slice::<Record>(entry.record) {
+        .read(verified.size, |entry| {
+            match lanyard_records::decode(entry.record) {
                 Ok(record) => replay.take_in(record),
                 Err(_) => replay.unreadable += 1,
             }

@@ -4,25 +4,26 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use lanyard_core::approval::persons;
-use lanyard_core::charter::{Charter, Position, World};
-use lanyard_core::count::{counted, verb_for};
-use lanyard_core::document::render;
-use lanyard_core::question::{Answer, ask};
+use lanyard_charter::requirement::persons;
+use lanyard_charter::{Charter, World};
+use lanyard_core::question::{CharterAnswer, ask};
+use lanyard_document::Position;
+use lanyard_vocabulary::count::{counted, verb_for};
 
 use super::cases::{self, Case, Cases, Expected};
 use super::files::{self, Declared};
 use super::plans::{PlanFile, with_plan};
 use super::report::xml;
 use crate::outcome::Outcome;
+use crate::terminal::{say, say_findings, tell};
 use crate::text;
 
-/// How results are printed.
+/// The form in which results are printed.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     /// A line for each case.
     Text,
-    /// JUnit XML.
+    /// JUnit's XML, for a CI system.
     Junit,
 }
 
@@ -39,7 +40,7 @@ pub(crate) struct Test {
     /// Write what the charter answers into the files.
     #[arg(long)]
     update: bool,
-    /// How results are printed.
+    /// The form in which results are printed.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }
@@ -67,11 +68,8 @@ pub(crate) fn run(asked: &Test) -> std::result::Result<(), Outcome> {
         .count();
     let all = results.len() as u64;
     let holds = verb_for(all, "holds", "hold");
-    eprintln!(
-        "{} of {} {holds}",
-        results.len() - failed,
-        counted(all, "case")
-    );
+    let (held, cases) = (results.len() - failed, counted(all, "case"));
+    say(format_args!("{held} of {cases} {holds}"));
     if failed == 0 {
         Ok(())
     } else {
@@ -88,7 +86,7 @@ fn file(
     let name = path.display().to_string();
     let text = files::read(path)?;
     let Cases { charter, cases } = cases::parse(path, &text).map_err(|faults| {
-        eprint!("{}", render(&name, &text, &faults));
+        say_findings(&name, &text, &faults);
         Outcome::usage(format!("{name} cannot be read"))
     })?;
     let (charter_file, (charter, _)) = (charter.clone(), files::charter(&charter, world)?);
@@ -113,7 +111,7 @@ fn file(
         if updated != text {
             std::fs::write(path, updated)
                 .map_err(|error| Outcome::usage(format!("{name} cannot be written: {error}")))?;
-            eprintln!("updated {name}");
+            say(format_args!("updated {}", text::line(&name)));
         }
     }
     for (case, answer) in cases.iter().zip(&answers) {
@@ -134,19 +132,19 @@ fn file(
 fn print(result: &Result) {
     if result.wrong.is_empty() {
         let line = format!("ok    {}: {}", result.file, result.case);
-        println!("{}", text::line(&line));
+        tell(text::line(&line));
         return;
     }
     let wrong = result.wrong.join("; ");
     let line = format!("FAIL  {}: {}: {wrong}", result.file, result.case);
-    println!("{}", text::line(&line));
+    tell(text::line(&line));
     if let Some(why) = &result.why {
-        println!("      {}", text::line(why));
+        tell(format_args!("      {}", text::line(why)));
     }
 }
 
 /// The file with each expectation replaced; from the end, so that places stay true.
-fn updated(text: &str, cases: &[Case], answers: &[Answer]) -> String {
+fn updated(text: &str, cases: &[Case], answers: &[CharterAnswer]) -> String {
     let mut updated = text.to_owned();
     for (case, answer) in cases.iter().zip(answers).rev() {
         let found = Expected::of(answer);
@@ -162,7 +160,7 @@ fn updated(text: &str, cases: &[Case], answers: &[Answer]) -> String {
 }
 
 /// The parts of the charter that no case met.
-fn coverage(charter: &Charter, file: &Path, answers: &[Answer]) {
+fn coverage(charter: &Charter, file: &Path, answers: &[CharterAnswer]) {
     let met: BTreeSet<Position> = answers
         .iter()
         .flat_map(|answer| {
@@ -215,19 +213,21 @@ fn coverage(charter: &Charter, file: &Path, answers: &[Answer]) {
         .collect();
     for (what, at) in &parts {
         let line = format!("unmet {}:{at}: {what}", file.display());
-        println!("{}", text::line(&line));
+        tell(text::line(&line));
     }
     for name in &unmet {
-        println!("unmet {}: environment {name}", file.display());
+        let line = format!("unmet {}: environment {name}", file.display());
+        tell(text::line(&line));
     }
     let left = parts.len() + unmet.len();
-    println!(
+    let line = format!(
         "{}: {} of {} {} met by a case",
         file.display(),
         all - left,
         counted(all as u64, "part"),
         verb_for(all as u64, "is", "are")
     );
+    tell(text::line(&line));
 }
 
 fn junit(results: &[Result]) -> String {

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use lanyard_agent::{AgentSocket, Connection};
 use lanyard_proto::agent::v1;
+use lanyard_vocabulary::count::counted;
 
 use super::{Check, files};
 use crate::Global;
 use crate::exec::{close, folder};
-use lanyard_core::count::counted;
 
-/// How long the agent has to say how it is.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The time for which the agent has to say how it is.
+const ANSWER_WAIT: Duration = Duration::from_secs(5);
 
 pub(super) async fn look() -> Vec<Check> {
     let name = "local agent";
@@ -45,7 +45,7 @@ async fn running(name: &'static str, place: &AgentSocket) -> Check {
         Some(connection.agent().get_status(v1::GetStatusRequest {}).await)
     };
     let own = env!("CARGO_PKG_VERSION");
-    match tokio::time::timeout(PATIENCE, asked).await {
+    match tokio::time::timeout(ANSWER_WAIT, asked).await {
         Ok(Some(Ok(status))) => {
             let status = status.into_inner();
             let what = format!(
@@ -92,7 +92,7 @@ async fn running(name: &'static str, place: &AgentSocket) -> Check {
     }
 }
 
-/// What is left of `lanyard exec` where that was killed; removed if that is wanted.
+/// Checks for what `lanyard exec` left behind when it was killed, and removes it if that is wanted.
 pub(super) async fn leftovers(global: &Global, fix: bool) -> Vec<Check> {
     let name = "leftovers";
     let Some(place) = AgentSocket::of_user() else {

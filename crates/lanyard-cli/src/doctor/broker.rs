@@ -4,19 +4,22 @@ use std::path::Path;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use lanyard_client::{Client, Context, Probe, Proxies, v1};
+use lanyard_client::{Client, ClientError, Context, Probe, Proxies, v1};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::Check;
 use crate::Global;
 
-/// How long each question to the broker may take.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// From when on a difference of the clocks is worth a word, and from when on it keeps proofs from being accepted.
+/// The longest time that each question to the broker may take.
+const ANSWER_WAIT: Duration = Duration::from_secs(10);
+/// From when on a difference of the clocks is worth a word, and from when on it keeps proofs from
+/// being accepted.
 const ODD: SignedDuration = SignedDuration::from_secs(5);
 const TOO_FAR: SignedDuration = SignedDuration::from_secs(30);
-/// How long before its end a certificate is worth a word.
-const SOON: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// The remedy if a kill plane does not answer.
+const NO_KILL_PLANE: &str = "does the broker's configuration have `kill_listen`? Else take `kill_endpoint` out of the context";
+/// The time before its end from which a certificate is worth a warning.
+const CERTIFICATE_WARNING_SPAN: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// The context that counts here, and by what.
 pub(super) fn context(global: &Global) -> (Option<Context>, Vec<Check>) {
@@ -50,7 +53,7 @@ pub(super) fn context(global: &Global) -> (Option<Context>, Vec<Check>) {
     }
 }
 
-/// What gRPC and HTTP go through on the way to the broker.
+/// Checks the proxies that gRPC and HTTP go through on the way to the broker.
 pub(super) fn proxy(endpoint: &str, proxies: &Proxies) -> Check {
     let name = "proxy";
     match proxies.to(endpoint) {
@@ -65,7 +68,7 @@ pub(super) fn proxy(endpoint: &str, proxies: &Proxies) -> Check {
 }
 
 pub(super) async fn look(global: &Global, context: &Context) -> Vec<Check> {
-    let probe = tokio::time::timeout(PATIENCE, context.probe()).await;
+    let probe = tokio::time::timeout(ANSWER_WAIT, context.probe()).await;
     let fault = |why: String| {
         let remedy = "is its address right, is it up, is its authority the context's ca_file?";
         vec![Check::fault("broker", why, remedy)]
@@ -91,23 +94,51 @@ pub(super) async fn look(global: &Global, context: &Context) -> Vec<Check> {
     if let Ok(path) = global.context() {
         checks.push(identity(&path).await);
         checks.extend(asked(&path).await);
+        checks.extend(kill_plane(context, &path).await);
     }
     checks
 }
 
-/// What the broker says of itself, to whoever may ask. An agent may not ask, and is told nothing.
+/// Tells if the kill plane that the context names would take a kill from here.
+async fn kill_plane(context: &Context, path: &Path) -> Option<Check> {
+    let (name, url) = ("kill plane", context.kill_endpoint()?);
+    let asked = async {
+        match Client::connect_to_kill_plane(path).await? {
+            Some(mut client) => {
+                let listed = client.list_kill_orders(v1::ListKillOrdersRequest {});
+                listed.await.map(drop)
+            }
+            None => Ok(()),
+        }
+    };
+    let answer = tokio::time::timeout(ANSWER_WAIT, asked).await;
+    Some(match answer {
+        // A kill plane that denies the caller's role has answered all the same.
+        Ok(Ok(()) | Err(ClientError::Denied(_))) => Check::ok(name, format!("{url} answers")),
+        Ok(Err(error @ ClientError::NotLoggedIn(_))) => {
+            let remedy = format!(
+                "where `identity` is ok: have whoever runs the broker list {url} in `origins`"
+            );
+            Check::fault(name, error.to_string(), remedy)
+        }
+        Ok(Err(error)) => Check::fault(name, error.to_string(), NO_KILL_PLANE),
+        Err(_) => Check::fault(name, format!("{url} says nothing"), NO_KILL_PLANE),
+    })
+}
+
+/// Asks the broker about itself. An agent may not ask, and is told nothing.
 async fn asked(path: &Path) -> Vec<Check> {
     let asked = async {
         let mut client = Client::connect(path).await?;
         client.get_status(v1::GetStatusRequest {}).await
     };
-    match tokio::time::timeout(PATIENCE, asked).await {
+    match tokio::time::timeout(ANSWER_WAIT, asked).await {
         Ok(Ok(status)) => vec![issuing(&status), data(status)],
         Ok(Err(_)) | Err(_) => Vec::new(),
     }
 }
 
-/// What is issued, which orders and pauses have a say in.
+/// Checks what is issued, on which orders and pauses have a say.
 fn issuing(status: &v1::GetStatusResponse) -> Check {
     let (name, said) = ("issuing", crate::status::issuing(status));
     let remedy =
@@ -155,7 +186,7 @@ fn certificate(der: &[u8], now: Timestamp) -> Check {
     let ends = ends.and_then(|ends| Timestamp::from_second(ends).ok());
     match ends {
         None => Check::warning(name, "is believed, and cannot be read here", ""),
-        Some(ends) if ends.duration_since(now) < SOON => {
+        Some(ends) if ends.duration_since(now) < CERTIFICATE_WARNING_SPAN => {
             let remedy = "whoever runs the broker renews it; agents stop when it ends";
             Check::warning(name, format!("ends at {ends}"), remedy)
         }
@@ -190,7 +221,7 @@ async fn identity(path: &Path) -> Check {
         client.who_am_i(v1::WhoAmIRequest {}).await
     };
     let remedy = "as a person: lanyard login; as an agent: lanyard context show names its identity";
-    match tokio::time::timeout(PATIENCE, asked).await {
+    match tokio::time::timeout(ANSWER_WAIT, asked).await {
         Ok(Ok(me)) => Check::ok(name, format!("{} ({})", me.identity, me.kind)),
         Ok(Err(error)) => Check::fault(name, error.to_string(), remedy),
         Err(_) => Check::fault(name, "the broker does not say", remedy),

@@ -48,7 +48,7 @@ pub(super) fn folder(name: &'static str, path: &Path) -> Check {
     }
 }
 
-/// Whether anybody else may read what proves who asks, or change where that is sent.
+/// Tells if anybody else may read what proves who asks, or change where that is sent.
 fn secrets(context: Option<&Context>, state: Option<&Path>) -> Check {
     let mut files: Vec<PathBuf> = context.map(Context::secrets).unwrap_or_default();
     let kept = state.and_then(|state| fs::read_dir(state).ok());

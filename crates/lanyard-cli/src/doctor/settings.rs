@@ -1,5 +1,5 @@
-//! Settings of the user's own by which a tool would not come to Lanyard's credentials. `lanyard exec` sets them aside; tools that
-//! `lanyard setup` has set up see them.
+//! Settings of the user's own by which a tool would not come to Lanyard's credentials. `lanyard
+//! exec` sets them aside; tools that `lanyard setup` has set up see them.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -10,10 +10,10 @@ use tokio::process::Command;
 
 use super::Check;
 
-/// How long git has to say its settings.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The longest time that git may take to print its settings.
+const ANSWER_WAIT: Duration = Duration::from_secs(5);
 
-/// With these variables.
+/// Checks the settings of tools under these variables.
 pub(super) async fn look(variable: impl Fn(&str) -> Option<OsString>) -> Vec<Check> {
     let set = |name: &str| variable(name).filter(|value| !value.is_empty());
     if let Some(task) = set("LANYARD_TASK") {
@@ -75,7 +75,7 @@ async fn git() -> Check {
         .kill_on_drop(true)
         .output();
     // Without git there are no settings of it.
-    let said = match tokio::time::timeout(PATIENCE, asked).await {
+    let said = match tokio::time::timeout(ANSWER_WAIT, asked).await {
         Ok(Ok(output)) => String::from_utf8_lossy(&output.stdout).into_owned(),
         Ok(Err(_)) | Err(_) => String::new(),
     };

@@ -15,8 +15,8 @@ const TOOLS: [(&str, &[&str]); 4] = [
     ("git", &["--version"]),
     ("terraform", &["version"]),
 ];
-/// How long one has for that.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The time for which one has for that.
+const ANSWER_WAIT: Duration = Duration::from_secs(10);
 
 pub(super) async fn look() -> Vec<Check> {
     let mut asked = tokio::task::JoinSet::new();
@@ -38,7 +38,7 @@ async fn tool(name: &'static str, arguments: &[&str]) -> Check {
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output();
-    match tokio::time::timeout(PATIENCE, started).await {
+    match tokio::time::timeout(ANSWER_WAIT, started).await {
         Ok(Ok(output)) if output.status.success() => {
             let said = String::from_utf8_lossy(&output.stdout);
             let version = said.lines().next().unwrap_or_default().trim();

@@ -7,27 +7,31 @@ use lanyard_client::v1::approval_service_client::ApprovalServiceClient;
 use lanyard_client::v1::charter_service_client::CharterServiceClient;
 use lanyard_client::v1::plan_service_client::PlanServiceClient;
 use lanyard_client::v1::task_service_client::TaskServiceClient;
-use lanyard_client::{ClientError, Said, v1};
-use lanyard_core::document::nearest;
+use lanyard_client::{BrokerRefusal, ClientError, v1};
+use lanyard_document::nearest;
 use lanyard_proto::agent::v1 as agent;
 
 use super::child::Signals;
-use super::tools::Given;
+use super::given::Given;
 use super::{Ended, Exec, Needs};
+use crate::charter::list::has_ended;
+use crate::lease::shown;
 use crate::outcome::Outcome;
-use crate::terminal::Screen;
+use crate::task::charters_for;
+use crate::terminal::{Screen, say};
 use crate::text;
 
-/// How often it is looked whether people have decided.
+/// The interval at which the broker is asked if people have decided.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// Which grants are asked for, and where.
+/// The grants that are asked for, and the environment.
 pub(crate) struct Choice {
     pub(crate) environment: String,
     pub(crate) grants: Vec<String>,
 }
 
-/// The grants that were named; else those of the plan role. The environment that was named; else the only one.
+/// The grants that were named; else those of the plan role. The environment that was named; else
+/// the only one.
 pub(crate) async fn choose(
     connection: &Connection,
     exec: &Exec,
@@ -36,18 +40,24 @@ pub(crate) async fn choose(
     let mut charters = CharterServiceClient::new(connection.proxied());
     let listed = charters.list_charters(v1::ListChartersRequest {}).await;
     let listed = listed.map_err(ClientError::from)?.into_inner().charters;
+    choice(&listed, exec, charter)
+}
+
+fn choice(listed: &[v1::Charter], exec: &Exec, charter: &str) -> Result<Choice, Outcome> {
     let Some(found) = listed.iter().find(|it| it.name == charter) else {
-        let names: Vec<_> = listed.iter().map(|it| it.name.as_str()).collect();
-        let known = if names.is_empty() {
-            "none".to_owned()
-        } else {
-            names.join(", ")
-        };
-        let near = near(charter, names);
         return Err(Outcome::usage(format!(
-            "no charter {charter} in force names you; those that do: {known}{near}"
+            "no charter {charter} in force names you; {}",
+            charters_for(listed, charter)
         )));
     };
+    if has_ended(found) {
+        let owner = found.owners.clone().unwrap_or_default().technical;
+        return Err(Outcome::usage(format!(
+            "charter {charter} ended at {}: ask its owner {owner} whether it is still needed; {}",
+            shown(found.expire_time),
+            charters_for(listed, "")
+        )));
+    }
     let environment = match (&exec.environment, found.environments.as_slice()) {
         (Some(named), known) if !known.contains(named) => {
             let near = near(named, known.iter().map(String::as_str));
@@ -122,7 +132,7 @@ pub(crate) async fn close(connection: &Connection, task: &str) {
     {
         let error = ClientError::from(status);
         let line = format!("{task} could not be closed: {error}");
-        eprintln!("lanyard: {}", text::line(&line));
+        say(format_args!("lanyard: {}", text::line(&line)));
     }
 }
 
@@ -154,7 +164,7 @@ pub(crate) async fn of_plan(
     })
 }
 
-/// One credential of each grant, for as long as people take to approve.
+/// A credential of each grant, for as long as people take to approve.
 pub(crate) async fn first_credentials(
     connection: &Connection,
     needs: &Needs,
@@ -206,17 +216,20 @@ async fn patiently(
     }
 }
 
-/// What is shown meanwhile: a line that moves on a terminal, one line elsewhere.
+/// The line that is shown meanwhile: it moves on a terminal, and is printed once elsewhere.
 struct Waiting {
     moves: bool,
 }
 
 impl Waiting {
-    fn begin(pending: &Said) -> Self {
-        eprintln!("lanyard: {}", text::line(&pending.to_string()));
+    fn begin(pending: &BrokerRefusal) -> Self {
+        say(format_args!(
+            "lanyard: {}",
+            text::line(&pending.to_string())
+        ));
         let moves = Screen::of(&std::io::stderr()).is_drawn();
         if !moves {
-            eprintln!("lanyard: waiting for people");
+            say("lanyard: waiting for people");
         }
         Self { moves }
     }
@@ -264,6 +277,50 @@ impl Waiting {
         if self.moves {
             eprint!("\r\x1b[K");
         }
-        eprintln!("lanyard: {how}");
+        say(format_args!("lanyard: {how}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Asked {
+        #[command(flatten)]
+        exec: Exec,
+    }
+
+    fn refused(options: &[&str]) -> String {
+        let words = [&["exec", "payments"], options, &["--", "env"]].concat();
+        let asked = Asked::try_parse_from(words).unwrap();
+        let charter = v1::Charter {
+            name: "payments".to_owned(),
+            environments: vec!["production".to_owned(), "staging".to_owned()],
+            grants: vec!["read-state".to_owned()],
+            ..v1::Charter::default()
+        };
+        match choice(&[charter], &asked.exec, "payments") {
+            Err(Outcome::Usage(line)) => line,
+            Err(_) | Ok(_) => String::new(),
+        }
+    }
+
+    #[test]
+    fn an_environment_that_the_charter_is_not_for_is_answered_with_those_that_it_is_for() {
+        assert_eq!(
+            refused(&["--environment", "prod"]),
+            "payments is not for environment prod, but for production, staging: did you mean production?"
+        );
+        assert_eq!(
+            refused(&[]),
+            "payments is for production, staging: name one with --environment"
+        );
+        assert_eq!(
+            refused(&["--environment", "staging", "--grant", "read-stat"]),
+            "payments has no grant read-stat, but read-state: did you mean read-state?"
+        );
     }
 }

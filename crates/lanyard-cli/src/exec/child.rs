@@ -1,4 +1,5 @@
-//! The command itself: it gets the signals that we get, is stopped with the task, and its end is ours.
+//! The command itself: it gets the signals that we get, is stopped with the task, and its end is
+//! ours.
 
 use std::collections::{HashMap, HashSet};
 use std::os::unix::process::ExitStatusExt as _;
@@ -16,29 +17,31 @@ use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-use crate::text;
+use crate::terminal::say;
+use crate::{span, text};
 
-/// What is done with the command when its task is killed.
+/// The action on the command when its task is killed.
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum OnKill {
-    /// SIGTERM to the command first and then to what it has started, SIGKILL to all when the grace is over.
+    /// SIGTERM to the command first and then to what it has started, SIGKILL to all when the grace
+    /// is over.
     Term,
-    /// SIGKILL at once.
+    /// Send SIGKILL at once.
     Kill,
-    /// Nothing: it finds out by its credentials.
+    /// Do nothing: the command finds out by its credentials.
     None,
 }
 
-/// How often the processes of a command that is being stopped are looked at.
+/// The interval at which the processes of a command that is being stopped are looked at.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
-/// How long until the agent is asked again what becomes of the task.
+/// The interval at which the agent is asked again what becomes of the task.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// Why it did not run.
+/// The reason why it did not run.
 pub(crate) enum NotRun {
-    /// 127.
+    /// The command does not exist: exit code 127.
     NotFound,
-    /// 126.
+    /// The command cannot be executed: exit code 126.
     NotExecutable(std::io::Error),
 }
 
@@ -54,7 +57,8 @@ pub(crate) fn start(mut command: Command) -> Result<Started, NotRun> {
     if is_group {
         command.process_group(0);
     }
-    // What the command leaves behind becomes a child of this process, and not of one that nobody finds it under.
+    // What the command leaves behind becomes a child of this process, and not of one that nobody
+    // finds it under.
     set_child_subreaper(Some(getpid())).map_err(|error| NotRun::NotExecutable(error.into()))?;
     let strangers = descendants(&processes(), &HashSet::new());
     let strangers = strangers.iter().map(|process| process.id).collect();
@@ -68,18 +72,20 @@ pub(crate) fn start(mut command: Command) -> Result<Started, NotRun> {
     }
 }
 
-/// How a command is ended when its task is stopped.
+/// The way in which a command is ended when its task is stopped.
 #[derive(Clone, Copy)]
 pub(crate) struct Stopping {
     pub(crate) on_kill: OnKill,
-    /// How long the command and what it has started have to end by themselves after SIGTERM.
+    /// The time for which the command and what it has started have to end by themselves after
+    /// SIGTERM.
     pub(crate) grace: Duration,
 }
 
 /// Waits for the end of the command and gives the exit code that is to be that of `lanyard exec`.
 ///
-/// A stop goes from the top down: Terraform, say, saves its state when it is sent SIGTERM, but only if its provider
-/// plugins answer until then. A plugin that is sent SIGTERM in the middle of a call leaves behind what no state knows.
+/// A stop goes from the top down: Terraform, say, saves its state when it is sent SIGTERM, but only
+/// if its provider plugins answer until then. A plugin that is sent SIGTERM in the middle of a call
+/// leaves behind what no state knows.
 pub(crate) async fn attend(
     Started { mut child, family }: Started,
     mut signals: Signals,
@@ -112,7 +118,7 @@ pub(crate) async fn attend(
             Some(()) = orphans.recv() => family.reap(ended.is_some()),
             Some(stop) = stops.recv() => {
                 let (line, what) = said(&stop, stopping.on_kill);
-                eprintln!("lanyard: {}; {what}", text::line(&line));
+                say(format_args!("lanyard: {}; {what}", text::line(&line)));
                 match stopping.on_kill {
                     OnKill::Term => {
                         deadline.get_or_insert_with(|| tokio::time::Instant::now() + stopping.grace);
@@ -128,7 +134,8 @@ pub(crate) async fn attend(
             now = look.tick(), if deadline.is_some() => {
                 if deadline.is_some_and(|deadline| now >= deadline) {
                     if stopping.on_kill == OnKill::Term {
-                        eprintln!("lanyard: the command did not end within {:?}; SIGKILL", stopping.grace);
+                        let grace = span::shown(stopping.grace);
+                        say(format_args!("lanyard: the command did not end within {grace}; SIGKILL"));
                     }
                     family.kill();
                     // Nothing outlives SIGKILL: what remains is waited for.
@@ -149,15 +156,18 @@ pub(crate) async fn attend(
     }
 }
 
-/// The command and what it has started: all that descends from this process since, unless that left the session.
+/// The command and what it has started: all that descends from this process since, unless that left
+/// the session.
 struct Family {
     leader: Option<Pid>,
-    /// On a terminal the command shares the process group of `lanyard exec`, which may hold others as well.
+    /// On a terminal the command shares the process group of `lanyard exec`, which may hold others
+    /// as well.
     is_group: bool,
-    /// None where `/proc` does not show this process, and so none of those that the command starts: then a stop reaches the
-    /// group of the command.
+    /// None where `/proc` does not show this process, and so none of those that the command starts:
+    /// then a stop reaches the group of the command.
     session: Option<i32>,
-    /// What this process had started before, and the shell whose place this process took.
+    /// The processes that this process had started before, and the shell whose place this process
+    /// took.
     strangers: HashSet<i32>,
 }
 
@@ -175,7 +185,8 @@ impl Family {
         report(kill_process(process, signal));
     }
 
-    /// A signal that this process got. A shell on a terminal passes it to the jobs that it has started.
+    /// A signal that this process got. A shell on a terminal passes it to the jobs that it has
+    /// started.
     fn pass_on(&self, signal: Signal) {
         let Some(leader) = self.leader else { return };
         report(if self.is_group {
@@ -208,7 +219,8 @@ impl Family {
         found
     }
 
-    /// The living members whose parent is no member: the command, and after its end what it leaves behind.
+    /// The living members whose parent is no member: the command, and after its end what it leaves
+    /// behind.
     fn tops(&self) -> Vec<Pid> {
         let members = self.members();
         let is_member = |id: i32| members.iter().any(|member| member.id == id);
@@ -216,7 +228,7 @@ impl Family {
         tops.filter_map(|member| Pid::from_raw(member.id)).collect()
     }
 
-    /// Whether nothing is left of it once the command has ended.
+    /// Tells if nothing is left of it once the command has ended.
     fn is_over(&self) -> bool {
         if self.session.is_some() {
             return self.tops().is_empty();
@@ -225,7 +237,8 @@ impl Family {
         group.is_none_or(|group| test_kill_process_group(group).is_err())
     }
 
-    /// Takes note of the end of what the command has left behind, as the parent of it has to. The command's own end is waited for.
+    /// Takes note of the end of what the command has left behind, as the parent of it has to. The
+    /// command's own end is waited for.
     fn reap(&self, has_leader_ended: bool) {
         if self.session.is_none() {
             let group = self.leader.filter(|_| self.is_group && has_leader_ended);
@@ -250,13 +263,16 @@ fn report(sent: rustix::io::Result<()>) {
     if let Err(error) = sent
         && error != rustix::io::Errno::SRCH
     {
-        eprintln!("lanyard: the command could not be sent a signal: {error}");
+        say(format_args!(
+            "lanyard: the command could not be sent a signal: {error}"
+        ));
     }
 }
 
-/// What the system tells of a process (proc_pid_stat(5)).
+/// The facts that the system tells of a process (proc_pid_stat(5)).
 ///
-/// In a container whose process came from outside, `docker exec` for one, groups and sessions of outside are 0.
+/// In a container whose process came from outside, `docker exec` for one, groups and sessions of
+/// outside are 0.
 #[derive(Clone, Copy)]
 struct Process {
     id: i32,
@@ -269,7 +285,8 @@ struct Process {
 }
 
 impl Process {
-    /// The process that runs this. None where `/proc` is not mounted, or numbers processes as they are numbered outside of this container.
+    /// The process that runs this. None where `/proc` is not mounted, or numbers processes as they
+    /// are numbered outside of this container.
     fn own() -> Option<Self> {
         let own = getpid().as_raw_nonzero().get();
         Self::read("self").filter(|process| process.id == own)
@@ -301,7 +318,7 @@ impl Process {
     }
 }
 
-/// Those below this process, without these and those below them.
+/// Returns the processes below this process, without the strangers and those below them.
 fn descendants(all: &[Process], strangers: &HashSet<i32>) -> Vec<Process> {
     let mut children: HashMap<i32, Vec<&Process>> = HashMap::new();
     for process in all {
@@ -346,7 +363,7 @@ fn said(stop: &Stop, on_kill: OnKill) -> (String, &'static str) {
     (line, what)
 }
 
-/// As a shell says it.
+/// Returns the exit code as a shell gives it.
 fn code(status: ExitStatus) -> u8 {
     let code = status
         .code()
@@ -428,7 +445,8 @@ impl Signals {
     }
 }
 
-/// Whether a terminal sends its signals to this process and what it starts, whatever their standard input is.
+/// Tells if a terminal sends its signals to this process and what it starts, whatever their
+/// standard input is.
 fn by_terminal() -> bool {
     Process::own().is_some_and(|own| own.foreground == own.group)
 }

@@ -1,4 +1,5 @@
-//! The folder with what a command is given: its user's alone, named after the process and the task, gone when that ends.
+//! The folder with what a command is given: its user's alone, named after the process and the task,
+//! gone when that ends.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write as _};
@@ -7,10 +8,13 @@ use std::path::{Path, PathBuf};
 
 use lanyard_agent::AgentSocket;
 
+use crate::terminal::say;
+use crate::text;
+
 /// Beside the local agent's socket.
 const NAME: &str = "exec";
 
-/// One such folder; removed when dropped.
+/// A such folder; removed when dropped.
 pub(crate) struct Folder {
     path: PathBuf,
 }
@@ -56,10 +60,8 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_dir_all(&self.path) {
-            eprintln!(
-                "lanyard: {} cannot be removed: {error}",
-                self.path.display()
-            );
+            let line = format!("{} cannot be removed: {error}", self.path.display());
+            say(format_args!("lanyard: {}", text::line(&line)));
         }
     }
 }
@@ -68,15 +70,15 @@ fn all(place: &AgentSocket) -> PathBuf {
     place.socket().parent().unwrap_or(Path::new(".")).join(NAME)
 }
 
-/// What a command left behind that was ended before it could clean up.
+/// A folder that a command left behind because it was ended before it could clean up.
 pub(crate) struct Leftover {
-    /// Its folder.
+    /// The path of the folder.
     pub(crate) path: PathBuf,
-    /// Its task, which may be open.
+    /// The task of the command, which may be open.
     pub(crate) task: String,
 }
 
-/// Those of processes that are no more.
+/// Returns the folders of processes that are no more.
 pub(crate) fn leftovers(place: &AgentSocket) -> Vec<Leftover> {
     let entries = fs::read_dir(all(place)).into_iter().flatten().flatten();
     let leftover = |entry: fs::DirEntry| {

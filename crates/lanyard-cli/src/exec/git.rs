@@ -1,12 +1,13 @@
-//! git under `lanyard exec`: whatever a setting, an address or a file of the user says, git logs in with the credential
-//! of the task alone.
+//! git under `lanyard exec`: whatever a setting, an address or a file of the user says, git logs in
+//! with the credential of the task alone.
 //!
-//! Two mechanisms do that, because git has two ways to log in over HTTP. Credential helpers are read in order, so an
-//! empty helper in `GIT_CONFIG_*` takes away those before it. Headers, cookies and certificates go by the most specific
-//! address that a setting names (gitconfig(5), `http.<url>.*`), so no setting that is made beforehand comes last for
-//! every repository, and those in `GIT_CONFIG_*` do not reach submodules. git is therefore given an exec path in which its
-//! HTTP transport is this program: at each use the transport knows the whole address, takes the user's logins for it
-//! away, and becomes git's own transport.
+//! Two mechanisms do that, because git has two ways to log in over HTTP. Credential helpers are
+//! read in order, so an empty helper in `GIT_CONFIG_*` takes away those before it. Headers, cookies
+//! and certificates go by the most specific address that a setting names (gitconfig(5),
+//! `http.<url>.*`), so no setting that is made beforehand comes last for every repository, and
+//! those in `GIT_CONFIG_*` do not reach submodules. git is therefore given an exec path in which
+//! its HTTP transport is this program: at each use the transport knows the whole address, takes the
+//! user's logins for it away, and becomes git's own transport.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -19,17 +20,19 @@ use clap::Args;
 use lanyard_client::v1::credential::Kind;
 
 use super::folder::Folder;
-use super::tools::{Environment, Given, Helper};
+use super::given::{Environment, Given, Helper};
+use super::home::Home;
+use super::surroundings::is_git_setting;
 use super::{lfs, values};
 use crate::creds::{audiences, split};
 use crate::outcome::Outcome;
 use crate::words;
 
-/// Where git's own programs are, for a `lanyard exec` within another one.
+/// The variable with the folder of git's own programs, for a `lanyard exec` within another one.
 const EXEC_PATH: &str = "LANYARD_GIT_EXEC_PATH";
 
-/// The transports that can log in over HTTP or FTP (git-remote-http and its links), and the two older programs that take
-/// an address themselves.
+/// The transports that can log in over HTTP or FTP (git-remote-http and its links), and the two
+/// older programs that take an address themselves.
 const TRANSPORTS: [&str; 6] = [
     "git-http-fetch",
     "git-http-push",
@@ -55,7 +58,7 @@ const LOGINS_OVER_HTTP: [(&str, &str); 6] = [
 /// Variables that choose the program for ssh. `--keep` of one of them leaves ssh to the user.
 pub(super) const SSH: [&str; 3] = ["GIT_SSH_COMMAND", "GIT_SSH", "SSH_AUTH_SOCK"];
 
-/// One helper, and the address below which it is asked.
+/// A helper, and the address below which it is asked.
 struct Login {
     place: String,
     helper: String,
@@ -146,7 +149,11 @@ fn logins(helper: &Helper, given: &[Given]) -> Vec<Login> {
             Kind::Token(token) => audiences(&token.jwt),
             // The helper knows which of the owner's repositories the token is for.
             Kind::Github(github) => vec![format!("{}/{}", github.host, github.owner)],
-            Kind::Aws(_) | Kind::Kubernetes(_) | Kind::Vault(_) | Kind::VaultSecret(_) => continue,
+            Kind::Aws(_)
+            | Kind::Kubernetes(_)
+            | Kind::Vault(_)
+            | Kind::VaultSecret(_)
+            | Kind::Other(_) => continue,
         };
         for place in places {
             let Some((origin, path)) = split(&place) else {
@@ -165,7 +172,8 @@ fn logins(helper: &Helper, given: &[Given]) -> Vec<Login> {
     logins
 }
 
-/// The user's own settings by whole paths, for a transport that runs with another home (gitconfig(5), `FILES`).
+/// The user's own settings by whole paths, for a transport that runs with another home
+/// (gitconfig(5), `FILES`).
 fn settings_of_user() -> String {
     let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
     let folder = std::env::var_os("XDG_CONFIG_HOME").filter(|folder| !folder.is_empty());
@@ -199,8 +207,9 @@ fn settings(logins: &[Login], environment: &mut Environment) {
     environment.put("GIT_TERMINAL_PROMPT", "0");
 }
 
-/// The variables of the settings around this process, without those that log in, and of these settings after them
-/// (git-config(1), `GIT_CONFIG_COUNT`). git numbers them without a gap, so that all are written anew.
+/// The variables of the settings around this process, without those that log in, and of these
+/// settings after them (git-config(1), `GIT_CONFIG_COUNT`). git numbers them without a gap, so that
+/// all are written anew.
 fn appended(entries: &[(String, String)]) -> Vec<(String, String)> {
     let count = std::env::var("GIT_CONFIG_COUNT");
     let before: usize = count.ok().and_then(|count| count.parse().ok()).unwrap_or(0);
@@ -224,7 +233,7 @@ fn numbered(entries: impl Iterator<Item = (String, String)>) -> Vec<(String, Str
     variables
 }
 
-/// Whether a setting in a variable is a login.
+/// Tells if a setting in a variable is a login.
 fn logs_in(key: &str, value: &str) -> bool {
     let key_of_login = key.to_ascii_lowercase();
     let is_header = key_of_login.ends_with(".extraheader") && !value.is_empty();
@@ -234,15 +243,10 @@ fn logs_in(key: &str, value: &str) -> bool {
         || values::has_user_info(value)
 }
 
-/// Whether a variable of this name is one of the settings that git counts: `lay_out` makes them anew.
-pub(super) fn is_setting(name: &str) -> bool {
-    name.starts_with("GIT_CONFIG_KEY_") || name.starts_with("GIT_CONFIG_VALUE_")
-}
-
 /// The variables of settings around this process: they go, and what stays of them is written anew.
 pub(super) fn around() -> impl Iterator<Item = OsString> {
     let names = std::env::vars_os().map(|(name, _)| name);
-    names.filter(|name| is_setting(&name.to_string_lossy()))
+    names.filter(|name| is_git_setting(&name.to_string_lossy()))
 }
 
 /// Be git's HTTP transport for a task.
@@ -251,7 +255,7 @@ pub(crate) struct Transport {
     /// The helpers of the task: a place and a helper a line.
     #[arg(long)]
     logins: PathBuf,
-    /// git's own transport.
+    /// The program of git's own transport.
     #[arg(long)]
     program: PathBuf,
     /// Be git-lfs instead, which reads the addresses by itself.
@@ -315,7 +319,8 @@ fn of_all(table: &str, home: Option<&Home>) -> Vec<(String, String)> {
     entries
 }
 
-/// These settings after those of `git -c`, which git reads after all others (git-config(1), `GIT_CONFIG_COUNT`).
+/// Writes these settings after those of `git -c`, which git reads after all others (git-config(1),
+/// `GIT_CONFIG_COUNT`).
 fn last_of_all(before: &str, entries: &[(String, String)]) -> String {
     // git takes what stands in quotes as it is, and a quote from `'\\''`.
     let quoted = |text: &str| format!("'{}'", text.replace('\'', "'\\''"));
@@ -350,7 +355,7 @@ fn for_url(url: &str, table: &str, home: Option<&Home>) -> Vec<(String, String)>
     entries
 }
 
-/// Whether an address is the place itself or lies below it, by whole segments.
+/// Tells if an address is the place itself or lies below it, by whole segments.
 fn is_below(url: &str, place: &str) -> bool {
     let Some((origin, path)) = split(url) else {
         return false;
@@ -373,7 +378,8 @@ fn anonymous(word: &OsStr) -> OsString {
     format!("{scheme}://{host}{path}").into()
 }
 
-/// A client certificate cannot be taken away by a setting: an empty path fails in the TLS library, with words of its own.
+/// A client certificate cannot be taken away by a setting: an empty path fails in the TLS library,
+/// with words of its own.
 fn refuse_certificate(url: &str) -> Result<(), Outcome> {
     for name in ["sslCert", "sslKey"] {
         let mut git = Command::new("git");
@@ -387,31 +393,6 @@ fn refuse_certificate(url: &str) -> Result<(), Outcome> {
         }
     }
     Ok(())
-}
-
-/// The home of a user whose `~/.netrc` curl would log in with. Nothing but another home keeps curl from it.
-pub(super) struct Home(PathBuf);
-
-impl Home {
-    pub(super) fn with_logins() -> Option<Self> {
-        let home = PathBuf::from(std::env::var_os("HOME")?);
-        let has_logins = fs::symlink_metadata(home.join(".netrc")).is_ok();
-        has_logins.then_some(Self(home))
-    }
-
-    /// The helper is the user's own program and finds what it needs at home.
-    fn helper(&self, line: &str) -> String {
-        let home = words::pasted([self.0.display().to_string()]);
-        line.replacen('!', &format!("!HOME={home} "), 1)
-    }
-
-    /// Runs a command with another home, and with the user's own settings of git.
-    pub(super) fn leave(&self, command: &mut Command, logins: &Path) {
-        command.env("HOME", logins.with_file_name("nothing"));
-        if std::env::var_os("GIT_CONFIG_GLOBAL").is_none() {
-            command.env("GIT_CONFIG_GLOBAL", logins.with_file_name("git-settings"));
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! A kubeconfig whose users come by their tokens through an exec plugin. It is YAML, of which JSON is a part.
+//! A kubeconfig whose users come by their tokens through an exec plugin. It is YAML, of which JSON
+//! is a part.
 
 use std::path::Path;
 
@@ -7,11 +8,11 @@ use base64::engine::general_purpose::STANDARD;
 use lanyard_client::v1::KubernetesCredential;
 use serde_json::{Value, json};
 
-/// One cluster with one user.
+/// A cluster with one user.
 pub(crate) struct Entry<'a> {
     pub(crate) name: &'a str,
     pub(crate) kubernetes: &'a KubernetesCredential,
-    /// What gives the token.
+    /// The program that prints the token.
     pub(crate) program: &'a Path,
     pub(crate) arguments: Vec<String>,
 }

@@ -1,7 +1,9 @@
-//! git-lfs under `lanyard exec`: it speaks HTTP without git, and logs in with what it finds in git's settings and in the user's home.
+//! git-lfs under `lanyard exec`: it speaks HTTP without git, and logs in with what it finds in
+//! git's settings and in the user's home.
 //!
-//! git-lfs asks git's credential helpers, which are those of the task. What else it logs in with is taken away where that can be done, and
-//! refused by name where it cannot: git-lfs knows no empty header that takes others away.
+//! git-lfs asks git's credential helpers, which are those of the task. What else it logs in with is
+//! taken away where that can be done, and refused by name where it cannot: git-lfs knows no empty
+//! header that takes others away.
 //! <https://github.com/git-lfs/git-lfs/blob/main/docs/man/git-lfs-config.adoc>
 
 use std::ffi::OsString;
@@ -9,14 +11,15 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::git::Home;
+use super::home::Home;
 use super::values::has_user_with_password;
 use crate::outcome::Outcome;
 
-/// What the program is called.
+/// The name of the program.
 pub(super) const NAME: &str = "git-lfs";
 
-/// Where the repository itself has settings for git-lfs: in the work tree, and if there is none, in the index and in the last commit.
+/// The places where the repository itself has settings for git-lfs: in the work tree, and if there
+/// is none, in the index and in the last commit.
 const OF_REPOSITORY: [&[&str]; 3] = [
     &["--file", ".lfsconfig"],
     &["--blob", ":.lfsconfig"],
@@ -95,7 +98,7 @@ fn refuse_logins() -> Result<(), Outcome> {
     Ok(())
 }
 
-/// What of the user's a setting logs git-lfs in with.
+/// Names the part of the user's login that a setting gives to git-lfs.
 fn logs_in(key: &str, value: &str) -> Option<&'static str> {
     let lower = key.to_ascii_lowercase();
     let (section, name) = (

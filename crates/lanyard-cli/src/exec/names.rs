@@ -1,7 +1,7 @@
 //! Whether a name speaks of a login, by its words.
 //!
-//! A word ends at anything but a letter or a digit, and where a capital follows a small letter. Digits at its end do not
-//! count, and the plural is the singular.
+//! A word ends at anything but a letter or a digit, and where a capital follows a small letter.
+//! Digits at its end do not count, and the plural is the singular.
 
 /// Words that speak of something to log in with, besides those with one of the [`ENDINGS`].
 const WORDS: &[&str] = &[
@@ -91,7 +91,7 @@ const OTHER_WORDS: &[&str] = &[
     "WHISKEY",
 ];
 
-/// What speaks of a login wherever a word has it: `PASSWORDFILE`, `CLIENTSECRETID`.
+/// The parts of a word that speak of a login wherever they stand: `PASSWORDFILE`, `CLIENTSECRETID`.
 const PARTS: &[&str] = &[
     "ACCESSKEY",
     "ACCESSTOKEN",
@@ -119,12 +119,14 @@ const PAIRS: &[(&str, &str)] = &[
     ("KUBE", "CONFIG"),
 ];
 
-/// Words of an input of Terraform that say little unless they end its name. A plan made without an input is another plan.
+/// Words of an input of Terraform that say little unless they end its name. A plan made without an
+/// input is another plan.
 const WEAK_IN_INPUTS: &[&str] = &[
     "BASIC", "COOKIE", "IDENTITY", "LOGIN", "SEED", "SESSION", "WEBHOOK",
 ];
 
-/// Words before `KEY` that make it one to log in with, in a setting within a value: `key=` alone is a place there.
+/// Words before `KEY` that make it one to log in with, in a setting within a value: `key=` alone is
+/// a place there.
 const KINDS_OF_KEY: &[&str] = &[
     "ACCESS",
     "ACCOUNT",
@@ -149,7 +151,8 @@ const KINDS_OF_KEY: &[&str] = &[
     "STORAGE",
 ];
 
-/// Words that say too little of a setting within a value: a session of a terminal, the seed of a run.
+/// Words that say too little of a setting within a value: a session of a terminal, the seed of a
+/// run.
 const WEAK_IN_VALUES: &[&str] = &[
     "2FA",
     "ASSERTION",
@@ -173,7 +176,7 @@ const WEAK_IN_VALUES: &[&str] = &[
 /// Names of logins that are topics of a change as well.
 const TOPICS: &[&str] = &["AUTH", "COOKIE", "LOGIN", "OAUTH", "SESSION", "WEBHOOK"];
 
-/// Whether the name of a variable with this value speaks of a login.
+/// Tells if the name of a variable with this value speaks of a login.
 pub(super) fn speaks_of_a_login(name: &str, value: &str) -> bool {
     let is_input = name.to_ascii_uppercase().starts_with("TF_VAR_");
     let is_number = value.parse::<u64>().is_ok();
@@ -199,19 +202,22 @@ pub(super) fn speaks_of_a_login(name: &str, value: &str) -> bool {
     (single || joined) && !counts || pair
 }
 
-/// Whether a variable of this name may name a file of settings. Git's are laid out by what `git` makes of them.
+/// Tells if a variable of this name may name a file of settings. Git's are laid out by what `git`
+/// makes of them.
 pub(super) fn names_settings(name: &str) -> bool {
     let of_settings =
         |word: &String| word.ends_with("CONFIG") || word == "CFG" || word == "SETTING";
     !name.starts_with("GIT_CONFIG") && words(name).iter().any(of_settings)
 }
 
-/// Whether the name of a setting is a topic as well, which prose has before a colon: `auth: show the page`.
+/// Tells if the name of a setting is a topic as well, which prose has before a colon: `auth: show
+/// the page`.
 pub(super) fn is_a_topic(name: &str) -> bool {
     matches!(words(name).as_slice(), [word] if TOPICS.contains(&word.as_str()))
 }
 
-/// Whether a setting within a value (`--auth-token X`, `db_pass=X`) is a login: its last word says so.
+/// Tells if a setting within a value (`--auth-token X`, `db_pass=X`) is a login: its last word says
+/// so.
 pub(super) fn ends_with_a_login(name: &str) -> bool {
     let words = words(name);
     let [before @ .., last] = words.as_slice() else {

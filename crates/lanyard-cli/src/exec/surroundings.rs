@@ -1,8 +1,8 @@
 //! Which of the variables around a command are taken away, because somebody could log in with them.
 //!
-//! Names and values are judged by patterns that err on the safe side: a list of known names is never complete. What a
-//! tool needs to run (paths, regions, proxies, certificate authorities) matches none of them, `--keep NAME` keeps the rest,
-//! and one line says what was taken away.
+//! Names and values are judged by patterns that err on the safe side: a list of known names is
+//! never complete. What a tool needs to run (paths, regions, proxies, certificate authorities)
+//! matches none of them, `--keep NAME` keeps the rest, and one line says what was taken away.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -10,10 +10,10 @@ use std::path::Path;
 
 use lanyard_client::v1::credential::Kind;
 
-use super::{git, names, values};
+use super::{names, values};
 
-/// Variables that log in, name where logins are kept, mint the identity of the agent, or send a login elsewhere, and whose
-/// names do not say so.
+/// Variables that log in, name where logins are kept, mint the identity of the agent, or send a
+/// login elsewhere, and whose names do not say so.
 const BY_NAME: &[&str] = &[
     // AWS: https://docs.aws.amazon.com/sdkref/latest/guide/environment-variables.html
     "AWS_PROFILE",
@@ -92,7 +92,8 @@ const BY_NAME: &[&str] = &[
     "LANYARD_DIRECT",
 ];
 
-/// Settings of package tools in a file, which holds a login or none: mirrors and proxies are named there as well.
+/// Settings of package tools in a file, which holds a login or none: mirrors and proxies are named
+/// there as well.
 const FILES_OF_SETTINGS: &[&str] = &[
     "NPM_CONFIG_USERCONFIG",
     "NPM_CONFIG_GLOBALCONFIG",
@@ -100,7 +101,7 @@ const FILES_OF_SETTINGS: &[&str] = &[
     "TF_CLI_CONFIG_FILE",
 ];
 
-/// How much of such a file is looked at.
+/// The most bytes of such a file that are looked at.
 ///
 /// # Limit
 /// - for: a file of settings
@@ -112,7 +113,7 @@ const MAX_SETTINGS_BYTES: u64 = 64 * 1024;
 /// Beginnings of such names: Helm's cluster, Terraform's hosts.
 const BY_BEGINNING: &[&str] = &["HELM_KUBE", "TF_TOKEN_"];
 
-/// What decides to whom a Vault client shows its token, after `VAULT_` or `BAO_`.
+/// The variables, after `VAULT_` or `BAO_`, that decide to whom a Vault client shows its token.
 const OF_VAULT: &[&str] = &[
     "AGENT_ADDR",
     "CACERT",
@@ -130,8 +131,8 @@ const OF_VAULT: &[&str] = &[
 /// Folders, whose names are not judged at all.
 const HARMLESS: &[&str] = &["PWD", "OLDPWD"];
 
-/// Sessions of a desktop or a terminal, keys of a keyboard, and a prompt: their names say a word of the field and log nobody
-/// in. Their values are judged all the same.
+/// Sessions of a desktop or a terminal, keys of a keyboard, and a prompt: their names say a word of
+/// the field and log nobody in. Their values are judged all the same.
 const OTHER_SENSES: &[&str] = &[
     "DBUS_SESSION_BUS_ADDRESS",
     "DBUS_SESSION_BUS_PID",
@@ -162,11 +163,12 @@ const OTHER_SENSES: &[&str] = &[
     "ZELLIJ_SESSION_NAME",
 ];
 
-/// What of Bundler's settings with a `.` in their names (`__` in a variable) is not the login at a host.
-/// <https://bundler.io/man/bundle-config.1.html>
+/// The settings of Bundler with a `.` in their names (`__` in a variable) that are not the login at
+/// a host. <https://bundler.io/man/bundle-config.1.html>
 const OF_BUNDLER: &[&str] = &["BUILD", "DISABLE", "LOCAL", "MIRROR", "SSL"];
 
-/// Proxies: a command that cannot reach its servers does not run. The login in such an address is the proxy's.
+/// Proxies: a command that cannot reach its servers does not run. The login in such an address is
+/// the proxy's.
 const PROXIES: &[&str] = &["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"];
 
 /// The variables to take away, of those around this process, in alphabetical order.
@@ -179,14 +181,14 @@ pub(super) fn taken_away(keep: &[String]) -> BTreeSet<OsString> {
         .collect()
 }
 
-/// Whether tools would log in with a variable in place of the credential of this kind.
+/// Tells if tools would log in with a variable in place of the credential of this kind.
 pub(super) fn goes_before(name: &str, kind: &Kind) -> bool {
     let beginnings: &[&str] = match kind {
         Kind::Aws(_) => &["AWS_"],
         Kind::Kubernetes(_) => &["KUBE", "HELM_KUBE"],
         Kind::Vault(_) => &["VAULT_", "BAO_"],
         Kind::Github(_) => &["GH_", "GITHUB_"],
-        Kind::Token(_) | Kind::VaultSecret(_) => &[],
+        Kind::Token(_) | Kind::VaultSecret(_) | Kind::Other(_) => &[],
     };
     beginnings
         .iter()
@@ -208,7 +210,13 @@ pub(super) fn line(taken: &BTreeSet<OsString>) -> Option<String> {
     })
 }
 
-/// Whether somebody could log in with a variable.
+/// Tells if a variable of this name is one of the settings that git counts: `git::lay_out` makes
+/// them anew.
+pub(super) fn is_git_setting(name: &str) -> bool {
+    name.starts_with("GIT_CONFIG_KEY_") || name.starts_with("GIT_CONFIG_VALUE_")
+}
+
+/// Tells if somebody could log in with a variable.
 fn logs_in(name: &OsStr, value: &OsStr) -> bool {
     // Bytes that are no text cannot be judged.
     let (Some(name), Some(value)) = (name.to_str(), value.to_str()) else {
@@ -222,7 +230,7 @@ fn logs_in(name: &OsStr, value: &OsStr) -> bool {
     if HARMLESS.contains(&name.as_str())
         || PROXIES.contains(&name.as_str())
         || OURS.contains(&name.as_str())
-        || git::is_setting(&name)
+        || is_git_setting(&name)
     {
         return false;
     }
@@ -243,14 +251,14 @@ fn logs_in(name: &OsStr, value: &OsStr) -> bool {
     listed || speaks || in_file || is_of_bundler(&name) || values::is_a_login(value)
 }
 
-/// Whether Bundler logs in at a host with a variable: `BUNDLE_GEMS__ACME__EXAMPLE`.
+/// Tells if Bundler logs in at a host with a variable: `BUNDLE_GEMS__ACME__EXAMPLE`.
 fn is_of_bundler(name: &str) -> bool {
     let setting = name.strip_prefix("BUNDLE_");
     let first = setting.and_then(|setting| setting.split_once("__"));
     first.is_some_and(|(first, _)| !OF_BUNDLER.contains(&first))
 }
 
-/// What `lanyard` itself needs around the command, none of it secret.
+/// The variables that `lanyard` itself needs around the command, none of them secret.
 const OURS: &[&str] = &[
     "LANYARD_AGENT",
     "LANYARD_BIN",
@@ -262,13 +270,14 @@ const OURS: &[&str] = &[
     "LANYARD_TASK",
 ];
 
-/// Whether a value is the whole path of a file.
+/// Tells if a value is the whole path of a file.
 fn is_file(value: &str) -> bool {
     let path = Path::new(value);
     path.is_absolute() && path.is_file()
 }
 
-/// Whether a file of settings has a word of a login in it. What cannot be read gives nobody a login.
+/// Tells if a file of settings has a word of a login in it. What cannot be read gives nobody a
+/// login.
 fn holds_a_login(path: &str) -> bool {
     use std::io::Read as _;
     let Ok(file) = std::fs::File::open(path) else {

@@ -1,6 +1,7 @@
-//! What tools are given so that they find the credentials of a task, and no others: files and variables, none of them secret.
+//! What tools are given so that they find the credentials of a task, and no others: files and
+//! variables, none of them secret.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,6 +10,7 @@ use lanyard_client::v1::credential::Kind;
 use lanyard_client::v1::{AwsCredential, GitHubCredential};
 
 use super::folder::Folder;
+use super::given::{Environment, Given, Helper, Mode};
 use super::kubeconfig::{Entry, document};
 use super::{git, surroundings};
 use crate::words;
@@ -21,92 +23,6 @@ const FOLDERS: [&str; 5] = [
     "CLOUDSDK_CONFIG",
     "AZURE_CONFIG_DIR",
 ];
-
-/// A grant, and the credential that was issued to begin with.
-pub(crate) struct Given {
-    pub(crate) grant: String,
-    pub(crate) plan: Option<String>,
-    pub(crate) kind: Kind,
-}
-
-/// How tools ask for it.
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Mode {
-    /// Files and helpers that ask the local agent; nothing secret in the environment.
-    Files,
-    /// The same, and AWS tools ask the agent's endpoint on loopback.
-    Endpoint,
-    /// Secrets in the environment, which are not renewed: for tools that know nothing else.
-    Env,
-}
-
-/// How a helper of a tool is called.
-pub(crate) struct Helper {
-    pub(crate) program: PathBuf,
-    pub(crate) context: PathBuf,
-    pub(crate) task: String,
-}
-
-impl Helper {
-    fn arguments(&self, tool: &str, given: &Given) -> Vec<String> {
-        let mut arguments = vec![
-            "--context".to_owned(),
-            self.context.display().to_string(),
-            "creds".to_owned(),
-            tool.to_owned(),
-            "--task".to_owned(),
-            self.task.clone(),
-        ];
-        if let Some(plan) = &given.plan {
-            arguments.extend(["--plan".to_owned(), plan.clone()]);
-        }
-        arguments.push(given.grant.clone());
-        arguments
-    }
-
-    pub(super) fn line(&self, tool: &str, given: &Given) -> String {
-        let program = self.program.display().to_string();
-        words::line(std::iter::once(program).chain(self.arguments(tool, given)))
-    }
-
-    /// For a shell's script.
-    fn shell(&self, tool: &str, given: &Given) -> String {
-        let program = self.program.display().to_string();
-        words::pasted(std::iter::once(program).chain(self.arguments(tool, given)))
-    }
-
-    /// What no quoting of every tool could carry.
-    pub(crate) fn fault(&self) -> Option<String> {
-        let words = [
-            self.program.display().to_string(),
-            self.context.display().to_string(),
-        ];
-        let word = words
-            .iter()
-            .find(|word| word.contains(words::is_unquotable))?;
-        Some(format!(
-            "{word:?} has a character in its path that not every tool can be given"
-        ))
-    }
-}
-
-/// The variables that are set, and those that are taken away.
-#[derive(Default)]
-pub(crate) struct Environment {
-    pub(crate) set: Vec<(String, OsString)>,
-    pub(crate) removed: BTreeSet<OsString>,
-}
-
-impl Environment {
-    pub(super) fn put(&mut self, name: &str, value: impl Into<OsString>) {
-        self.set.push((name.to_owned(), value.into()));
-    }
-
-    /// Whether the command finds this variable as the task needs it.
-    pub(super) fn sets(&self, name: &str) -> bool {
-        self.set.iter().any(|(set, _)| set == name)
-    }
-}
 
 /// Writes the files, and says which variables go with them and which are taken away.
 pub(crate) fn lay_out(
@@ -190,7 +106,8 @@ fn kubernetes(
             | Kind::Aws(_)
             | Kind::Vault(_)
             | Kind::VaultSecret(_)
-            | Kind::Github(_) => None,
+            | Kind::Github(_)
+            | Kind::Other(_) => None,
         })
         .collect();
     let path = folder.write("kubeconfig", &document(&entries))?;
@@ -199,9 +116,9 @@ fn kubernetes(
     Ok(())
 }
 
-/// By a token helper of ours, named in the configuration file of the tool: no other is asked, and what is in the user's home is
-/// not looked at. The helper is a file, because a path is all that can be named.
-/// <https://developer.hashicorp.com/vault/docs/commands/token-helper>
+/// By a token helper of ours, named in the configuration file of the tool: no other is asked, and
+/// what is in the user's home is not looked at. The helper is a file, because a path is all that
+/// can be named. <https://developer.hashicorp.com/vault/docs/commands/token-helper>
 fn vault(
     folder: &Folder,
     helper: &Helper,
@@ -214,7 +131,8 @@ fn vault(
         | Kind::Aws(_)
         | Kind::Kubernetes(_)
         | Kind::VaultSecret(_)
-        | Kind::Github(_) => None,
+        | Kind::Github(_)
+        | Kind::Other(_) => None,
     });
     let command = first.map_or_else(
         || "exit 0".to_owned(),
@@ -255,7 +173,16 @@ fn secrets(given: &[Given], environment: &mut Environment) {
     // The first of each kind: its variables have one name.
     let mut kinds = HashSet::new();
     for given in given {
-        if !kinds.insert(std::mem::discriminant(&given.kind)) {
+        let other = match &given.kind {
+            Kind::Other(other) => Some(other.kind.as_str()),
+            Kind::Token(_)
+            | Kind::Aws(_)
+            | Kind::Kubernetes(_)
+            | Kind::Vault(_)
+            | Kind::VaultSecret(_)
+            | Kind::Github(_) => None,
+        };
+        if !kinds.insert((std::mem::discriminant(&given.kind), other)) {
             continue;
         }
         match &given.kind {
@@ -282,14 +209,22 @@ fn secrets(given: &[Given], environment: &mut Environment) {
                     environment.put(&format!("LANYARD_SECRET_{name}"), value);
                 }
             }
+            // The prefix keeps the fields of such a kind from setting a variable of some program.
+            Kind::Other(other) => {
+                let kind = words::variable(&other.kind);
+                for (field, value) in other.values.iter().chain(&other.secrets) {
+                    let name = words::variable(field);
+                    environment.put(&format!("LANYARD_{kind}_{name}"), value);
+                }
+            }
             // kubectl and its like read no token from a variable.
             Kind::Kubernetes(_) => {}
         }
     }
 }
 
-/// gh sends a token to the host that its variable is for: github.com and its like, or a server of one's own.
-/// <https://cli.github.com/manual/gh_help_environment>
+/// gh sends a token to the host that its variable is for: github.com and its like, or a server of
+/// one's own. <https://cli.github.com/manual/gh_help_environment>
 fn of_gh(github: &GitHubCredential) -> Vec<(&'static str, &str)> {
     let host = github.host.split_once("://");
     let host = host.map_or(github.host.as_str(), |(_, host)| host);

@@ -1,5 +1,5 @@
-//! Whether a value is a login, whatever it is called: by its form, by a setting within it, or by the document that it is,
-//! as it stands and out of Base64.
+//! Whether a value is a login, whatever it is called: by its form, by a setting within it, or by
+//! the document that it is, as it stands and out of Base64.
 
 use base64::Engine as _;
 use base64::engine::DecodePaddingMode;
@@ -7,7 +7,7 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 
 use super::names;
 
-/// What the rest of a token is made of, and how much of it there is at least.
+/// The characters that the rest of a token is made of, and the fewest of them.
 #[derive(Clone, Copy)]
 enum Rest {
     /// Letters, digits and what stands between them in tokens.
@@ -178,19 +178,19 @@ const PARTS: &[&str] = &[
 ///
 /// # No limit
 /// Longer words before a line are words.
-const LONGEST_MAKER: usize = 12;
+const MAKER_CHARACTERS: usize = 12;
 /// Shorter runs of letters and digits are names.
-const LEAST_RANDOM: usize = 18;
+const MIN_RANDOM_CHARACTERS: usize = 18;
 
 /// Shorter texts are not taken out of Base64: too many words are such.
-const LEAST_BASE64: usize = 16;
+const MIN_BASE64_CHARACTERS: usize = 16;
 
 /// Base64 with or without its padding, and whatever the last bits are.
 const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
     .with_decode_padding_mode(DecodePaddingMode::Indifferent)
     .with_decode_allow_trailing_bits(true);
 
-/// Whether somebody could log in with a value.
+/// Tells if somebody could log in with a value.
 pub(super) fn is_a_login(value: &str) -> bool {
     shows_a_login(value) || base64_of(value)
 }
@@ -220,8 +220,8 @@ fn has_token(value: &str) -> bool {
         || is_of_any_maker(value)
 }
 
-/// The form that makers of tokens have come to share: the maker in small letters, a line, and a run of letters of both
-/// sizes and digits.
+/// The form that makers of tokens have come to share: the maker in small letters, a line, and a run
+/// of letters of both sizes and digits.
 fn is_of_any_maker(value: &str) -> bool {
     let is_letter = |letter: char| letter.is_ascii_alphanumeric() || "_-".contains(letter);
     let words = value.split(|letter: char| !is_letter(letter) && letter != '/');
@@ -231,7 +231,7 @@ fn is_of_any_maker(value: &str) -> bool {
         let runs = word.split(['_', '-']).skip(1);
         maker.starts_with(|letter: char| letter.is_ascii_lowercase())
             && !maker.contains(|letter: char| letter.is_ascii_uppercase())
-            && maker.len() <= LONGEST_MAKER
+            && maker.len() <= MAKER_CHARACTERS
             && !is_digest
             && runs.into_iter().any(is_random)
     })
@@ -239,13 +239,13 @@ fn is_of_any_maker(value: &str) -> bool {
 
 fn is_random(run: &str) -> bool {
     let has = |is: fn(&u8) -> bool| run.bytes().any(|letter| is(&letter));
-    run.len() >= LEAST_RANDOM
+    run.len() >= MIN_RANDOM_CHARACTERS
         && has(u8::is_ascii_digit)
         && has(u8::is_ascii_uppercase)
         && has(u8::is_ascii_lowercase)
 }
 
-/// Whether a word begins here. In a path (`/sk-learn`) and within a name (`disk-`) none does.
+/// Tells if a word begins here. In a path (`/sk-learn`) and within a name (`disk-`) none does.
 fn begins_word(value: &str, at: usize) -> bool {
     let before = value.get(..at).and_then(|text| text.chars().next_back());
     before.is_none_or(|letter| !letter.is_ascii_alphanumeric() && !"_-".contains(letter))
@@ -284,7 +284,7 @@ fn has_scheme(lower: &str) -> bool {
             // Words of a sentence follow one another without a digit or a sign.
             begins_word(lower, at)
                 && is_rest(rest, Rest::Any(8))
-                && (at == 0 && lower.len() >= LEAST_BASE64
+                && (at == 0 && lower.len() >= MIN_BASE64_CHARACTERS
                     || rest
                         .split_whitespace()
                         .next()
@@ -293,7 +293,8 @@ fn has_scheme(lower: &str) -> bool {
     })
 }
 
-/// A setting whose name speaks of a login: `name=x`, `name = x`, `name: x`, `"name": "x"`, `--name x`.
+/// A setting whose name speaks of a login: `name=x`, `name = x`, `name: x`, `"name": "x"`, `--name
+/// x`.
 fn has_setting(value: &str) -> bool {
     let assigned = value.match_indices(['=', ':', '>']).any(|(at, sign)| {
         let before = value.get(..at).unwrap_or_default();
@@ -353,7 +354,7 @@ fn name_at_end(text: &str) -> (&str, &str) {
     text.split_at_checked(start).unwrap_or((text, ""))
 }
 
-/// Whether nothing is assigned: `token=`, `"token": ""`, `token: null`.
+/// Tells if nothing is assigned: `token=`, `"token": ""`, `token: null`.
 fn is_empty(after: &str) -> bool {
     let after = after.trim_start_matches([' ', '\t', '=', '\\']);
     let text = after.trim_start_matches(['"', '\'']);
@@ -393,7 +394,7 @@ fn has_user_option(value: &str) -> bool {
     apart || joined || of_mysql
 }
 
-/// Whether a user has a password after a colon. `1000:1000` is a user and a group.
+/// Tells if a user has a password after a colon. `1000:1000` is a user and a group.
 fn has_password(user: &str) -> bool {
     let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     user.trim_matches(['"', '\''])
@@ -404,7 +405,8 @@ fn has_password(user: &str) -> bool {
         })
 }
 
-/// What stands before the host of each address in a text, and whether the address is one of HTTP.
+/// Returns what stands before the host of each address in a text, and whether the address is one of
+/// HTTP.
 fn users(value: &str) -> impl Iterator<Item = (bool, &str)> {
     let schemes = value.split("://");
     schemes
@@ -420,18 +422,19 @@ fn users(value: &str) -> impl Iterator<Item = (bool, &str)> {
         })
 }
 
-/// Whether an address names a user with a password before its host.
+/// Tells if an address names a user with a password before its host.
 pub(super) fn has_user_with_password(value: &str) -> bool {
     users(value).any(|(_, user)| user.contains(':'))
 }
 
-/// Whether an address names a user with a password before its host or, over HTTP, a user at all: a token stands there
-/// as well.
+/// Tells if an address names a user with a password before its host or, over HTTP, a user at all: a
+/// token stands there as well.
 pub(super) fn has_user_info(value: &str) -> bool {
     users(value).any(|(is_http, user)| user.contains(':') || is_http && !user.contains(' '))
 }
 
-/// `user:password@host` without a scheme, as the drivers of databases take it. `npm:name@2` is a version.
+/// `user:password@host` without a scheme, as the drivers of databases take it. `npm:name@2` is a
+/// version.
 fn has_user_before_host(value: &str) -> bool {
     let words = value.split(|letter: char| letter.is_whitespace() || "\"',;=".contains(letter));
     let mut words = words.filter(|word| !word.contains("://"));
@@ -467,7 +470,7 @@ fn is_document(lower: &str) -> bool {
     kubeconfig || lower.contains("\"auths\"") || netrc
 }
 
-/// Whether a login shows once the value, or a word of it, is taken out of Base64.
+/// Tells if a login shows once the value, or a word of it, is taken out of Base64.
 fn base64_of(value: &str) -> bool {
     let whole: String = value.split_whitespace().collect();
     let is_letter = |letter: char| letter.is_ascii_alphanumeric() || "+/-_=".contains(letter);
@@ -492,7 +495,7 @@ fn base64_of(value: &str) -> bool {
 }
 
 fn decoded(text: &str) -> Option<Vec<u8>> {
-    if text.len() < LEAST_BASE64 {
+    if text.len() < MIN_BASE64_CHARACTERS {
         return None;
     }
     let alphabets = [&base64::alphabet::STANDARD, &base64::alphabet::URL_SAFE];
@@ -501,7 +504,8 @@ fn decoded(text: &str) -> Option<Vec<u8>> {
         .find_map(|alphabet| GeneralPurpose::new(alphabet, LENIENT).decode(text).ok())
 }
 
-/// A text with a login, or a private key in DER: a sequence that begins with its version, 0 or 1 (RFC 5208, RFC 8017).
+/// A text with a login, or a private key in DER: a sequence that begins with its version, 0 or 1
+/// (RFC 5208, RFC 8017).
 fn holds_a_login(bytes: &[u8]) -> bool {
     let is_key = match bytes {
         [0x30, 0x82, _, _, rest @ ..] | [0x30, 0x81, _, rest @ ..] | [0x30, _, rest @ ..] => {

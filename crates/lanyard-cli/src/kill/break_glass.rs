@@ -9,12 +9,12 @@ use lanyard_client::ticket::{self, Unsigned};
 
 use crate::outcome::Outcome;
 
-/// How many bytes a signature has.
+/// The size of a signature, in bytes.
 const SIGNATURE: usize = 64;
 
 #[derive(Args)]
 pub(super) struct BreakGlass {
-    /// The broker's `audience`.
+    /// The `audience` in the broker's configuration.
     #[arg(long)]
     audience: String,
     /// The key: Ed25519, PKCS #8.
@@ -27,7 +27,8 @@ pub(super) struct BreakGlass {
     /// The public half of a key that does not leave its hardware: 32 bytes in base64url.
     #[arg(long, requires = "sign_with")]
     public_key: Option<String>,
-    /// What signs with it: a program that reads the message and writes the 64 bytes of the signature.
+    /// The program that signs with the key: it reads the message and writes the 64 bytes of the
+    /// signature.
     #[arg(long, value_name = "PROGRAM", requires = "public_key")]
     sign_with: Option<PathBuf>,
 }

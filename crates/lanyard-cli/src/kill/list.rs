@@ -2,7 +2,8 @@
 
 use clap::Args;
 use lanyard_client::{Client, v1};
-use lanyard_core::count::{counted, verb_for};
+use lanyard_core::kill::Lifted;
+use lanyard_vocabulary::count::{counted, verb_for};
 
 use super::scope;
 use crate::lease::shown;
@@ -17,24 +18,21 @@ pub(crate) struct List {
     /// List the broker's drills as well
     #[arg(long)]
     drills: bool,
+    /// List only orders that still stop something
+    #[arg(long)]
+    engaged: bool,
 }
 
 pub(super) async fn run(global: &Global, mut client: Client, asked: List) -> Result<(), Outcome> {
     let listed = client
         .list_kill_orders(v1::ListKillOrdersRequest {})
         .await?;
-    let (drills, orders): (Vec<_>, Vec<_>) =
-        listed.orders.into_iter().partition(|order| order.drill);
-    let hidden = if asked.drills { 0 } else { drills.len() };
-    let shown_drills = drills.into_iter().filter(|_| asked.drills);
-    let mut all: Vec<_> = orders.into_iter().chain(shown_drills).collect();
-    all.sort_by_key(|order| std::cmp::Reverse(order.engage_time.map(|at| (at.seconds, at.nanos))));
+    let (all, hidden) = arranged(listed.orders, &asked);
     // A file or a pipe has room for everything, and keeps what it is told.
-    let is_on_screen =
-        global.output == Output::Table && Screen::columns(&std::io::stdout()).is_some();
-    let is_nothing = |order: &&v1::KillOrder| order.reaches_nothing && order.lifted != "everything";
+    let screen = Screen::columns(&std::io::stdout()).filter(|_| global.output == Output::Table);
+    let is_nothing = |order: &&v1::KillOrder| order.reaches_nothing && !is_lifted(order);
     let nothing = all.iter().filter(is_nothing).count();
-    table(all, !is_on_screen).print(global.output);
+    table(all, screen.is_none()).print(global.output);
     if nothing > 0 {
         global.note(
             "an order that REACHES NOTHING may be mistyped: lanyard kill withdraw K-… --reason …",
@@ -48,6 +46,31 @@ pub(super) async fn run(global: &Global, mut client: Client, asked: List) -> Res
         ));
     }
     Ok(())
+}
+
+/// Returns the part of an order that people have lifted; `None` if the broker names it by a word
+/// that this version does not know.
+pub(super) fn lifted(order: &v1::KillOrder) -> Option<Lifted> {
+    Lifted::parse(&order.lifted)
+}
+
+pub(super) fn is_lifted(order: &v1::KillOrder) -> bool {
+    lifted(order) == Some(Lifted::Everything)
+}
+
+/// The orders that were asked for, and how many drills are left out. What stops something now comes
+/// first, since that is what is looked for.
+fn arranged(orders: Vec<v1::KillOrder>, asked: &List) -> (Vec<v1::KillOrder>, usize) {
+    let all = orders.len();
+    let mut orders = orders;
+    orders.retain(|order| asked.drills || !order.drill);
+    let hidden = all - orders.len();
+    orders.retain(|order| !(asked.engaged && is_lifted(order)));
+    orders.sort_by_key(|order| {
+        let at = order.engage_time.map(|at| (at.seconds, at.nanos));
+        (is_lifted(order), std::cmp::Reverse(at))
+    });
+    (orders, hidden)
 }
 
 /// On a screen, what an order stops and since how long; elsewhere every field.
@@ -91,14 +114,14 @@ fn table(orders: Vec<v1::KillOrder>, is_whole: bool) -> Rows {
     rows
 }
 
-/// What an order still stops.
+/// Says what an order still stops.
 pub(super) fn state(order: &v1::KillOrder) -> &str {
-    match order.lifted.as_str() {
-        "nothing" | "plan" if order.reaches_nothing => "REACHES NOTHING",
-        "nothing" => "engaged",
-        "plan" => "plan on",
-        "everything" => "lifted",
-        other => other,
+    match lifted(order) {
+        Some(Lifted::Nothing | Lifted::Plan) if order.reaches_nothing => "REACHES NOTHING",
+        Some(Lifted::Nothing) => "engaged",
+        Some(Lifted::Plan) => "plan on",
+        Some(Lifted::Everything) => "lifted",
+        None => &order.lifted,
     }
 }
 
@@ -124,6 +147,35 @@ mod tests {
                 nanos: 0,
             }),
             ..v1::KillOrder::default()
+        }
+    }
+
+    #[test]
+    fn u07_what_is_engaged_is_listed_before_what_is_lifted_and_alone_where_asked() {
+        let of = |id: &str, lifted: &str, seconds, drill| v1::KillOrder {
+            id: id.to_owned(),
+            lifted: lifted.to_owned(),
+            engage_time: Some(Time { seconds, nanos: 0 }),
+            drill,
+            ..v1::KillOrder::default()
+        };
+        let all = || {
+            vec![
+                of("K-1", "nothing", 1, false),
+                of("K-2", "everything", 2, false),
+                of("K-3", "plan", 3, false),
+                of("K-4", "everything", 4, true),
+                of("K-5", "everything", 5, false),
+            ]
+        };
+        for (drills, engaged, ids, hidden) in [
+            (false, false, &["K-3", "K-1", "K-5", "K-2"][..], 1),
+            (true, false, &["K-3", "K-1", "K-5", "K-4", "K-2"], 0),
+            (false, true, &["K-3", "K-1"], 1),
+        ] {
+            let (listed, left_out) = arranged(all(), &List { drills, engaged });
+            let listed: Vec<_> = listed.iter().map(|order| order.id.as_str()).collect();
+            assert_eq!((listed.as_slice(), left_out), (ids, hidden));
         }
     }
 

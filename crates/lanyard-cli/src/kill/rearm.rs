@@ -4,14 +4,16 @@ use std::io::Write as _;
 
 use clap::{Args, Subcommand, ValueEnum};
 use lanyard_client::{Client, v1};
+use lanyard_core::kill::Lifted;
+use lanyard_vocabulary::count::counted;
 
+use super::list::lifted;
 use super::{scope, stops};
 use crate::lease::shown;
 use crate::outcome::Outcome;
-use crate::output::{Output, print_one};
-use crate::terminal::Screen;
+use crate::output::{Output, print_one, say_fields};
+use crate::terminal::say;
 use crate::{Global, span, text};
-use lanyard_core::count::counted;
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Stage {
@@ -29,16 +31,17 @@ pub(crate) struct Rearm {
     /// The kill order to propose for, or the proposal to confirm.
     #[arg(required = true)]
     id: Option<String>,
-    /// Which step to propose.
+    /// The step to propose.
     #[arg(long, value_enum, default_value_t = Stage::Plan)]
     stage: Stage,
-    /// Why: of a proposal; of a confirmation, why it is right despite what is unconfirmed.
+    /// The reason: of a proposal; of a confirmation, why it is right despite what is unconfirmed.
     #[arg(long)]
     reason: Option<String>,
     /// Confirm another person's proposal.
     #[arg(long)]
     confirm: bool,
-    /// Even while revocations of the order are not confirmed; both people have to say so, each with a reason.
+    /// Even while revocations of the order are not confirmed; both people have to say so, each with
+    /// a reason.
     #[arg(long, requires = "reason")]
     despite_unconfirmed: bool,
     /// Confirm without a question.
@@ -48,6 +51,8 @@ pub(crate) struct Rearm {
 
 #[derive(Subcommand)]
 enum Command {
+    /// List every proposal that waits for a second person
+    List,
     /// Show what waits for a second person: who proposed, why, and what is issued again.
     Show {
         /// The kill order, or the proposal; every one that waits, where none is named.
@@ -57,8 +62,12 @@ enum Command {
 
 pub(crate) async fn rearm(global: &Global, rearm: Rearm) -> Result<(), Outcome> {
     let mut client = global.client().await?;
-    if let Some(Command::Show { id }) = rearm.command {
-        return show(global, &mut client, id.unwrap_or_default()).await;
+    match rearm.command {
+        Some(Command::List) => return show(global, &mut client, String::new()).await,
+        Some(Command::Show { id }) => {
+            return show(global, &mut client, id.unwrap_or_default()).await;
+        }
+        None => {}
     }
     let id = rearm.id.clone().unwrap_or_default();
     if rearm.confirm {
@@ -111,7 +120,15 @@ async fn show(global: &Global, client: &mut Client, id: String) -> Result<(), Ou
     Ok(())
 }
 
-/// What the second person says yes to.
+/// Returns what the second person sees before the question: everything but the command that is
+/// under way.
+fn confirmed_fields(rearm: &v1::Rearm) -> Vec<(&'static str, String)> {
+    let mut fields = fields(rearm);
+    fields.retain(|(name, _)| *name != "confirm" || !rearm.void.is_empty());
+    fields
+}
+
+/// Returns the fields that the second person says yes to.
 fn fields(rearm: &v1::Rearm) -> Vec<(&'static str, String)> {
     let order = rearm.order.clone().unwrap_or_default();
     let at = rearm
@@ -154,7 +171,7 @@ fn fields(rearm: &v1::Rearm) -> Vec<(&'static str, String)> {
     fields
 }
 
-/// Which step it is, of what.
+/// Names the step, and what it lifts.
 fn step(rearm: &v1::Rearm) -> String {
     let order = rearm.order.clone().unwrap_or_default();
     let role = match rearm.stage() {
@@ -180,12 +197,7 @@ async fn confirm(
         .iter()
         .find(|rearm| rearm.id.eq_ignore_ascii_case(&id));
     if let Some(proposed) = proposed {
-        let width = 14;
-        for (name, value) in fields(proposed).iter().take(SHOWN_BEFORE_CONFIRM) {
-            let before = format!("{}  ", text::padded(name, width));
-            let line = text::wrapped(&before, &text::line(value), width + 2, Some(80));
-            eprintln!("{}", line.trim_end());
-        }
+        say_fields(&confirmed_fields(proposed));
         if global.may_ask() && !rearm.yes {
             ask(&step(proposed))?;
         }
@@ -197,28 +209,22 @@ async fn confirm(
     };
     let confirmed = client.confirm_rearm(request).await?;
     let order = confirmed.order.unwrap_or_default();
-    let issued = match order.lifted.as_str() {
-        "plan" => "the plan role is issued again",
-        _ => "both roles are issued again",
+    let is_plan_alone = lifted(&order) == Some(Lifted::Plan);
+    let issued = if is_plan_alone {
+        "the plan role is issued again"
+    } else {
+        "both roles are issued again"
     };
-    let line = text::line(&format!(
-        "{}: {issued} for {}",
-        order.id,
-        scope(order.scope)
-    ));
-    let columns = Screen::columns(&std::io::stderr());
-    eprintln!("{}", text::wrapped("", &line, 2, columns));
-    if order.lifted == "plan" {
-        eprintln!(
+    let line = format!("{}: {issued} for {}", order.id, scope(order.scope));
+    say(text::line(&line));
+    if is_plan_alone {
+        say(format_args!(
             "the apply role stays stopped; later:\n  lanyard rearm {} --stage apply --reason …",
             text::line(&order.id)
-        );
+        ));
     }
     Ok(())
 }
-
-/// So many fields are shown before a confirmation: up to what is issued again.
-const SHOWN_BEFORE_CONFIRM: usize = 10;
 
 fn ask(what: &str) -> Result<(), Outcome> {
     let what = text::line(what);
@@ -239,7 +245,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn u09_the_second_person_sees_who_why_and_what_is_issued_again() {
+    fn u09_the_second_person_sees_who_why_what_is_issued_again_and_what_is_not_known_dead() {
         let rearm = v1::Rearm {
             id: "R-1".to_owned(),
             order: Some(v1::KillOrder {
@@ -272,11 +278,17 @@ mod tests {
         assert_eq!(of("still stopped by"), "K-2");
         assert_eq!(of("not known dead"), "3 leases of the order");
         assert!(of("confirm").ends_with("lanyard rearm --confirm R-1"));
+        // The question stands below the same, what stays stopped and what may live among it.
+        let asked = confirmed_fields(&rearm);
+        assert_eq!(asked.len(), fields.len() - 1);
+        for name in ["still stopped by", "not known dead"] {
+            assert!(asked.iter().any(|(field, _)| *field == name), "{name}");
+        }
         let void = v1::Rearm {
             void: "kill order K-9 was engaged after".to_owned(),
             ..rearm
         };
-        let said = super::fields(&void).pop().unwrap().1;
+        let said = confirmed_fields(&void).pop().unwrap().1;
         assert!(said.starts_with("not now: kill order K-9"), "{said}");
     }
 }

@@ -1,12 +1,12 @@
-//! The kill's screen, on stderr: a line a target with a bar, drawn in place on a terminal, and a line a change
-//! elsewhere.
+//! The kill's screen, on stderr: a line a target with a bar, drawn in place on a terminal, and a
+//! line a change elsewhere.
 
 use std::time::Duration;
 
 use crate::{terminal, text};
 use lanyard_client::v1;
 
-/// How wide a bar is, in characters.
+/// The width of a bar, in characters.
 const BAR: u64 = 20;
 
 pub(super) struct Screen {
@@ -14,7 +14,7 @@ pub(super) struct Screen {
     shown: Vec<String>,
 }
 
-/// How progress is shown.
+/// The way in which progress is shown.
 enum Way {
     Drawn,
     Lines,
@@ -45,7 +45,7 @@ impl Screen {
             Way::Lines => {
                 let line = counts(report);
                 if !line.is_empty() && self.shown.last() != Some(&line) {
-                    eprintln!("{line}");
+                    terminal::say(&line);
                     self.shown = vec![line];
                 }
             }
@@ -54,11 +54,11 @@ impl Screen {
 
     /// A line of its own, which stays.
     pub(super) fn say(&mut self, line: &str) {
-        eprintln!("lanyard: {}", text::line(line));
+        terminal::say(format_args!("lanyard: {}", text::line(line)));
         self.shown.clear();
     }
 
-    /// Over the lines that stand there.
+    /// Draws over the lines that stand there.
     fn draw(&mut self, lines: Vec<String>) {
         if lines == self.shown {
             return;
@@ -70,7 +70,7 @@ impl Screen {
         self.shown = lines;
     }
 
-    /// What stands there stays.
+    /// Ends the drawing; the lines that stand there stay.
     pub(super) fn end(&mut self) {
         self.shown.clear();
     }
@@ -88,7 +88,7 @@ fn counts(report: &v1::WatchKillResponse) -> String {
     parts.collect::<Vec<_>>().join(", ")
 }
 
-/// One line of the screen for each target, and no more: what is drawn over them counts them.
+/// A line of the screen for each target, and no more: what is drawn over them counts them.
 fn lines(report: &v1::WatchKillResponse, columns: Option<usize>) -> Vec<String> {
     let names = report.targets.iter();
     let names = names.map(|target| text::width(&text::cell(&target.target)));
@@ -109,7 +109,8 @@ fn lines(report: &v1::WatchKillResponse, columns: Option<usize>) -> Vec<String> 
     }
 }
 
-/// `cluster  [##############------]  70 of 100 dead, 20 acknowledged, 10 requested; 99 % taken in 1.2 s`
+/// `cluster  [##############------]  70 of 100 dead, 20 acknowledged, 10 requested; 99 % taken in
+/// 1.2 s`
 fn line(target: &v1::TargetReport, width: usize) -> String {
     let dead = target.presumed_dead + target.proved_dead + target.expired;
     let all = (dead + target.acknowledged + target.requested).max(1);

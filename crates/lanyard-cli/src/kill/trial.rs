@@ -1,27 +1,27 @@
-//! `lanyard kill test`: whether a kill reaches an agent here. A breaker of the charter gives the order, over the task of the
-//! test and nothing else, so that no operator has to be at hand and nobody else's work stops.
+//! `lanyard kill test`: whether a kill reaches an agent here. A breaker of the charter gives the
+//! order, over the task of the test and nothing else, so that no operator has to be at hand and
+//! nobody else's work stops.
 
 use std::time::Duration;
 
 use clap::Args;
 use lanyard_client::{Client, ClientError, v1};
-use lanyard_core::time::Ttl;
+use lanyard_vocabulary::time::Ttl;
 use tokio::time::Instant;
 
-use crate::Global;
 use crate::lease::state;
 use crate::outcome::Outcome;
 use crate::output::print_one;
-use crate::span;
+use crate::{Global, span};
 
-/// How often the lease is looked at while it is being revoked.
+/// The interval at which the lease is looked at while it is being revoked.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 
 #[derive(Args)]
 pub(crate) struct Trial {
     /// A charter whose breaker stops the task of a reported action.
     charter: String,
-    /// Where.
+    /// The environment of the trial.
     #[arg(long)]
     environment: String,
     /// The grant of a credential.
@@ -30,7 +30,7 @@ pub(crate) struct Trial {
     /// The action that the breaker counts.
     #[arg(long)]
     action: String,
-    /// How long the broker may take to answer, and then the credential to die.
+    /// The longest time that the broker may take to answer, and then the credential to die.
     #[arg(long, value_name = "SPAN", value_parser = span::parse, default_value = "30s")]
     within: Ttl,
 }
@@ -39,7 +39,8 @@ impl Trial {
     pub(super) async fn run(self, global: &Global) -> Result<(), Outcome> {
         let (mut client, task) = self.opened(global).await?;
         let done = self.in_task(&mut client, &task).await;
-        // Of a task that nobody closes the order would be kept for as long as the charter lets a task last.
+        // Of a task that nobody closes the order would be kept for as long as the charter lets a
+        // task last.
         let closed = client.close_task(v1::CloseTaskRequest {
             id: task.id.clone(),
         });
@@ -60,7 +61,8 @@ impl Trial {
         Ok(())
     }
 
-    /// A task, as soon as the broker answers: the test may be the first to come after an installation.
+    /// A task, as soon as the broker answers: the test may be the first to come after an
+    /// installation.
     async fn opened(&self, global: &Global) -> Result<(Client, v1::Task), Outcome> {
         let until = Instant::now() + self.within.as_duration();
         loop {

@@ -4,34 +4,34 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use lanyard_client::{Client, ClientError, v1};
+use lanyard_core::kill::Lifted;
+use lanyard_vocabulary::count::{counted, verb_for, word_for};
 use serde_json::json;
 
-use super::list::state;
+use super::list::{is_lifted, lifted, state};
 use super::screen::Screen as Bars;
 use super::{document, scope, stops};
-use crate::Global;
 use crate::lease::{shown, state as state_of};
 use crate::outcome::Outcome;
 use crate::output::{Output, print_one};
 use crate::table::{Rows, key, prose};
-use crate::terminal::Screen;
-use crate::text;
-use lanyard_core::count::{counted, verb_for, word_for};
+use crate::terminal::say;
+use crate::{Global, text};
 
-/// How long a watch goes on at most, where nothing else was said.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// How long to wait before a broker that went away is asked again.
+/// The time for which a watch goes on if nothing else was said.
+const DEFAULT_WATCH_TIME: Duration = Duration::from_secs(60);
+/// The pause before a broker that went away is asked again.
 const AGAIN: Duration = Duration::from_secs(1);
-/// How often it is asked, where nothing else was said.
+/// The number of times that the broker is asked, if nothing else was said.
 const TRIES: u32 = 5;
-/// How many leases that are not dead are listed for people, so that all of it stays on a screen of 24 lines; a document for
-/// programs has them all.
+/// The most leases that are not dead which are listed for people, so that all of it stays on a
+/// screen of 24 lines; a document for programs has them all.
 const LISTED: usize = 5;
 /// So many owners of charters are named.
 const OWNERS_SHOWN: usize = 3;
 
-/// Follows an order and prints its report. Without `wait`, that is until every provider has acknowledged: what
-/// some of them then still need is time, which the report names.
+/// Follows an order and prints its report. Without `wait`, that is until every provider has
+/// acknowledged: what some of them then still need is time, which the report names.
 pub(super) async fn watch(
     global: &Global,
     client: Client,
@@ -47,7 +47,7 @@ pub(super) async fn watch(
         last: None,
         screen: Bars::new(global.quiet),
     };
-    let patience = wait.map_or(PATIENCE, Duration::from_secs);
+    let patience = wait.map_or(DEFAULT_WATCH_TIME, Duration::from_secs);
     if let Ok(ended) = tokio::time::timeout(patience, following.follow()).await {
         ended?;
     }
@@ -63,16 +63,16 @@ pub(super) async fn watch(
     finish(global, client, &last, told).await
 }
 
-/// What whoever reads a report was told of its order before.
+/// The part of the report that its reader was told before.
 #[derive(Clone, Copy)]
 pub(super) enum Told<'a> {
-    /// Nothing: the report begins with the order.
+    /// The reader was told nothing: the report begins with the order.
     Nothing,
     /// The order, and what is known of a scope without a live lease.
     Order(&'a str),
 }
 
-/// One look.
+/// Prints a report as it is now.
 pub(super) async fn show(global: &Global, mut client: Client, id: String) -> Result<(), Outcome> {
     let mut reports = client.watch_kill(id).await?;
     let report = reports.message().await.map_err(ClientError::from)?;
@@ -117,7 +117,7 @@ impl Following<'_> {
                 Err(other) => return Err(other.into()),
             }
             tokio::time::sleep(AGAIN).await;
-            if let Ok(client) = self.global.client().await {
+            if let Ok(client) = super::plane::connect(self.global).await {
                 self.client = client;
             }
         }
@@ -174,12 +174,12 @@ async fn finish(
 /// The order, where it stops something and nothing has the name that it is over.
 fn reaching_nothing(report: &v1::WatchKillResponse) -> Option<&v1::KillOrder> {
     let order = report.order.as_ref()?;
-    let is_in_effect = order.lifted != "everything";
+    let is_in_effect = !is_lifted(order);
     let is_empty = report.confirmed && report.dead == 0;
     (order.reaches_nothing && is_in_effect && is_empty).then_some(order)
 }
 
-/// Who answers for what was stopped, one line for each owner.
+/// Names the owners who answer for what was stopped, one line for each owner.
 fn owners(report: &v1::WatchKillResponse) -> Vec<String> {
     let mut charters_of: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for stopped in &report.charters {
@@ -210,10 +210,10 @@ fn verdict(report: &v1::WatchKillResponse, told: Told<'_>) -> String {
     let order = report.order.clone().unwrap_or_default();
     let (id, dead) = (&order.id, report.dead);
     let open = report.unswept + report.requested + report.acknowledged;
-    let stops = match order.lifted.as_str() {
-        "everything" => "the order is lifted",
-        "plan" => "the plan role is issued again, the apply role is not",
-        _ => "nothing new is issued there",
+    let stops = match lifted(&order) {
+        Some(Lifted::Everything) => "the order is lifted",
+        Some(Lifted::Plan) => "the plan role is issued again, the apply role is not",
+        Some(Lifted::Nothing) | None => "nothing new is issued there",
     };
     if let Some(order) = reaching_nothing(report) {
         return format!(
@@ -319,7 +319,7 @@ fn print(output: Output, report: &v1::WatchKillResponse) {
     let listed = open.len().min(LISTED) as u64;
     let more = all.saturating_sub(listed);
     if more > 0 {
-        eprintln!("{}", unlisted(more));
+        say(unlisted(more));
     }
     // The reason of the first one is told whole: it is cut in its row, and most often that of all.
     if let Some(why) = open
@@ -327,9 +327,7 @@ fn print(output: Output, report: &v1::WatchKillResponse) {
         .map(|line| &line.why)
         .filter(|why| !why.is_empty())
     {
-        let screen = Screen::columns(&std::io::stderr());
-        let why = text::line(why);
-        eprintln!("{}", text::wrapped("why, of the first: ", &why, 4, screen));
+        say(format_args!("why, of the first: {}", text::line(why)));
     }
 }
 

@@ -1,4 +1,5 @@
-//! A file of the user's that other things are in as well: changed as a whole or not at all, and nothing in it but ours.
+//! A file of the user's that other things are in as well: changed as a whole or not at all, and
+//! nothing in it but ours.
 
 use std::fs;
 use std::io::{self, ErrorKind, Write as _};
@@ -8,20 +9,23 @@ use std::path::{Path, PathBuf};
 use crate::outcome::Outcome;
 
 /// The largest file that is touched, in bytes.
-const SIZE: u64 = 4 * 1024 * 1024;
+///
+/// # No limit
+/// No settings of a tool are that large, and the message names the file.
+const LARGEST_FILE_BYTES: u64 = 4 * 1024 * 1024;
 
 pub(super) fn failed(path: &Path, what: &str, error: impl std::fmt::Display) -> Outcome {
     Outcome::usage(format!("{} cannot be {what}: {error}", path.display()))
 }
 
-/// Its text; none where it does not exist.
+/// Reads the file; returns an empty text if it does not exist.
 pub(super) fn read(path: &Path) -> Result<String, Outcome> {
     let found = match fs::metadata(path) {
         Ok(found) => found,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(String::new()),
         Err(error) => return Err(failed(path, "read", error)),
     };
-    if !found.is_file() || found.len() > SIZE {
+    if !found.is_file() || found.len() > LARGEST_FILE_BYTES {
         return Err(failed(path, "read", "it is no plain file, or too large"));
     }
     fs::read_to_string(path).map_err(|error| failed(path, "read", error))

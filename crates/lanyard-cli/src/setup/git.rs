@@ -8,12 +8,14 @@ use super::{Helper, How, Standing};
 use crate::Global;
 use crate::creds::split;
 use crate::outcome::Outcome;
+use crate::terminal::say;
 
 #[derive(Args)]
 pub(crate) struct Git {
     #[command(flatten)]
     standing: Standing,
-    /// For which place, such as `https://git.example/team`: the audience of the grant, or a part of it.
+    /// For which place, such as `https://git.example/team`: the audience of the grant, or a part of
+    /// it.
     #[arg(long)]
     url: String,
     #[command(flatten)]
@@ -64,17 +66,17 @@ pub(super) fn run(global: &Global, asked: &Git) -> Result<(), Outcome> {
         }
     }
     if asked.how.undo {
-        eprintln!("git asks lanyard no longer for {place}");
+        say(format_args!("git asks lanyard no longer for {place}"));
         return Ok(());
     }
     for (key, value) in &entries {
         git(&["--add", key, value])?;
     }
-    eprintln!("git asks lanyard for {place}");
+    say(format_args!("git asks lanyard for {place}"));
     Ok(())
 }
 
-/// What it prints; nothing where there is no such key.
+/// Runs git and returns what it prints; nothing if there is no such key.
 fn git(arguments: &[&str]) -> Result<String, Outcome> {
     let output = Command::new("git")
         .args(["config", "--global"])

@@ -11,6 +11,7 @@ use super::{Helper, How, Standing, file};
 use crate::Global;
 use crate::exec::kubeconfig::{Entry, document};
 use crate::outcome::Outcome;
+use crate::terminal::say;
 
 #[derive(Args)]
 pub(crate) struct Kubeconfig {
@@ -40,7 +41,7 @@ pub(super) async fn run(global: &Global, asked: &Kubeconfig) -> Result<(), Outco
         if !found.is_empty() {
             std::fs::remove_file(&path).map_err(|error| file::failed(&path, "removed", error))?;
         }
-        eprintln!("there is no {} any more", path.display());
+        say(format_args!("there is no {} any more", path.display()));
         return Ok(());
     }
     let text = text(global, asked, &name).await?;
@@ -50,11 +51,13 @@ pub(super) async fn run(global: &Global, asked: &Kubeconfig) -> Result<(), Outco
     }
     file::write(&path, &text)?;
     let path = path.display();
-    eprintln!("wrote {path}; try: KUBECONFIG={path} kubectl auth whoami");
+    say(format_args!(
+        "wrote {path}; try: KUBECONFIG={path} kubectl auth whoami"
+    ));
     Ok(())
 }
 
-/// Where the cluster is comes with a credential: one is asked for.
+/// Writes the kubeconfig. The cluster's address comes with a credential, so one is asked for.
 async fn text(global: &Global, asked: &Kubeconfig, name: &str) -> Result<String, Outcome> {
     let helper = Helper::of(global, "kube", &asked.standing)?;
     let standing = &asked.standing;

@@ -8,13 +8,14 @@ use serde_json::{Value, json};
 use super::{How, file};
 use crate::Global;
 use crate::outcome::Outcome;
+use crate::terminal::say;
 
 const SERVERS: &str = "mcpServers";
 const NAME: &str = "lanyard";
 
 #[derive(Args)]
 pub(crate) struct Entry {
-    /// The project's file.
+    /// The project's file that names MCP servers.
     #[arg(long, default_value = ".mcp.json")]
     file: PathBuf,
     #[command(flatten)]
@@ -32,7 +33,7 @@ pub(super) fn run(global: &Global, asked: &Entry) -> Result<(), Outcome> {
     let path = &asked.file;
     let text = file::read(path)?;
     if asked.how.undo && text.is_empty() {
-        eprintln!("there is no {}", path.display());
+        say(format_args!("there is no {}", path.display()));
         return Ok(());
     }
     let changed = change(&text, (!asked.how.undo).then_some(entry));
@@ -43,11 +44,14 @@ pub(super) fn run(global: &Global, asked: &Entry) -> Result<(), Outcome> {
     } else {
         "has"
     };
-    eprintln!("{} {what} the MCP server {NAME}", path.display());
+    say(format_args!(
+        "{} {what} the MCP server {NAME}",
+        path.display()
+    ));
     Ok(())
 }
 
-/// Whether it is what this command writes: lanyard, with mcp as its last word.
+/// Tells if it is what this command writes: lanyard, with mcp as its last word.
 fn is_ours(entry: &Value) -> bool {
     let command = entry
         .get("command")
@@ -58,7 +62,7 @@ fn is_ours(entry: &Value) -> bool {
     command.rsplit('/').next() == Some("lanyard") && last == Some("mcp")
 }
 
-/// Whether a number in it has more digits than are kept when it is read.
+/// Tells if a number in it has more digits than are kept when it is read.
 fn has_long_numbers(text: &str) -> bool {
     text.split(|c: char| !c.is_ascii_digit())
         .any(|digits| digits.len() > 15)

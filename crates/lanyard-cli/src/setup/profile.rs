@@ -8,6 +8,7 @@ use super::file::{self, Section};
 use super::{Helper, How, Standing};
 use crate::Global;
 use crate::outcome::Outcome;
+use crate::terminal::say;
 
 #[derive(Args)]
 pub(crate) struct Profile {
@@ -16,7 +17,7 @@ pub(crate) struct Profile {
     /// The profile's name; the grant's otherwise.
     #[arg(long)]
     profile: Option<String>,
-    /// The profile's region.
+    /// The AWS region of the profile.
     #[arg(long)]
     region: Option<String>,
     #[command(flatten)]
@@ -47,7 +48,10 @@ pub(super) fn run(global: &Global, asked: &Profile) -> Result<(), Outcome> {
         if without != text {
             file::write(&path, &without)?;
         }
-        eprintln!("the profile {name} is no longer in {}", path.display());
+        say(format_args!(
+            "the profile {name} is no longer in {}",
+            path.display()
+        ));
         return Ok(());
     }
     if without
@@ -72,10 +76,10 @@ pub(super) fn run(global: &Global, asked: &Profile) -> Result<(), Outcome> {
         return Err(file::failed(&path, "changed", fault));
     }
     file::write(&path, &section.put(&without, &lines))?;
-    eprintln!(
+    say(format_args!(
         "wrote the profile {name} to {}; try: aws --profile {name} sts get-caller-identity",
         path.display()
-    );
+    ));
     Ok(())
 }
 

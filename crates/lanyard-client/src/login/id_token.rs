@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_does_not_say_what_was_asked_is_refused() {
+    fn a_token_without_the_requested_claims_is_refused() {
         let claims = serde_json::json!({"iss": "https://login.example", "sub": "alice", "aud": "lanyard-cli"});
         let read = IdToken::read(&token(&claims)).unwrap();
         assert!(read.answers(Some("n")).is_err());

@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_answer_with_the_state_is_taken() {
+    fn only_the_redirect_with_the_state_is_accepted() {
         let taken = read("/callback?code=c&state=s&iss=https%3A%2F%2Flogin.example").unwrap();
         assert_eq!(taken.code.ok().unwrap().expose(), "c");
         assert_eq!(taken.iss.as_deref(), Some("https://login.example"));
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_does_not_belong_here_is_told_off_and_ends_nothing() {
+    async fn foreign_requests_get_400_and_do_not_end_the_login() {
         let loopback = Loopback::listen().await.unwrap();
         let port = loopback.port;
         let ask = async |target: &str| {

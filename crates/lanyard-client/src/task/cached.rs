@@ -14,8 +14,8 @@ const UNUSED_BEFORE_END: Duration = Duration::from_secs(10);
 /// Longest pause after a failed attempt.
 ///
 /// # No limit
-/// The pause between two attempts grows up to this, and attempts never end.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// The pause between two attempts grows up to this value; the attempts never end.
+const RETRY_INTERVAL_CAP: Duration = Duration::from_secs(30);
 /// Pause after the first failed attempt.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
 
@@ -33,7 +33,7 @@ pub struct Held {
     spent: MonotonicTime,
 }
 
-/// The use that a cached credential is still good for.
+/// The remaining use of a cached credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Usability {
     /// Handed out to callers.
@@ -104,6 +104,7 @@ impl Drop for Held {
             Some(Kind::Vault(vault)) => vault.token.zeroize(),
             Some(Kind::VaultSecret(secret)) => secret.data.values_mut().for_each(String::zeroize),
             Some(Kind::Github(github)) => github.token.zeroize(),
+            Some(Kind::Other(other)) => other.secrets.values_mut().for_each(String::zeroize),
             None => {}
         }
     }
@@ -141,7 +142,7 @@ impl Backoff {
     pub(crate) fn failed(&mut self, now: MonotonicTime, share: f64, why: &str) {
         why.clone_into(&mut self.why);
         let doubled = SHORTEST_PAUSE.saturating_mul(1 << self.failures.min(10));
-        let pause = doubled.min(LONGEST_PAUSE);
+        let pause = doubled.min(RETRY_INTERVAL_CAP);
         // Half of the pause is certain, the other half random, so that many clients do not return
         // together.
         let pause = pause.mul_f64(f64::midpoint(1.0, share.clamp(0.0, 1.0)));
@@ -177,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_renewed_in_good_time_and_never_handed_out_at_its_end() {
+    fn a_credential_is_renewed_in_time_and_never_handed_out_at_its_end() {
         let five_minutes = held(300, 0.0);
         let usability = |held: &Held, secs: u64| held.usability(MonotonicTime::at(secs * 1000));
         assert_eq!(usability(&five_minutes, 174), Usability::Good);
@@ -224,13 +225,13 @@ mod tests {
         for _ in 0..20 {
             backoff.failed(now, 1.0, "it does not answer");
             let pause = backoff.pause(now).unwrap();
-            assert!(pause >= last && pause <= LONGEST_PAUSE, "{pause:?}");
+            assert!(pause >= last && pause <= RETRY_INTERVAL_CAP, "{pause:?}");
             last = pause;
         }
-        assert_eq!(last, LONGEST_PAUSE);
+        assert_eq!(last, RETRY_INTERVAL_CAP);
         backoff.failed(now, 0.0, "it does not answer");
         assert_eq!(backoff.why(), "it does not answer");
-        assert_eq!(backoff.pause(now), Some(LONGEST_PAUSE / 2));
+        assert_eq!(backoff.pause(now), Some(RETRY_INTERVAL_CAP / 2));
         assert_eq!(backoff.pause(MonotonicTime::at(15_000)), None);
         backoff.succeeded();
         assert_eq!(backoff.pause(now), None);

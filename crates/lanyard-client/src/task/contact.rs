@@ -124,7 +124,8 @@ async fn listen(shared: &Shared, mut messages: TaskWatch, stops: &mut Stops) -> 
             .and_then(|next| next.try_into().ok())
             .unwrap_or(DEFAULT_MESSAGE_INTERVAL);
         shared.apply_message(&message);
-        // After `apply_message`: whoever waits for news must find the leases of this message applied.
+        // After `apply_message`: whoever waits for news must find the leases of this message
+        // applied.
         shared.hear();
         match stops.news(&message) {
             Some(Stop::Closed) if shared.stop.borrow().is_some() => {}
@@ -138,7 +139,7 @@ async fn listen(shared: &Shared, mut messages: TaskWatch, stops: &mut Stops) -> 
     }
 }
 
-/// Remembers which kill orders of a task were reported, so that each is reported once.
+/// Records which kill orders of a task were reported, so that each is reported once.
 #[derive(Debug, Default)]
 pub struct Stops {
     known: Option<BTreeSet<String>>,
@@ -174,7 +175,8 @@ impl Stops {
     }
 }
 
-/// Whether a kill order holds the whole task: every lease that the message knows is dead, listed or not.
+/// Returns true if a kill order holds the whole task: then every lease that the message covers is
+/// dead, listed or not.
 pub(super) fn is_held(message: &v1::WatchTaskResponse) -> bool {
     let task = message.task.as_ref();
     task.is_some_and(|task| message.orders.iter().any(|order| reaches(order, task)))
@@ -225,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kill_is_news_once_and_an_old_one_is_none() {
+    fn a_kill_is_reported_once_and_an_old_one_never() {
         use v1::scope::Kind;
         let old = ("K-1", Kind::LeaseId("L-1".into()));
         let new = ("K-2", Kind::Target("tickets".into()));
@@ -239,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_over_the_whole_task_is_news_from_the_beginning() {
+    fn an_order_over_the_whole_task_is_reported_at_once() {
         let all = ("K-3", v1::scope::Kind::All(true));
         assert!(Stops::default().news(&message(&[all])).is_some());
     }

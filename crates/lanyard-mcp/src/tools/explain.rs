@@ -82,7 +82,7 @@ fn finding(what: &str) -> Result<Output, Refused> {
         let names = Code::ALL.iter().flat_map(|code| [code.id(), code.name()]);
         let hint = nearest(what, names);
         let hint = hint.map_or_else(String::new, |name| format!(": did you mean {name}?"));
-        let line = format!("there is no finding {}{hint}", redact::line(what));
+        let line = format!("unknown finding {}{hint}", redact::line(what));
         return Err(Refused::here(Reason::NotFound, line));
     };
     Ok(Output::Finding {
@@ -119,7 +119,7 @@ async fn decided(
         }
     }
     let line = format!(
-        "decision {decision} is not among those of {}: give the task_id that it was about",
+        "no decision {decision} in {}: pass the task_id of its task",
         task.map_or_else(
             || "this session's tasks".to_owned(),
             |task| task.to_string()

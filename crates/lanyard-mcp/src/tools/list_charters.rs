@@ -18,7 +18,7 @@ use crate::tool::Tool;
 /// - for: a list of charters
 /// - unit: charters
 /// - beyond: the list says that it is `truncated`
-/// - test: `lists_of_tools_have_bounds`
+/// - test: `list_charters_is_truncated_at_its_bounds`
 const MAX_CHARTERS: usize = 200;
 
 pub(crate) struct ListCharters;
@@ -62,7 +62,7 @@ struct Grant {
 
 impl Tool for ListCharters {
     const NAME: &'static str = "list_charters";
-    const TITLE: &'static str = "What may be asked for";
+    const TITLE: &'static str = "List charters and grants";
     const DESCRIPTION: &'static str = "Lists the charters that name you: what each is for, in which environments, and the grants that you may ask for, with their \
         role (`plan` reads, `apply` changes) and kind. Call this first. What is not listed is not to be had.";
     type Input = Input;
@@ -73,11 +73,18 @@ impl Tool for ListCharters {
     }
 
     async fn run(call: &Call<'_>, Input {}: Input) -> Result<Reply<Output>, Failure> {
-        Ok(Reply::Done(listed(call.broker.list_charters().await?)))
+        let charters = call.broker.list_charters().await?;
+        let now = jiff::Timestamp::now().as_second();
+        Ok(Reply::Done(listed(charters, now)))
     }
 }
 
-fn listed(charters: Vec<v1::Charter>) -> Output {
+/// A charter that has ended gives nothing, and is left out.
+fn listed(mut charters: Vec<v1::Charter>, now_seconds: i64) -> Output {
+    charters.retain(|charter| {
+        let end = charter.expire_time.as_ref();
+        end.is_none_or(|end| end.seconds > now_seconds)
+    });
     let too_many = |charter: &v1::Charter| charter.grant_details.len() > MAX_CHARTERS;
     Output {
         truncated: charters.len() > MAX_CHARTERS || charters.iter().any(too_many),
@@ -118,11 +125,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lists_of_tools_have_bounds() {
-        let charters = |count| listed(vec![v1::Charter::default(); count]);
+    fn list_charters_is_truncated_at_its_bounds() {
+        let charters = |count| listed(vec![v1::Charter::default(); count], 0);
         assert!(!charters(MAX_CHARTERS).truncated);
         let more = charters(MAX_CHARTERS + 1);
         assert!(more.truncated);
         assert_eq!(more.charters.len(), MAX_CHARTERS);
+    }
+
+    #[test]
+    fn exec_an_expired_charter_is_not_listed() {
+        let charter = |name: &str, seconds: Option<i64>| v1::Charter {
+            name: name.to_owned(),
+            expire_time: seconds.map(|seconds| prost_types::Timestamp { seconds, nanos: 0 }),
+            ..v1::Charter::default()
+        };
+        let all = vec![
+            charter("ended", Some(100)),
+            charter("ends", Some(101)),
+            charter("never-ends", None),
+        ];
+        let offered = listed(all, 100).charters.into_iter();
+        let names: Vec<String> = offered.map(|charter| charter.name).collect();
+        assert_eq!(names, ["ends", "never-ends"]);
     }
 }

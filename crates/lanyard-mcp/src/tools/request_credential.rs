@@ -63,7 +63,7 @@ pub(crate) struct Input {
 /// - for: a call of a tool
 /// - unit: seconds
 /// - beyond: the call is refused
-/// - test: `what_is_out_of_bounds_is_refused_with_what_would_do`
+/// - test: `invalid_arguments_are_refused_with_the_expected_form`
 const MAX_WAIT_SECONDS: u16 = 300;
 
 /// A handle for the credential, never the credential itself.
@@ -123,7 +123,7 @@ impl Tool for RequestCredential {
 
     async fn run(call: &Call<'_>, input: Input) -> Result<Reply<Output>, Failure> {
         if input.wait_seconds > MAX_WAIT_SECONDS {
-            let why = format!("wait_seconds is {MAX_WAIT_SECONDS} at the most");
+            let why = format!("wait_seconds is at most {MAX_WAIT_SECONDS}");
             return Err(Refused::input(why).into());
         }
         let wait = Duration::from_secs(input.wait_seconds.into());
@@ -196,7 +196,7 @@ fn waiting(wanted: &Wanted, pending: Refused) -> Output {
         url: pending.about.url.map(String::from),
         message: pending.line,
         next: format!(
-            "Tell the user that this waits for people. When the approval was given, call request_credential again with task_id {}, grant \
+            "Tell the user that an approval is pending. Once it is given, call request_credential again with task_id {}, grant \
              {}{named}; wait_seconds makes the call wait.",
             wanted.task, wanted.grant
         ),

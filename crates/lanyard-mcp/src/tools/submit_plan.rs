@@ -21,7 +21,7 @@ use crate::tool::Tool;
 /// - for: a plan
 /// - unit: destructive actions
 /// - beyond: the plan is refused
-/// - test: `what_is_out_of_bounds_is_refused_with_what_would_do`
+/// - test: `invalid_arguments_are_refused_with_the_expected_form`
 const MAX_ACTIONS: usize = 100;
 
 pub(crate) struct SubmitPlan;
@@ -123,7 +123,7 @@ impl Tool for SubmitPlan {
 
     async fn run(call: &Call<'_>, input: Input) -> Result<Reply<Output>, Failure> {
         if input.destructive.len() > MAX_ACTIONS {
-            let why = format!("destructive has {MAX_ACTIONS} entries at the most");
+            let why = format!("destructive has at most {MAX_ACTIONS} entries");
             return Err(Refused::input(why).into());
         }
         let under = TaskArguments {

@@ -101,8 +101,8 @@ enum State {
 
 impl Tool for TaskStatus {
     const NAME: &'static str = "task_status";
-    const TITLE: &'static str = "How a task is";
-    const DESCRIPTION: &'static str = "Tells how it is with a task: whether it is open, its live leases, kill orders that stop it, and its plans with the state of \
+    const TITLE: &'static str = "Show the state of a task";
+    const DESCRIPTION: &'static str = "Shows the state of a task: whether it is open, its live leases, kill orders that stop it, and its plans with the state of \
         their approvals. Look here when a tool stops working in the middle, and instead of asking for a credential again and again.";
     type Input = Input;
     type Output = Output;

@@ -1,4 +1,4 @@
-//! A client that writes the protocol's lines itself, and keeps all that was said.
+//! A client that writes the protocol's lines itself, and records all messages.
 
 use lanyard_mcp::{Ending, Program, ServeError, Settings, TasksAtEnd, serve};
 use serde_json::{Map, Value, json};
@@ -89,7 +89,7 @@ impl Client {
         serde_json::from_str(&line).unwrap()
     }
 
-    /// Sends a request; its id.
+    /// Sends a request and returns its id.
     pub(crate) async fn ask(&mut self, method: &str, mut params: Value) -> u64 {
         self.next += 1;
         if let Some(about) = &self.about {
@@ -101,7 +101,7 @@ impl Client {
         id
     }
 
-    /// The whole answer to a request; nothing else may come first.
+    /// Sends a request and returns the whole answer, which must be the next message.
     pub(crate) async fn request(&mut self, method: &str, params: Value) -> Value {
         let id = self.ask(method, params).await;
         let heard = self.hear().await;

@@ -7,13 +7,13 @@ use crate::client::{Client, opening, plan};
 use crate::fake::{Fake, Mood};
 
 #[tokio::test]
-async fn what_was_opened_here_is_closed_at_the_end() {
+async fn tasks_opened_by_the_session_are_closed_at_its_end() {
     let fake = Fake::start();
     let mut other = Client::plain(&fake).await;
     let elsewhere = other.first("read-tickets").await;
     let mut client = Client::plain(&fake).await;
     let own = client.first("read-tickets").await;
-    // It was opened by somebody else, and is only used here.
+    // Another client opened this task; the client here only uses it.
     let borrowed = json!({"task_id": elsewhere["task_id"], "grant": "read-pods"});
     client.done("request_credential", borrowed).await;
     let ending = client.leave().await.unwrap();
@@ -23,7 +23,7 @@ async fn what_was_opened_here_is_closed_at_the_end() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_closed_is_named() {
+async fn tasks_that_cannot_be_closed_are_reported() {
     let fake = Fake::start();
     let mut client = Client::plain(&fake).await;
     client.first("read-tickets").await;
@@ -35,7 +35,7 @@ async fn what_cannot_be_closed_is_named() {
 }
 
 #[tokio::test]
-async fn tasks_are_kept_where_that_is_wanted() {
+async fn tasks_stay_open_if_so_configured() {
     let fake = Fake::start();
     let mut client = Client::silent(&fake, TasksAtEnd::Keep);
     let hello = json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}});
@@ -46,7 +46,7 @@ async fn tasks_are_kept_where_that_is_wanted() {
 }
 
 #[tokio::test]
-async fn a_client_that_goes_while_it_waits_holds_nothing_up() {
+async fn a_client_that_leaves_while_it_waits_delays_nothing() {
     let fake = Fake::start();
     let mut client = Client::plain(&fake).await;
     let plan = client.done("submit_plan", plan()).await;
@@ -55,7 +55,7 @@ async fn a_client_that_goes_while_it_waits_holds_nothing_up() {
     });
     let params = json!({"name": "request_credential", "arguments": ask});
     client.ask("tools/call", params).await;
-    // Answered beside the one that waits: that one is under way.
+    // The answer to this call shows that the server has read the waiting call.
     client.done("list_charters", json!({})).await;
     let left = tokio::time::timeout(std::time::Duration::from_secs(30), client.leave()).await;
     assert_eq!(left.unwrap().unwrap().closed.len(), 1);
@@ -63,7 +63,7 @@ async fn a_client_that_goes_while_it_waits_holds_nothing_up() {
 }
 
 #[tokio::test]
-async fn a_task_that_is_just_being_opened_is_closed_too() {
+async fn a_task_that_is_being_opened_is_closed_too() {
     let fake = Fake::start();
     let mut client = Client::plain(&fake).await;
     let params = json!({"name": "request_credential", "arguments": opening("read-tickets")});

@@ -1,5 +1,5 @@
-//! A local agent on a socket, with a broker behind it that is as strict as the real one, and as
-//! hostile as a test asks.
+//! A local agent on a socket, in front of a fake broker that is as strict as the real one and as
+//! hostile as the test asks.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -21,15 +21,15 @@ use tonic::transport::{Endpoint, Server};
 use tonic::{Code, Request, Response, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-/// A token, as it looks.
+/// A text that looks like a token.
 pub(crate) const TOKEN: &str =
     "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJjYW5hcnkifQ.Q2FuYXJ5U2lnbmF0dXJlMDE";
-/// A secret access key, as it looks.
+/// A text that looks like a secret access key.
 pub(crate) const SECRET_KEY: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYCANARYKEY1";
-/// A session token, as it looks.
+/// A text that looks like a session token.
 pub(crate) const SESSION_TOKEN: &str = "IQoJb3JpZ2luX2VjEFcaCXVzLWVhc3QtMSJHMEUCanary0";
 
-pub(crate) const PAGE: &str = "https://lanyard.acme.example/approvals/";
+pub(crate) const APPROVALS_PAGE: &str = "https://lanyard.acme.example/approvals/";
 
 /// The behaviour that a test asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub(crate) enum Mood {
     Honest,
     /// The broker has pages where people decide.
     Pages,
-    /// Every place where a text can stand holds the secret.
+    /// Every free text in an answer holds the secret.
     Leaking,
     /// The broker cannot be reached.
     Away,
@@ -101,10 +101,10 @@ impl Fake {
         let id: Option<TaskId> = id.parse().ok();
         let kept = self.kept();
         let task = id.and_then(|id| kept.tasks.get(&id).cloned());
-        task.ok_or_else(|| refusal(Code::NotFound, "there is no such task", "NOT_FOUND", &[]))
+        task.ok_or_else(|| refusal(Code::NotFound, "unknown task", "NOT_FOUND", &[]))
     }
 
-    /// Refuses where a kill order or the task's end stops the call.
+    /// Refuses the call if a kill order holds the task or the task has ended.
     pub(crate) fn stopped(&self, task: &v1::Task) -> Result<(), Status> {
         if let Some(kill) = self.kept().killed {
             let line = format!("stopped by kill order {kill}: drill");
@@ -175,7 +175,7 @@ impl Kept {
     }
 }
 
-#[tonic::async_trait]
+#[async_trait::async_trait]
 impl AgentConnector for Fake {
     async fn connect(&self) -> Result<AgentConnection, Status> {
         if self.kept().mood == Mood::Away {
@@ -278,7 +278,7 @@ impl AgentService for Fake {
 }
 
 impl Fake {
-    /// Refuses unless an apply may go on with this plan.
+    /// Refuses the apply unless this plan is approved.
     fn judge(&self, plan: &str) -> Result<(), Status> {
         let kept = self.kept();
         let id: Option<PlanId> = plan.parse().ok();
@@ -306,8 +306,8 @@ impl Fake {
                     plan.id
                 );
                 let url = match kept.mood {
-                    Mood::Leaking => format!("{PAGE}{TOKEN}"),
-                    Mood::Pages => format!("{PAGE}{approval}"),
+                    Mood::Leaking => format!("{APPROVALS_PAGE}{TOKEN}"),
+                    Mood::Pages => format!("{APPROVALS_PAGE}{approval}"),
                     Mood::Honest | Mood::Away => String::new(),
                 };
                 let facts = [

@@ -21,8 +21,7 @@ impl TaskService for Fake {
     ) -> Result<Response<v1::OpenTaskResponse>, Status> {
         let request = request.into_inner();
         if request.charter != "ticket-router" {
-            let line =
-                self.said("denied by charter nothing (agents): there is no such charter for you");
+            let line = self.said("denied by charter nothing (agents): no such charter names you");
             return Err(refusal(
                 Code::PermissionDenied,
                 &line,
@@ -173,7 +172,7 @@ impl PlanService for Fake {
     ) -> Result<Response<v1::GetPlanResponse>, Status> {
         let id = request.into_inner().id.parse().unwrap();
         let plan = self.kept().plans.get(&id).map(|(plan, _)| plan.clone());
-        let none = refusal(Code::NotFound, "there is no such plan", "NOT_FOUND", &[]);
+        let none = refusal(Code::NotFound, "unknown plan", "NOT_FOUND", &[]);
         Ok(Response::new(v1::GetPlanResponse {
             plan: Some(plan.ok_or(none)?),
             content: self.said("the content"),

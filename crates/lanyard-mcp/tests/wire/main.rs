@@ -2,15 +2,15 @@
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    reason = "a test stops where its footing gives way"
+    reason = "a test may panic"
 )]
 
 mod client;
 mod ending;
-mod eras;
 mod fake;
 mod fake_broker;
 mod pending;
+mod protocol_versions;
 mod sdk;
 mod secrets;
 mod tools;

@@ -1,24 +1,23 @@
-//! Approvals that wait for people, with clients that can send them to a page and clients that
-//! cannot.
+//! Pending approvals, with clients that can open a page for the user and clients that cannot.
 
 use serde_json::{Map, Value, json};
 
 use crate::client::{Client, MODERN, plan};
-use crate::fake::{Fake, Mood, PAGE};
+use crate::fake::{APPROVALS_PAGE, Fake, Mood};
 
 /// Starts a client that can send people to pages.
 fn able() -> Value {
     json!({"elicitation": {"form": {}, "url": {}}})
 }
 
-/// Submits a plan; what asks for its credential.
+/// Submits a plan and returns the arguments of a request for its credential.
 async fn asking(client: &mut Client) -> Value {
     let plan = client.done("submit_plan", plan()).await;
     json!({"task_id": plan["task_id"], "grant": "move-tickets", "plan_id": plan["plan_id"]})
 }
 
 #[tokio::test]
-async fn a_client_that_cannot_ask_gets_what_waits_and_how_to_go_on() {
+async fn a_client_without_prompts_gets_the_pending_approval_and_the_next_step() {
     let fake = Fake::start();
     fake.kept().mood = Mood::Pages;
     for capabilities in [json!({}), json!({"elicitation": {}})] {
@@ -27,7 +26,7 @@ async fn a_client_that_cannot_ask_gets_what_waits_and_how_to_go_on() {
         let pending = client.done("request_credential", ask.clone()).await;
         assert_eq!(pending["status"], "approval_pending");
         let approval = pending["approval_id"].as_str().unwrap();
-        assert_eq!(pending["url"], format!("{PAGE}{approval}"));
+        assert_eq!(pending["url"], format!("{APPROVALS_PAGE}{approval}"));
         assert_eq!(pending["plan_id"], ask["plan_id"]);
         let message = pending["message"].as_str().unwrap();
         assert!(message.ends_with("is needed first: 0 of 2 approvals given"));
@@ -39,7 +38,7 @@ async fn a_client_that_cannot_ask_gets_what_waits_and_how_to_go_on() {
 }
 
 #[tokio::test]
-async fn a_call_waits_for_people_for_as_long_as_it_says() {
+async fn a_call_waits_for_people_as_long_as_requested() {
     let fake = Fake::start();
     let mut client = Client::plain(&fake).await;
     let mut ask = asking(&mut client).await;
@@ -50,7 +49,7 @@ async fn a_call_waits_for_people_for_as_long_as_it_says() {
             json!({"name": "request_credential", "arguments": ask}),
         )
         .await;
-    // The fake says no page, so the server waits by itself; a call beside it is answered meanwhile.
+    // The fake names no page, so the server waits by itself; another call is answered meanwhile.
     let status = json!({"task_id": ask["task_id"]});
     client.done("task_status", status).await;
     fake.kept().approved = Some(true);
@@ -60,13 +59,13 @@ async fn a_call_waits_for_people_for_as_long_as_it_says() {
     assert_eq!(status, Some(&json!("issued")));
 }
 
-/// The server's request to send the user to a page.
+/// Reads the server's request to open a page.
 async fn heard_of_page(client: &mut Client) -> Value {
     let heard = client.hear().await;
     assert_eq!(heard["method"], "elicitation/create", "{heard}");
     let params = &heard["params"];
     assert_eq!(params["mode"], "url");
-    assert!(params["url"].as_str().unwrap().starts_with(PAGE));
+    assert!(params["url"].as_str().unwrap().starts_with(APPROVALS_PAGE));
     assert!(params["elicitationId"].as_str().unwrap().starts_with("A-"));
     let message = params["message"].as_str().unwrap();
     assert!(message.contains("is needed first"), "{message}");
@@ -74,7 +73,7 @@ async fn heard_of_page(client: &mut Client) -> Value {
 }
 
 #[tokio::test]
-async fn a_client_that_can_ask_sends_the_user_to_the_page() {
+async fn a_client_with_prompts_opens_the_page_for_the_user() {
     let fake = Fake::start();
     fake.kept().mood = Mood::Pages;
     let (mut client, _) = Client::of("2025-11-25", able(), &fake).await;
@@ -97,7 +96,7 @@ async fn a_client_that_can_ask_sends_the_user_to_the_page() {
         let came = heard.pointer("/result/structuredContent/status");
         assert_eq!(came, Some(&json!(status)));
     }
-    // Somebody says no on the page.
+    // A person denies the plan on the page.
     fake.kept().approved = None;
     let params = json!({"name": "request_credential", "arguments": ask});
     client.ask("tools/call", params).await;
@@ -115,7 +114,7 @@ async fn the_newest_clients_ask_between_two_calls() {
     let fake = Fake::start();
     fake.kept().mood = Mood::Pages;
     let (mut client, _) = Client::of(MODERN, able(), &fake).await;
-    // The task is opened once, although the client says the same again.
+    // The task is opened once, although the client repeats the arguments that open one.
     let mut ask = plan();
     let submitted = client.done("submit_plan", ask.clone()).await;
     for gone in ["content", "format", "summary"] {
@@ -127,7 +126,12 @@ async fn the_newest_clients_ask_between_two_calls() {
     let request = &round["inputRequests"]["approval"];
     assert_eq!(request["method"], "elicitation/create");
     assert_eq!(request["params"]["mode"], "url");
-    assert!(request["params"]["url"].as_str().unwrap().starts_with(PAGE));
+    assert!(
+        request["params"]["url"]
+            .as_str()
+            .unwrap()
+            .starts_with(APPROVALS_PAGE)
+    );
     fake.kept().approved = Some(true);
     let opened = fake.kept().tasks.len();
     let answered = |action: &str| -> Map<String, Value> {
@@ -149,7 +153,7 @@ async fn the_newest_clients_ask_between_two_calls() {
     let declined = &declined["structuredContent"];
     assert_eq!(declined["status"], "approval_pending");
 
-    // A state that this server did not give.
+    // A client passes a state that this server did not give out.
     let mut forged = answered("accept");
     forged.insert("requestState".to_owned(), json!("everything"));
     let forged = client.again("request_credential", ask, forged).await;

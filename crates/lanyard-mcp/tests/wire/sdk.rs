@@ -1,4 +1,4 @@
-//! The SDK's own client on the other side.
+//! The server with the SDK's own client.
 
 use lanyard_mcp::{Program, Settings, TasksAtEnd, serve};
 use rmcp::model::{
@@ -11,9 +11,9 @@ use rmcp::{ClientHandler, ClientLifecycleMode, ClientServiceExt as _, ErrorData}
 use serde_json::{Value, json};
 
 use crate::client::plan;
-use crate::fake::{Fake, Mood, PAGE};
+use crate::fake::{APPROVALS_PAGE, Fake, Mood};
 
-/// Opens the page, where the answer is yes.
+/// A person who opens the page and approves there.
 #[derive(Clone)]
 struct Person {
     fake: Fake,
@@ -37,7 +37,7 @@ impl ClientHandler for Person {
         let ElicitRequestParams::UrlElicitationParams { url, .. } = request else {
             return Ok(ElicitResult::new(ElicitationAction::Decline));
         };
-        assert!(url.starts_with(PAGE), "{url}");
+        assert!(url.starts_with(APPROVALS_PAGE), "{url}");
         self.fake.kept().approved = Some(true);
         Ok(ElicitResult::new(ElicitationAction::Accept))
     }
@@ -52,7 +52,7 @@ async fn call(client: &RunningService<RoleClient, Person>, tool: &str, arguments
 }
 
 #[tokio::test]
-async fn the_sdks_client_is_sent_to_the_page_in_both_eras() {
+async fn the_sdks_client_opens_the_page_in_both_handshakes() {
     let modern = ClientLifecycleMode::Discover {
         preferred_versions: vec![ProtocolVersion::V_2026_07_28],
     };

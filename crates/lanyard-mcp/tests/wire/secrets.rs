@@ -1,4 +1,4 @@
-//! A secret is in nothing that is said, in any direction (T53).
+//! No message in either direction contains a secret (T53).
 
 use serde_json::json;
 
@@ -12,7 +12,7 @@ fn is_clean(transcript: &str) {
     }
 }
 
-/// Calls every tool, in ways that work and in ways that do not.
+/// Calls every tool, with success and with failure.
 async fn everything(client: &mut Client) {
     client.call("list_charters", json!({})).await;
     let mut task = json!(null);
@@ -50,7 +50,7 @@ async fn everything(client: &mut Client) {
 
 // T50, T53
 #[tokio::test]
-async fn t53_no_secret_is_ever_said() {
+async fn t53_no_message_contains_a_secret() {
     for version in ["2024-11-05", "2025-11-25", MODERN] {
         for mood in [Mood::Honest, Mood::Pages, Mood::Leaking] {
             let fake = Fake::start();
@@ -59,7 +59,7 @@ async fn t53_no_secret_is_ever_said() {
             everything(&mut client).await;
             fake.kept().approved = Some(false);
             everything(&mut client).await;
-            // The credentials were had.
+            // Ten calls show that the credentials were issued.
             assert!(fake.kept().contexts.len() >= 10);
             let transcript = client.transcript.clone();
             assert!(transcript.lines().count() > 40);
@@ -71,7 +71,7 @@ async fn t53_no_secret_is_ever_said() {
 
 // T50
 #[tokio::test]
-async fn an_answer_that_makes_no_sense_is_not_repeated() {
+async fn an_invalid_answer_is_not_quoted() {
     let fake = Fake::start();
     let mut client = Client::plain(&fake).await;
     let (error, line) = client
@@ -86,7 +86,7 @@ async fn an_answer_that_makes_no_sense_is_not_repeated() {
 
 // T12, T50
 #[tokio::test]
-async fn nobody_is_sent_to_a_page_whose_address_holds_a_key() {
+async fn a_page_url_that_contains_a_key_is_not_shown() {
     let fake = Fake::start();
     fake.kept().mood = Mood::Leaking;
     let able = json!({"elicitation": {"url": {}}});

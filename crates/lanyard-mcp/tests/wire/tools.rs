@@ -1,4 +1,4 @@
-//! Each tool, and what it refuses.
+//! Each tool, and the calls that it refuses.
 
 use lanyard_vocabulary::id::{DecisionId, KillId, TaskId};
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use crate::client::{Client, opening, plan};
 use crate::fake::{Fake, Mood};
 
 #[tokio::test]
-async fn what_may_be_asked_for_is_listed() {
+async fn charters_and_grants_are_listed() {
     let fake = Fake::start();
     let mut client = Client::plain(&fake).await;
     let listed = client.done("list_charters", json!({})).await;
@@ -68,7 +68,7 @@ async fn a_denial_is_a_result_with_the_brokers_own_line() {
     assert_eq!(line, own);
     assert_eq!(error["reason"], "denied");
     assert_eq!(error["decision_id"], json!(decision));
-    // It was opened for this: asking for something else goes on under it.
+    // The refused call opened a task: the next request can use the same task.
     assert!(error["task_id"].is_string(), "{error}");
 
     let explained = json!({"what": decision.to_string()});
@@ -102,7 +102,7 @@ async fn a_kill_says_stop() {
 }
 
 #[tokio::test]
-async fn a_plan_is_submitted_as_it_is_and_its_state_is_told() {
+async fn a_plan_is_submitted_unchanged_and_its_state_is_shown() {
     let fake = Fake::start();
     let mut client = Client::plain(&fake).await;
     let mut large = plan();
@@ -160,7 +160,7 @@ async fn credentials_are_given_back_and_tasks_end() {
 }
 
 #[tokio::test]
-async fn a_finding_is_explained_without_anybody() {
+async fn a_finding_is_explained_without_a_broker() {
     let fake = Fake::start();
     fake.kept().mood = Mood::Away;
     let mut client = Client::plain(&fake).await;
@@ -169,14 +169,14 @@ async fn a_finding_is_explained_without_anybody() {
     assert!(!found["explanation"].as_str().unwrap().is_empty());
     let (error, line) = client.refused("explain", json!({"what": "LC999"})).await;
     assert_eq!(error["reason"], "not_found");
-    assert!(line.starts_with("there is no finding LC999"), "{line}");
+    assert!(line.starts_with("unknown finding LC999"), "{line}");
     let (error, line) = client.refused("list_charters", json!({})).await;
     assert_eq!(error["reason"], "unavailable");
     assert_eq!(line, "the broker is not available: nobody listens");
 }
 
 #[tokio::test]
-async fn what_is_out_of_bounds_is_refused_with_what_would_do() {
+async fn invalid_arguments_are_refused_with_the_expected_form() {
     let fake = Fake::start();
     let mut client = Client::plain(&fake).await;
     let with = |name: &str, value: Value| {
@@ -202,7 +202,7 @@ async fn what_is_out_of_bounds_is_refused_with_what_would_do() {
         (with("plan_id", json!("all of them")), "is not a plan id"),
         (
             with("wait_seconds", json!(301)),
-            "wait_seconds is 300 at the most",
+            "wait_seconds is at most 300",
         ),
         (with("wait_seconds", json!(-1)), "`wait_seconds`: "),
         (with("lease", json!(1)), "unknown field `lease`"),
@@ -220,17 +220,17 @@ async fn what_is_out_of_bounds_is_refused_with_what_would_do() {
     let mut many = plan();
     many["destructive"] = json!(vec!["delete"; 101]);
     let (_, line) = client.refused("submit_plan", many).await;
-    assert!(line.contains("100 entries at the most"), "{line}");
+    assert!(line.contains("at most 100 entries"), "{line}");
     assert_eq!(fake.kept().tasks.len(), 0);
 
-    // A tool that there is not is the one thing that is an error of the protocol.
+    // An unknown tool is the only fault that is answered with a protocol error.
     let params = json!({"name": "approve", "arguments": {}});
     let unknown = client.request("tools/call", params).await;
     assert_eq!(unknown.pointer("/error/code"), Some(&json!(-32602)));
 }
 
 #[tokio::test]
-async fn a_session_has_so_many_tasks_open_and_no_more() {
+async fn a_session_limits_open_tasks() {
     let fake = Fake::start();
     let mut client = Client::plain(&fake).await;
     let mut last = Value::Null;

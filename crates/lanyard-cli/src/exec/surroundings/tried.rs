@@ -320,7 +320,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("GITHUB_SERVER_URL", "https://github.com"),
     ("GITHUB_API_URL", "https://api.github.com"),
     ("GITHUB_ACTOR", "octocat"),
-    ("GITHUB_OUTPUT", "/home/runner/work/_temp/set_output_0a1b"),
+    ("GITHUB_OUTPUT", "/runner/_temp/set_output_0a1b"),
     ("RUNNER_OS", "Linux"),
     ("RUNNER_TOOL_CACHE", "/opt/hostedtoolcache"),
     ("CI_COMMIT_SHA", "0123456789abcdef0123456789abcdef01234567"),

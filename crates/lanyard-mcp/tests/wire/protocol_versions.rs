@@ -9,7 +9,7 @@ use crate::fake::Fake;
 const WITH_INITIALIZE: [&str; 4] = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"];
 
 #[tokio::test]
-async fn every_revision_is_answered_in_kind() {
+async fn every_protocol_version_is_answered_in_the_same_version() {
     for version in WITH_INITIALIZE.into_iter().chain([MODERN]) {
         let fake = Fake::start();
         let (mut client, begun) = Client::of(version, json!({}), &fake).await;
@@ -40,7 +40,7 @@ async fn every_revision_is_answered_in_kind() {
 }
 
 #[tokio::test]
-async fn a_revision_that_nobody_knows_gets_the_newest_of_its_kind() {
+async fn an_unknown_protocol_version_gets_the_newest_known_one() {
     let fake = Fake::start();
     for (asked, agreed) in [("1999-01-01", "2025-11-25"), ("2099-01-01", "2025-11-25")] {
         let (_, begun) = Client::of(asked, json!({}), &fake).await;
@@ -52,7 +52,7 @@ async fn a_revision_that_nobody_knows_gets_the_newest_of_its_kind() {
 }
 
 #[tokio::test]
-async fn each_tool_says_what_it_takes_and_what_it_gives() {
+async fn each_tool_describes_its_input_and_output() {
     let fake = Fake::start();
     let mut client = Client::plain(&fake).await;
     let listed = client.request("tools/list", json!({})).await;
@@ -65,8 +65,8 @@ async fn each_tool_says_what_it_takes_and_what_it_gives() {
         assert_eq!(tool["inputSchema"]["additionalProperties"], false, "{name}");
         assert!(tool["outputSchema"]["anyOf"].is_array(), "{name}");
     }
-    // Validators of JavaScript know no sizes of integers, and warn; one tool has an argument of
-    // that name.
+    // JavaScript validators warn about the formats of Rust's integer types. One tool has an
+    // argument called `format`.
     let all = listed.to_string();
     assert!(!all.contains("\"format\":\"uint") && all.contains("\"format\":{"));
     // No tool approves, kills or re-arms.
@@ -87,7 +87,7 @@ async fn each_tool_says_what_it_takes_and_what_it_gives() {
 }
 
 #[tokio::test]
-async fn lines_of_no_protocol_end_nothing() {
+async fn invalid_lines_do_not_end_the_session() {
     let fake = Fake::start();
     let mut client = Client::plain(&fake).await;
     for line in [
@@ -101,7 +101,7 @@ async fn lines_of_no_protocol_end_nothing() {
     ] {
         client.say_line(line).await;
     }
-    // What the server says to each of these is an error, or nothing; then it goes on.
+    // The server answers each of these lines with an error, or not at all, and then reads on.
     let id = client.ask("tools/list", json!({})).await;
     loop {
         let heard = client.hear().await;
@@ -114,7 +114,7 @@ async fn lines_of_no_protocol_end_nothing() {
 }
 
 #[tokio::test]
-async fn a_client_that_begins_with_something_else_is_told_and_not_served() {
+async fn a_client_with_a_wrong_first_message_is_refused() {
     let fake = Fake::start();
     let mut client = Client::silent(&fake, TasksAtEnd::Close);
     let heard = client.request("tools/list", json!({})).await;

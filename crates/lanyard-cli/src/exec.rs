@@ -4,6 +4,8 @@ mod begin;
 mod child;
 pub(crate) mod folder;
 mod git;
+mod given;
+mod home;
 pub(crate) mod kubeconfig;
 mod lfs;
 mod names;
@@ -17,30 +19,30 @@ use clap::{Args, ValueEnum as _};
 use lanyard_agent::{AgentSocket, Connection};
 use lanyard_client::v1;
 use lanyard_client::v1::credential::Kind;
-use lanyard_core::charter::Name;
-use lanyard_core::id::{PlanId, TaskId};
-use lanyard_core::time::Ttl;
 use lanyard_proto::agent::v1 as agent;
+use lanyard_vocabulary::id::{PlanId, TaskId};
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::time::Ttl;
 use rustix::process::Signal;
 use tokio::process::Command;
 
 pub(crate) use begin::close;
 pub(crate) use git::{Transport, transport};
 
-use crate::Global;
 use crate::outcome::Outcome;
-use crate::words;
+use crate::terminal::say;
+use crate::{Global, text, words};
 use child::{NotRun, OnKill, Signals, Stopping};
 use folder::Folder;
-use tools::{Environment, Given, Helper, Mode};
+use given::{Environment, Given, Helper, Mode};
 
-/// What a command is told of its task, and a command within it reads.
+/// The variable that tells a command its task. A `lanyard` within the command reads it.
 const TASK: &str = "LANYARD_TASK";
 const GRANTS: &str = "LANYARD_GRANTS";
 /// The plan that it carries out, where it does.
 const PLAN: &str = "LANYARD_PLAN";
 
-/// What is asked for.
+/// The task and the grants that are asked for.
 struct Needs {
     task: String,
     grants: Vec<String>,
@@ -52,37 +54,40 @@ struct Needs {
 pub(crate) struct Exec {
     /// The charter; that of the task around it, where there is one.
     charter: Option<String>,
-    /// Where; the only environment of the charter otherwise.
+    /// The environment; the only one of the charter if it is left out.
     #[arg(long)]
     environment: Option<String>,
     /// A grant that the command gets; every plan grant of the environment otherwise.
     #[arg(long = "grant", value_name = "GRANT")]
     grants: Vec<String>,
-    /// Why.
+    /// The reason of the task.
     #[arg(long)]
     reason: Option<String>,
     /// The ticket that it belongs to.
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true)]
     ticket: String,
-    /// With the credential of a plan, in the plan's task; waits for people where it is not approved yet.
+    /// With the credential of a plan, in the plan's task; waits for people where it is not approved
+    /// yet.
     #[arg(long, conflicts_with_all = ["charter", "task"])]
     plan: Option<String>,
-    /// In a task that is open: goes on where waiting for people was broken off. It is closed at the end.
+    /// In a task that is open: goes on where waiting for people was broken off. It is closed at the
+    /// end.
     #[arg(long)]
     task: Option<String>,
-    /// How tools get the credentials.
+    /// The way in which tools get the credentials.
     #[arg(long, value_enum, default_value_t = Mode::Files)]
     mode: Mode,
-    /// What is done with the command when a kill reaches its task.
+    /// The action on the command when a kill reaches its task.
     #[arg(long, value_enum, default_value_t = OnKill::Term)]
     on_kill: OnKill,
-    /// How long the command has to end by itself after SIGTERM when a kill reaches its task.
+    /// The time for which the command has to end by itself after SIGTERM when a kill reaches its
+    /// task.
     #[arg(long, value_name = "SPAN", value_parser = crate::span::parse, default_value = "30s")]
     grace: Ttl,
     /// Keep a variable that would be taken away because somebody could log in with it.
     #[arg(long = "keep", value_name = "NAME")]
     keep: Vec<String>,
-    /// The command.
+    /// The command to run, with its arguments.
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,
 }
@@ -100,15 +105,15 @@ pub(crate) async fn run(global: &Global, exec: Exec) -> Result<(), Outcome> {
     })
 }
 
-/// Why a command was not run to its end.
+/// The reason why a command was not run to its end.
 enum Ended {
     /// A signal while people were waited for, Ctrl-C say.
     Interrupted(Signal),
-    /// They were waited for as long as was asked for.
+    /// The people were waited for as long as was asked for.
     Late,
-    /// It is not there, or cannot be run: said already.
+    /// The command is not there, or cannot be run: said already.
     NotRun(u8),
-    /// Anything of ours.
+    /// An error of Lanyard's, before the command ran.
     Unable(Outcome),
 }
 
@@ -136,7 +141,10 @@ async fn attend(global: &Global, exec: Exec) -> Result<u8, Ended> {
         Ok(given) => in_task(global, &connection, (&exec, &needs.task, given)).await,
         Err(stopped @ (Ended::Interrupted(_) | Ended::Late)) if own => {
             let go_on = resume(global, &exec, &needs);
-            eprintln!("lanyard: {} is open; go on with: {go_on}", needs.task);
+            say(format_args!(
+                "lanyard: {} is open; go on with: {go_on}",
+                needs.task
+            ));
             return Err(stopped);
         }
         Err(error) => Err(error),
@@ -194,12 +202,13 @@ async fn within(connection: &Connection, exec: &Exec) -> Result<Option<Needs>, O
     Ok(Some(Needs { task, grants, plan }))
 }
 
-/// What is asked for: of the plan's own task, of one that is open, or of one that is opened now.
+/// Finds the task and its grants: the plan's own task, one that is open, or one that is opened now.
 async fn needs(connection: &Connection, exec: &Exec) -> Result<Needs, Outcome> {
     let leftovers = AgentSocket::of_user().map(|place| folder::leftovers(&place));
     for leftover in leftovers.into_iter().flatten() {
         let (path, task) = (leftover.path.display(), leftover.task);
-        eprintln!("lanyard: {path} was left behind by a command under {task}: see lanyard doctor");
+        let line = format!("{path} was left behind by a command under {task}: see lanyard doctor");
+        say(format_args!("lanyard: {}", text::line(&line)));
     }
     if let Some(plan) = &exec.plan {
         return begin::of_plan(connection, exec, plan).await;
@@ -303,8 +312,8 @@ async fn in_task(
     match exec.mode {
         Mode::Files => {}
         Mode::Endpoint => endpoint(connection, (task, &given), &mut environment).await?,
-        Mode::Env => eprintln!(
-            "lanyard: secrets are in the environment of the command and of all that it starts, and are not renewed"
+        Mode::Env => say(
+            "lanyard: secrets are in the environment of the command and of all that it starts, and are not renewed",
         ),
     }
     let grants: Vec<_> = given.iter().map(|given| given.grant.as_str()).collect();
@@ -349,7 +358,8 @@ fn refuse_keeping(exec: &Exec, given: &[Given], environment: &Environment) -> Re
     }
 }
 
-/// What is written into the settings of tools is what it is called, and nothing that a shell or a tool would act on.
+/// Refuses names that a shell or a tool would act on, since they are written into the settings of
+/// tools.
 fn are_names(task: &str, given: &[Given]) -> Result<(), Outcome> {
     let fault = |what: &str, text: &str| {
         Outcome::usage(format!(
@@ -374,11 +384,12 @@ fn are_names(task: &str, given: &[Given]) -> Result<(), Outcome> {
 
 fn not_run(exec: &Exec, code: u8, why: &str) -> Ended {
     let name = exec.command.first().map(|name| name.to_string_lossy());
-    eprintln!("lanyard: {} {why}", name.unwrap_or_default());
+    let line = format!("{} {why}", name.unwrap_or_default());
+    say(format_args!("lanyard: {}", text::line(&line)));
     Ended::NotRun(code)
 }
 
-/// Where AWS tools ask: the first such grant, on loopback.
+/// Returns the address at which AWS tools ask: the first such grant, on loopback.
 async fn endpoint(
     connection: &Connection,
     (task, given): (&str, &[Given]),

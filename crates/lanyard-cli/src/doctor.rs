@@ -24,13 +24,13 @@ pub(crate) struct Doctor {
     fix: bool,
 }
 
-/// How something is.
+/// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Ok,
-    /// It works, and is perhaps not what was meant.
+    /// The checked thing works, and is perhaps not what was meant.
     Warning,
-    /// It does not work.
+    /// The checked thing does not work.
     Fault,
 }
 
@@ -52,13 +52,13 @@ impl State {
     }
 }
 
-/// One thing that was looked at.
+/// A thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Check {
     name: &'static str,
     state: State,
     what: String,
-    /// What to do; nothing where nothing has to be done.
+    /// The remedy; empty if nothing has to be done.
     remedy: String,
 }
 

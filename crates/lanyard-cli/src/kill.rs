@@ -5,16 +5,18 @@ use std::io::Write as _;
 
 use clap::{Args, Subcommand, ValueEnum};
 use lanyard_client::{Client, ClientError, Context, v1};
-use lanyard_core::count::word_for;
-use lanyard_core::document::escaped;
+use lanyard_vocabulary::count::word_for;
+use lanyard_vocabulary::text::escaped;
 use serde_json::json;
 
 use crate::outcome::Outcome;
+use crate::terminal::say;
 use crate::{Global, text};
 
 mod break_glass;
 mod document;
 mod list;
+mod plane;
 mod rearm;
 mod screen;
 mod ticket;
@@ -28,12 +30,6 @@ use ticket::Ticket;
 use trial::Trial;
 use watch::{Told, watch};
 
-/// The other ways to kill, for whoever did not reach the broker.
-const BESIDES_THE_BROKER: &str = "whether anything is stopped is not known. Its kill plane has a port of its own:
-  curl -H \"Authorization: Bearer $(lanyard identity)\" -d '{\"scope\":\"all\",\"reason\":\"…\"}' https://BROKER:7071/v1/kill
-on its machine, with or without a daemon:
-  lanyardd kill --local --config /etc/lanyard/lanyardd.yaml --all --reason …
-more: lanyard runbook the-broker-is-down";
 /// So many identities of an agent are named beside its name.
 const IDENTITIES_SHOWN: usize = 5;
 /// So many targets are named before a kill is confirmed.
@@ -46,13 +42,13 @@ pub(crate) struct Kill {
     command: Option<Command>,
     #[command(flatten)]
     scope: ScopeArguments,
-    /// Why.
+    /// The reason, for the record.
     #[arg(long, required = true)]
     reason: Option<String>,
-    /// Which role to stop.
+    /// The role to stop.
     #[arg(long, value_enum, default_value_t = Role::Both)]
     role: Role,
-    /// Do not ask.
+    /// Do not ask for a confirmation.
     #[arg(long)]
     yes: bool,
     /// Follow until everything is confirmed, for this long at most; without it, until every
@@ -63,13 +59,13 @@ pub(crate) struct Kill {
 
 #[derive(Subcommand)]
 enum Command {
-    /// List kill orders, newest first, one line each.
+    /// List kill orders, one line each: those that stop something, then those that are lifted.
     List(list::List),
     /// Lift an order that reaches nothing: one person may. Any other order takes a re-arm.
     Withdraw {
-        /// The order.
+        /// The id of the kill order to withdraw.
         id: String,
-        /// Why.
+        /// The reason, for the record.
         #[arg(long)]
         reason: String,
     },
@@ -77,16 +73,17 @@ enum Command {
     BreakGlass(BreakGlass),
     /// Sign a ticket, offline: a bearer token for `/v1/kill` that needs no identity provider.
     Ticket(Ticket),
-    /// As an agent: get a credential, have a breaker kill its task, and see that nothing more is given.
+    /// Try it as an agent: get a credential, have a breaker kill its task, and see that nothing
+    /// more is given.
     Test(Trial),
-    /// How far an order got, now; `-o json` gives the whole report, lease by lease.
+    /// Show how far an order got by now; `-o json` gives the whole report, lease by lease.
     Show {
-        /// The order.
+        /// The id of the kill order to show.
         id: String,
     },
     /// Follow how far an order got.
     Watch {
-        /// The order.
+        /// The id of the kill order to follow.
         id: String,
         /// Follow until everything is confirmed, for this long at most.
         #[arg(long, value_name = "SPAN", value_parser = crate::span::seconds)]
@@ -103,25 +100,25 @@ enum Role {
 #[derive(Args)]
 #[group(required = true, multiple = false)]
 struct ScopeArguments {
-    /// Everything.
+    /// Stop everything.
     #[arg(long)]
     all: bool,
-    /// One environment.
+    /// Stop one environment with all that runs in it.
     #[arg(long)]
     environment: Option<String>,
-    /// One target.
+    /// Stop one target with all its leases.
     #[arg(long)]
     target: Option<String>,
-    /// One charter.
+    /// Stop one charter in all its revisions.
     #[arg(long)]
     charter: Option<String>,
-    /// One agent.
+    /// Stop one agent under all its identities.
     #[arg(long)]
     agent: Option<String>,
-    /// One task.
+    /// Stop one task, with the tasks that it opened.
     #[arg(long)]
     task: Option<String>,
-    /// One lease.
+    /// Stop one lease, by its id.
     #[arg(long)]
     lease: Option<String>,
 }
@@ -140,32 +137,8 @@ impl ScopeArguments {
 }
 
 pub(crate) async fn run(global: &Global, kill: Kill) -> Result<(), Outcome> {
-    if let Some(Command::BreakGlass(key)) = kill.command {
-        println!("{}", key.sign()?);
-        return Ok(());
-    }
-    if let Some(Command::Ticket(ticket)) = kill.command {
-        println!("{}", ticket.sign()?);
-        return Ok(());
-    }
-    if let Some(Command::Test(trial)) = kill.command {
-        return trial.run(global).await;
-    }
-    let client = global.client().await;
-    let mut client = match (client, &kill.command) {
-        (Err(Outcome::Client(error)), None) => return Err(not_engaged(error)),
-        (client, _) => client?,
-    };
-    match kill.command {
-        Some(Command::List(asked)) => return list::run(global, client, asked).await,
-        Some(Command::Withdraw { id, reason }) => {
-            return withdraw(global, client, id, reason).await;
-        }
-        Some(Command::Watch { id, wait }) => {
-            return watch(global, client, id, wait, Told::Nothing).await;
-        }
-        Some(Command::Show { id }) => return watch::show(global, client, id).await,
-        Some(Command::Ticket(_) | Command::BreakGlass(_) | Command::Test(_)) | None => {}
+    if let Some(command) = kill.command {
+        return of_orders(global, command).await;
     }
     let roles = match kill.role {
         Role::Both => v1::RoleFilter::Both,
@@ -179,20 +152,19 @@ pub(crate) async fn run(global: &Global, kill: Kill) -> Result<(), Outcome> {
         roles: roles.into(),
         reason: kill.reason.unwrap_or_default(),
         validate_only: true,
-        request_id: String::new(),
+        // The broker and its kill plane may both get the order: together they engage it once.
+        request_id: format!("{}-{}", std::process::id(), jiff::Timestamp::now()),
     };
     if !kill.yes {
-        let looked = client.engage_kill(request.clone()).await;
-        let looked = looked.map_err(not_engaged)?;
+        let (_, looked) = plane::engage(global, &request).await?;
         let what = stops(request.scope.clone(), roles);
         confirm(global, &what, &looked, &request)?;
     }
     request.validate_only = false;
-    let engaged = client.engage_kill(request).await;
-    let engaged = engaged.map_err(not_engaged)?;
+    let (client, engaged) = plane::engage(global, &request).await?;
     let id = engaged.order.clone().unwrap_or_default().id;
     let took = engaged.fenced_in.unwrap_or_default();
-    let seconds = f64::from(took.nanos) / 1e9;
+    let seconds = took.seconds as f64 + f64::from(took.nanos) / 1e9;
     eprintln!("FENCED {id} {seconds:.4}s");
     if !engaged.durable {
         let line = format!("{id} is in effect in this process only: the journal cannot be written");
@@ -205,11 +177,34 @@ pub(crate) async fn run(global: &Global, kill: Kill) -> Result<(), Outcome> {
         return Err(nothing(&id, &engaged));
     }
     for line in reached_by_name(&engaged, asked.as_ref()) {
-        eprintln!("{}", text::line(&line));
+        say(text::line(&line));
     }
     let told = Told::Order(&engaged.note);
     let followed = watch(global, client, id.clone(), kill.wait, told).await;
     followed.map_err(|outcome| unfollowed(outcome, &id))
+}
+
+/// Runs a command about orders that are engaged.
+async fn of_orders(global: &Global, command: Command) -> Result<(), Outcome> {
+    match command {
+        Command::BreakGlass(key) => println!("{}", key.sign()?),
+        Command::Ticket(ticket) => println!("{}", ticket.sign()?),
+        Command::Test(trial) => return trial.run(global).await,
+        Command::List(asked) => {
+            return list::run(global, plane::connect(global).await?, asked).await;
+        }
+        Command::Withdraw { id, reason } => {
+            return withdraw(global, plane::connect(global).await?, id, reason).await;
+        }
+        Command::Watch { id, wait } => {
+            let client = plane::connect(global).await?;
+            return watch(global, client, id, wait, Told::Nothing).await;
+        }
+        Command::Show { id } => {
+            return watch::show(global, plane::connect(global).await?, id).await;
+        }
+    }
+    Ok(())
 }
 
 /// The last word about an order that reaches nothing.
@@ -226,7 +221,8 @@ fn nothing(id: &str, engaged: &v1::EngageKillResponse) -> Outcome {
     Outcome::ReachesNothing(line, facts)
 }
 
-/// Lines for the identities that a name means, where the name is not one of them itself: every one of them is stopped.
+/// Lines for the identities that a name means, where the name is not one of them itself: every one
+/// of them is stopped.
 fn reached_by_name(
     engaged: &v1::EngageKillResponse,
     asked: Option<&v1::scope::Kind>,
@@ -251,22 +247,6 @@ fn reached_by_name(
     lines
 }
 
-/// A kill that the broker did not take: nothing is stopped, and that is said.
-fn not_engaged(error: ClientError) -> Outcome {
-    match error {
-        ClientError::Refused(why) => Outcome::Usage(format!("{why}; nothing is stopped")),
-        error @ ClientError::Unavailable(_) => Outcome::ClientThen(error, BESIDES_THE_BROKER),
-        other @ (ClientError::Denied(_)
-        | ClientError::NotLoggedIn(_)
-        | ClientError::FreshLogin(_)
-        | ClientError::ApprovalPending(_)
-        | ClientError::Killed(_)
-        | ClientError::RefusedForNow(_)
-        | ClientError::NotFound(_)
-        | ClientError::Context(_)) => Outcome::Client(other),
-    }
-}
-
 async fn withdraw(
     global: &Global,
     mut client: Client,
@@ -281,7 +261,8 @@ async fn withdraw(
     Ok(())
 }
 
-/// Whoever engaged a kill is told how far it got, or that this is not known: never that the kill itself failed.
+/// Tells whoever engaged a kill how far it got, or that this is not known: never that the kill
+/// itself failed.
 fn unfollowed(outcome: Outcome, id: &str) -> Outcome {
     match outcome {
         Outcome::Client(error) => Outcome::Unconfirmed(format!(
@@ -310,7 +291,8 @@ fn confirm(
     if !global.may_ask() {
         return Err(Outcome::usage("nobody can be asked here: say --yes"));
     }
-    // Everything at once is asked for by the name of the broker, so that nobody stops the wrong one.
+    // Everything at once is asked for by the name of the broker, so that nobody stops the wrong
+    // one.
     let kind = request.scope.as_ref().and_then(|scope| scope.kind.as_ref());
     let all = matches!(kind, Some(v1::scope::Kind::All(_)));
     let context = Context::load(&global.context()?).map_err(ClientError::from)?;
@@ -329,7 +311,7 @@ fn confirm(
     Err(Outcome::usage("nothing was stopped"))
 }
 
-/// What an order over a scope stops, in words.
+/// Says in words what an order over a scope stops.
 fn stops(asked: Option<v1::Scope>, roles: v1::RoleFilter) -> String {
     let roles = match roles {
         v1::RoleFilter::Both | v1::RoleFilter::Unspecified => "both roles",
@@ -338,7 +320,7 @@ fn stops(asked: Option<v1::Scope>, roles: v1::RoleFilter) -> String {
     format!("{}, {roles}", scope(asked))
 }
 
-/// What a person confirms: what is stopped, how much of it lives, and where.
+/// Returns the question that a person confirms: what is stopped, how much of it lives, and where.
 fn prompt(
     what: &str,
     (looked, kind): (&v1::EngageKillResponse, Option<&v1::scope::Kind>),

@@ -26,24 +26,24 @@ pub(crate) enum Command {
     ClaudeCode(mcp::Entry),
 }
 
-/// What the credentials are for.
+/// The task and the grant that the credentials are for.
 #[derive(Args)]
 pub(crate) struct Standing {
-    /// The grant.
+    /// The grant whose credentials the tool gets.
     #[arg(long)]
     grant: String,
-    /// Its charter.
+    /// The charter of the task.
     #[arg(long)]
     charter: String,
-    /// Where.
+    /// The environment of the task.
     #[arg(long)]
     environment: String,
-    /// Why, for the task that is opened when a credential is asked for.
+    /// The reason of the task that is opened when a credential is asked for.
     #[arg(long)]
     reason: String,
 }
 
-/// What is done with an entry.
+/// The change that is made to an entry.
 #[derive(Args)]
 #[group(multiple = false)]
 pub(crate) struct How {
@@ -64,7 +64,7 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome
     }
 }
 
-/// How a tool gets a credential: this program, and its arguments.
+/// The command by which a tool gets a credential: this program, and its arguments.
 struct Helper {
     program: PathBuf,
     arguments: Vec<String>,
@@ -109,7 +109,7 @@ impl Helper {
         std::iter::once(program).chain(self.arguments.iter().cloned())
     }
 
-    /// As one line, for tools that split it as a shell does.
+    /// Returns the command as one line, for tools that split it as a shell does.
     fn line(&self) -> String {
         words::line(self.words())
     }
@@ -121,7 +121,7 @@ fn is_name(name: &str) -> bool {
     !name.is_empty() && name.len() <= 64 && name.chars().all(plain) && !name.starts_with(['-', '.'])
 }
 
-/// Whether a line begins a section of this name, however it is spaced.
+/// Tells if a line begins a section of this name, however it is spaced.
 fn begins(line: &str, name: &str) -> bool {
     let inner = line
         .trim()

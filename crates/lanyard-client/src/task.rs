@@ -25,7 +25,7 @@ use tokio::sync::{Mutex as Turn, Notify, watch};
 use tokio::task::JoinHandle;
 
 use crate::calls::Client;
-use crate::error::{ClientError, Said};
+use crate::error::{BrokerRefusal, ClientError};
 use crate::monotonic::MonotonicTime;
 use crate::random::share;
 pub use cached::Held;
@@ -33,10 +33,10 @@ use cached::{Backoff, Usability};
 use contact::Contact;
 pub use contact::Stops;
 
-/// Time for which a caller waits until the broker is in contact again, or until the broker sees the
-/// end of a lease.
+/// The time for which a caller waits until the broker is in contact again, or until the broker
+/// notices the end of a lease.
 const CONTACT_WAIT: Duration = Duration::from_secs(2);
-/// Number of slots from which on empty slots are removed.
+/// The number of slots from which empty slots are removed.
 const SLOTS_BEFORE_SWEEP: usize = 100;
 /// Pause between two attempts while another lease of the same approval ends.
 const BUSY_RETRY_INTERVAL: Duration = Duration::from_millis(100);
@@ -71,7 +71,7 @@ impl Drop for Watcher {
     }
 }
 
-/// The grant, and the plan that goes with it, if any.
+/// The grant of a credential, and its plan, if any.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Need {
     grant: String,
@@ -84,7 +84,7 @@ pub(crate) struct Shared {
     slots: Mutex<BTreeMap<Need, Arc<Slot>>>,
     contact: Mutex<Contact>,
     last_message: Mutex<LastMessage>,
-    /// Counts messages and changes of the task, to wake whoever waits.
+    /// Counts messages and changes of the task, to wake callers that wait.
     pub(crate) heard: watch::Sender<u64>,
     /// Wakes the watch from its pause, because a caller waits for the broker.
     pub(crate) wanted: Notify,
@@ -100,16 +100,15 @@ struct LastMessage {
     /// The first journal record that the last message does not know. `None` before the first
     /// message.
     next_record: Option<u64>,
-    /// The task is closed or is being closed by this client: no credential of it may be cached any
-    /// more.
+    /// The task is closed, or this client is closing it: none of its credentials may be cached.
     over: bool,
 }
 
 impl LastMessage {
     /// Returns true if the broker has said that the lease has ended.
     fn has_ended(&self, lease: &Held) -> bool {
-        // A broker that sends 0 does not say what its message knows. It is believed at once, which
-        // ends a lease too early and never too late.
+        // A broker that sends 0 does not say what its message knows. The message counts at once,
+        // which may end a lease too early but never too late.
         let knows = |next: u64| next == 0 || next > lease.record;
         let is_known = self.next_record.is_some_and(knows);
         self.over || (is_known && !self.live.contains(&lease.lease_id))
@@ -144,7 +143,7 @@ impl Client {
         Ok(self.task(task.id))
     }
 
-    /// Attaches to an open task. A task that does not exist shows when a credential is requested.
+    /// Attaches to an open task. Whether the task exists shows when a credential is requested.
     #[must_use]
     pub fn task(&self, id: String) -> Task {
         let shared = Arc::new(Shared {
@@ -204,7 +203,7 @@ impl Task {
         match slot.at_hand() {
             Some((held, Usability::Good | Usability::Aging)) => Ok(held),
             Some((held, Usability::Spent)) => match self.shared.renew(&slot, &need).await {
-                // An approval allows one lease at a time, so the old one is used to its end.
+                // An approval allows one lease at a time, so the old credential is used to its end.
                 Err(ClientError::ApprovalPending(said)) if is_busy(&said) => {
                     if held.ends > MonotonicTime::now() {
                         return Ok(held);
@@ -317,7 +316,7 @@ impl Task {
         Ok(())
     }
 
-    /// Hands out no credential any more, without a call to the broker. For a task that is being
+    /// Stops handing out credentials, without a call to the broker. For a task that is being
     /// closed.
     pub fn forget(&self) {
         self.shared.end();
@@ -336,7 +335,7 @@ impl Slot {
 }
 
 /// True if the approval is valid, and another lease under it is still alive.
-fn is_busy(said: &Said) -> bool {
+fn is_busy(said: &BrokerRefusal) -> bool {
     said.facts.contains_key("busy_lease_id")
 }
 
@@ -344,7 +343,8 @@ impl Shared {
     fn slot(&self, need: Need) -> Arc<Slot> {
         let mut slots = locked(&self.slots);
         if slots.len() >= SLOTS_BEFORE_SWEEP {
-            // Slots without waiting callers and without a credential can be made again at no cost.
+            // Slots without waiting callers and without a credential can be created again at no
+            // cost.
             slots.retain(|_, slot| Arc::strong_count(slot) > 1 || slot.at_hand().is_some());
         }
         Arc::clone(slots.entry(need).or_default())

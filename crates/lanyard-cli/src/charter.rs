@@ -1,4 +1,5 @@
-//! `lanyard charter`: everything about charter files, offline, and which of them a broker has in force.
+//! `lanyard charter`: everything about charter files, offline, and which of them a broker has in
+//! force.
 
 mod cases;
 mod compile;
@@ -9,7 +10,7 @@ pub(crate) mod files;
 mod fmt;
 mod init;
 mod lint;
-mod list;
+pub(crate) mod list;
 mod plans;
 mod report;
 mod schema;
@@ -19,15 +20,18 @@ mod test;
 use clap::Subcommand;
 
 use crate::Global;
+use crate::kinds;
 use crate::outcome::Outcome;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// List the charters that a broker has in force; the files that are not, and why, are on stderr, with exit code 1.
+    /// List the charters that a broker has in force; the files that are not, and why, are on
+    /// stderr, with exit code 1.
     List(list::List),
-    /// Show a charter that is in force: who may do what where, who approves, and who answers for it.
+    /// Show a charter that is in force: who may do what where, who approves, and who answers for
+    /// it.
     Show {
-        /// The charter's name.
+        /// The name of a charter in force.
         name: String,
     },
     /// Write a first charter that holds together: one that reads.
@@ -40,11 +44,14 @@ pub(crate) enum Command {
     Lint(lint::Lint),
     /// Lay charter files out, with their comments: two spaces a level, a space behind a colon.
     Fmt(fmt::Fmt),
-    /// Say what a change of a charter allows that was not allowed, and the other way round; 1 when it allows more.
+    /// Say what a change of a charter allows that was not allowed, and the other way round; 1 when
+    /// it allows more.
     Diff(diff::Diff),
-    /// Print what a charter comes to: session policies with their size, RBAC, claims, and who approves.
+    /// Print what a charter comes to: session policies with their size, RBAC, claims, and who
+    /// approves.
     Compile(compile::Compile),
-    /// Ask a proposed charter what was really asked, from a journal; 1 when an answer would be another one.
+    /// Ask a proposed charter what was really asked, from a journal; 1 when an answer would be
+    /// another one.
     Simulate(simulate::Simulate),
     /// Hold charters to the golden cases beside them.
     Test(test::Test),
@@ -58,7 +65,7 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome
         Command::Show { name } => list::show(global, name).await,
         Command::Init(asked) => init::run(global, &asked),
         Command::Schema => {
-            println!("{:#}", schema::charter());
+            println!("{:#}", schema::charter(kinds::more()));
             Ok(())
         }
         Command::Crd => {
