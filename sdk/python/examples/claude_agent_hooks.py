@@ -1,7 +1,7 @@
-"""Hooks of the Claude Agent SDK: no tool runs under a task that was stopped, and the journal has what tools did.
+"""Hooks of the Claude Agent SDK: no tool runs under a stopped task, and the journal records what tools did.
 
-What Claude's tools get is the id of the task: a command such as aws asks `lanyard creds` for its credentials by it, and nothing
-of that is in the conversation.
+Claude's tools only get the id of the task: a command such as aws gets its credentials from `lanyard creds` by that id, and no
+secret enters the conversation.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Hooks:
         self._started: dict[str, str] = {}
 
     async def before(self, event: Any, tool_use_id: str | None, _context: Any) -> dict[str, Any]:  # noqa: ANN401
-        """PreToolUse: reports what is about to be done, and refuses it once the task is stopped or nothing can be reported."""
+        """PreToolUse: reports the tool use, and refuses it if the task is stopped or the report fails."""
         try:
             self._task.check()
             self._started[tool_use_id or ""] = await self._report(event["tool_name"], "started")
@@ -41,7 +41,7 @@ class Hooks:
         return {}
 
     async def after(self, event: Any, tool_use_id: str | None, _context: Any) -> dict[str, Any]:  # noqa: ANN401
-        """PostToolUse: reports that it was done, and ends the run once the task is stopped."""
+        """PostToolUse: reports the result, and ends the run if the task is stopped."""
         started = self._started.pop(tool_use_id or "", "")
         try:
             if started:
@@ -52,7 +52,7 @@ class Hooks:
         return {}
 
     async def _report(self, tool: str, outcome: lanyard.Outcome, of: str = "") -> str:
-        # The input of a tool is the model's own text: it stays out of the journal.
+        # A tool's input is the model's own text, and stays out of the journal.
         return await self._task.report(f"tool.{tool}", tool="claude-agent-sdk", target=tool, outcome=outcome, of=of)
 
 
@@ -64,7 +64,7 @@ def options_of(task: lanyard.aio.Task) -> ClaudeAgentOptions:
     return ClaudeAgentOptions(
         env={"LANYARD_TASK": task.id},
         hooks={
-            # A hook that fails lets nothing through.
+            # If a hook fails, the tool does not run.
             "PreToolUse": [HookMatcher(hooks=[hooks.before], on_failure="block")],
             "PostToolUse": [HookMatcher(hooks=[hooks.after])],
         },

@@ -19,7 +19,7 @@ import lanyard
 
 @dataclass
 class Context:
-    """What tools get, and models do not."""
+    """The data that tools get and models do not."""
 
     task: lanyard.Task
     tickets: httpx.Client
@@ -27,7 +27,7 @@ class Context:
 
 @tool
 def list_tickets(runtime: ToolRuntime[Context]) -> str:
-    """Lists the tickets that nobody has taken."""
+    """Lists the unassigned tickets."""
     return str(runtime.context.tickets.get("/tickets").text)
 
 
@@ -42,12 +42,12 @@ def move_ticket(number: int, team: str, runtime: ToolRuntime[Context]) -> str:
 
 
 TOOLS = [list_tickets, move_ticket]
-# The model is told what the charter says, and can go on. Killed and TaskEnded end the run.
+# The model sees a denial and can go on. Killed and TaskEnded end the run.
 NODE = ToolNode(TOOLS, handle_tool_errors=(lanyard.Denied, lanyard.ApprovalPending))
 
 
 def graph_of(model: Any) -> Any:  # noqa: ANN401 - the framework's own types
-    """The graph around a chat model."""
+    """Returns the graph around a chat model."""
 
     def answer(state: MessagesState, runtime: Any) -> dict[str, Any]:  # noqa: ANN401
         runtime.context.task.check()
@@ -63,7 +63,7 @@ def graph_of(model: Any) -> Any:  # noqa: ANN401 - the framework's own types
 
 
 def main() -> None:
-    """Routes the tickets that are there."""
+    """Routes the present tickets."""
     from langchain.chat_models import init_chat_model
 
     model = init_chat_model(os.environ["MODEL"]).bind_tools(TOOLS)

@@ -18,14 +18,14 @@ import lanyard.aio
 
 @dataclass
 class Context:
-    """What tools get, and the model does not."""
+    """The data that tools get and the model does not."""
 
     task: lanyard.aio.Task
     tickets: httpx.AsyncClient
 
 
 def told(_context: RunContextWrapper[Context], error: Exception) -> str:
-    """What the model is told of an error: what the charter says, and of others nothing. Killed and TaskEnded end the run."""
+    """Returns the text of an error for the model: only denials are shown. Killed and TaskEnded end the run."""
     if isinstance(error, lanyard.Denied | lanyard.ApprovalPending):
         return str(error)
     raise error
@@ -33,7 +33,7 @@ def told(_context: RunContextWrapper[Context], error: Exception) -> str:
 
 @function_tool(failure_error_function=told)
 async def list_tickets(context: RunContextWrapper[Context]) -> str:
-    """Lists the tickets that nobody has taken."""
+    """Lists the unassigned tickets."""
     return str((await context.context.tickets.get("/tickets")).text)
 
 
@@ -56,7 +56,7 @@ ROUTER = Agent[Context](
 
 
 async def main() -> None:
-    """Routes the tickets that are there."""
+    """Routes the present tickets."""
     async with lanyard.aio.task("ticket-router", environment="production", reason="route new tickets") as task:
         auth = task.http.auth("read-tickets", origin=os.environ["TICKETS"])
         async with httpx.AsyncClient(base_url=os.environ["TICKETS"], auth=auth) as tickets:

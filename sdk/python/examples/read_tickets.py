@@ -1,4 +1,4 @@
-"""An agent that reads tickets from a tool until somebody stops it.
+"""An agent that reads tickets from a tool until it is stopped.
 
     TICKETS=http://127.0.0.1:8080 python read_tickets.py
 
@@ -20,7 +20,7 @@ POLL_INTERVAL_S = 1.0
 
 def read(task: lanyard.Task, tool: str, looks: int | None = None) -> None:
     """Prints the tickets, this many times or until the task is stopped."""
-    # The token is asked for with each request, renewed in good time, and sent to no other origin.
+    # Each request gets the current token, which is renewed in time and sent to no other origin.
     auth = task.http.auth("read-tickets", origin=tool)
     with httpx.Client(base_url=tool, auth=auth, timeout=10.0) as tickets:
         while looks is None or looks > 0:

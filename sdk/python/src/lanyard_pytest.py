@@ -1,7 +1,7 @@
 """The fixture `lanyard_agent` of pytest.
 
-pytest loads this file in every run of every project that has the package. It is beside the package, and imports it when it is
-needed.
+pytest loads this file in every run of every project with the package installed. It lies outside the package, and imports it
+only when needed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def lanyard_agent(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeAgent]:
-    """A fake local agent that the test's own process talks to; nothing else is reached, and nothing is started."""
+    """A fake local agent for the test's own process; no other program is called or started."""
     from lanyard.testing.agent import FakeAgent
 
     with FakeAgent() as agent:

@@ -1,4 +1,4 @@
-"""What the tests share: a web server that notes what it is asked, and a canary that must be found nowhere."""
+"""Shared by the tests: a web server that records requests, and a canary that must not leak."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CANARY = "canary-5f1d0c7e"
 
 @dataclass
 class Recorder:
-    """A web server on loopback, and the paths and headers of the requests that it had."""
+    """A web server on loopback, with the paths and headers of its requests."""
 
     url: str = ""
     body: bytes = b"{}"

@@ -99,6 +99,25 @@ def test_what_goes_wrong_in_a_stopped_block_is_what_is_raised(lanyard_agent: Fak
         run(work)
 
 
+def test_a_kill_that_a_framework_wraps_is_a_kill(lanyard_agent: FakeAgent) -> None:
+    async def work(task: lanyard.aio.Task) -> None:
+        # Without the watch, the call is the first that the order reaches.
+        await task.watch.close()
+        lanyard_agent.kill(task.id)
+        try:
+            try:
+                await task.credential("read-tickets")
+            except lanyard.Killed as error:
+                raise ValueError("the tool failed") from error
+        except ValueError as error:
+            raise OSError("the run failed") from error
+
+    with pytest.raises(lanyard.Killed) as raised:
+        run(work)
+    assert raised.value.kill_id
+    assert isinstance(raised.value.__cause__, OSError)
+
+
 def test_a_cancellation_from_outside_stays_one(lanyard_agent: FakeAgent) -> None:
     async def main() -> None:
         opened = asyncio.Event()

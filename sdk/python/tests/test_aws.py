@@ -28,7 +28,7 @@ def agent(lanyard_agent: FakeAgent, recorder: Recorder) -> FakeAgent:
 
 @pytest.fixture
 def human(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Somebody whose own keys are wherever boto3 looks for them."""
+    """A user whose own keys are in every place that boto3 reads."""
     (tmp_path / ".aws").mkdir()
     (tmp_path / ".aws" / "credentials").write_text("[default]\naws_access_key_id=HUMAN\naws_secret_access_key=x\n")
     (tmp_path / ".aws" / "config").write_text("[profile human]\nregion=us-east-1\naws_access_key_id=HUMAN\n")

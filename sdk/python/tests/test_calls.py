@@ -1,4 +1,4 @@
-"""The table of calls is what the definitions say, and the generated modules are what they come to."""
+"""The table of calls agrees with the protobuf definitions, and so do the generated modules."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_a_call_is_as_it_is_defined(call: calls.Call) -> None:  # type: ignore[t
 def test_the_generated_modules_are_up_to_date() -> None:
     pytest.importorskip("grpc_tools")
     if not (HERE.parents[2] / "proto").is_dir():
-        pytest.skip("the definitions are in the repository alone")
+        pytest.skip("the definitions are only in the repository")
     spec = importlib.util.spec_from_file_location("generate", HERE.parent / "generate.py")
     assert spec is not None
     assert spec.loader is not None

@@ -1,4 +1,4 @@
-"""What the how-tos say is what runs: the blocks of python.md one after the other, the others as parts of the examples."""
+"""The code in the how-tos runs: the blocks of python.md in order, the others as parts of the examples."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EXAMPLES = {
     "openai-agents.md": "openai_agents_tickets.py",
     "claude-agent-sdk.md": "claude_agent_hooks.py",
 }
-pytestmark = pytest.mark.skipif(not DOCS.is_dir(), reason="the how-tos are in the repository alone")
+pytestmark = pytest.mark.skipif(not DOCS.is_dir(), reason="the how-tos are only in the repository")
 
 
 def blocks(page: str) -> list[str]:

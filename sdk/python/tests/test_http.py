@@ -46,7 +46,7 @@ def test_another_origin_gets_no_token(recorder: Recorder) -> None:
 
 @pytest.mark.usefixtures("agent")
 def test_t53_a_token_that_is_for_no_url_is_sent_nowhere(recorder: Recorder) -> None:
-    with opened() as task, pytest.raises(ValueError, match="say which with origin="):
+    with opened() as task, pytest.raises(ValueError, match="pass origin="):
         httpx.get(recorder.url, auth=task.http.auth("read-tickets"))
     assert recorder.requests == []
 

@@ -1,4 +1,4 @@
-"""A canary goes through everything, and is found nowhere but where it was asked for (T49, T53)."""
+"""A canary secret passes through every component, and appears only where it was requested (T49, T53)."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ def agent(lanyard_agent: FakeAgent, recorder: Recorder) -> FakeAgent:
     lanyard_agent.give_vault("read-config", recorder.url, CANARY)
     lanyard_agent.give_vault_secret("read-ledger", "database/creds/reader", {"username": "reader", "password": CANARY})
     lanyard_agent.give_github("read-code", "acme", ["payments"], CANARY)
+    lanyard_agent.give_other("read-orders", "broker", {"name": "reader"}, {"password": CANARY})
     return lanyard_agent
 
 
@@ -33,7 +34,7 @@ def opened() -> lanyard.Task:
 @pytest.mark.usefixtures("agent")
 def test_t49_credentials_show_no_secret() -> None:
     with opened() as task:
-        for grant in ("read-tickets", "read-bucket", "read-pods", "read-config", "read-ledger", "read-code"):
+        for grant in ("read-tickets", "read-bucket", "read-pods", "read-config", "read-ledger", "read-code", "read-orders"):
             credential = task.credential(grant)
             assert CANARY not in f"{credential!r} {credential} {vars(credential)}"
             with pytest.raises(TypeError):
@@ -50,7 +51,7 @@ def test_t49_what_is_built_on_a_task_keeps_no_secret() -> None:
 
 
 def test_t49_errors_show_no_secret(agent: FakeAgent) -> None:
-    """Not even with the local variables of every frame, as crash reporters send them."""
+    """Errors show no secret, not even with the local variables of each frame, which crash reporters send."""
     with pytest.raises(lanyard.Killed), opened() as task:
         credentials = task.aws.session("read-bucket").get_credentials()
         task.token("read-tickets")

@@ -7,8 +7,12 @@ from pathlib import Path
 import pytest
 
 import lanyard
+from lanyard import calls
+from lanyard._proto.v1 import task_pb2
+from lanyard.connection import Connection
 from lanyard.local_agent import LocalAgent
 from lanyard.testing import FakeAgent
+from lanyard.watch import Watch
 
 PLACES = [
     ({"LANYARD_AGENT": "/a/b.sock", "LANYARD_STATE": "/s", "XDG_RUNTIME_DIR": "/run/user/7", "HOME": "/h"}, "/a/b.sock"),
@@ -90,7 +94,7 @@ def test_a_running_agent_is_used(lanyard_agent: FakeAgent, monkeypatch: pytest.M
 @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "grpc_proxy"])
 def test_no_proxy_stands_before_the_local_agent(lanyard_agent: FakeAgent, monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
     lanyard_agent.give_token("read-tickets")
-    # Nobody listens there.
+    # No server listens there.
     monkeypatch.setenv(variable, "http://127.0.0.1:1")
     with opened() as task:
         assert task.token("read-tickets")
@@ -104,12 +108,33 @@ def test_a_local_agent_that_goes_away_under_a_task_is_started_again_by_its_watch
     monkeypatch.setenv("LANYARD_BIN", str(tmp_path / "lanyard"))
     with pytest.raises(lanyard.Killed), opened() as task:
         lanyard_agent.stop()
-        # Nobody asks for anything meanwhile.
+        # No call is made meanwhile.
         while not started.exists():
-            assert not task.stopped.is_set()
+            assert not task.stopped.wait(0.05)
         lanyard_agent.start()
         lanyard_agent.kill(task.id)
         assert task.stopped.wait(20)
+
+
+def test_a_watch_that_begins_on_the_channel_of_an_agent_that_is_gone_starts_another_one(
+    lanyard_agent: FakeAgent, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    started = tmp_path / "started"
+    _script(tmp_path / "lanyard", f"import pathlib; pathlib.Path({str(started)!r}).touch()")
+    monkeypatch.setenv("LANYARD_BIN", str(tmp_path / "lanyard"))
+    connection = Connection()
+    request = task_pb2.OpenTaskRequest(charter="ticket-router", environment="production", reason="ticket 12", request_id="one")
+    task = connection.ask(calls.OPEN_TASK, request).task
+    lanyard_agent.stop()
+    watch = Watch(connection, task.id)
+    # The script starts no agent, so the next streams wait as well.
+    while not started.exists():
+        assert not watch.stopped.wait(0.05)
+    lanyard_agent.start()
+    lanyard_agent.kill(task.id)
+    assert watch.stopped.wait(20)
+    watch.close()
+    connection.close()
 
 
 def _script(path: Path, text: str) -> None:

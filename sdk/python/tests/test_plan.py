@@ -96,6 +96,6 @@ def test_a_plan_that_nobody_has_to_approve_is_not_waited_for(agent: FakeAgent) -
 
 @pytest.mark.usefixtures("agent")
 def test_an_unknown_format_is_refused_by_name() -> None:
-    said = "'yaml' is no format of a plan: use one of auto, text, terraform-json"
+    said = "'yaml' is not a plan format: use one of auto, text, terraform-json"
     with opened() as task, pytest.raises(ValueError, match=said):
         task.submit_plan("move-tickets", content=b"", summary="s", format="yaml")  # type: ignore[arg-type]

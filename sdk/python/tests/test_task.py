@@ -93,6 +93,17 @@ def test_what_goes_wrong_in_a_stopped_block_is_what_is_raised(lanyard_agent: Fak
         _ = 1 / 0
 
 
+def test_a_kill_that_a_framework_wraps_is_a_kill(lanyard_agent: FakeAgent) -> None:
+    with pytest.raises(lanyard.Killed) as raised, opened() as task:
+        lanyard_agent.kill(task.id)
+        try:
+            task.credential("read-tickets")
+        except lanyard.Killed as error:
+            raise ValueError("the tool failed") from error
+    assert raised.value.kill_id
+    assert isinstance(raised.value.__cause__, ValueError)
+
+
 def test_a_kill_is_heard_of_after_the_local_agent_was_gone(lanyard_agent: FakeAgent) -> None:
     with pytest.raises(lanyard.Killed), opened() as task:
         lanyard_agent.stop()
@@ -132,6 +143,17 @@ def test_a_grant_of_another_kind_is_refused_by_name(lanyard_agent: FakeAgent) ->
         task.token("read-bucket")
 
 
+def test_a_credential_of_a_kind_without_a_class_has_its_fields_by_name(lanyard_agent: FakeAgent) -> None:
+    lanyard_agent.give_other("read-orders", "broker", {"name": "reader"}, {"password": "hidden"})
+    with lanyard.task("ticket-router", environment="production", reason="ticket 12") as task:
+        credential = task.credential("read-orders")
+        assert isinstance(credential, lanyard.OtherCredential)
+        assert (credential.kind, dict(credential.values)) == ("broker", {"name": "reader"})
+        assert credential.secrets["password"].expose() == "hidden"
+        with pytest.raises(lanyard.Refused, match="gives a credential of kind broker, not a token"):
+            task.token("read-orders")
+
+
 def test_the_current_task_is_left_open(lanyard_agent: FakeAgent, monkeypatch: pytest.MonkeyPatch) -> None:
     lanyard_agent.give_token("read-tickets")
     with opened() as owner:
@@ -168,6 +190,6 @@ def test_what_was_done_is_reported(lanyard_agent: FakeAgent) -> None:
     with opened() as task:
         action = task.report("ticket.move", tool="router", target="ticket 12", outcome="started")
         assert task.report("ticket.move", tool="router", target="ticket 12", of=action) == action
-        with pytest.raises(ValueError, match="'done' is no outcome"):
+        with pytest.raises(ValueError, match="'done' is not an outcome"):
             task.report("ticket.move", tool="router", target="ticket 12", outcome="done")  # type: ignore[arg-type]
     assert [(report.id, report.outcome) for report in lanyard_agent.reports] == [(action, "started"), (action, "succeeded")]

@@ -1,4 +1,4 @@
-"""The part of `lanyard.aws` that needs botocore, imported once a session is asked for."""
+"""The part of `lanyard.aws` that needs botocore; imported when a session is requested."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lanyard.credential import AwsKeys, expected
 from lanyard.grants import PlanRef, Source
 
 METHOD = "lanyard"
-# No file of the human's is read, whatever the environment says of profiles.
+# The user's own AWS files are not read, whatever profile the environment names.
 _NO_FILES = {
     "profile": (None, None, None, None),
     "config_file": (None, None, os.devnull, None),
@@ -23,10 +23,10 @@ _NO_FILES = {
 
 
 class LeasedCredentials(botocore.credentials.Credentials):
-    """Credentials that keep no secret: each request is signed with what the local agent has.
+    """Credentials that hold no secret: each request is signed with the keys that the local agent has at that time.
 
-    Those of botocore itself that refresh would ask at every call in the last 15 minutes before the end, which is always for a
-    lease of five minutes, and use what they have while that fails.
+    botocore's own refreshable credentials would refresh at every call in the last 15 minutes, which is always for a lease of
+    five minutes, and would go on with the old keys if a refresh fails.
     """
 
     method = METHOD
@@ -37,11 +37,11 @@ class LeasedCredentials(botocore.credentials.Credentials):
         self._plan = plan
 
     def current(self) -> AwsKeys:
-        """Asks the local agent for the keys that it has now."""
+        """Returns the keys that the local agent has now."""
         return expected(AwsKeys, self._grant, self._source.credential(self._grant, plan=self._plan))
 
     def get_frozen_credentials(self) -> botocore.credentials.ReadOnlyCredentials:
-        """Returns keys that belong together, for one request."""
+        """Returns a consistent set of keys for one request."""
         keys = self.current()
         return botocore.credentials.ReadOnlyCredentials(
             keys.access_key_id, keys.secret_access_key.expose(), keys.session_token.expose(), None
@@ -49,27 +49,27 @@ class LeasedCredentials(botocore.credentials.Credentials):
 
     @property
     def access_key(self) -> str:
-        """Asks the local agent for the id of its present keys."""
+        """Returns the access key id that the local agent has now."""
         return self.current().access_key_id
 
     @property
     def secret_key(self) -> str:
-        """Asks the local agent for its present secret key."""
+        """Returns the secret key that the local agent has now."""
         return self.current().secret_access_key.expose()
 
     @property
     def token(self) -> str:
-        """Asks the local agent for its present session token."""
+        """Returns the session token that the local agent has now."""
         return self.current().session_token.expose()
 
     @property
     def account_id(self) -> None:
-        """None, because the account is not known here."""
+        """Returns None: the account is unknown here."""
         return
 
 
 class _Provider(botocore.credentials.CredentialProvider):
-    """The only provider of its session: there is nothing to fall back to."""
+    """The only credential provider of its session, so that nothing else is fallen back to."""
 
     METHOD = METHOD
 
@@ -89,6 +89,6 @@ def session_of(source: Source, grant: str, plan: PlanRef, region_name: str | Non
     resolver = botocore.credentials.CredentialResolver(providers=[_Provider(credentials)])
     below.register_component("credential_provider", resolver)
     below.register_component("token_provider", botocore.tokens.TokenProviderChain(providers=[]))
-    # Or a token of AWS_BEARER_TOKEN_… would be asked for where the environment has one.
+    # Without this, botocore would use a token of AWS_BEARER_TOKEN_… if the environment has one.
     below.set_default_client_config(botocore.config.Config(auth_scheme_preference="sigv4,sigv4a"))
     return boto3.Session(botocore_session=below, region_name=region)

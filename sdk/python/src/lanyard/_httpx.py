@@ -1,4 +1,4 @@
-"""The part of `lanyard.http` that needs httpx, imported once authentication is asked for."""
+"""The part of `lanyard.http` that needs httpx; imported when authentication is requested."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class _Bearer(httpx.Auth):
 
 
 class GrantAuth(_Bearer):
-    """Authentication for a task of the blocking form, which an async client asks for the token in a thread."""
+    """Authentication for a blocking task. An async client requests the token in a thread."""
 
     def __init__(self, source: Source, grant: str, plan: PlanRef, origin: str | None) -> None:
         super().__init__(grant, plan, origin)
@@ -51,7 +51,7 @@ class GrantAuth(_Bearer):
 
 
 class AsyncGrantAuth(_Bearer):
-    """Authentication for a task of the async form, which only async clients can use."""
+    """Authentication for an asyncio task, which only async clients can use."""
 
     def __init__(self, source: AsyncSource, grant: str, plan: PlanRef, origin: str | None) -> None:
         super().__init__(grant, plan, origin)
@@ -62,7 +62,7 @@ class AsyncGrantAuth(_Bearer):
 
         Raises TypeError.
         """
-        raise TypeError(f"the task is of lanyard.aio: use an httpx.AsyncClient for {request.url.host}")
+        raise TypeError(f"the task belongs to lanyard.aio: use an httpx.AsyncClient for {request.url.host}")
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Adds the token to the request if it goes to the right origin."""
@@ -72,9 +72,9 @@ class AsyncGrantAuth(_Bearer):
 
 
 def _audience(grant: str, token: str) -> list[tuple[str, str, int | None]]:
-    """Reads from the token the URLs that it is for.
+    """Reads the URLs in the token's audience.
 
-    Raises ValueError when it names no URL: then only the caller knows.
+    Raises ValueError if the audience names no URL: then only the caller knows the origin.
     """
     payload = [*token.split("."), "", ""][1]
     try:
@@ -85,7 +85,7 @@ def _audience(grant: str, token: str) -> list[tuple[str, str, int | None]]:
     named = [named] if isinstance(named, str) else named
     urls = [httpx.URL(each) for each in named if isinstance(each, str) and each.startswith(("https://", "http://"))]
     if not urls:
-        raise ValueError(f"the token of {grant} names no URL that it is for: say which with origin=")
+        raise ValueError(f"the audience of {grant}'s token names no URL: pass origin=")
     return [_origin(url) for url in urls]
 
 

@@ -1,4 +1,4 @@
-"""The part of `lanyard.kubernetes` that needs the Kubernetes client, imported once a client is asked for."""
+"""The part of `lanyard.kubernetes` that needs the Kubernetes client; imported when a client is requested."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def client_of(source: Source, grant: str, plan: PlanRef) -> client.ApiClient:
         api_key_prefix={"authorization": "Bearer"},
         ca_cert_data=first.certificate_authority or None,
         tls_server_name=first.tls_server_name or None,
-        # Without one, the client goes by HTTPS_PROXY and NO_PROXY, in upper and in lower case.
+        # Without a proxy in the credential, the client uses HTTPS_PROXY and NO_PROXY, in upper or lower case.
         proxy=first.proxy_url or None,
     )
     configuration.refresh_api_key_hook = refresh

@@ -1,4 +1,4 @@
-"""Reports on what was done with a credential, by the agent that did it."""
+"""Reports of an agent about its actions with a credential."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def report_of(
 ) -> action_pb2.ReportActionRequest:
     """Builds a report. `action` and `tool` are at most 100 characters, `target` 300, `detail` 1,000.
 
-    Raises ValueError for an outcome that there is not.
+    Raises ValueError for an unknown outcome.
     """
     if outcome not in _OUTCOMES:
-        raise ValueError(f"{outcome!r} is no outcome: use one of {', '.join(_OUTCOMES)}")
+        raise ValueError(f"{outcome!r} is not an outcome: use one of {', '.join(_OUTCOMES)}")
     return action_pb2.ReportActionRequest(
         task_id=task_id,
         action=action,

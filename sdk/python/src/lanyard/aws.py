@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class AwsGrants:
-    """The AWS grants of a task, as boto3 takes them."""
+    """The AWS grants of a task, for boto3."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -25,8 +25,8 @@ class AwsGrants:
     def session(self, grant: str, *, plan: PlanRef = None, region_name: str | None = None) -> boto3.Session:
         """Makes a session under a grant, in the region of its target unless another one is named.
 
-        Every request is signed with what the local agent has at that time. Nothing else is ever used: not the environment's
-        keys, not ~/.aws, not the machine's role. The first credential is asked for here.
+        Every request is signed with the keys that the local agent has at that time. No other keys are used: not the environment's
+        keys, not ~/.aws, not the machine's role. The first credential is requested here.
 
         Raises as `Task.credential` does, and Refused if the grant gives something else. Requests raise the same later on.
         """
@@ -66,6 +66,6 @@ def session(
 
 
 def _end(opened: Task) -> None:
-    """Closes the task at the exit of the process. A failure can be told to nobody then, and the task ends by its time."""
+    """Closes the task when the process exits. A failure cannot be reported then; the task expires."""
     with contextlib.suppress(LanyardError):
         opened.close()

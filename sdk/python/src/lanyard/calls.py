@@ -1,4 +1,4 @@
-"""The calls of the local agent that this package makes, with what each takes and answers."""
+"""The calls of the local agent that this package makes, with their requests and answers."""
 
 from __future__ import annotations
 

@@ -36,9 +36,9 @@ class Connection:
         self._channel: grpc.Channel | None = None
 
     def ask(self, call: Call[Request, Answer], request: Request) -> Answer:
-        """Makes a call, and repeats it once if no agent was there to answer.
+        """Makes a call, and repeats it once if no agent was running.
 
-        Raises what the answer comes to, or AgentUnavailable.
+        Raises the error that the answer stands for, or AgentUnavailable.
         """
         channel = self._open()
         try:
@@ -53,9 +53,9 @@ class Connection:
             raise error_of(failure) from None
 
     def send(self, call: Call[Request, Answer], requests: Iterable[Request]) -> Answer:
-        """Makes a call of several messages, and does not repeat it.
+        """Makes a call that sends several messages; never repeats it.
 
-        Raises what the answer comes to, or AgentUnavailable.
+        Raises the error that the answer stands for, or AgentUnavailable.
         """
         many = self._open().stream_unary(call.path, call.encode, call.decode)
         try:
@@ -69,12 +69,12 @@ class Connection:
         Raises AgentUnavailable.
         """
         many = self._open().unary_stream(call.path, call.encode, call.decode)
-        # In grpc itself, a stream that fails while it is being connected can leave its reader waiting for good. So this stream
-        # begins only once somebody listens.
+        # In grpc, a stream that fails while it connects can leave its reader waiting for ever. So this stream begins only when
+        # the agent listens.
         return many(request, metadata=self._metadata, wait_for_ready=True)
 
     def leave(self) -> None:
-        """Forgets the channel: the next call opens one and starts the local agent if it is gone. Running calls keep theirs."""
+        """Drops the channel: the next call opens one and starts the local agent if it is gone. Running calls keep theirs."""
         with self._lock:
             self._channel = None
 

@@ -1,4 +1,4 @@
-"""The context of a call: the broker that it goes to, and the identity that it goes with."""
+"""The context of a call: the broker to call, and the identity to call it with."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Metadata = tuple[tuple[str, str], ...]
 
 
 def metadata_of(context: str | os.PathLike[str] | None) -> Metadata:
-    """The metadata that name a context: a file or a name, else that of LANYARD_CONTEXT, else none for the user's current one."""
+    """Returns the metadata that name a context: the given file or name, else LANYARD_CONTEXT, else none (the current context)."""
     named = os.fspath(context) if context is not None else os.environ.get("LANYARD_CONTEXT", "")
     if not named:
         return ()

@@ -93,7 +93,17 @@ class GitHubToken:
     token: Secret
 
 
-Credential = Token | AwsKeys | KubernetesToken | VaultToken | VaultSecret | GitHubToken
+@dataclass(frozen=True)
+class OtherCredential:
+    """A credential of a kind of target without a class of its own: its fields by name, and `kind` as charters write it."""
+
+    lease: Lease
+    kind: str
+    values: Mapping[str, str]
+    secrets: Mapping[str, Secret]
+
+
+Credential = Token | AwsKeys | KubernetesToken | VaultToken | VaultSecret | GitHubToken | OtherCredential
 _Kind = TypeVar("_Kind", Token, AwsKeys, KubernetesToken, VaultToken, VaultSecret, GitHubToken)
 _NAMES = {
     Token: "a token",
@@ -138,6 +148,10 @@ def credential_of(answer: agent_pb2.GetCredentialResponse) -> Credential:
     if kind == "github":
         github = answer.credential.github
         return GitHubToken(lease, github.host, github.api, github.owner, tuple(github.repositories), Secret(github.token))
+    if kind == "other":
+        other = answer.credential.other
+        secrets = {field: Secret(value) for field, value in other.secrets.items()}
+        return OtherCredential(lease, other.kind, MappingProxyType(dict(other.values)), MappingProxyType(secrets))
     raise Refused("this version of the SDK does not know the kind of credential that was issued")
 
 
@@ -148,7 +162,8 @@ def expected(kind: type[_Kind], grant: str, credential: Credential) -> _Kind:
     """
     if isinstance(credential, kind):
         return credential
-    raise Refused(f"grant {grant} gives {_NAMES[type(credential)]}, not {_NAMES[kind]}")
+    given = f"a credential of kind {credential.kind}" if isinstance(credential, OtherCredential) else _NAMES[type(credential)]
+    raise Refused(f"grant {grant} gives {given}, not {_NAMES[kind]}")
 
 
 def _time(stamp: object) -> datetime:

@@ -1,4 +1,4 @@
-"""The errors of calls, with one class for each thing that a caller can do about them.
+"""The errors of calls: one class for each reaction that a caller can have.
 
 The text of an error is the broker's own line, complete: it can be shown to a person as it is. No secret is ever in it.
 """
@@ -17,7 +17,7 @@ _Self = TypeVar("_Self", bound="LanyardError")
 class LanyardError(Exception):
     """The base of all errors of this package.
 
-    `reason` is the broker's word for it, such as `CHARTER_DENIED`; empty where there is none. `facts` are the details that
+    `reason` is the broker's reason, such as `CHARTER_DENIED`, or empty if it gave none. `facts` are the details that
     go with it.
     """
 
@@ -28,7 +28,7 @@ class LanyardError(Exception):
 
     @property
     def kill_id(self) -> str | None:
-        """The id of the kill order that stops this."""
+        """The id of the kill order that stopped the call."""
         return self.facts.get("kill_id")
 
     @property
@@ -56,7 +56,7 @@ class Denied(LanyardError):
 
 
 class ApprovalPending(LanyardError):
-    """People have to approve first. `url` is where, if the broker says so."""
+    """People have to approve first. `url` is the page for that, if the broker named one."""
 
     @property
     def url(self) -> str | None:
@@ -65,11 +65,23 @@ class ApprovalPending(LanyardError):
 
 
 class Killed(LanyardError):
-    """A kill order stops this. `kill_id` is the order."""
+    """A kill order stopped the call. `kill_id` is the order."""
+
+
+def killed_within(error: BaseException | None) -> Killed | None:
+    """Returns the Killed that this error was raised from, if any: frameworks wrap the errors of their tools."""
+    seen: set[int] = set()
+    cause = None if error is None else error.__cause__
+    while cause is not None and id(cause) not in seen:
+        if isinstance(cause, Killed):
+            return cause
+        seen.add(id(cause))
+        cause = cause.__cause__
+    return None
 
 
 class TaskEnded(LanyardError):
-    """The task was closed, or its time is over. Open another one."""
+    """The task was closed or has expired. Open another one."""
 
 
 class NotLoggedIn(LanyardError):
@@ -77,7 +89,7 @@ class NotLoggedIn(LanyardError):
 
 
 class BrokerUnavailable(LanyardError):
-    """The broker does not answer, or cannot answer now. Asking again later may help."""
+    """The broker does not answer, or cannot answer now. A later call may succeed."""
 
 
 class AgentUnavailable(BrokerUnavailable):
@@ -85,25 +97,25 @@ class AgentUnavailable(BrokerUnavailable):
 
 
 class NotFound(LanyardError):
-    """The named thing does not exist, or belongs to somebody else."""
+    """The named object does not exist, or belongs to another identity."""
 
 
 class Refused(LanyardError):
-    """The broker refused for another reason: it does not understand the request, or something is in the way."""
+    """The broker refused for another reason, such as an invalid request."""
 
 
 class RefusedForNow(Refused):
-    """The same request can be allowed later: a pause, a limit, a cool-down, hours. `retry_after` says when."""
+    """The same request can be allowed later: a pause, a limit, a cool-down or working hours. `retry_after` says when."""
 
     @property
     def retry_after(self) -> float | None:
-        """The seconds until the same request can be allowed; `None` where only people can say."""
+        """The seconds until the same request can be allowed; `None` if only people decide that."""
         seconds = self.facts.get("retry_after_seconds", "")
         return float(seconds) if seconds.isdecimal() else None
 
     @property
     def retry_at(self) -> str | None:
-        """The time from which the same request can be allowed, in the form of RFC 3339."""
+        """The time from which the same request can be allowed, in RFC 3339."""
         return self.facts.get("retry_after")
 
     @property
@@ -113,7 +125,7 @@ class RefusedForNow(Refused):
 
 
 class NoTask(LanyardError):
-    """There is no current task: this was not started by `lanyard exec`."""
+    """The process has no current task: `lanyard exec` did not start it."""
 
 
 _REASONS: dict[str, type[LanyardError]] = {
@@ -147,18 +159,18 @@ class Failure(Protocol):
 
     def code(self) -> grpc.StatusCode: ...
     def details(self) -> str | None: ...
-    def trailing_metadata(self) -> Any: ...  # noqa: ANN401 - the two forms have different types for it
+    def trailing_metadata(self) -> Any: ...  # noqa: ANN401 - the type differs between the two forms
 
 
 def error_of(failure: Failure) -> LanyardError:
-    """Returns the error of this package that a failed call means."""
+    """Returns the error of this package for a failed call."""
     reason, facts = _info(failure)
     kind = _REASONS.get(reason) or _CODES.get(failure.code(), Refused)
     return kind(failure.details() or failure.code().name, reason=reason, facts=facts)
 
 
 def is_without_answer(failure: Failure) -> bool:
-    """Tells whether nobody answered the call, since whoever answers gives a reason."""
+    """Returns true if no server answered the call: every answer has a reason."""
     return failure.code() is grpc.StatusCode.UNAVAILABLE and not _info(failure)[0]
 
 

@@ -31,9 +31,9 @@ def plan_id(plan: PlanRef) -> str:
 
 
 def with_extra(extra: str, make: Callable[[], _Made]) -> _Made:
-    """Makes a thing that needs an optional library.
+    """Calls a function that needs an optional library.
 
-    Raises ImportError that says how the library is installed.
+    Raises an ImportError that says how to install the library.
     """
     try:
         return make()

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class HttpGrants:
-    """The token grants of a task, as httpx takes them."""
+    """The token grants of a task, for httpx."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -19,8 +19,8 @@ class HttpGrants:
     def auth(self, grant: str, *, plan: PlanRef = None, origin: str | None = None) -> httpx.Auth:
         """Makes authentication that sends a grant's token, for `httpx.Client(auth=…)` and `httpx.AsyncClient(auth=…)`.
 
-        Requests to anywhere but the `origin`, such as `https://tickets.acme.example`, go without it. Without an `origin` that is
-        the URL that the token is for; where it is for none, requests raise ValueError. They raise as `Task.token` does, too.
+        Only requests to `origin`, such as `https://tickets.acme.example`, carry the token. Without an `origin`, the URL in the
+        token's audience is used; if it has none, requests raise ValueError. Requests also raise as `Task.token` does.
         """
 
         def make() -> httpx.Auth:

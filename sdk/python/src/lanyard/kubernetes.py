@@ -12,16 +12,16 @@ if TYPE_CHECKING:
 
 
 class KubernetesGrants:
-    """The Kubernetes grants of a task, as the Kubernetes client takes them."""
+    """The Kubernetes grants of a task, for the Kubernetes client."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
 
     def client(self, grant: str, *, plan: PlanRef = None) -> ApiClient:
-        """Makes a client of the grant's cluster. Every request goes with the token that the local agent has at that time.
+        """Makes a client of the grant's cluster. Every request carries the token that the local agent has at that time.
 
         Raises as `Task.credential` does, and Refused if the grant gives something else. Requests raise the same later on; a
-        watch that runs is not ended by it.
+        running watch is not ended by that.
         """
 
         def make() -> ApiClient:

@@ -1,4 +1,4 @@
-"""The local agent: where its socket is, and how it is started when nobody listens there."""
+"""The local agent: where its socket is, and how it is started if it does not run."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
 )
-"""Options of the channel. Without an authority grpc would send the path of the socket, which is no name of a host. No proxy leads
-to a socket of this machine. The short backoff finds an agent that is there again within a second."""
+"""Options of the channel. Without an authority grpc would send the socket's path, which is not a host name. A proxy is never used
+for a local socket. The short backoff finds a restarted agent within a second."""
 START_SECONDS = 10.0
-"""Seconds that a started agent may take until it listens."""
+"""Seconds within which a started agent must listen."""
 _LOOK_SECONDS = 0.02
 
 
@@ -42,11 +42,11 @@ class LocalAgent:
 
     @property
     def address(self) -> str:
-        """The socket in the form that grpc takes."""
+        """The socket as a grpc target."""
         return f"unix:{self.socket}"
 
     def is_listening(self) -> bool:
-        """Tells whether somebody takes connections at the socket."""
+        """Returns true if an agent accepts connections at the socket."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
             try:
                 probe.connect(str(self.socket))
@@ -55,9 +55,9 @@ class LocalAgent:
         return True
 
     def ensure(self) -> None:
-        """Starts the agent if nobody listens, and waits until somebody does.
+        """Starts the agent if none listens, and waits until it does.
 
-        Raises AgentUnavailable if there is no `lanyard` command, if it fails, or after 10 seconds.
+        Raises AgentUnavailable if no `lanyard` command is found, if it fails, or after 10 seconds.
         """
         if self.is_listening():
             return
@@ -74,7 +74,7 @@ class LocalAgent:
     def _start(self) -> subprocess.Popen[bytes]:
         if self.binary is None:
             raise AgentUnavailable(
-                f"no local agent listens at {self.socket}, and there is no lanyard command to start one: "
+                f"no local agent listens at {self.socket}, and no lanyard command was found to start one: "
                 "put it on PATH, or name it in LANYARD_BIN"
             )
         null = subprocess.DEVNULL
@@ -90,12 +90,12 @@ class LocalAgent:
             )
         except OSError as error:
             raise AgentUnavailable(f"{self.binary} does not start: {error.strerror}") from None
-        # The agent outlives this process, unless another agent was quicker: then it ends, and has to be waited for.
+        # The agent outlives this process. If another agent was quicker, it ends, and must be reaped.
         threading.Thread(target=started.wait, name="lanyard-agent-end", daemon=True).start()
         return started
 
     def _environment(self) -> dict[str, str]:
-        """Returns the environment of the agent, without this process's task, and with paths that hold at the root, its folder."""
+        """Returns the agent's environment: without this process's task, and with absolute paths, as the agent runs in `/`."""
         kept = {name: value for name, value in os.environ.items() if name not in ("LANYARD_TASK", "LANYARD_GRANTS")}
         if kept.get("LANYARD_STATE"):
             kept["LANYARD_STATE"] = str(Path(kept["LANYARD_STATE"]).absolute())

@@ -1,4 +1,4 @@
-"""What a task is opened with, and what it is once it is open."""
+"""The request for a task, and the opened task."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Opening:
     prompt_digest: str | None = None
 
     def request(self) -> task_pb2.OpenTaskRequest:
-        """The request; sent twice it opens one task."""
+        """The request. Sent twice, it opens one task only."""
         version = task_pb2.AgentVersion(model=self.model or "", prompt_digest=self.prompt_digest or "")
         return task_pb2.OpenTaskRequest(
             charter=self.charter,
@@ -38,7 +38,7 @@ class Opening:
 
 @dataclass(frozen=True)
 class TaskFacts:
-    """A task as the broker has it. `expires` is when it ends by itself."""
+    """An open task of the broker. `expires` is the time at which it ends by itself."""
 
     id: str
     charter: str
@@ -65,11 +65,11 @@ def facts_of(task: task_pb2.Task) -> TaskFacts:
 
 
 def current_id(environment: Mapping[str, str] | None = None) -> str:
-    """The task that this process was started for.
+    """Returns the task that this process was started for.
 
     Raises NoTask if it was not started by `lanyard exec`.
     """
     given = os.environ if environment is None else environment
     if not given.get("LANYARD_TASK"):
-        raise NoTask("there is no current task: LANYARD_TASK is not set; start this with lanyard exec, or open a task")
+        raise NoTask("no current task: LANYARD_TASK is not set; start this with lanyard exec, or open a task")
     return given["LANYARD_TASK"]

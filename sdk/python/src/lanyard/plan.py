@@ -1,4 +1,4 @@
-"""Plans: the changes that an agent proposes, and people's approvals of them."""
+"""Plans: the changes that an agent proposes, and their approvals."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Risk = Literal["unknown", "low", "medium", "high"]
 
 CHUNK_BYTES = 32 * 1024
 POLL_SECONDS = 1.0
-"""Seconds between two looks at an approval that is waited for."""
+"""Seconds between two checks of a pending approval."""
 _FORMATS: dict[str, plan_pb2.PlanFormat] = {
     "auto": plan_pb2.PLAN_FORMAT_UNSPECIFIED,
     "text": plan_pb2.PLAN_FORMAT_TEXT,
@@ -42,10 +42,10 @@ class Proposal:
     def messages(self, task_id: str) -> Iterator[plan_pb2.SubmitPlanRequest]:
         """Returns the messages of the plan: a header, and then the content in chunks.
 
-        Raises ValueError for a format that there is not.
+        Raises ValueError for an unknown format.
         """
         if self.format not in _FORMATS:
-            raise ValueError(f"{self.format!r} is no format of a plan: use one of {', '.join(_FORMATS)}")
+            raise ValueError(f"{self.format!r} is not a plan format: use one of {', '.join(_FORMATS)}")
         header = plan_pb2.PlanHeader(
             task_id=task_id,
             grant=self.grant,
@@ -65,8 +65,8 @@ class Proposal:
 class Submitted:
     """A plan that the broker has accepted.
 
-    `digest` is over the exact bytes, as people approve them. `approval_id` is None where the charter asks for nobody.
-    `reach` is what the credential is narrowed to; empty where it is the whole grant.
+    `digest` covers the exact bytes that people approve. `approval_id` is None if the charter requires no approval.
+    `reach` lists what the credential is narrowed to; it is empty if the credential covers the whole grant.
     """
 
     id: str
@@ -98,9 +98,9 @@ def fields_of(plan: plan_pb2.Plan) -> dict[str, Any]:
 
 
 def is_approved(approval: approval_pb2.Approval) -> bool:
-    """Tells whether enough people have approved.
+    """Returns true if enough people have approved.
 
-    Raises Denied if somebody said no.
+    Raises Denied if an approver denied it.
     """
     if approval.denied:
         raise Denied(

@@ -9,7 +9,7 @@ from typing import NoReturn, final
 class Secret:
     """A secret, such as a token. Prints as `[redacted]`, and is neither pickled nor copied.
 
-    The only way to the text is `expose()`, which can be searched for. Two secrets are equal only if they are the same object.
+    The only access to the text is `expose()`, which a search of the source finds. Two secrets are equal only if identical.
     """
 
     __slots__ = ("_text",)
@@ -18,7 +18,7 @@ class Secret:
         self._text = text
 
     def expose(self) -> str:
-        """Returns the text itself. Hand it to what needs it, and keep it nowhere: never in a log, an error or a prompt."""
+        """Returns the text itself. Pass it on at once, and never store it or put it into a log, an error or a prompt."""
         return self._text
 
     def __repr__(self) -> str:
@@ -31,7 +31,7 @@ class Secret:
         return "[redacted]"
 
     def __reduce_ex__(self, _protocol: object) -> NoReturn:
-        raise TypeError("a secret is neither pickled nor copied")
+        raise TypeError("a secret cannot be pickled or copied")
 
     def __getstate__(self) -> NoReturn:
-        raise TypeError("a secret is neither pickled nor copied")
+        raise TypeError("a secret cannot be pickled or copied")

@@ -1,4 +1,4 @@
-"""Finds out what stops a task, from the states that the broker sends and from its silence. Does no input or output."""
+"""Decides what stops a task, from the broker's messages and from its silence. Does no IO."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ from lanyard._proto.v1 import kill_pb2, task_pb2
 from lanyard.errors import BrokerUnavailable, Killed, LanyardError, NotFound, TaskEnded
 
 FIRST_SECONDS = 15.0
-"""Seconds that the first message may take; each message says within what time the next one comes."""
+"""Seconds within which the first message must arrive. Each message announces when the next one is due."""
+BEGIN_SECONDS = 5.0
+"""Seconds after which a silent stream is cancelled, and a new one begun."""
 LIFTED = "everything"
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 def clock() -> float:
-    """Returns seconds of a clock that goes on while the machine sleeps, where the system has one."""
+    """Returns the seconds of a clock that counts the machine's sleep, if the system has one."""
     return time.clock_gettime(_CLOCK)
 
 
 class Lookout:
-    """The last state of a task, and the time until which it is good."""
+    """The last known state of a task, and the time until which it counts."""
 
     def __init__(self, task_id: str, now: float) -> None:
         self._task_id = task_id
@@ -27,11 +29,11 @@ class Lookout:
         self._past: frozenset[str] | None = None
 
     def hear(self, state: task_pb2.WatchTaskResponse, now: float) -> LanyardError | None:
-        """Takes a message, and returns what stops the task, if anything does.
+        """Processes a message, and returns the error that stops the task, if any.
 
-        An order that was lifted before the first message is past: the task goes on without what it ended.
+        An order that was lifted before the first message does not count: the task goes on without the leases that it ended.
         """
-        self._good_until = now + state.next_within.seconds + state.next_within.nanos / 1e9
+        self._good_until = now + _promised_seconds(state)
         if self._past is None:
             self._past = frozenset(order.id for order in state.orders if order.lifted == LIFTED)
         for order in state.orders:
@@ -44,17 +46,26 @@ class Lookout:
         return TaskEnded(f"task {self._task_id} has ended", reason="TASK_ENDED")
 
     def silence(self, now: float) -> LanyardError | None:
-        """Returns an error if no message has come for longer than the last one promised."""
+        """Returns an error if the next message is later than the last one announced."""
         if now <= self._good_until:
             return None
         return BrokerUnavailable(
-            f"nothing is known of task {self._task_id}: the broker has not been heard of for "
-            f"{now - self._good_until:.0f} s longer than it may be silent"
+            f"no current state of task {self._task_id} is known: the broker has been silent for "
+            f"{now - self._good_until:.0f} s longer than allowed"
         )
 
 
+def seconds_until_next(state: task_pb2.WatchTaskResponse) -> float:
+    """Returns the seconds after which the stream is cancelled if no message follows this one."""
+    return max(BEGIN_SECONDS, _promised_seconds(state))
+
+
+def _promised_seconds(state: task_pb2.WatchTaskResponse) -> float:
+    return state.next_within.seconds + state.next_within.nanos / 1e9
+
+
 def is_final(error: LanyardError) -> bool:
-    """Tells whether an error of the watch stops the task; other errors may pass."""
+    """Returns true if an error of the watch stops the task; other errors are retried."""
     return isinstance(error, Killed | TaskEnded | NotFound)
 
 

@@ -26,7 +26,7 @@ from lanyard.calls import (
 )
 from lanyard.connection import Connection
 from lanyard.credential import Credential, Token, credential_of, expected
-from lanyard.errors import LanyardError, NotFound, TaskEnded
+from lanyard.errors import LanyardError, NotFound, TaskEnded, killed_within
 from lanyard.grants import PlanRef, plan_id
 from lanyard.http import HttpGrants
 from lanyard.kubernetes import KubernetesGrants
@@ -40,10 +40,10 @@ if TYPE_CHECKING:
 
 
 class Task:
-    """A task that is open, and watched: `stopped` is set once a kill order or its end stops it.
+    """An open task that is watched. When a kill order or its end stops it, `stopped` is set.
 
-    As a context manager it closes the task at the end of the block, if this process opened it. A block that ends well although
-    the task was stopped raises what stopped it.
+    As a context manager it closes the task at the end of the block, if this process opened the task. A block that ends without
+    an error although the task was stopped raises that stop; one that fails with an error raised from Killed raises Killed.
     """
 
     def __init__(self, connection: Connection, facts: TaskFacts, *, closes: bool) -> None:
@@ -61,18 +61,18 @@ class Task:
 
     @property
     def id(self) -> str:
-        """The task's id, which is no secret."""
+        """The task's id, which is not a secret."""
         return self.facts.id
 
     @property
     def stopped(self) -> threading.Event:
-        """The event that is set once somebody else stops the task; waiting for it costs nothing."""
+        """The event that is set when another party stops the task. Waiting for it makes no calls."""
         return self._watch.stopped
 
     def check(self) -> None:
-        """Raises what stopped the task, without a call: use it between the steps of long work.
+        """Raises the error that stopped the task, if any; makes no call. Use it between the steps of long work.
 
-        Raises Killed, TaskEnded, or BrokerUnavailable once nothing has been heard of the task for too long.
+        Raises Killed, TaskEnded, or BrokerUnavailable if the broker has been silent about the task for too long.
         """
         self._watch.check()
 
@@ -81,7 +81,7 @@ class Task:
         self._watch.on_stop(callback)
 
     def credential(self, grant: str, *, plan: PlanRef = None) -> Credential:
-        """Asks the local agent for the credential of a grant. The agent keeps it, so asking often costs little and mints nothing.
+        """Returns the credential of a grant from the local agent, which caches it: frequent calls cost little and mint nothing.
 
         Raises Denied, ApprovalPending, Killed, TaskEnded, Refused, NotLoggedIn or BrokerUnavailable.
         """
@@ -91,7 +91,7 @@ class Task:
         return credential_of(self._connection.ask(GET_CREDENTIAL, request))
 
     def token(self, grant: str, *, plan: PlanRef = None) -> Secret:
-        """Asks for the token of a grant.
+        """Returns the token of a grant.
 
         Raises as `credential` does, and Refused if the grant gives something else.
         """
@@ -106,9 +106,9 @@ class Task:
         format: Format = "auto",  # noqa: A002 - the word of the charter language
         destructive: Sequence[str] = (),
     ) -> Plan:
-        """Submits a plan of what is to be done under an apply grant, for people to approve.
+        """Submits a plan for an apply grant, for people to approve.
 
-        Raises Denied if the grant would not be given with it, ValueError for an unknown format.
+        Raises Denied if the grant would be denied with this plan, ValueError for an unknown format.
         """
         data = content.encode() if isinstance(content, str) else content
         proposal = Proposal(grant, data, format, summary, tuple(destructive))
@@ -116,9 +116,9 @@ class Task:
         return Plan(**fields_of(answer.plan), task=self)
 
     def is_approved(self, plan: Submitted) -> bool:
-        """Asks whether enough people have approved this plan.
+        """Returns true if enough people have approved this plan.
 
-        Raises Denied if somebody said no.
+        Raises Denied if an approver denied it.
         """
         if plan.approval_id is None:
             return True
@@ -137,13 +137,13 @@ class Task:
     ) -> str:
         """Reports an action to the journal, and returns the action's id.
 
-        `of` is the action that this ends, where one was reported as `started`. Put no secret into it.
+        `of` is the action that this one ends, if that was reported as `started`. Put no secret into a report.
         """
         request = report_of(self.id, action, tool, target, outcome, detail, of)
         return self._connection.ask(REPORT_ACTION, request).action_id
 
     def release(self) -> list[str]:
-        """Gives back the task's credentials, leaves the task open, and returns the ids of the leases that ended."""
+        """Releases the task's credentials, keeps the task open, and returns the ids of the leases that ended."""
         request = agent_pb2.ReleaseCredentialsRequest(task_id=self.id)
         return list(self._connection.ask(RELEASE_CREDENTIALS, request).lease_ids)
 
@@ -161,7 +161,7 @@ class Task:
             self._connection.close()
 
     def leave(self) -> None:
-        """Stops watching, and leaves the task and its leases as they are."""
+        """Stops watching; the task and its leases stay as they are."""
         self._watch.close()
         self._connection.close()
 
@@ -179,6 +179,9 @@ class Task:
             # An error in the block matters more than a failure to report its end.
             if error is None and not stopped:
                 raise
+        killed = killed_within(error)
+        if killed is not None:
+            raise killed.again() from error
         if error is None and stopped:
             self._watch.check()
 
@@ -192,14 +195,14 @@ class Plan(Submitted):
     def wait_for_approval(self, timeout: float | None = None) -> None:
         """Waits until enough people have approved, for at most `timeout` seconds.
 
-        Raises ApprovalPending after that time, with the page where people decide as `url`; Denied if somebody said no; and
+        Raises ApprovalPending after that time, with the page where people decide as `url`; Denied if an approver denied it; and
         Killed or TaskEnded when the task is stopped.
         """
         until = None if timeout is None else time.monotonic() + timeout
         while not self.task.is_approved(self):
             left = POLL_SECONDS if until is None else min(POLL_SECONDS, until - time.monotonic())
             if left <= 0:
-                # The broker says what is missing, and where it can be given.
+                # The broker's error says which approvals are missing, and where to give them.
                 self.task.credential(self.grant, plan=self)
                 return
             self.task.stopped.wait(left)
@@ -218,8 +221,8 @@ def task(
 ) -> Task:
     """Opens a task under a charter.
 
-    `context` is the context to go by, a file or a name; LANYARD_CONTEXT or the user's current one without it. `model` and
-    `prompt_digest` say which build of the agent runs it, where the charter asks for that.
+    `context` is a file or a name; without it, LANYARD_CONTEXT or the user's current context is used. `model` and
+    `prompt_digest` name the build of the agent, if the charter requires that.
 
     Raises Denied, Killed, NotLoggedIn, Refused or BrokerUnavailable.
     """
@@ -230,9 +233,9 @@ def task(
 
 
 def current_task() -> Task:
-    """Returns the task that `lanyard exec` started this process for. It is not closed at the end: its owner does that.
+    """Returns the task that `lanyard exec` started this process for. The block does not close it; its owner does.
 
-    Raises NoTask outside of one, NotFound if it is somebody else's.
+    Raises NoTask if the process has no task, NotFound if the task belongs to another identity.
     """
     connection = Connection()
     answer = connection.ask(GET_TASK, task_pb2.GetTaskRequest(id=current_id()))

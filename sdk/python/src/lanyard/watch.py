@@ -1,11 +1,11 @@
-"""Watches a task in a thread, which hears of a kill order at once."""
+"""Watches a task in a thread, which receives a kill order at once."""
 
 from __future__ import annotations
 
 import logging
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import grpc
 
@@ -13,10 +13,10 @@ from lanyard._proto.v1 import task_pb2
 from lanyard.calls import WATCH_TASK
 from lanyard.connection import Connection, Stream
 from lanyard.errors import LanyardError, error_of
-from lanyard.stop import Lookout, clock, is_final
+from lanyard.stop import BEGIN_SECONDS, Lookout, clock, is_final, seconds_until_next
 
 AGAIN_SECONDS = (0.2, 1.0)
-"""The least and the most seconds until a broken watch is begun again."""
+"""The shortest and longest wait in seconds until a broken watch is begun again."""
 Callback = Callable[[LanyardError], object]
 _LOG = logging.getLogger("lanyard")
 
@@ -37,7 +37,7 @@ class Watch:
         threading.Thread(target=self._run, name=f"lanyard-watch-{task_id}", daemon=True).start()
 
     def check(self) -> None:
-        """Raises what stopped the task, or BrokerUnavailable once the broker has been silent for too long."""
+        """Raises the error that stopped the task, or BrokerUnavailable if the broker has been silent for too long."""
         with self._lock:
             known = self._stop or (None if self._closing.is_set() else self._lookout.silence(clock()))
         if known is not None:
@@ -71,7 +71,7 @@ class Watch:
             if stop is not None:
                 self._finish(stop)
                 return
-            # The local agent may be gone: the next stream looks, and starts it.
+            # The local agent may be gone: the next stream checks that, and starts it.
             self._connection.leave()
             self._closing.wait(random.uniform(*AGAIN_SECONDS))  # noqa: S311 - spreads calls, and hides nothing
 
@@ -82,11 +82,14 @@ class Watch:
                 stream.cancel()
                 return None
             self._stream = stream
-        for state in stream:
+        states = iter(stream)
+        seconds = BEGIN_SECONDS
+        while (state := _next_within(seconds, states, stream)) is not None:
             with self._lock:
                 stop = self._lookout.hear(state, clock())
             if stop is not None:
                 return stop
+            seconds = seconds_until_next(state)
         return None
 
     def _finish(self, stop: LanyardError) -> None:
@@ -99,8 +102,23 @@ class Watch:
         for callback in callbacks:
             try:
                 callback(stop)
-            except Exception:  # noqa: BLE001 - one callback must not keep the others from being told
+            except Exception:  # noqa: BLE001 - a failing callback must not keep the others from running
                 _LOG.exception("a callback of task %s failed", self._task_id)
+
+
+def _next_within(
+    seconds: float, states: Iterator[task_pb2.WatchTaskResponse], stream: Stream[task_pb2.WatchTaskResponse]
+) -> task_pb2.WatchTaskResponse | None:
+    """Returns the next message of a stream, or None at its end. Cancels a stream that stays silent too long."""
+    # A stream waits until its channel is ready: for ever, if the local agent went away in between, because only a new
+    # stream starts the agent again.
+    silence = threading.Timer(seconds, stream.cancel)
+    silence.daemon = True
+    silence.start()
+    try:
+        return next(states, None)
+    finally:
+        silence.cancel()
 
 
 def _final(error: LanyardError) -> LanyardError | None:

@@ -21,7 +21,7 @@ from openai_agents_tickets import ROUTER, Context
 
 
 class Scripted(Model):
-    """A model that says this, one after the other."""
+    """A model that gives these answers in order."""
 
     def __init__(self, answers: list[Any]) -> None:
         self.answers = answers

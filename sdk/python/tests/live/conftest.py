@@ -17,11 +17,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     for item in items:
         if here in item.path.parents and not IS_LIVE:
-            item.add_marker(pytest.mark.skip(reason="LANYARD_LIVE is not 1: there is no broker"))
+            item.add_marker(pytest.mark.skip(reason="LANYARD_LIVE is not 1: no broker is running"))
 
 
 class Broker:
-    """The command line of everybody at a broker."""
+    """The command lines of a broker's people."""
 
     def __init__(self, state: Path) -> None:
         self.binary = os.environ["LANYARD_BIN"]
@@ -29,12 +29,12 @@ class Broker:
         self.environment = {**os.environ, "LANYARD_STATE": str(state)}
 
     def run(self, person: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Runs it, whatever comes of it."""
+        """Runs a command and returns its result."""
         command = [self.binary, "--context", str(self.contexts / f"{person}.json"), *arguments]
         return subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=60, check=False)
 
     def ok(self, person: str, *arguments: str) -> str:
-        """Runs it and wants success; its stdout."""
+        """Runs a command that must succeed, and returns its stdout."""
         ran = self.run(person, *arguments)
         assert ran.returncode == 0, ran.stderr
         return ran.stdout

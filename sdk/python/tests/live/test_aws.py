@@ -11,7 +11,7 @@ import lanyard
 from .conftest import Broker
 
 URL = os.environ.get("LANYARD_LIVE_AWS", "")
-pytestmark = pytest.mark.skipif(not URL, reason="LANYARD_LIVE_AWS is not set: there is no AWS target")
+pytestmark = pytest.mark.skipif(not URL, reason="LANYARD_LIVE_AWS is not set: no AWS target is configured")
 
 
 def opened() -> lanyard.Task:
@@ -25,7 +25,7 @@ def human(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_PROFILE", "human")
 
 
-# One test: moto does not look at the conditions of a revocation, and refuses the sessions after it as well.
+# One test: moto ignores the conditions of a revocation, so it also refuses sessions that begin after it.
 def test_a_thousand_calls_are_one_mint_and_a_kill_stops_the_loop(broker: Broker) -> None:
     with pytest.raises(lanyard.Killed, match=r"it loops($|; stop the work)"), opened() as task:
         session = task.aws.session("read-queue")
@@ -34,10 +34,10 @@ def test_a_thousand_calls_are_one_mint_and_a_kill_stops_the_loop(broker: Broker)
             queues.list_queues()
         assert "assumed-role" in session.client("sts", endpoint_url=URL).get_caller_identity()["Arn"]
         assert len(broker.records("begin-mint", task.id)) == 1
-        # That a revocation is not confirmed yet is 8.
+        # Exit code 8: a revocation is not confirmed yet.
         assert broker.run("oncall", "kill", "--task", task.id, "--reason", "it loops", "--yes").returncode in (0, 8)
         for _ in range(10_000):
-            # Until this process has heard of it AWS itself refuses what it has been told to.
+            # Until this process learns of the kill, AWS itself refuses the revoked session.
             with contextlib.suppress(botocore.exceptions.ClientError):
                 queues.list_queues()
 

@@ -15,7 +15,7 @@ import lanyard.aio
 from .conftest import Broker
 
 HEARD_SECONDS = 5.0
-"""By then a process has heard of a kill order, on a machine that does much else."""
+"""Seconds within which a process learns of a kill order, on a busy machine."""
 
 
 def opened() -> lanyard.Task:

@@ -13,7 +13,7 @@ import lanyard.aio
 from .conftest import Broker
 
 NAMESPACE = os.environ.get("LANYARD_LIVE_KUBERNETES", "")
-pytestmark = pytest.mark.skipif(not NAMESPACE, reason="LANYARD_LIVE_KUBERNETES is not set: there is no cluster")
+pytestmark = pytest.mark.skipif(not NAMESPACE, reason="LANYARD_LIVE_KUBERNETES is not set: no cluster is configured")
 
 
 def opened() -> lanyard.Task:

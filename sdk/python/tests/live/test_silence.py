@@ -1,4 +1,4 @@
-"""A broker that says nothing: what is kept is good for a while, and then nothing is handed out (T72)."""
+"""A silent broker: cached credentials are handed out for a while, and then no longer (T72)."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from lanyard.local_agent import LocalAgent
 from .conftest import Broker
 
 DAEMON = int(os.environ.get("LANYARD_LIVE_DAEMON", "0"))
-pytestmark = pytest.mark.skipif(not DAEMON, reason="LANYARD_LIVE_DAEMON is not set: there is no daemon to halt")
+pytestmark = pytest.mark.skipif(not DAEMON, reason="LANYARD_LIVE_DAEMON is not set: no daemon may be halted")
 FRESH_SECONDS = 10
-"""The least that the local agent takes."""
+"""The smallest value that the local agent accepts."""
 LONGEST_SECONDS = 30.0
 
 
 @pytest.fixture
 def impatient(broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A local agent of its own that does not wait for long."""
+    """A local agent for this test with a short patience."""
     tmp_path.chmod(0o700)
     monkeypatch.setenv("LANYARD_STATE", str(tmp_path))
     with subprocess.Popen([broker.binary, "agent", "run", "--fresh-for", f"{FRESH_SECONDS}s"]) as agent:

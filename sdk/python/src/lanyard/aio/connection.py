@@ -1,10 +1,10 @@
-"""The connection to the local agent, for asyncio. It belongs to the event loop that makes its first call."""
+"""The connection to the local agent, for asyncio. The event loop of its first call owns it."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 
 import grpc
 import grpc.aio
@@ -27,9 +27,9 @@ class Connection:
         self._left: list[grpc.aio.Channel] = []
 
     async def ask(self, call: Call[Request, Answer], request: Request) -> Answer:
-        """Makes a call, and repeats it once if no agent was there to answer.
+        """Makes a call, and repeats it once if no agent was running.
 
-        Raises what the answer comes to, or AgentUnavailable.
+        Raises the error that the answer stands for, or AgentUnavailable.
         """
         channel = await self._open()
         try:
@@ -44,9 +44,9 @@ class Connection:
             raise error_of(failure) from None
 
     async def send(self, call: Call[Request, Answer], requests: Iterable[Request]) -> Answer:
-        """Makes a call of several messages, and does not repeat it.
+        """Makes a call that sends several messages; never repeats it.
 
-        Raises what the answer comes to, or AgentUnavailable.
+        Raises the error that the answer stands for, or AgentUnavailable.
         """
         many = (await self._open()).stream_unary(call.path, call.encode, call.decode)
         try:
@@ -54,25 +54,25 @@ class Connection:
         except grpc.aio.AioRpcError as failure:
             raise error_of(failure) from None
 
-    async def stream(self, call: Call[Request, Answer], request: Request) -> AsyncIterator[Answer]:
+    async def stream(self, call: Call[Request, Answer], request: Request) -> AsyncGenerator[Answer, None]:
         """Makes a call that streams answers.
 
-        Raises what the last one comes to, or AgentUnavailable.
+        Raises the error that the last answer stands for, or AgentUnavailable.
         """
         channel = await self._open()
         many = channel.unary_stream(call.path, call.encode, call.decode)
         try:
-            # As in the blocking form: begun once somebody listens.
+            # As in the blocking form, begin only when the agent listens.
             async for answer in many(request, metadata=self._metadata, wait_for_ready=True):
                 yield answer
         except grpc.aio.AioRpcError as failure:
             raise error_of(failure) from None
         finally:
-            # The local agent may be gone: the next stream looks, and starts it.
+            # The local agent may be gone: the next stream checks that, and starts it.
             self._leave(channel)
 
     def _leave(self, channel: grpc.aio.Channel) -> None:
-        """The next call makes another channel, and starts the local agent if it is gone; calls that run keep their channel."""
+        """Makes the next call open a new channel and start the local agent if it is gone. Running calls keep their channel."""
         if self._channel is channel:
             self._left.append(channel)
             self._channel = None

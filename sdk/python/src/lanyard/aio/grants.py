@@ -1,4 +1,4 @@
-"""The grants of a task for asyncio, in the forms that libraries take them."""
+"""The grants of a task for asyncio, in the forms that libraries need."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class BlockingSource:
-    """The credentials of a task for libraries that block, in the thread that asks."""
+    """The credentials of a task for blocking libraries, in the calling thread."""
 
     def __init__(self, connection: Connection, task_id: str, watch: Watch) -> None:
         self._connection = connection
@@ -30,7 +30,7 @@ class BlockingSource:
         self._watch = watch
 
     def credential(self, grant: str, *, plan: PlanRef = None) -> Credential:
-        """Asks for a credential as `lanyard.Task.credential` does."""
+        """Returns a credential as `lanyard.Task.credential` does."""
         if self._watch.stopped.is_set():
             self._watch.check()
         request = agent_pb2.GetCredentialRequest(task_id=self._task_id, grant=grant, plan_id=plan_id(plan))
@@ -55,13 +55,13 @@ class AwsGrants:
 
 
 class KubernetesGrants:
-    """The Kubernetes grants of a task, as the Kubernetes client takes them."""
+    """The Kubernetes grants of a task, for the Kubernetes client."""
 
     def __init__(self, source: AsyncSource) -> None:
         self._source = source
 
     async def client(self, grant: str, *, plan: PlanRef = None) -> ApiClient:
-        """Makes a client of `kubernetes.aio` for the grant's cluster. Every request goes with the token of that time.
+        """Makes a client of `kubernetes.aio` for the grant's cluster. Every request carries the token that is current then.
 
         Raises as `Task.credential` does, and Refused if the grant gives something else. Close it, or use `async with`.
         """
@@ -79,7 +79,7 @@ class KubernetesGrants:
 
 
 class HttpGrants:
-    """The token grants of a task, as httpx takes them."""
+    """The token grants of a task, for httpx."""
 
     def __init__(self, source: AsyncSource) -> None:
         self._source = source

@@ -27,7 +27,7 @@ from lanyard.calls import (
 )
 from lanyard.connection import Connection as BlockingConnection
 from lanyard.credential import Credential, Token, credential_of, expected
-from lanyard.errors import LanyardError, NotFound, TaskEnded
+from lanyard.errors import LanyardError, NotFound, TaskEnded, killed_within
 from lanyard.grants import PlanRef, plan_id
 from lanyard.opening import Opening, TaskFacts, current_id, facts_of
 from lanyard.plan import POLL_SECONDS, Format, Proposal, Submitted, fields_of, is_approved
@@ -36,7 +36,7 @@ from lanyard.watch import Callback
 
 
 class Task:
-    """A task that is open, and watched: `stopped` is set once a kill order or its end stops it, and the block is cancelled."""
+    """An open task that is watched. When a kill order or its end stops it, `stopped` is set and the block is cancelled."""
 
     def __init__(self, connection: Connection, blocking: BlockingConnection, facts: TaskFacts) -> None:
         self.facts = facts
@@ -52,18 +52,18 @@ class Task:
 
     @property
     def id(self) -> str:
-        """The task's id, which is no secret."""
+        """The task's id, which is not a secret."""
         return self.facts.id
 
     @property
     def stopped(self) -> asyncio.Event:
-        """The event that is set once somebody else stops the task."""
+        """The event that is set when another party stops the task."""
         return self.watch.stopped
 
     def check(self) -> None:
-        """Raises what stopped the task, without a call.
+        """Raises the error that stopped the task, if any; makes no call.
 
-        Raises Killed, TaskEnded, or BrokerUnavailable once nothing has been heard of the task for too long.
+        Raises Killed, TaskEnded, or BrokerUnavailable if the broker has been silent about the task for too long.
         """
         self.watch.check()
 
@@ -72,7 +72,7 @@ class Task:
         self.watch.on_stop(callback)
 
     async def credential(self, grant: str, *, plan: PlanRef = None) -> Credential:
-        """Asks the local agent for the credential of a grant. The agent keeps it, so asking often costs little and mints nothing.
+        """Returns the credential of a grant from the local agent, which caches it: frequent calls cost little and mint nothing.
 
         Raises Denied, ApprovalPending, Killed, TaskEnded, Refused, NotLoggedIn or BrokerUnavailable.
         """
@@ -82,7 +82,7 @@ class Task:
         return credential_of(await self._connection.ask(GET_CREDENTIAL, request))
 
     async def token(self, grant: str, *, plan: PlanRef = None) -> Secret:
-        """Asks for the token of a grant.
+        """Returns the token of a grant.
 
         Raises as `credential` does, and Refused if the grant gives something else.
         """
@@ -97,9 +97,9 @@ class Task:
         format: Format = "auto",  # noqa: A002 - the word of the charter language
         destructive: Sequence[str] = (),
     ) -> Plan:
-        """Submits a plan of what is to be done under an apply grant, for people to approve.
+        """Submits a plan for an apply grant, for people to approve.
 
-        Raises Denied if the grant would not be given with it, ValueError for an unknown format.
+        Raises Denied if the grant would be denied with this plan, ValueError for an unknown format.
         """
         data = content.encode() if isinstance(content, str) else content
         proposal = Proposal(grant, data, format, summary, tuple(destructive))
@@ -107,9 +107,9 @@ class Task:
         return Plan(**fields_of(answer.plan), task=self)
 
     async def is_approved(self, plan: Submitted) -> bool:
-        """Asks whether enough people have approved this plan.
+        """Returns true if enough people have approved this plan.
 
-        Raises Denied if somebody said no.
+        Raises Denied if an approver denied it.
         """
         if plan.approval_id is None:
             return True
@@ -128,13 +128,13 @@ class Task:
     ) -> str:
         """Reports an action to the journal, and returns the action's id.
 
-        `of` is the action that this ends, where one was reported as `started`. Put no secret into it.
+        `of` is the action that this one ends, if that was reported as `started`. Put no secret into a report.
         """
         request = report_of(self.id, action, tool, target, outcome, detail, of)
         return (await self._connection.ask(REPORT_ACTION, request)).action_id
 
     async def release(self) -> list[str]:
-        """Gives back the task's credentials, leaves the task open, and returns the ids of the leases that ended."""
+        """Releases the task's credentials, keeps the task open, and returns the ids of the leases that ended."""
         request = agent_pb2.ReleaseCredentialsRequest(task_id=self.id)
         return list((await self._connection.ask(RELEASE_CREDENTIALS, request)).lease_ids)
 
@@ -152,7 +152,7 @@ class Task:
             await self._hang_up()
 
     async def leave(self) -> None:
-        """Stops watching, and leaves the task and its leases as they are."""
+        """Stops watching; the task and its leases stay as they are."""
         await self.watch.close()
         await self._hang_up()
 
@@ -170,13 +170,13 @@ class Plan(Submitted):
     async def wait_for_approval(self, timeout: float | None = None) -> None:
         """Waits until enough people have approved, for at most `timeout` seconds.
 
-        Raises ApprovalPending after that time, with the page where people decide as `url`; and Denied if somebody said no.
+        Raises ApprovalPending after that time, with the page where people decide as `url`, and Denied if an approver denied it.
         """
         until = None if timeout is None else time.monotonic() + timeout
         while not await self.task.is_approved(self):
             left = POLL_SECONDS if until is None else min(POLL_SECONDS, until - time.monotonic())
             if left <= 0:
-                # The broker says what is missing, and where it can be given.
+                # The broker's error says which approvals are missing, and where to give them.
                 await self.task.credential(self.grant, plan=self)
                 return
             await asyncio.sleep(left)
@@ -213,6 +213,9 @@ class TaskBlock:
             # An error in the block matters more than a failure to report its end.
             if error is None and not stopped:
                 raise
+        killed = killed_within(error)
+        if killed is not None:
+            raise killed.again() from error
         if stopped and (error is None or is_ours):
             try:
                 task.check()
@@ -237,8 +240,9 @@ def task(
 ) -> TaskBlock:
     """Opens a task under a charter for one block (`async with`), and closes it at the end.
 
-    When a kill order stops the task, or somebody else ends it, the block is cancelled and raises Killed or TaskEnded. The
-    parameters and errors are those of `lanyard.task`.
+    When a kill order stops the task, or another party ends it, the block is cancelled and raises Killed or TaskEnded. An error
+    that a framework raises from Killed becomes Killed again, with that error as its cause. The parameters and errors are those
+    of `lanyard.task`.
     """
     return TaskBlock(context, Opening(charter, environment, reason, ticket, model, prompt_digest))
 
@@ -246,6 +250,6 @@ def task(
 def current_task() -> TaskBlock:
     """Returns, for one block, the task that `lanyard exec` started this process for. Its owner closes it, not the block.
 
-    The block raises NoTask outside of one, NotFound if it is somebody else's.
+    The block raises NoTask if the process has no task, NotFound if the task belongs to another identity.
     """
     return TaskBlock(None, None)

@@ -1,8 +1,9 @@
-"""Watches a task for asyncio: hears of a kill order at once, and cancels the block that works under the task."""
+"""Watches a task for asyncio: receives a kill order at once, and cancels the block that uses the task."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import sys
@@ -12,7 +13,7 @@ from lanyard._proto.v1 import task_pb2
 from lanyard.aio.connection import Connection
 from lanyard.calls import WATCH_TASK
 from lanyard.errors import LanyardError
-from lanyard.stop import Lookout, clock, is_final
+from lanyard.stop import BEGIN_SECONDS, Lookout, clock, is_final, seconds_until_next
 from lanyard.watch import AGAIN_SECONDS, Callback
 
 _LOG = logging.getLogger("lanyard")
@@ -31,10 +32,11 @@ class Watch:
         self._block = asyncio.current_task()
         self._cancelling = _cancelling(self._block)
         self._has_cancelled = False
+        self._is_closing = False
         self._watcher = asyncio.create_task(self._run(), name=f"lanyard-watch-{task_id}")
 
     def check(self) -> None:
-        """Raises what stopped the task, or BrokerUnavailable once the broker has been silent for too long."""
+        """Raises the error that stopped the task, or BrokerUnavailable if the broker has been silent for too long."""
         known = self._stop or (None if self._watcher.done() else self._lookout.silence(clock()))
         if known is not None:
             raise known.again()
@@ -48,32 +50,49 @@ class Watch:
 
     async def close(self) -> None:
         """Ends the watch; `stopped` stays as it is."""
+        # Before Python 3.12, `wait_for` can swallow a cancellation that comes together with a message.
+        self._is_closing = True
         self._watcher.cancel()
         await asyncio.gather(self._watcher, return_exceptions=True)
 
     def let_go(self, error: BaseException | None) -> bool:
-        """Ends the cancelling, and tells whether this error of the block is the cancellation that was asked for here."""
+        """Stops cancelling. Returns true if this error of the block is the cancellation that was requested here."""
         block, self._block = self._block, None
         if not self._has_cancelled or block is None:
             return False
         if sys.version_info >= (3, 11) and block.uncancel() > self._cancelling:
-            # Somebody else wants the block to end as well.
+            # Another party cancelled the block as well.
             return False
         return isinstance(error, asyncio.CancelledError)
 
     async def _run(self) -> None:
-        while True:
+        while not self._is_closing:
             try:
-                async for state in self._connection.stream(WATCH_TASK, task_pb2.WatchTaskRequest(id=self._task_id)):
-                    stop = self._lookout.hear(state, clock())
-                    if stop is not None:
-                        self._finish(stop)
-                        return
+                stop = await self._follow()
+                if stop is not None:
+                    self._finish(stop)
+                    return
             except LanyardError as error:
                 if is_final(error):
                     self._finish(error)
                     return
             await asyncio.sleep(random.uniform(*AGAIN_SECONDS))  # noqa: S311 - spreads calls, and hides nothing
+
+    async def _follow(self) -> LanyardError | None:
+        """Follows one stream until it ends or is silent for too long. Only a new stream starts a local agent that is gone."""
+        request = task_pb2.WatchTaskRequest(id=self._task_id)
+        seconds = BEGIN_SECONDS
+        async with contextlib.aclosing(self._connection.stream(WATCH_TASK, request)) as states:
+            while not self._is_closing:
+                try:
+                    state = await asyncio.wait_for(anext(states), seconds)
+                except (StopAsyncIteration, asyncio.TimeoutError):
+                    return None
+                stop = self._lookout.hear(state, clock())
+                if stop is not None:
+                    return stop
+                seconds = seconds_until_next(state)
+        return None
 
     def _finish(self, stop: LanyardError) -> None:
         self._stop = stop
@@ -82,7 +101,7 @@ class Watch:
         for callback in callbacks:
             try:
                 callback(stop)
-            except Exception:  # noqa: BLE001 - one callback must not keep the others from being told
+            except Exception:  # noqa: BLE001 - a failing callback must not keep the others from running
                 _LOG.exception("a callback of task %s failed", self._task_id)
         if self._block is not None:
             self._has_cancelled = True
@@ -90,7 +109,7 @@ class Watch:
 
 
 def _cancelling(block: asyncio.Task[Any] | None) -> int:
-    """Returns the number of cancellations that the running task was already asked for."""
+    """Returns how many cancellations of the running asyncio task are already pending."""
     if sys.version_info >= (3, 11) and block is not None:
         return block.cancelling()
     return 0

@@ -1,4 +1,4 @@
-"""A local agent for tests: no broker, no secrets, and every refusal that there is.
+"""A fake local agent for tests: no broker, no secrets, and every kind of refusal.
 
 pytest has it as the fixture `lanyard_agent`, without any configuration:
 

@@ -1,4 +1,4 @@
-"""The fake local agent: a gRPC server on a socket of its own, which does what a test tells it."""
+"""The fake local agent: a gRPC server on a socket of its own, controlled by a test."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ THREADS = 32
 
 
 class FakeAgent:
-    """A local agent whose answers are scripted. Grants that were not given to it are denied, as by a charter without them.
+    """A local agent with scripted answers. It denies grants that the test did not set up, as a charter without them does.
 
-    Use it as a context manager, and put `environment()` into the environment of what is tested.
+    Use it as a context manager, and put `environment()` into the environment of the code under test.
     """
 
     def __init__(self) -> None:
@@ -49,14 +49,14 @@ class FakeAgent:
         return {"LANYARD_AGENT": str(self.socket)}
 
     def start(self) -> None:
-        """Starts to listen, for the first time or after `stop`."""
+        """Starts listening, also after `stop`."""
         self._books.over = False
         self._server = grpc.server(ThreadPoolExecutor(THREADS), handlers=handlers(self._books))
         self._server.add_insecure_port(f"unix:{self.socket}")
         self._server.start()
 
     def stop(self) -> None:
-        """Stops listening and breaks off the calls that run; the agent keeps what it knows."""
+        """Stops listening and aborts running calls; the agent's state stays."""
         with self._books.changed:
             self._books.over = True
             self._books.changed.notify_all()
@@ -74,7 +74,7 @@ class FakeAgent:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def give_token(self, grant: str, secret: str | None = None, *, lifetime: float = 300.0) -> None:
-        """Lets the grant give a token: this one, or another one with every mint. Lifetimes are in seconds."""
+        """Makes the grant issue a token: this one, or a new one with every mint. Lifetimes are in seconds."""
 
         def mint(count: int) -> credential_pb2.Credential:
             jwt = secret or f"fake-token-{count}-{secrets.token_hex(8)}"
@@ -91,7 +91,7 @@ class FakeAgent:
         region: str = "eu-central-1",
         lifetime: float = 300.0,
     ) -> None:
-        """Lets the grant give an AWS session; the id of its keys counts the mints."""
+        """Makes the grant issue an AWS session; the access key id counts the mints."""
 
         def mint(count: int) -> credential_pb2.Credential:
             aws = credential_pb2.AwsCredential(
@@ -116,7 +116,7 @@ class FakeAgent:
         proxy_url: str = "",
         lifetime: float = 300.0,
     ) -> None:
-        """Lets the grant give a service-account token for this cluster."""
+        """Makes the grant issue a service-account token for this cluster."""
 
         def mint(count: int) -> credential_pb2.Credential:
             cluster = credential_pb2.KubernetesCredential(
@@ -141,7 +141,7 @@ class FakeAgent:
         certificate_authority: str = "",
         lifetime: float = 300.0,
     ) -> None:
-        """Lets the grant give a token of this Vault or OpenBao."""
+        """Makes the grant issue a token of this Vault or OpenBao."""
 
         def mint(count: int) -> credential_pb2.Credential:
             vault = credential_pb2.VaultCredential(
@@ -155,7 +155,7 @@ class FakeAgent:
         self._give(grant, mint, lifetime)
 
     def give_vault_secret(self, grant: str, path: str, data: Mapping[str, str], *, lifetime: float = 300.0) -> None:
-        """Lets the grant give this dynamic secret."""
+        """Makes the grant issue this dynamic secret."""
 
         def mint(_count: int) -> credential_pb2.Credential:
             secret = credential_pb2.VaultSecretCredential(path=path, data=dict(data))
@@ -174,7 +174,7 @@ class FakeAgent:
         api: str = "https://api.github.com",
         lifetime: float = 300.0,
     ) -> None:
-        """Lets the grant give a token for these repositories of the owner."""
+        """Makes the grant issue a token for these repositories of the owner."""
 
         def mint(count: int) -> credential_pb2.Credential:
             github = credential_pb2.GitHubCredential(
@@ -188,8 +188,25 @@ class FakeAgent:
 
         self._give(grant, mint, lifetime)
 
+    def give_other(
+        self,
+        grant: str,
+        kind: str,
+        values: Mapping[str, str],
+        secret_values: Mapping[str, str],
+        *,
+        lifetime: float = 300.0,
+    ) -> None:
+        """Lets the grant give a credential of a kind of target without a class of its own."""
+
+        def mint(_count: int) -> credential_pb2.Credential:
+            other = credential_pb2.OtherCredential(kind=kind, values=dict(values), secrets=dict(secret_values))
+            return credential_pb2.Credential(other=other)
+
+        self._give(grant, mint, lifetime)
+
     def require_approval(self, grant: str, *, people: int = 1, url: str = "") -> None:
-        """Lets the grant ask for a plan that so many people approved. `{approval}` in the url is the id of the approval."""
+        """Makes the grant require a plan that this many people approved. `{approval}` in the url stands for the approval's id."""
         with self._books.changed:
             rule = self._books.rules.setdefault(grant, Rule())
             rule.people, rule.url = people, url
@@ -200,7 +217,7 @@ class FakeAgent:
             self._books.rules.setdefault(grant, Rule()).refusal = refusal
 
     def deny(self, grant: str, message: str = "denied by charter fake (grants): no; ask for another grant") -> None:
-        """Lets the charter deny the grant from now on."""
+        """Denies the grant from now on, as a charter does."""
         decision = self._books.next_id("D")
         facts = {"charter": "fake", "rule": "grants", "decision_id": decision}
         code = grpc.StatusCode.PERMISSION_DENIED
@@ -214,9 +231,9 @@ class FakeAgent:
         reason: str = "QUOTA",
         limit: str = "limits.live_leases",
     ) -> None:
-        """The grant is refused for now, until `allow`: as at a limit that frees after so many seconds.
+        """Refuses the grant for now, until `allow`, as a limit does that frees up after `retry_after` seconds.
 
-        Without a `retry_after` only people can say when, as with the reasons `PAUSED` and `FROZEN`, which have no limit.
+        Without a `retry_after` only people decide when, as with the reasons `PAUSED` and `FROZEN`, which have no limit.
         """
         message = f"grant {grant} is refused for now"
         facts = {"charter": "fake", "decision_id": self._books.next_id("D")}
@@ -231,7 +248,7 @@ class FakeAgent:
         self.refuse(grant, Refusal(code, f"{message} [{facts['decision_id']}]", reason, facts))
 
     def allow(self, grant: str) -> None:
-        """The grant is refused no more, and gives what it gave before."""
+        """Ends the refusal of the grant, which issues again what it issued before."""
         with self._books.changed:
             self._books.rules.setdefault(grant, Rule()).refusal = None
 
@@ -246,24 +263,24 @@ class FakeAgent:
             self._books.outage = Refusal(grpc.StatusCode.UNAVAILABLE, message, "UNAVAILABLE")
 
     def find_broker(self) -> None:
-        """Lets the broker be reached again."""
+        """Makes the broker reachable again."""
         with self._books.changed:
             self._books.outage = None
 
     def approve(self, plan: Submitted | str, people: int | None = None) -> None:
-        """Lets so many people approve a plan, or as many as it takes."""
+        """Records approvals of a plan by this many people, or by as many as it needs."""
         with self._books.changed:
             approval = self._approval(plan)
             more = approval.people - len(approval.consents) if people is None else people
             approval.consents.extend(f"person-{len(approval.consents) + n}" for n in range(more))
 
     def reject(self, plan: Submitted | str, why: str = "not today") -> None:
-        """Lets a person deny a plan."""
+        """Records a person's denial of a plan."""
         with self._books.changed:
             self._approval(plan).denied = why
 
     def kill(self, task_id: str, reason: str = "it loops") -> str:
-        """Gives a kill order over this task, and returns the order's id."""
+        """Issues a kill order over this task, and returns the order's id."""
         with self._books.changed:
             task = self._books.task(task_id)
             order = kill_pb2.KillOrder(
@@ -275,7 +292,7 @@ class FakeAgent:
         return order.id
 
     def end(self, task_id: str) -> None:
-        """Closes this task as somebody else would."""
+        """Closes this task, as another party would."""
         with self._books.changed:
             task = self._books.task(task_id)
             task.closed = True
@@ -283,7 +300,7 @@ class FakeAgent:
             self._books.changed.notify_all()
 
     def renew(self) -> None:
-        """Makes every credential due for a refresh, so that asking again gives another one."""
+        """Makes every credential due for a refresh, so that the next request returns a new one."""
         with self._books.changed:
             for task in self._books.tasks.values():
                 for lease in task.leases.values():
@@ -296,7 +313,7 @@ class FakeAgent:
 
     @property
     def mints(self) -> list[tuple[str, str]]:
-        """The task and the grant of every mint that the broker would have been asked for."""
+        """The task and the grant of every mint, in order."""
         return list(self._books.mints)
 
     @property
@@ -327,5 +344,5 @@ class FakeAgent:
         plan_id = plan if isinstance(plan, str) else plan.id
         found = self._books.approval_of(plan_id)
         if found is None:
-            raise ValueError(f"plan {plan_id} waits for nobody")
+            raise ValueError(f"plan {plan_id} needs no approval")
         return found

@@ -1,4 +1,4 @@
-"""The fake local agent's memory: tasks, what their grants give, approvals, and the calls that were made."""
+"""The state of the fake local agent: tasks, scripted grants, approvals, and calls."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lanyard._proto.v1 import credential_pb2, kill_pb2
 
 @dataclass(frozen=True)
 class Refusal(Exception):
-    """A refusal: a gRPC code, the text for people, the broker's reason, and the details."""
+    """A refusal: gRPC code, text for people, reason, and details."""
 
     code: grpc.StatusCode
     message: str
@@ -38,7 +38,7 @@ class FakeTask:
 
 @dataclass
 class FakeLease:
-    """A credential that the agent keeps, by grant. `expires` and `refreshes` are seconds since the epoch."""
+    """A cached credential. `expires` and `refreshes` are seconds since the epoch."""
 
     id: str
     credential: credential_pb2.Credential
@@ -48,7 +48,7 @@ class FakeLease:
 
 @dataclass
 class FakeApproval:
-    """An approval that was asked for. `denied` is the reason of the person who denied it."""
+    """A request for approval. `denied` is the reason of the person who denied it."""
 
     id: str
     plan_id: str
@@ -60,13 +60,13 @@ class FakeApproval:
 
     @property
     def complete(self) -> bool:
-        """Tells whether enough people have approved."""
+        """Returns true if enough people have approved."""
         return not self.denied and len(self.consents) >= self.people
 
 
 @dataclass
 class Rule:
-    """The credential that a grant gives, or the refusal. `mint` makes the nth credential."""
+    """What a grant issues, or its refusal. `mint` makes the nth credential."""
 
     mint: Callable[[int], credential_pb2.Credential] | None = None
     lifetime: float = 300.0
@@ -90,7 +90,7 @@ class Report:
 
 @dataclass
 class Books:
-    """Everything that the fake agent knows, under one lock that is also notified of changes."""
+    """The whole state of the fake agent, under one lock that is notified of changes."""
 
     changed: threading.Condition = field(default_factory=threading.Condition)
     tasks: dict[str, FakeTask] = field(default_factory=dict)
@@ -128,5 +128,5 @@ class Books:
 
 
 def not_found(what: str) -> Refusal:
-    """Returns the refusal for something that does not exist or belongs to somebody else."""
+    """Returns the refusal for an object that does not exist or belongs to another identity."""
     return Refusal(grpc.StatusCode.NOT_FOUND, f"there is no such {what}", "NOT_FOUND")

@@ -134,7 +134,7 @@ def _get_credential(books: Books, request: agent_pb2.GetCredentialRequest) -> ag
 
 
 def _rule(books: Books, task: FakeTask, grant: str) -> Rule:
-    """Returns the credential that the grant gives to this task, with the broker's strictness."""
+    """Returns the grant's credential for this task, with the broker's checks."""
     if task.orders:
         raise killed(task.orders[-1].id, f"task {task.id}", task.orders[-1].reason)
     if task.closed:
@@ -302,6 +302,6 @@ def _stamp(seconds: float) -> timestamp_pb2.Timestamp:
 
 
 def killed(order: str, where: str, reason: str) -> Refusal:
-    """Returns the refusal for what a kill order stops."""
+    """Returns the refusal of a call that a kill order stops."""
     message = f"stopped by kill order {order} over {where}: {reason}"
     return Refusal(grpc.StatusCode.FAILED_PRECONDITION, message, "KILL_ENGAGED", {"kill_id": order})

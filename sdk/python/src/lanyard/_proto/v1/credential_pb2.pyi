@@ -75,20 +75,46 @@ class Revocability(_message.Message):
     def __init__(self, mechanism: _Optional[str] = ..., worst_case: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., source: _Optional[str] = ...) -> None: ...
 
 class Credential(_message.Message):
-    __slots__ = ("token", "aws", "kubernetes", "vault", "vault_secret", "github")
+    __slots__ = ("token", "aws", "kubernetes", "vault", "vault_secret", "github", "other")
     TOKEN_FIELD_NUMBER: _ClassVar[int]
     AWS_FIELD_NUMBER: _ClassVar[int]
     KUBERNETES_FIELD_NUMBER: _ClassVar[int]
     VAULT_FIELD_NUMBER: _ClassVar[int]
     VAULT_SECRET_FIELD_NUMBER: _ClassVar[int]
     GITHUB_FIELD_NUMBER: _ClassVar[int]
+    OTHER_FIELD_NUMBER: _ClassVar[int]
     token: TokenCredential
     aws: AwsCredential
     kubernetes: KubernetesCredential
     vault: VaultCredential
     vault_secret: VaultSecretCredential
     github: GitHubCredential
-    def __init__(self, token: _Optional[_Union[TokenCredential, _Mapping]] = ..., aws: _Optional[_Union[AwsCredential, _Mapping]] = ..., kubernetes: _Optional[_Union[KubernetesCredential, _Mapping]] = ..., vault: _Optional[_Union[VaultCredential, _Mapping]] = ..., vault_secret: _Optional[_Union[VaultSecretCredential, _Mapping]] = ..., github: _Optional[_Union[GitHubCredential, _Mapping]] = ...) -> None: ...
+    other: OtherCredential
+    def __init__(self, token: _Optional[_Union[TokenCredential, _Mapping]] = ..., aws: _Optional[_Union[AwsCredential, _Mapping]] = ..., kubernetes: _Optional[_Union[KubernetesCredential, _Mapping]] = ..., vault: _Optional[_Union[VaultCredential, _Mapping]] = ..., vault_secret: _Optional[_Union[VaultSecretCredential, _Mapping]] = ..., github: _Optional[_Union[GitHubCredential, _Mapping]] = ..., other: _Optional[_Union[OtherCredential, _Mapping]] = ...) -> None: ...
+
+class OtherCredential(_message.Message):
+    __slots__ = ("kind", "values", "secrets")
+    class ValuesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class SecretsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    SECRETS_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    values: _containers.ScalarMap[str, str]
+    secrets: _containers.ScalarMap[str, str]
+    def __init__(self, kind: _Optional[str] = ..., values: _Optional[_Mapping[str, str]] = ..., secrets: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class TokenCredential(_message.Message):
     __slots__ = ("jwt",)

@@ -22,7 +22,7 @@ class GetDecisionResponse(_message.Message):
     def __init__(self, decision: _Optional[_Union[Decision, _Mapping]] = ...) -> None: ...
 
 class Decision(_message.Message):
-    __slots__ = ("id", "time", "index", "outcome", "reason_code", "agent", "identity", "task_id", "environment", "charter", "revision", "grant", "role", "target", "rule", "line", "path", "message", "next", "limit", "limit_value", "retry_after", "lease_id", "expire_time", "plan_id", "approval_id", "people_needed", "approvers", "approved_by", "owners")
+    __slots__ = ("id", "time", "index", "outcome", "reason_code", "agent", "identity", "task_id", "environment", "charter", "revision", "grant", "role", "target", "rule", "line", "path", "message", "next", "limit", "limit_value", "retry_after", "lease_id", "expire_time", "plan_id", "approval_id", "people_needed", "approvers", "approved_by", "owners", "held_by")
     ID_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
     INDEX_FIELD_NUMBER: _ClassVar[int]
@@ -53,6 +53,7 @@ class Decision(_message.Message):
     APPROVERS_FIELD_NUMBER: _ClassVar[int]
     APPROVED_BY_FIELD_NUMBER: _ClassVar[int]
     OWNERS_FIELD_NUMBER: _ClassVar[int]
+    HELD_BY_FIELD_NUMBER: _ClassVar[int]
     id: str
     time: _timestamp_pb2.Timestamp
     index: int
@@ -83,7 +84,8 @@ class Decision(_message.Message):
     approvers: _containers.RepeatedScalarFieldContainer[str]
     approved_by: int
     owners: CharterOwners
-    def __init__(self, id: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., index: _Optional[int] = ..., outcome: _Optional[str] = ..., reason_code: _Optional[str] = ..., agent: _Optional[str] = ..., identity: _Optional[str] = ..., task_id: _Optional[str] = ..., environment: _Optional[str] = ..., charter: _Optional[str] = ..., revision: _Optional[str] = ..., grant: _Optional[str] = ..., role: _Optional[str] = ..., target: _Optional[str] = ..., rule: _Optional[str] = ..., line: _Optional[int] = ..., path: _Optional[str] = ..., message: _Optional[str] = ..., next: _Optional[str] = ..., limit: _Optional[str] = ..., limit_value: _Optional[str] = ..., retry_after: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., lease_id: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., plan_id: _Optional[str] = ..., approval_id: _Optional[str] = ..., people_needed: _Optional[int] = ..., approvers: _Optional[_Iterable[str]] = ..., approved_by: _Optional[int] = ..., owners: _Optional[_Union[CharterOwners, _Mapping]] = ...) -> None: ...
+    held_by: str
+    def __init__(self, id: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., index: _Optional[int] = ..., outcome: _Optional[str] = ..., reason_code: _Optional[str] = ..., agent: _Optional[str] = ..., identity: _Optional[str] = ..., task_id: _Optional[str] = ..., environment: _Optional[str] = ..., charter: _Optional[str] = ..., revision: _Optional[str] = ..., grant: _Optional[str] = ..., role: _Optional[str] = ..., target: _Optional[str] = ..., rule: _Optional[str] = ..., line: _Optional[int] = ..., path: _Optional[str] = ..., message: _Optional[str] = ..., next: _Optional[str] = ..., limit: _Optional[str] = ..., limit_value: _Optional[str] = ..., retry_after: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., lease_id: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., plan_id: _Optional[str] = ..., approval_id: _Optional[str] = ..., people_needed: _Optional[int] = ..., approvers: _Optional[_Iterable[str]] = ..., approved_by: _Optional[int] = ..., owners: _Optional[_Union[CharterOwners, _Mapping]] = ..., held_by: _Optional[str] = ...) -> None: ...
 
 class CharterOwners(_message.Message):
     __slots__ = ("business", "technical", "security")
