@@ -168,7 +168,7 @@ fn plans_are_listed_by_task_with_what_became_of_each() -> Result<()> {
             let mut found = listed.iter().filter(|it| text(it, "/plan") == plan);
             let found = found.next().context("not listed")?;
             assert_eq!(text(found, "/state"), state, "{found}");
-            assert_eq!(text(found, "/needed"), "2", "{found}");
+            assert_eq!(found["needed"], 2, "{found}");
         }
         let of_task = who.json(&["plan", "list", "--task", &other])?;
         assert_eq!(text(&of_task, "/0/plan"), elsewhere, "{of_task}");

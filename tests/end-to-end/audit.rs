@@ -68,10 +68,11 @@ fn t76_a_journal_is_verified_against_what_was_seen_before() -> Result<()> {
     let stage = Stage::set()?;
     let status = stage.oncall.json(&["status"])?;
     let seen = |name: &str| {
-        let found = status.get(name).and_then(Value::as_str);
-        found.map(str::to_owned).context("no such field")
+        let found = status.get(name).context("no such field")?;
+        let text = found.as_str().map(str::to_owned);
+        anyhow::Ok(text.unwrap_or_else(|| found.to_string()))
     };
-    let (size, root) = (seen("journal records")?, seen("journal root")?);
+    let (size, root) = (seen("journal_records")?, seen("journal_root")?);
     let task = stage.task()?;
     stage.token(&task)?;
     let cli = stage.daemon.cli("oncall")?;
@@ -94,7 +95,7 @@ fn t76_a_journal_is_verified_against_what_was_seen_before() -> Result<()> {
         .find(|path| path.extension().is_some_and(|extension| extension == "seg"))
         .context("no segment")?;
     let mut bytes = std::fs::read(&segment)?;
-    *bytes.get_mut(120).context("a short segment")? ^= 1;
+    *bytes.get_mut(90).context("a short segment")? ^= 1;
     std::fs::write(&segment, bytes)?;
     let line = cli.fails(1, &verify)?;
     assert!(line.contains("after record 0"), "{line}");

@@ -75,7 +75,8 @@ fn five_tickets_in_ten_minutes_pause_the_charter_until_a_person_resumes() -> Res
     let refused = stage.agent.run(&request)?;
     assert_ne!(refused.code, 0, "{refused:?}");
     until(|| Ok(stage.agent.run(&request)?.stderr.contains("paused by H-")))?;
-    // That the last one was handed over may not have been written down before the crash: it is then revoked.
+    // That the last one was handed over may not have been written down before the crash: it is then
+    // revoked.
     for token in tokens.iter().take(4) {
         assert!(active(&stage, token)?, "a pause revokes nothing");
     }

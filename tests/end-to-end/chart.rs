@@ -1,5 +1,5 @@
-//! What the chart renders, on a real API server: a server-side dry run of every scenario, in a namespace that enforces the
-//! strictest of the pod security standards.
+//! What the chart renders, on a real API server: a server-side dry run of every scenario, in a
+//! namespace that enforces the strictest of the pod security standards.
 
 use std::path::Path;
 use std::process::Command;
@@ -165,7 +165,7 @@ fn what_the_chart_draws_is_kept_over_an_upgrade_and_notes_say_what_comes_next() 
     Ok(())
 }
 
-/// What has to be there before a dry run, which makes nothing.
+/// Creates what a dry run needs, because a dry run creates nothing.
 fn prepared(cluster: &Cluster) -> Result<()> {
     for (group, version, kind, plural) in OTHERS {
         let any = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});

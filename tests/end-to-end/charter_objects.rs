@@ -1,4 +1,5 @@
-//! Charters as Kubernetes objects, on a real API server: what kubectl shows of them, and what comes into force.
+//! Charters as Kubernetes objects, on a real API server: what kubectl shows of them, and what comes
+//! into force.
 
 use std::path::Path;
 
@@ -98,7 +99,8 @@ impl Place {
         Ok([part("status"), part("reason"), part("message")])
     }
 
-    /// Waits for a charter to be in force, or to be kept from that for this reason; with what is said.
+    /// Waits for a charter to be in force, or to be kept from that for this reason; with what is
+    /// said.
     fn becomes(&self, namespace: &str, name: &str, reason: &str) -> Result<String> {
         let done = until(|| Ok(self.condition(namespace, name)?[1] == reason));
         let [_, _, message] = self.condition(namespace, name)?;
@@ -303,7 +305,7 @@ fn policies_come_from_config_maps_and_by_their_digest() -> Result<()> {
         &with(&format!("[{{path: rules/own.rego, digest: '{digest}'}}]")),
     )?;
     let said = place.becomes(one, "judged", "PolicyUnusable")?;
-    assert!(said.contains("there is no ConfigMap `rules`"), "{said}");
+    assert!(said.contains("has no ConfigMap `rules`"), "{said}");
     // The ConfigMap comes later, and nobody touches the charter.
     let file = place.stage.directory.path().join("own.rego");
     std::fs::write(&file, policy)?;
@@ -419,8 +421,8 @@ fn base64(bytes: &[u8]) -> String {
     base64::engine::general_purpose::STANDARD.encode(bytes)
 }
 
-/// What is done to the API server and its definitions here, nobody else may meet. Three times it is waited for `stale_after`, in
-/// which a loaded machine has to have asked: a minute in all.
+/// What is done to the API server and its definitions here, nobody else may meet. Three times it is
+/// waited for `stale_after`, in which a loaded machine has to have asked: a minute in all.
 #[test]
 fn what_cannot_be_read_is_not_gone() -> Result<()> {
     if Cluster::shared().is_none() {

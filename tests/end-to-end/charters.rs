@@ -31,7 +31,7 @@ fn tool(command: &str, arguments: &[&str]) -> Result<lanyard_rig::Answer> {
     Cli::offline()?.run(&words)
 }
 
-/// What needs to know of no environment and no target.
+/// Runs a command of `lanyard charter` that needs no environment and no target.
 fn tool_alone(command: &str, arguments: &[&str]) -> Result<lanyard_rig::Answer> {
     Cli::offline()?.run(&[&["charter", command], arguments].concat())
 }

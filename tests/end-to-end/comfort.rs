@@ -1,4 +1,5 @@
-//! What makes the command line pleasant: other forms of output, completion, manual pages, quiet, and an end to waiting.
+//! What makes the command line pleasant: other forms of output, completion, manual pages, quiet,
+//! and an end to waiting.
 
 use anyhow::{Context, Result};
 use lanyard_rig::Cli;

@@ -1,4 +1,5 @@
-//! The Debian package: built, installed on a copy of this machine, started as its unit starts it, removed and purged.
+//! The Debian package: built, installed on a copy of this machine, started as its unit starts it,
+//! removed and purged.
 
 use std::path::Path;
 use std::process::Command;
@@ -6,7 +7,8 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 use lanyard_rig::{binaries, free_port};
 
-/// The most that `systemd-analyze security` may find exposed, of 10. What is left is the network, which a broker is there for.
+/// The most that `systemd-analyze security` may find exposed, of 10. What is left is the network,
+/// which a broker is there for.
 const WORST_EXPOSURE: f64 = 2.0;
 
 fn output(command: &mut Command) -> Result<String> {
@@ -21,7 +23,7 @@ fn output(command: &mut Command) -> Result<String> {
     Ok(text)
 }
 
-/// What this machine lacks for the test.
+/// The tool or right that this machine lacks for the test; `None` if it lacks nothing.
 fn missing() -> Option<&'static str> {
     if !rustix::process::geteuid().is_root() {
         return Some("a package is installed by root");

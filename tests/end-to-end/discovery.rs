@@ -50,7 +50,7 @@ fn the_keys_of_an_issuer_are_found_by_its_openid_configuration() -> Result<()> {
     stage.agent.fails(4, &["whoami"])?;
     until(|| {
         stage.agent.fails(4, &["whoami"])?;
-        Ok(stage.daemon.log().contains("is of another issuer"))
+        Ok(stage.daemon.log().contains("names another issuer"))
     })?;
 
     std::fs::write(&configuration, document(&issuer))?;

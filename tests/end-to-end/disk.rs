@@ -10,7 +10,7 @@ use lanyard_rig::Daemon;
 use lanyard_tests::{Stage, local_kill};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
-/// Its data on a small file system of its own, which fills up once the file `fill` is there.
+/// Runs the daemon with its data on a small file system, which fills up once file `fill` exists.
 const SMALL: &str = r#"
 mkdir -p "$0/data" && mount -t tmpfs -o size=40m lanyard "$0/data" || exit 99
 (until [ -e "$0/fill" ]; do sleep 0.05; done; cat /dev/zero > "$0/data/filler"; : > "$0/full") 2>/dev/null &
@@ -52,9 +52,18 @@ fn t60_a_full_disk_issues_nothing_and_kills() -> Result<()> {
     while !full.exists() {
         std::thread::yield_now();
     }
-    let request = ["request", "--task", &task, "read-tickets"];
-    // What the file system had left in its last block may take a record or two.
-    let refused = (0..200).find_map(|_| {
+    // Tasks, of which there may be more than leases. What was allocated ahead takes some records.
+    let reason = "the disk is full ".repeat(50);
+    let request = [
+        "task",
+        "open",
+        "ticket-router",
+        "--environment",
+        "staging",
+        "--reason",
+        &reason,
+    ];
+    let refused = (0..1000).find_map(|_| {
         let answer = stage.agent.run(&request).ok()?;
         (answer.code != 0).then_some(answer)
     });
@@ -71,8 +80,8 @@ fn t60_a_full_disk_issues_nothing_and_kills() -> Result<()> {
     Ok(())
 }
 
-/// T59: a write that fails is the end of the journal in this process: nothing is tried again. A kill is in effect, is
-/// kept in the spool, and the next start has it.
+/// T59: a write that fails is the end of the journal in this process: nothing is tried again. A
+/// kill is in effect, is kept in the spool, and the next start has it.
 #[test]
 fn t59_a_journal_that_fails_takes_nothing_more_and_a_kill_is_kept_beside_it() -> Result<()> {
     let directory = tempfile::tempdir()?;
@@ -134,7 +143,8 @@ impl Small {
         self.0.join("filler")
     }
 
-    /// Takes all the space that there is; again and again, since what a process gives up is taken as well.
+    /// Takes all the space that there is; again and again, since what a process gives up is taken
+    /// as well.
     fn fill(&self) -> Result<()> {
         let mut options = std::fs::File::options();
         let mut file = options.create(true).append(true).open(self.filler())?;
@@ -154,15 +164,27 @@ impl Drop for Small {
     }
 }
 
-/// Asks until it is refused for want of space: what was allocated ahead takes some records still.
-fn refused_as_full(stage: &Stage, task: &str) -> Result<()> {
-    let request = ["request", "--task", task, "read-tickets"];
+/// Opens tasks until one is refused for want of space: what was allocated ahead takes some records
+/// still.
+fn refused_as_full(stage: &Stage) -> Result<()> {
+    let reason = "the disk is full ".repeat(50);
+    let request = [
+        "task",
+        "open",
+        "ticket-router",
+        "--environment",
+        "staging",
+        "--reason",
+        &reason,
+    ];
+    let mut last = String::new();
     for _ in 0..1000 {
-        if stage.agent.run(&request)?.stderr.contains("disk-full") {
+        last = stage.agent.run(&request)?.stderr;
+        if last.contains("the disk is full") {
             return Ok(());
         }
     }
-    bail!("it is never refused: {}", stage.daemon.log())
+    bail!("it is never refused: {last} {}", stage.daemon.log())
 }
 
 /// S9: the disk is filled before every step of kill, restart and local kill, and nothing is lost.
@@ -183,7 +205,7 @@ fn s09_a_disk_that_is_full_at_every_step_keeps_every_kill_and_every_start() -> R
     };
 
     small.fill()?;
-    refused_as_full(&stage, &task)?;
+    refused_as_full(&stage)?;
     for agent in ["by-the-daemon-1", "by-the-daemon-2"] {
         let kill = ["kill", "--agent", agent, "--reason", "drill", "--yes"];
         let killed = stage.oncall.run(&kill)?;
@@ -240,7 +262,8 @@ fn s09_a_disk_that_is_full_at_every_step_keeps_every_kill_and_every_start() -> R
     stage.daemon.stop()
 }
 
-/// S10: root stops things beside a daemon that is not root, and leaves nothing that the daemon cannot read.
+/// S10: root stops things beside a daemon that is not root, and leaves nothing that the daemon
+/// cannot read.
 #[test]
 fn s10_root_kills_beside_and_without_a_daemon_that_is_not_root() -> Result<()> {
     const NOBODY: u32 = 65_534;
@@ -287,7 +310,8 @@ fn s10_root_kills_beside_and_without_a_daemon_that_is_not_root() -> Result<()> {
     stage.daemon.stop()
 }
 
-/// S16, T58: damage in the middle of the journal, on a daemon that runs: it starts, names the place, and kills.
+/// S16, T58: damage in the middle of the journal, on a daemon that runs: it starts, names the
+/// place, and kills.
 #[test]
 fn s16_a_daemon_starts_on_a_damaged_journal_and_kills() -> Result<()> {
     let stage = Stage::set()?;
@@ -321,7 +345,8 @@ fn s16_a_daemon_starts_on_a_damaged_journal_and_kills() -> Result<()> {
     stage.daemon.stop()
 }
 
-/// A part that cannot be used is a reason to issue nothing: the daemon starts, and kills are carried out with it and without.
+/// A part that cannot be used is a reason to issue nothing: the daemon starts, and kills are
+/// carried out with it and without.
 #[test]
 fn s16_parts_that_cannot_be_used_keep_no_daemon_and_no_kill_from_their_work() -> Result<()> {
     let stage = Stage::set()?;

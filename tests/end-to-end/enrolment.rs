@@ -1,4 +1,5 @@
-//! Agents with a key of their own, client certificates, and the keys that engage kills when nobody can log in.
+//! Agents with a key of their own, client certificates, and the keys that engage kills when nobody
+//! can log in.
 
 use anyhow::{Context, Result};
 use base64::Engine as _;
@@ -64,7 +65,7 @@ fn an_invited_machine_enrols_a_key_replaces_it_and_is_removed() -> Result<()> {
         field("identity"),
         "https://dev.lanyard.invalid#enrolled:laptop"
     );
-    assert_eq!(field("proved by"), "enrolled-key");
+    assert_eq!(field("proved_by"), "enrolled-key");
     let before = field("claims").to_owned();
 
     own.ok(&["--context", "laptop", "enrolment", "rotate"])?;
@@ -152,7 +153,7 @@ fn an_x509_svid_is_the_identity_of_its_connection() -> Result<()> {
     let me = svid.json(&["whoami"])?;
     let field = |name: &str| me.get(name).and_then(Value::as_str).unwrap_or_default();
     assert_eq!(field("subject"), id);
-    assert_eq!(field("proved by"), "x509-svid");
+    assert_eq!(field("proved_by"), "x509-svid");
     assert!(field("key").starts_with("certificate "), "{me}");
 
     // Of another trust domain, of nobody's, with two names, and with none.

@@ -1,4 +1,5 @@
-//! The examples in Rust, as somebody who tries them runs them: an agent, and a tool that lets the agent in.
+//! The examples in Rust, as somebody who tries them runs them: an agent, and a tool that lets the
+//! agent in.
 
 use std::io::{BufRead as _, BufReader, Lines};
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};

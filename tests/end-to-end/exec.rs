@@ -276,8 +276,8 @@ fn a_kill_reaches_what_the_command_has_started() -> Result<()> {
     Ok(())
 }
 
-/// Stands for Terraform and a provider plugin in the middle of a call: the command is told to stop, lets the plugin finish,
-/// and keeps what was created.
+/// Stands for Terraform and a provider plugin in the middle of a call: the command is told to stop,
+/// lets the plugin finish, and keeps what was created.
 #[test]
 fn s45_a_kill_stops_the_command_first_and_what_it_has_started_after_it() -> Result<()> {
     let stage = Stage::set()?;
@@ -395,8 +395,8 @@ fn a_denial_is_one_line_that_is_complete() -> Result<()> {
     let unknown = run(&stage, &["--grant", "nothing"], &["true"])?;
     assert_eq!(unknown.code, 125, "{unknown:?}");
     let other = user(&stage)?.run(&["exec", "no-such-charter", "--reason", "x", "--", "true"])?;
-    let line =
-        "lanyard: no charter no-such-charter in force names you; those that do: ticket-router";
+    let line = "lanyard: no charter no-such-charter in force names you; \
+                the charter in force that names you is ticket-router";
     assert_eq!((other.code, other.stderr.as_str()), (125, line));
     let nowhere = user(&stage)?.run(&["exec", "ticket-router", "--reason", "x", "--", "true"])?;
     let line = "lanyard: ticket-router is for production, staging: name one with --environment";

@@ -30,7 +30,7 @@ fn files(folder: &Path) -> Result<Vec<(PathBuf, Vec<u8>)>> {
     Ok(found)
 }
 
-/// What every process of this machine shows of itself.
+/// The command lines and environments that the processes of this machine show.
 fn processes() -> Result<Vec<(PathBuf, Vec<u8>)>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc")? {
@@ -133,8 +133,8 @@ fn in_memory(process: u32, secret: &str) -> Option<usize> {
     Some(found.sum())
 }
 
-/// The connection to the broker and the one to the agent's client each hold the last message that they carried, until the
-/// next one overwrites it or the connection ends.
+/// The connection to the broker and the one to the agent's client each hold the last message that
+/// they carried, until the next one overwrites it or the connection ends.
 const BUFFERS_OF_CONNECTIONS: usize = 2;
 
 // S52

@@ -1,4 +1,5 @@
-//! A command of the daemon that cannot do its work says so in one plain line, and ends with exit code 2.
+//! A command of the daemon that cannot do its work says so in one plain line, and ends with exit
+//! code 2.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -179,7 +180,8 @@ fn a_second_daemon_on_a_data_directory_gets_one_line() -> Result<()> {
     let config = stage.directory.path().join("lanyardd.yaml");
     let line = one_line(command(&["serve", "--config", &config.to_string_lossy()])?)?;
     assert!(line.contains("another process uses the journal"), "{line}");
-    // Looking at the configuration of a daemon that runs is no fault, and changes nothing for that daemon.
+    // Looking at the configuration of a daemon that runs is no fault, and changes nothing for that
+    // daemon.
     let checked = command(&["check", "--config", &config.to_string_lossy()])?.output()?;
     let checked = Answer::of(&checked);
     assert_eq!(checked.code, 0, "{}", checked.stderr);

@@ -1,4 +1,5 @@
-//! docs/how-to/first-install.md, done as it is written: its commands run in one shell, and what they print is what the page shows.
+//! docs/how-to/first-install.md, done as it is written: its commands run in one shell, and what
+//! they print is what the page shows.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -12,9 +13,10 @@ use lanyard_rig::{binaries, free_port};
 
 /// The address of the page, in the place of which another one is free.
 const ADDRESS: &str = "127.0.0.1:7070";
-/// What stands for anything: in a line for some of it, on a line of its own for any number of lines.
+/// The mark that stands for any text: within a line for a part of it, on a line of its own for any
+/// number of lines.
 const ANYTHING: char = '…';
-/// What the shell prints before each step.
+/// The mark that the shell prints before each step.
 const MARK: &str = "@@ step";
 
 /// A block of commands, and what the page shows of their output.
@@ -50,7 +52,7 @@ fn block(lines: &mut Lines<'_>) -> Vec<String> {
     inside.map(str::to_owned).collect()
 }
 
-/// Whether the output is what is shown.
+/// True if the output is what the page shows.
 fn is_shown(shown: &[String], output: &[&str]) -> bool {
     match (shown.split_first(), output.split_first()) {
         (None, None) => true,
@@ -68,7 +70,7 @@ fn is_shown(shown: &[String], output: &[&str]) -> bool {
     }
 }
 
-/// Whether the parts between what stands for anything are there, in their order.
+/// True if the line has the parts between the marks, in their order.
 fn is_line(shown: &str, own: &str) -> bool {
     let mut parts = shown.split(ANYTHING);
     let Some(mut rest) = parts.next().and_then(|first| own.strip_prefix(first)) else {

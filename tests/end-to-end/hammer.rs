@@ -1,4 +1,5 @@
-//! A kill while two thousand clients ask for credentials, and kills in the middle of which the daemon dies.
+//! A kill while two thousand clients ask for credentials, and kills in the middle of which the
+//! daemon dies.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -23,8 +24,8 @@ const GRANT: &str = "
       token: {target: spare, audience: 'https://spare.acme.example', scopes: [spare.read]}
 ";
 
-/// One client: asks until it is told that it was killed. What it was given, and whether anything was given to a request
-/// that began after the kill had been answered.
+/// One client: asks until it is told that it was killed. What it was given, and whether anything
+/// was given to a request that began after the kill had been answered.
 async fn hammering(
     mut client: Client,
     task: String,

@@ -1,4 +1,5 @@
-//! Tokens that must not be believed, each shown to a running daemon, with one that must be to compare.
+//! Tokens that must not be believed, each shown to a running daemon, with one that must be to
+//! compare.
 
 use anyhow::{Context, Result};
 use lanyard_tests::issuer::{Keys, Provider};
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 
 const MINE: &str = "  - issuer: https://mine.example\n    kind: agents\n    jwks_file: mine.json\n";
 
-/// What is tried: a token and whether it is believed.
+/// A stage on which hostile tokens are tried.
 struct Trial {
     stage: Stage,
     key: Key,
@@ -338,7 +339,7 @@ fn d24_t6_t7_a_key_that_cannot_be_trusted_is_passed_over_and_said() -> Result<()
         ),
         (
             set(json!({"kty": "AKP", "alg": "ML-DSA-65", "kid": "two", "pub": "AA"})),
-            "its kind is none that is used here",
+            "its key type is not supported",
         ),
         (
             set(
@@ -350,7 +351,7 @@ fn d24_t6_t7_a_key_that_cannot_be_trusted_is_passed_over_and_said() -> Result<()
             set(
                 json!({"kty": "OKP", "crv": "Ed25519", "kid": "two", "alg": "RS256", "x": key.public()}),
             ),
-            "its `alg` is not the one",
+            "its `alg` does not fit its key type",
         ),
     ];
     for (keys, said) in bad {
@@ -360,7 +361,7 @@ fn d24_t6_t7_a_key_that_cannot_be_trusted_is_passed_over_and_said() -> Result<()
         until(|| believed(&stage, &token()?)).context(shown)?;
         let log = stage.daemon.log();
         assert!(
-            log.contains("a key is passed over") && log.contains(said),
+            log.contains("a key cannot be used") && log.contains(said),
             "{log}"
         );
     }
@@ -389,9 +390,9 @@ fn t10_documents_that_cannot_be_trusted_are_no_key_sets() -> Result<()> {
         ),
         (
             Keys::At("http://127.0.0.1:1/jwks".to_owned()),
-            "its keys were not fetched",
+            "cannot fetch the keys of an issuer",
         ),
-        (Keys::Slow, "its keys were not fetched"),
+        (Keys::Slow, "cannot fetch the keys of an issuer"),
     ];
     for (keys, said) in bad {
         let shown = format!("{keys:.80?}");

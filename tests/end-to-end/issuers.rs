@@ -102,10 +102,7 @@ fn d12_a_token_of_two_hundred_groups_comes_in_by_every_way() -> Result<()> {
 
     // What is longer says by how much, to its holder too.
     let long = key.token(&claims(&groups(400))?);
-    let said = format!(
-        "the token has {} bytes, and at most 16384 are read",
-        long.len()
-    );
+    let said = format!("the token has {} bytes, the limit is 16384", long.len());
     let (status, answer) = stage.post("/oauth2/token", &[], &beginning(&long))?;
     assert_eq!((status, text(&answer, "reason")?), (401, "TOKEN_TOO_LONG"));
     assert!(
@@ -121,7 +118,7 @@ fn d12_a_token_of_two_hundred_groups_comes_in_by_every_way() -> Result<()> {
 
 // No broker reads a head of this size, and none can answer it with a sentence.
 #[test]
-fn d12_a_token_that_no_request_can_carry_is_told_by_its_length() -> Result<()> {
+fn d12_a_token_too_long_for_a_request_is_refused_with_its_length() -> Result<()> {
     let key = Key::fresh()?;
     let stage = stage(&key, "groups")?;
     let endless = key.token(&claims(&groups(1000))?);

@@ -1,5 +1,6 @@
 //! The kill switch.
 
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
 use anyhow::{Context as _, Result};
@@ -16,9 +17,15 @@ fn a_kill_is_taken_while_the_daemon_ends_and_an_agent_holds_a_connection_open() 
     let stage = Stage::set()?;
     let bearer = format!("Bearer {}", proof(&stage, "oncall"));
     let headers = [("authorization", bearer.as_str())];
-    // The daemon waits for the rest of it for as long as it waits for anybody.
-    let begun = "POST /v1/kill HTTP/1.1\r\nhost: lanyard\r\ncontent-length: 100\r\n\r\n{";
-    let held = stage.daemon.half_asked(begun)?;
+    let begun = "POST /v1/kill HTTP/1.1\r\nhost: lanyard\r\nexpect: 100-continue\r\ncontent-length: 100\r\n\r\n";
+    let mut held = stage.daemon.half_asked(begun)?;
+    // The daemon has read the head once it asks for the body. A connection without a head is closed
+    // at once, and then nothing is held open. The rest the daemon waits for as for anybody's.
+    let mut asks = [0; 12];
+    held.read_exact(&mut asks)?;
+    assert_eq!(&asks, b"HTTP/1.1 100");
+    held.write_all(b"{")?;
+    held.flush()?;
     let id = Pid::from_raw(i32::try_from(stage.daemon.process())?).context("no process")?;
     kill_process(id, Signal::TERM)?;
     while TcpStream::connect(stage.daemon.address()).is_ok() {}
@@ -230,7 +237,8 @@ fn a_ticket_stops_its_scope_without_any_issuer() -> Result<()> {
     Ok(())
 }
 
-/// T75: with a daemon that runs, it takes the order over; without one, the command revokes by itself.
+/// T75: with a daemon that runs, it takes the order over; without one, the command revokes by
+/// itself.
 #[test]
 fn t75_a_kill_on_the_machine_needs_neither_network_nor_daemon() -> Result<()> {
     let stage = Stage::set()?;
@@ -256,8 +264,8 @@ fn t75_a_kill_on_the_machine_needs_neither_network_nor_daemon() -> Result<()> {
     Ok(())
 }
 
-/// An order that cannot be read may be about anything: nothing is issued, kills are taken, and issuing goes on when the
-/// file is gone.
+/// An order that cannot be read may be about anything: nothing is issued, kills are taken, and
+/// issuing goes on when the file is gone.
 #[test]
 fn s11_a_broken_order_in_the_spool_stops_all_issuing_and_no_kill() -> Result<()> {
     let stage = Stage::set()?;
@@ -320,5 +328,81 @@ fn s46_a_mistyped_name_is_fenced_and_is_no_success() -> Result<()> {
     }
     stage.token(&task)?;
     assert_eq!(kill(["--target", "tickets"])?.code, 0);
+    Ok(())
+}
+
+/// A context of on-call whose broker does not answer, with this kill plane.
+fn lost(stage: &Stage, name: &str, kill_endpoint: Option<String>) -> Result<()> {
+    let contexts = stage.directory.path().join("contexts");
+    let text = std::fs::read_to_string(contexts.join("oncall.json"))?;
+    let mut context: Value = serde_json::from_str(&text)?;
+    let fields = context.as_object_mut().context("no object")?;
+    // Nobody listens at the port that no listener is given.
+    fields.insert("endpoint".to_owned(), json!("https://127.0.0.1:1"));
+    fields.remove("kill_endpoint");
+    fields.extend(kill_endpoint.map(|url| ("kill_endpoint".to_owned(), json!(url))));
+    std::fs::write(contexts.join(format!("{name}.json")), context.to_string())?;
+    Ok(())
+}
+
+#[test]
+fn u18_a_kill_goes_by_the_kill_plane_where_the_broker_does_not_answer() -> Result<()> {
+    let stage = Stage::set()?;
+    let url = format!("https://{}", stage.daemon.kill_address());
+    lost(&stage, "by-kill-plane", Some(url.clone()))?;
+    let cli = stage.daemon.cli("by-kill-plane")?;
+    let everything = ["kill", "--all", "--yes", "--reason", "it loops"];
+    let killed = cli.run(&everything)?;
+    assert_eq!(killed.code, 0, "{killed:?}");
+    assert!(
+        killed.stderr.contains("asking its kill plane"),
+        "{killed:?}"
+    );
+    assert!(killed.stderr.contains("FENCED K-"), "{killed:?}");
+    let listed = stage.oncall.json(&["kill", "list"])?;
+    assert_eq!(
+        listed.as_array().map(Vec::len),
+        Some(1),
+        "engaged once: {listed}"
+    );
+    assert!(cli.ok(&["kill", "list"])?.contains("it loops"));
+    // The context of `lanyardd dev` names the kill plane, and doctor tries it.
+    let looked = stage.oncall.run(&["-o", "json", "doctor"])?;
+    let checks: Value = serde_json::from_str(&looked.stdout)?;
+    let checks = checks.as_array().context("no checks")?;
+    let plane = checks.iter().find(|check| check["check"] == "kill plane");
+    assert_eq!(plane.context("no kill plane")?["state"], "ok", "{looked:?}");
+    Ok(())
+}
+
+#[test]
+fn u18_a_kill_that_reaches_nobody_says_what_is_left_with_what_was_to_be_stopped() -> Result<()> {
+    let stage = Stage::set()?;
+    lost(&stage, "lost", None)?;
+    lost(&stage, "twice", Some("https://127.0.0.1:1".to_owned()))?;
+    let agent = ["kill", "--agent", "router", "--yes", "--reason", "it loops"];
+    for (name, says) in [
+        ("lost", "A broker with `kill_listen` in its configuration"),
+        (
+            "twice",
+            "its kill plane at https://127.0.0.1:1 was asked too",
+        ),
+    ] {
+        let line = stage.daemon.cli(name)?.fails(7, &agent)?;
+        assert!(
+            line.contains("whether anything is stopped is not known"),
+            "{line}"
+        );
+        assert!(line.contains(says), "{line}");
+        assert!(
+            line.contains(r#"{"reason":"it loops","scope":{"agent":"router"}}"#),
+            "{line}"
+        );
+        assert!(line.contains("--cacert "), "{line}");
+        assert!(
+            line.contains("--agent router --reason 'it loops'"),
+            "{line}"
+        );
+    }
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! The listeners under clients of HTTP/2 that are not ours: one that knows the standard, and one that means harm.
+//! The listeners under clients of HTTP/2 that are not ours: one that knows the standard, and one
+//! that means harm.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -7,9 +8,10 @@ use anyhow::{Context, Result, ensure};
 use lanyard_rig::{Abuse, Daemon, Http2, Seen};
 use lanyard_tests::Stage;
 
-/// How much memory the daemon has taken at most in the end, in KiB. It begins with some 60 MiB, as it is built for tests.
+/// How much memory the daemon has taken at most in the end, in KiB. It begins with some 60 MiB, as
+/// it is built for tests.
 const MEMORY: u64 = 384 * 1024;
-/// What is open at a time on a connection.
+/// The number of streams that a connection has open at a time.
 const STREAMS: u64 = 128;
 /// How often somebody else asks meanwhile: at least, and at most.
 const ASKED: (usize, usize) = (40, 200);
@@ -32,7 +34,8 @@ fn peak(daemon: &Daemon) -> Result<u64> {
     Ok(number.context("no VmHWM")?.parse()?)
 }
 
-/// Asks as somebody else while others do harm, each time over a connection of its own; how long each took.
+/// Asks as somebody else while others do harm, each time over a connection of its own; how long
+/// each took.
 #[expect(
     clippy::disallowed_methods,
     reason = "how long the client waits is the client's affair"
@@ -56,7 +59,8 @@ fn asked(daemon: &Daemon, abuses: &mut [Abuse]) -> Result<Vec<Duration>> {
     }
 }
 
-/// Serves others during these abuses, of so many connections each and so many at a time, and ends every one of theirs.
+/// Serves others during these abuses, of so many connections each and so many at a time, and ends
+/// every one of theirs.
 fn withstood(tool: &Http2, kinds: &[&str], many: (u64, u64)) -> Result<BTreeMap<String, Seen>> {
     let stage = Stage::set()?;
     let before = peak(&stage.daemon)?;
@@ -97,13 +101,14 @@ fn failed(tool: &Http2, daemon: &Daemon, path: &str) -> Result<(BTreeSet<String>
 
 #[test]
 fn h2spec_finds_nothing() -> Result<()> {
-    // An answer with a body that some cases need, and a request whose body is waited for, which others need: where the answer
-    // comes first, there is nothing left of the stream to find fault with (RFC 9113 section 8.1).
+    // An answer with a body that some cases need, and a request whose body is waited for, which
+    // others need: where the answer comes first, there is nothing left of the stream to find fault
+    // with (RFC 9113 section 8.1).
     const PATHS: [&str; 2] = [
         "/.well-known/jwks.json",
         "/lanyard.v1.AuditService/GetStatus",
     ];
-    /// Whether an answer or the next frame comes first is not ours to say.
+    /// The rounds of the test: an answer or the next frame may come first.
     const ROUNDS: usize = 5;
     let Some(tool) = tool() else { return Ok(()) };
     let stage = Stage::set()?;
@@ -163,7 +168,8 @@ fn t43_slow_peers_are_not_waited_for_and_others_are_served() -> Result<()> {
         assert_eq!(seen.ended, many.0, "{kind}: {seen:?}");
         let answered = |status: &str| seen.statuses.get(status).copied().unwrap_or(0);
         if kind == "no-window" {
-            // Some answers began, and none could end; the others were too many of an address whom nobody knows.
+            // Some answers began, and none could end; the others were too many of an address whom
+            // nobody knows.
             assert!(answered("200") > 0, "{kind}: {seen:?}");
             let all = answered("200") + answered("429");
             assert_eq!(all, many.0 * STREAMS, "{kind}: {seen:?}");

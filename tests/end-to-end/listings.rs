@@ -39,7 +39,7 @@ fn stage() -> Result<Stage> {
     Stage::set_with(directory, "supplier-invoices: {kind: token}\n", LONG, &[])
 }
 
-/// What a command shows on a small screen, line by line.
+/// The lines that a command shows on a small screen.
 fn lines(stage: &Stage, arguments: &[&str], code: i32) -> Result<Vec<String>> {
     let (shown, ended) = Terminal::small(stage, "oncall", arguments)?.end()?;
     ensure!(ended == code, "{arguments:?} ended with {ended}: {shown}");
@@ -120,7 +120,10 @@ fn n11_every_listing_has_a_line_for_each_row_on_a_small_screen() -> Result<()> {
         (&["approval", "list"], vec![]),
         (&["kill", "list"], vec!["K-", "engaged"]),
         (&["kill", "list", "--drills"], vec!["K-", "engaged"]),
-        (&["pause", "list"], vec!["H-", "issues nothing"]),
+        (
+            &["pause", "list"],
+            vec!["H-", "charter ticket-router in staging"],
+        ),
         (&["who"], vec!["router"]),
         (&["context", "list"], vec![]),
         (&["runbook"], vec!["the-broker-is-down"]),

@@ -174,7 +174,7 @@ fn two_people_log_in_with_a_browser_and_each_context_is_one_of_them() -> Result<
     assert!(shown.contains(place.oidc.issuer()), "{shown}");
     cli.ok(&["context", "delete", "bob"])?;
     let gone = cli.fails(2, &["--context", "bob", "whoami"])?;
-    assert!(gone.contains("there is no context `bob`"), "{gone}");
+    assert!(gone.contains("no context is named `bob`"), "{gone}");
     place.kept("key")?;
     Ok(())
 }
@@ -252,8 +252,8 @@ fn a_session_is_renewed_while_the_provider_changes_its_keys() -> Result<()> {
     place.logged_in("alice")?;
     let before = std::fs::read(place.kept("tokens")?)?;
     place.oidc.rotate()?;
-    // The session ends by itself, and the next one comes by an ID token of the new key, which the broker fetches when it
-    // did not do so a moment ago.
+    // The session ends by itself, and the next one comes by an ID token of the new key, which the
+    // broker fetches when it did not do so a moment ago.
     lanyard_tests::until(|| {
         let answer = place.cli()?.run(&["whoami"])?;
         Ok(answer.code == 0 && std::fs::read(place.kept("tokens")?)? != before)

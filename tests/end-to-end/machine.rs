@@ -1,4 +1,5 @@
-//! The machine around the command line: the authority of the broker's certificate, and the proxy on the way to the broker.
+//! The machine around the command line: the authority of the broker's certificate, and the proxy on
+//! the way to the broker.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -21,7 +22,8 @@ struct Proxy {
 }
 
 impl Proxy {
-    /// A proxy that connects whoever asks to this address, by whatever name; one that refuses where there is none.
+    /// A proxy that connects whoever asks to this address, by whatever name; one that refuses where
+    /// there is none.
     fn to(broker: Option<SocketAddr>) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?;
@@ -148,7 +150,8 @@ impl Broker {
     }
 }
 
-// Whole processes: the command line over gRPC, `doctor` over HTTP too, and the local agent that the command line starts.
+// Whole processes: the command line over gRPC, `doctor` over HTTP too, and the local agent that the
+// command line starts.
 #[test]
 fn e42_a_broker_behind_a_proxy_is_reached_by_every_process() -> Result<()> {
     let broker = Broker::start()?;
@@ -219,7 +222,8 @@ fn e42_a_broker_on_loopback_is_reached_without_the_proxy() -> Result<()> {
     Ok(())
 }
 
-/// Another authority of another name, and one of the same name with another key: as after a broker was installed anew.
+/// Another authority of another name, and one of the same name with another key: as after a broker
+/// was installed anew.
 #[test]
 fn e42_an_authority_that_the_context_does_not_know_is_told_with_what_to_do() -> Result<()> {
     let (stage, anew) = (Stage::set()?, Stage::set()?);

@@ -1,4 +1,5 @@
-//! A model that asks by the Model Context Protocol, with clients of the official SDK in each of the protocol's eras.
+//! A model that asks by the Model Context Protocol, with clients of the official SDK in each of the
+//! protocol's eras.
 #![expect(clippy::indexing_slicing, reason = "JSON that is not there is null")]
 
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -28,7 +29,7 @@ impl Talk {
         Ok(Self { stage, shell, mcp })
     }
 
-    /// What a tool answers, where it did what was asked.
+    /// Calls a tool that has to succeed, and returns its answer.
     fn done(&mut self, tool: &str, arguments: &Value) -> Result<Value> {
         let result = self.mcp.call(tool, arguments)?;
         ensure!(result["isError"] == json!(false), "{result}");
@@ -50,7 +51,8 @@ impl Talk {
         self.done("request_credential", &opening("read-tickets"))
     }
 
-    /// Submits a plan under a task of its own; what asks for its credential, and its approval with the digest.
+    /// Submits a plan under a task of its own; what asks for its credential, and its approval with
+    /// the digest.
     fn planned(&mut self) -> Result<(Value, String, String)> {
         let mut plan = opening("move-tickets");
         plan["content"] = json!("move ticket 7 to billing\n");
@@ -73,7 +75,7 @@ impl Talk {
             .ok(&["creds", "token", "--task", &task, "read-tickets"])
     }
 
-    /// What the model's shell says to a line.
+    /// Runs a line in the model's shell, and returns its output.
     fn typed(&self, line: &str, environment: &[(&str, &str)]) -> Result<String> {
         let own = self.shell.command(&[]);
         let own = own

@@ -1,4 +1,5 @@
-//! Thousands of hostile proofs of identity, on every plane: each is refused in one way, and the daemon stays as it is.
+//! Thousands of hostile proofs of identity, on every plane: each is refused in one way, and the
+//! daemon stays as it is.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -19,8 +20,8 @@ use tonic::{Code, Request, Status};
 /// How many calls are made, by gRPC and by HTTP.
 const CALLS: u32 = 4000;
 const REQUESTS: u32 = 600;
-/// Over how many connections, and from how many addresses, the calls are made: whom nobody knows is served two requests of a connection a
-/// second.
+/// Over how many connections, and from how many addresses, the calls are made: whom nobody knows is
+/// served two requests of a connection a second.
 const CONNECTIONS: u8 = 240;
 const ADDRESSES: u8 = 16;
 /// After so many calls the daemon's memory is taken for what it needs.
@@ -69,7 +70,7 @@ struct Hostile {
 }
 
 impl Hostile {
-    /// `SplitMix64`.
+    /// Returns the next number of the `SplitMix64` generator.
     fn next(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.state;

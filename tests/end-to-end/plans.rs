@@ -347,7 +347,8 @@ fn workloads() -> Result<Option<(Stage, Cluster)>> {
     Ok(Some((stage, cluster)))
 }
 
-// A plan that OpenTofu made (tests/plans/real-kubernetes.md), from its submission to what can be done with its credential.
+// A plan that OpenTofu made (tests/plans/real-kubernetes.md), from its submission to what can be
+// done with its credential.
 #[test]
 fn a_real_plan_is_applied_with_the_names_that_it_holds_and_no_others() -> Result<()> {
     let Some((stage, cluster)) = workloads()? else {
@@ -419,7 +420,7 @@ fn a_real_plan_is_applied_with_the_names_that_it_holds_and_no_others() -> Result
     Ok(())
 }
 
-/// What alice reads before she says yes.
+/// Fails unless alice is shown the plan before she approves it.
 fn is_shown(stage: &Stage, approval: &str) -> Result<()> {
     let shown = stage
         .daemon

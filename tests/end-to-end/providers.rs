@@ -95,7 +95,7 @@ impl Both {
             .through(&process, directory, &["sqs", "list-queues"])
     }
 
-    /// What the broker has in the cluster.
+    /// The number of ServiceAccounts that the broker has in the cluster.
     fn accounts(&self) -> Result<usize> {
         let listed = ["get", "serviceaccounts", "-n", &self.home, "-o", "name"];
         let listed = self.cluster.kubectl("admin", &listed)?;
@@ -263,7 +263,8 @@ fn releasing_a_lease_ends_it_and_leaves_its_neighbour() -> Result<()> {
     Ok(())
 }
 
-/// T54, on a real cluster: whatever moment the daemon dies at, what it then has there is what its ledger says.
+/// T54, on a real cluster: whatever moment the daemon dies at, what it then has there is what its
+/// ledger says.
 #[test]
 fn t54_what_a_crash_leaves_in_the_cluster_is_found_and_ended() -> Result<()> {
     let Some(mut both) = both("crashed") else {

@@ -1,4 +1,5 @@
-//! The Python SDK: its own tests and checks on the wheel that is built of it, and what it does at a real broker.
+//! The Python SDK: its own tests and checks on the wheel that is built of it, and what it does at a
+//! real broker.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use lanyard_rig::{Aws, Cluster, python_with};
 use lanyard_tests::Stage;
 use tempfile::TempDir;
 
-/// What it tries with boto3: leases of five minutes.
+/// The grant that the script uses with boto3: leases of five minutes.
 const QUEUE: &str = "
     - name: read-queue
       role: plan
@@ -18,7 +19,7 @@ const QUEUE: &str = "
         target: account
         allow: [{actions: [sqs:ListQueues], resources: ['*']}]
 ";
-/// What it tries with the Kubernetes client.
+/// The grant that the script uses with the Kubernetes client.
 const WORKERS: &str = "
     - name: read-workers
       role: plan

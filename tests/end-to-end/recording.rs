@@ -1,4 +1,5 @@
-//! The recording at the top of README.md: what a terminal shows of a credential, a denial and a kill, drawn as SVG. `LANYARD_UPDATE=1` draws it anew.
+//! The recording at the top of README.md: what a terminal shows of a credential, a denial and a
+//! kill, drawn as SVG. `LANYARD_UPDATE=1` draws it anew.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -9,7 +10,7 @@ use lanyard_tests::Stage;
 
 use crate::on_call::undrawn;
 
-/// What is typed, in order, each with how long a reader looks at what came of it, in seconds.
+/// The lines that are typed, in order, each with the seconds that a reader needs for the output.
 const TYPED: [(&str, u32); 5] = [
     (
         "TASK=$(lanyard -o name task open ticket-router --environment production --reason 'ticket 12')",
@@ -83,7 +84,8 @@ struct Piece {
     code: u8,
 }
 
-/// Lines as they stand when all is over: what was drawn over is gone, and what a terminal breaks is broken.
+/// Lines as they stand when all is over: what was drawn over is gone, and what a terminal breaks is
+/// broken.
 fn lines(shown: &str) -> Vec<Vec<Piece>> {
     let mut lines = Vec::new();
     for line in undrawn(shown) {
@@ -148,7 +150,8 @@ fn without_what_differs(line: &str) -> String {
     text
 }
 
-/// A word as it is at any time: what differs from run to run (times, identifiers, tokens) is always the same.
+/// A word as it is at any time: what differs from run to run (times, identifiers, tokens) is always
+/// the same.
 fn always(word: &str) -> String {
     if let Some(before) = word.strip_suffix(':') {
         return format!("{}:", always(before));

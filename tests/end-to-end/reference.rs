@@ -1,4 +1,5 @@
-//! docs/cli.md and docs/findings.md are what the binaries say of themselves. `LANYARD_UPDATE=1` writes them anew.
+//! docs/cli.md and docs/findings.md are what the binaries say of themselves. `LANYARD_UPDATE=1`
+//! writes them anew.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -9,12 +10,15 @@ use serde_json::Value;
 
 const HEAD: &str = "# The command line
 
-What `--help` says, of `lanyard`, the command line of agents and operators, and of `lanyardd`, the daemon. Data goes to stdout and
-everything else to stderr; the exit codes are in [quickstart.md](quickstart.md#exit-codes). The global options of `lanyard` are
-those of all its commands; they are listed once, with `lanyard` itself. A span of time is written `90s`, `10m`, `1h30m` or `7d`.
+The output of `--help`, of `lanyard`, the command line of agents and operators, and of `lanyardd`,
+the daemon. Data goes to stdout and everything else to stderr; the exit codes are in
+[quickstart.md](quickstart.md#exit-codes). The global options of `lanyard` are those of all its
+commands; they are listed once, with `lanyard` itself. A span of time is written `90s`, `10m`,
+`1h30m` or `7d`.
 ";
 
-/// The lines without the options that every command takes, and without the one that asks for this help.
+/// The lines without the options that every command takes, and without the one that asks for this
+/// help.
 fn without_global<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     let mut kept = Vec::new();
     let mut is_global = false;
@@ -97,10 +101,30 @@ fn is_written(page: &str, text: &str) -> Result<()> {
     Ok(())
 }
 
+/// Ends each line of a paragraph at 100 columns.
+fn wrapped(text: &str) -> String {
+    let mut lines = String::new();
+    let mut column = 0;
+    for word in text.split(' ') {
+        let length = word.chars().count();
+        if column > 0 && column + 1 + length > 100 {
+            lines.push('\n');
+            column = 0;
+        } else if column > 0 {
+            lines.push(' ');
+            column += 1;
+        }
+        lines.push_str(word);
+        column += length;
+    }
+    lines
+}
+
 const FINDINGS: &str = "# Findings
 
-What `lanyard charter lint` and the daemon say of a charter or a configuration. A code never changes its meaning. An error keeps a
-file out of force; a warning does not, and can be allowed on its line or on the line before it:
+The findings of `lanyard charter lint` and of the daemon about a charter or a configuration. A code
+never changes its meaning. An error keeps a file out of force; a warning does not, and can be
+allowed on its line or on the line before it:
 
     # lanyard:allow LC213 because a restart is a patch, and two people approve it
 ";
@@ -117,28 +141,28 @@ fn the_findings_are_those_that_the_tool_explains() -> Result<()> {
             .context("no code")?;
         let one = tool.json(&["explain", id])?;
         let part = |name| one.get(name).and_then(Value::as_str).unwrap_or_default();
-        write!(
-            text,
-            "\n## {id} {}\n\n*{}.* {} {}\n",
-            part("name"),
-            part("severity"),
-            part("summary"),
-            part("explanation")
-        )?;
+        // A reason code of decisions has no name; docs/refusals.md lists those.
+        if part("name").is_empty() {
+            continue;
+        }
+        let (severity, summary) = (part("severity"), part("summary"));
+        let said = format!("*{severity}.* {summary} {}", part("explanation"));
+        write!(text, "\n## {id} {}\n\n{}\n", part("name"), wrapped(&said))?;
     }
     is_written("findings.md", &text)
 }
 
 const CHARTER: &str = "# Charter reference
 
-Every field of a charter, from the schema that `lanyard charter schema` prints; [charter.md](charter.md) says what they mean together.
-A field in bold has to be there. What lint says of each is in [findings.md](findings.md).
+Every field of a charter, from the schema that `lanyard charter schema` prints;
+[charter.md](charter.md) says what they mean together. A field in bold has to be there. What lint
+says of each is in [findings.md](findings.md).
 
 | field | value | meaning |
 |---|---|---|
 ";
 
-/// What can stand at a place, in words.
+/// The kind of value that a place takes, in words.
 fn kind(schema: &Value) -> String {
     let text = |name: &str| schema.get(name).and_then(Value::as_str).unwrap_or_default();
     if let Some(constant) = schema.get("const").and_then(Value::as_str) {

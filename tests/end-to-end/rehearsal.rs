@@ -126,7 +126,7 @@ impl Workloads {
         ])
     }
 
-    /// What alice is shown of a plan.
+    /// Submits a plan, and returns it as the agent and as alice are shown it.
     fn shown(&self, image: &str) -> Result<(String, String)> {
         let answer = self.submit(image)?;
         ensure!(answer.code == 0, "{}", answer.stderr);
@@ -171,7 +171,8 @@ fn a_rehearsal_is_shown_to_people_and_not_to_the_agent() -> Result<()> {
     ] {
         assert!(shown.contains(line), "{line}: {shown}");
     }
-    // The agent learns nothing of what is there: no value, no difference, and not which of the objects there are.
+    // The agent learns nothing of what is there: no value, no difference, and not which of the
+    // objects there are.
     let own = workloads.stage.agent.ok(&["plan", "show", &id])?;
     for part in [
         "web:1.1",

@@ -1,4 +1,5 @@
-//! The Rust client's own tasks: one credential for any number who ask, renewed in good time, dropped with the task.
+//! The Rust client's own tasks: one credential for any number who ask, renewed in good time,
+//! dropped with the task.
 
 use anyhow::{Context, Result};
 use lanyard_client::{Client, ClientError, Stop, v1};
@@ -67,7 +68,8 @@ fn a_short_credential_is_renewed_before_its_end_by_one_of_many() -> Result<()> {
     })
 }
 
-// One lease of an approval at a time: the next one follows on the end of the one before, and nobody is refused meanwhile.
+// One lease of an approval at a time: the next one follows on the end of the one before, and nobody
+// is refused meanwhile.
 #[test]
 fn an_apply_session_goes_on_from_one_lease_to_the_next() -> Result<()> {
     let stage = Stage::set()?;

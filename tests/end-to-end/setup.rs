@@ -56,7 +56,8 @@ fn an_aws_profile_comes_and_goes() -> Result<()> {
             )
         );
     }
-    // The command in it is one that can be run: this grant is no AWS grant, and the broker is asked for it.
+    // The command in it is one that can be run: this grant is no AWS grant, and the broker is asked
+    // for it.
     let (_, process) = printed
         .split_once("credential_process = ")
         .context("no process")?;

@@ -7,7 +7,8 @@ use anyhow::{Context as _, Result};
 use lanyard_rig::Answer;
 use lanyard_tests::{Stage, local_kill};
 
-/// Serves again with other lines in the configuration. What happens beside the daemon does so once the log says this.
+/// Serves again with other lines in the configuration. What happens beside the daemon does so once
+/// the log says this.
 fn beside<T: Send + 'static>(
     stage: Stage,
     says: &'static str,
@@ -134,7 +135,8 @@ fn uses_and_witness(stage: &Stage) -> (PathBuf, PathBuf) {
     (data.join("used-proofs"), data.join("journal-witness.json"))
 }
 
-/// The file of used tokens comes with the witness of the data directory: an earlier version has neither before a token is used.
+/// The file of used tokens comes with the witness of the data directory: an earlier version has
+/// neither before a token is used.
 #[test]
 fn s15_a_replay_cache_that_no_token_came_to_is_no_damage_and_one_that_is_removed_is() -> Result<()>
 {
@@ -166,7 +168,8 @@ fn s15_a_replay_cache_that_no_token_came_to_is_no_damage_and_one_that_is_removed
     stage.daemon.stop()
 }
 
-/// Two people lift a replay cache that is damaged, even while it cannot be written; what keeps it from being written is mended.
+/// Two people lift a replay cache that is damaged, even while it cannot be written; what keeps it
+/// from being written is mended.
 #[test]
 fn s16_two_people_lift_a_damaged_replay_cache_and_only_its_cause_lifts_a_failed_one() -> Result<()>
 {
@@ -218,7 +221,8 @@ fn s16_two_people_lift_a_damaged_replay_cache_and_only_its_cause_lifts_a_failed_
     stage.daemon.stop()
 }
 
-/// What was lost may hold a kill: the order that answers it stops everything, and the status says so.
+/// Lost records may hold a kill: the order that answers the loss stops everything, and the status
+/// says so.
 #[test]
 fn s15_the_status_says_which_order_stops_everything() -> Result<()> {
     let stage = Stage::set()?;

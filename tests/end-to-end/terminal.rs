@@ -1,4 +1,5 @@
-//! What people see: `lanyard exec` on a terminal, as transcripts. `LANYARD_UPDATE=1` writes them anew.
+//! What people see: `lanyard exec` on a terminal, as transcripts. `LANYARD_UPDATE=1` writes them
+//! anew.
 
 use std::io::{Read as _, Write as _};
 use std::path::Path;
@@ -74,7 +75,7 @@ impl Terminal {
         Ok(input.flush()?)
     }
 
-    /// What was shown in all, and the exit code.
+    /// The whole output, and the exit code.
     pub(crate) fn end(mut self) -> Result<(String, i32)> {
         let output = self.child.stdout.as_mut().context("no output")?;
         let mut rest = Vec::new();
@@ -93,7 +94,8 @@ impl Drop for Terminal {
     }
 }
 
-/// Ids and paths of this run by their kind; a line that was overwritten is a line, and the same one after another is one.
+/// Ids and paths of this run by their kind; a line that was overwritten is a line, and the same one
+/// after another is one.
 fn transcript(command: &str, (shown, code): (String, i32), stage: &Stage) -> String {
     let here = stage.directory.path().display().to_string();
     let shown = shown
@@ -205,7 +207,8 @@ fn leaves_behind(stage: &Stage, before: &str) -> Result<(String, std::path::Path
     Ok((script.display().to_string(), mark))
 }
 
-// On a terminal the command shares the process group of what started it, and a shell with jobs has groups of its own.
+// On a terminal the command shares the process group of what started it, and a shell with jobs has
+// groups of its own.
 #[test]
 fn s45_a_kill_on_a_terminal_reaches_what_the_command_has_started() -> Result<()> {
     for before in ["", "set -m", "exec 2>/dev/null; (sleep 600 &)"] {

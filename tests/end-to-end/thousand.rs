@@ -42,7 +42,7 @@ struct Held {
     token: String,
 }
 
-/// What a holder saw of one credential.
+/// The answers that a holder of one credential got.
 #[derive(Debug, Clone, Copy, Default)]
 struct Seen {
     /// When the last use began that was accepted.
@@ -191,7 +191,8 @@ fn no_lease_is_called_dead_before_its_holder_sees_it_dead() -> Result<()> {
         let order = oncall
             .engage_kill(v1::EngageKillRequest {
                 scope: Some(v1::Scope {
-                    // Not the target: that would delete what all leases share, and no lease would have to die by itself.
+                    // Not the target: that would delete what all leases share, and no lease would
+                    // have to die by itself.
                     kind: Some(v1::scope::Kind::Charter("both".to_owned())),
                 }),
                 reason: "drill".to_owned(),

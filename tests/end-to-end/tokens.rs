@@ -17,7 +17,7 @@ fn get(stage: &Stage, path: &str) -> Result<(String, String)> {
     Ok((head.to_ascii_lowercase(), body.to_owned()))
 }
 
-/// Whether the list says that a token is revoked.
+/// True if the status list says that a token is revoked.
 fn is_listed(stage: &Stage, token: &str) -> Result<bool> {
     let claims = claims(token)?;
     let at = |path: &str| claims.pointer(path).cloned().context("no place");

@@ -1,4 +1,5 @@
-//! A tool behind the verifier: an HTTP service of the test's own, and tokens that a real broker issues for it.
+//! A tool behind the verifier: an HTTP service of the test's own, and tokens that a real broker
+//! issues for it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use lanyard_verifier::{
 };
 use tokio::task::JoinSet;
 
-/// What the charter of a stage has for the audience of its tickets.
+/// The audience of the tickets in the charter of a stage.
 const AUDIENCE: &str = "https://tickets.acme.example";
 /// The ttl of the broker's lists.
 const TTL: Duration = Duration::from_secs(10);
@@ -36,7 +37,8 @@ impl Ahead {
 }
 
 impl Clock for Ahead {
-    // How long something has been kept is all that these tests make longer: the broker's clock stays where it is.
+    // How long something has been kept is all that these tests make longer: the broker's clock
+    // stays where it is.
     fn now(&self) -> Timestamp {
         self.usual.now()
     }
@@ -46,7 +48,7 @@ impl Clock for Ahead {
     }
 }
 
-/// The tool.
+/// A ticket system behind the verifier's middleware.
 struct Tool {
     address: SocketAddr,
     clock: Arc<Ahead>,
@@ -104,7 +106,7 @@ impl Tool {
         format!("http://{}{path}", self.address)
     }
 
-    /// Status and body.
+    /// Sends a request to the tool, and returns the status and the body.
     async fn ask(&self, path: &str, headers: &[(&str, &str)]) -> Result<(u16, String)> {
         let mut request = self.http.post(self.url(path));
         for (name, value) in headers {
@@ -190,7 +192,7 @@ async fn without_its_broker_the_tool_goes_on_until_the_list_is_stale_and_then_st
     tool.clock.pass(MAX_LIST_AGE)?;
     let (status, body) = tool.shown("/tickets", &token).await?;
     assert_eq!(status, 503);
-    assert!(body.contains("no status list of the last 30 s"), "{body}");
+    assert!(body.contains("status list is older than 30 s"), "{body}");
     drop(stopped);
     Ok(())
 }
@@ -225,7 +227,7 @@ async fn t12_a_token_that_is_bound_to_a_key_is_shown_with_a_proof_once() -> Resu
     assert_eq!(tool.ask("/tickets", &with_proof).await?.0, 200);
     let (status, body) = tool.ask("/tickets", &with_proof).await?;
     assert_eq!(status, 401);
-    assert!(body.contains("was shown before"), "{body}");
+    assert!(body.contains("was used before"), "{body}");
     let stranger = Key::fresh()?.proof(&tool.url("/tickets"), Some(token))?;
     let with_another = [("authorization", dpop.as_str()), ("dpop", &stranger)];
     assert_eq!(tool.ask("/tickets", &with_another).await?.0, 401);

@@ -2,9 +2,10 @@
 
 use std::process::{Command, Stdio};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, ensure};
 use lanyard_rig::{Answer, Aws, Running, free_port, python_tools};
 use lanyard_tests::workshop::{LocalAgent, Workshop, account, silence};
+use serde_json::{Value, json};
 
 const PROGRAM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/end-to-end/with_aws.py");
 const GRANTS: &str = "
@@ -21,16 +22,23 @@ const GRANTS: &str = "
       role: apply
       environments: [staging]
       aws: {target: account, allow: [{actions: [sqs:SendMessage], resources: ['*']}]}
+    - name: tag-queues
+      role: apply
+      environments: [staging]
+      aws: {target: account, allow: [{actions: [sqs:GetQueueUrl, sqs:ListQueueTags, sqs:TagQueue],
+        resources: ['arn:aws:sqs:eu-west-1:123456789012:shop-*']}]}
   approvals:
     - {when: {role: apply, environment: staging}, people: 1, from: ['group:support-leads']}
 ";
-/// Whose credentials are in the surroundings, in every place that the tools know.
+/// The person whose credentials lie in every place where the tools look.
 const PERSON: &str = ":user/first-admin";
 
 struct Shop {
     workshop: Workshop,
     role: String,
     moto: String,
+    /// A number that no other test of this moto has.
+    port: u16,
 }
 
 fn shop(name: &str) -> Result<Option<Shop>> {
@@ -44,7 +52,8 @@ fn shop_with(name: &str, more: &[(&'static str, &str)]) -> Result<Option<Shop>> 
     };
     let directory = tempfile::tempdir()?;
     // A moto outlives a run of the tests, where somebody keeps one.
-    let name = format!("{name}-{}", free_port()?.port());
+    let port = free_port()?.port();
+    let name = format!("{name}-{port}");
     let (target, daemon) = account(&aws, &name, directory.path())?;
     let path = std::env::var("PATH").unwrap_or_default();
     let path = format!("{}:{path}", python_tools()?.display());
@@ -72,11 +81,12 @@ fn shop_with(name: &str, more: &[(&'static str, &str)]) -> Result<Option<Shop>> 
         workshop,
         role,
         moto,
+        port,
     }))
 }
 
 impl Shop {
-    /// What the command line says when it is run by itself with this profile, as somebody has it who uses no `lanyard exec`.
+    /// The answer of the AWS command line with this profile, without `lanyard exec`.
     fn by_profile(&self, process: &str) -> Result<Answer> {
         let lanyard = self.workshop.agent.program().display();
         let context = self.workshop.stage.directory.path();
@@ -220,6 +230,76 @@ fn a_denial_and_a_pending_approval_are_what_the_tool_says() -> Result<()> {
     Ok(())
 }
 
+/// A plan of Terraform that tags this queue.
+fn tagging(queue: &str) -> Value {
+    let side = |tags: Value| {
+        json!({"arn": format!("arn:aws:sqs:eu-west-1:123456789012:{queue}"), "name": queue,
+            "url": format!("https://sqs.eu-west-1.amazonaws.com/123456789012/{queue}"), "tags": tags})
+    };
+    let provider = "registry.terraform.io/hashicorp/aws";
+    let (address, kind, name) = ("aws_sqs_queue.it", "aws_sqs_queue", "it");
+    json!({"format_version": "1.2", "terraform_version": "1.11.4", "errored": false,
+        "resource_changes": [{"address": address, "mode": "managed", "type": kind, "name": name, "provider_name": provider,
+            "change": {"actions": ["update"], "before": side(json!({})), "after": side(json!({"colour": "green"})),
+                "after_unknown": {}, "before_sensitive": {}, "after_sensitive": {}}}],
+        "configuration": {"provider_config": {"aws": {"name": "aws", "full_name": provider}}, "root_module": {"resources": [
+            {"address": address, "mode": "managed", "type": kind, "name": name, "provider_config_key": "aws"}]}}})
+}
+
+#[test]
+fn an_approved_plan_gives_a_session_for_its_own_queue_alone() -> Result<()> {
+    let Some(shop) = shop("tools-narrowed")? else {
+        return Ok(());
+    };
+    let aws = Aws::shared().context("no moto")?;
+    let queues = ["orders", "refunds"].map(|name| format!("shop-{name}-{}", shop.port));
+    for queue in &queues {
+        let made = aws.admin(&["sqs", "create-queue", "--queue-name", queue])?;
+        ensure!(made.code == 0, "{made:?}");
+    }
+    let [own, other] = &queues;
+    let agent = &shop.workshop.agent;
+    let open = "-o name task open shop --environment staging --reason ticket";
+    let task = agent.ok(&open.split(' ').collect::<Vec<_>>())?;
+    let file = shop
+        .workshop
+        .at_home("plan.json", &tagging(own).to_string())?;
+    let file = file.to_string_lossy();
+    let submit = [
+        "plan",
+        "submit",
+        &file,
+        "--task",
+        &task,
+        "--grant",
+        "tag-queues",
+    ];
+    let plan = agent.json(&[&submit[..], &["--summary", "a colour"]].concat())?;
+    let field = |name: &str| {
+        let text = plan.get(name).and_then(Value::as_str);
+        text.with_context(|| format!("no field {name} in {plan}"))
+    };
+    shop.workshop
+        .stage
+        .approve("alice", field("approval")?, field("digest")?)?;
+    let tag = |queue: &str| {
+        let moto = &shop.moto;
+        format!(
+            "aws --endpoint-url {moto} sqs tag-queue --queue-url {moto}/123456789012/{queue} --tags colour=green"
+        )
+    };
+    // The grant covers both queues, and the role every queue; the plan names one.
+    let script = format!(
+        "{} || echo other refused; {} && echo own tagged",
+        tag(other),
+        tag(own)
+    );
+    let ran = agent.run(&["exec", "--plan", field("plan")?, "--", "sh", "-c", &script])?;
+    assert_eq!(ran.stdout, "other refused\nown tagged", "{ran:?}");
+    assert!(ran.stderr.contains("AccessDenied"), "{ran:?}");
+    Ok(())
+}
+
 #[test]
 fn a_kill_stops_a_loop_of_calls() -> Result<()> {
     let Some(shop) = shop("tools-killed")? else {
@@ -273,7 +353,8 @@ fn a_broker_that_is_down_is_outlived_for_as_long_as_was_said() -> Result<()> {
     Ok(())
 }
 
-/// The clocks of the agent's machine and of the broker differ: how long a lease lives is said as a span.
+/// The clocks of the agent's machine and of the broker differ: how long a lease lives is said as a
+/// span.
 #[test]
 fn a_clock_that_is_off_leaves_a_lease_its_time() -> Result<()> {
     let libraries = std::fs::read_dir("/usr/lib")

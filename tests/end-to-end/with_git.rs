@@ -1,4 +1,5 @@
-//! git under `lanyard exec`, against a server over HTTPS that takes the broker's tokens as passwords.
+//! git under `lanyard exec`, against a server over HTTPS that takes the broker's tokens as
+//! passwords.
 
 use std::net::SocketAddr;
 
@@ -131,7 +132,8 @@ fn a_clone_a_push_and_a_fetch_need_nothing_of_the_persons_own() -> Result<()> {
     code.nobody_was_asked()
 }
 
-/// Stands for git-lfs, and says what git-lfs finds: a netrc at home, a Kerberos ticket, and what the credential helpers answer.
+/// Stands for git-lfs, and says what git-lfs finds: a netrc at home, a Kerberos ticket, and what
+/// the credential helpers answer.
 fn git_lfs(folder: &std::path::Path) -> Result<String> {
     use std::os::unix::fs::PermissionsExt as _;
     let bin = folder.join("tools");
@@ -208,13 +210,15 @@ fn b06_git_lfs_logs_in_with_the_task_or_says_what_keeps_it_from_that() -> Result
     code.nobody_was_asked()
 }
 
-/// Pushes a file through git-lfs, and clones it: the login is that of the task, on each of the addresses that git-lfs makes.
+/// Pushes a file through git-lfs, and clones it: the login is that of the task, on each of the
+/// addresses that git-lfs makes.
 const LARGE: &str = "set -e; cd ~/src; git lfs install --skip-repo >/dev/null; git clone -q \"$1\" large; cd large; \
                      git lfs track '*.bin' >/dev/null; echo large-one > a.bin; git add .gitattributes a.bin; \
                      git commit -q -m large; git push -q origin HEAD:main >&2; git show HEAD:a.bin | head -1; cd ..; \
                      git clone -q \"$1\" again >&2; cat again/a.bin";
 
-// C35: the real program, which asks for logins of `app.git/info/lfs` and of what the server names beneath.
+// C35: the real program, which asks for logins of `app.git/info/lfs` and of what the server names
+// beneath.
 #[test]
 fn c35_git_lfs_itself_pushes_and_pulls_with_the_login_of_the_task() -> Result<()> {
     let lfs = std::process::Command::new("git")
@@ -301,7 +305,8 @@ fn b06_git_logs_in_with_the_task_whatever_a_setting_of_the_users_says() -> Resul
     }
     code.nobody_was_asked()?;
 
-    // Settings in variables are counted by git: what stays of them is numbered anew, in a command within another as well.
+    // Settings in variables are counted by git: what stays of them is numbered anew, in a command
+    // within another as well.
     let nested = code.script(
         "cd ~/src; GIT_CONFIG_COUNT=2 GIT_CONFIG_KEY_0=http.extraHeader GIT_CONFIG_VALUE_0='Authorization: Basic cGVyc29uOm93bg==' \
          GIT_CONFIG_KEY_1=safe.directory GIT_CONFIG_VALUE_1='*' \
@@ -312,7 +317,8 @@ fn b06_git_logs_in_with_the_task_whatever_a_setting_of_the_users_says() -> Resul
     assert_eq!((answer.code, answer.stdout.trim()), (0, "*"), "{answer:?}");
     assert!(!code.git.log().contains("person"), "{}", code.git.log());
 
-    // The older programs take an address themselves. This server speaks no WebDAV, so that neither gets far.
+    // The older programs take an address themselves. This server speaks no WebDAV, so that neither
+    // gets far.
     let older = code.script(
         "cd ~/src/repo; own=$(printf person:own | base64); git config http.$1.extraHeader \"Authorization: Basic $own\"; \
          git http-push \"$1\" master; git http-fetch -a master \"$1\"; true",
@@ -374,7 +380,8 @@ fn nobody_else_is_shown_a_token() -> Result<()> {
     assert!(!log.contains("lanyard") && !log.contains(" 200"), "{log}");
     code.nobody_was_asked()?;
 
-    // A helper for everything, as somebody may have it who uses no `lanyard exec`, says no and stops git there.
+    // A helper for everything, as somebody may have it who uses no `lanyard exec`, says no and
+    // stops git there.
     let task = code.workshop.agent.ok(&[
         "-o",
         "name",

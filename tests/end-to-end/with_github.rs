@@ -1,4 +1,5 @@
-//! git and the API of GitHub with the tokens of an App, against the stand-in: nothing of this was run against the real GitHub.
+//! git and the API of GitHub with the tokens of an App, against the stand-in: nothing of this was
+//! run against the real GitHub.
 
 use anyhow::{Result, ensure};
 use lanyard_rig::GitHub;
@@ -61,7 +62,7 @@ fn restrict(path: &std::path::Path, mode: u32) -> Result<()> {
 }
 
 impl Shop {
-    /// What git is given for a repository, as git itself asks.
+    /// The credential that git gets for a repository when it asks its helper.
     fn filled(&self, repository: &str) -> Result<String> {
         let host = self.github.url().replace("http://", "");
         let script = format!(
@@ -87,7 +88,7 @@ impl Shop {
         self.github.tokens().pop().unwrap_or_default()
     }
 
-    /// Whether a token is refused, once the broker has been asked what it waits for.
+    /// True if GitHub refuses the token, once the broker has answered a listing of kill orders.
     fn has_ended(&self, token: &str, repository: &str) -> Result<bool> {
         self.workshop.stage.oncall.ok(&["kill", "list"])?;
         Ok(self.reads(token, repository)? == 401)

@@ -1,8 +1,11 @@
 //! kubectl and the Kubernetes client of Python under `lanyard exec`, on a real API server.
 
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use lanyard_rig::{Answer, Cluster, python_tools};
 use lanyard_tests::workshop::{LocalAgent, Workshop, silence};
 
@@ -33,6 +36,11 @@ struct Shop {
 }
 
 fn shop(name: &str) -> Result<Option<Shop>> {
+    shop_by(name, |cluster| Ok(cluster.kubeconfig("broker")))
+}
+
+/// A shop whose broker has this kubeconfig of the cluster.
+fn shop_by(name: &str, broker: impl Fn(&Cluster) -> Result<PathBuf>) -> Result<Option<Shop>> {
     let Some(cluster) = Cluster::shared() else {
         eprintln!("NOT RUN: no API server is named; `cargo xtask test` starts one");
         return Ok(None);
@@ -42,7 +50,7 @@ fn shop(name: &str) -> Result<Option<Shop>> {
     cluster.namespaces(&home, &target)?;
     let targets = format!(
         "cluster: {{kind: kubernetes, namespace: {home}, kubeconfig: {}}}\n",
-        cluster.kubeconfig("broker").display()
+        broker(&cluster)?.display()
     );
     let kubectl = cluster.program().parent().context("no folder")?.display();
     let path = std::env::var("PATH").unwrap_or_default();
@@ -126,6 +134,52 @@ fn both_tools_are_the_lease_and_never_the_person_around_them() -> Result<()> {
     if Command::new("helm").arg("version").output().is_err() {
         eprintln!("NOT RUN: there is no helm");
     }
+    Ok(())
+}
+
+#[test]
+fn c36_a_kubeconfig_as_templates_write_it_serves_the_broker_and_the_agent() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let written = |cluster: &Cluster| -> Result<PathBuf> {
+        let [server, certificate, _] = cluster.issuer()?;
+        let broker = std::fs::read_to_string(cluster.kubeconfig("broker"))?;
+        let token = broker.split_once("token: ").context("no token")?.1;
+        let token = token.split(['}', ',', '\n']).next().unwrap_or_default();
+        // Lines of 76 characters, as the command `base64` breaks them.
+        let encoded = STANDARD.encode(certificate);
+        let mut lines = String::new();
+        for (place, character) in encoded.chars().enumerate() {
+            if place % 76 == 0 {
+                lines.push_str("\n      ");
+            }
+            lines.push(character);
+        }
+        let text = format!(
+            "apiVersion: v1\nkind: Config\npreferences: {{}}\ncurrent-context: it\n\
+             contexts: [{{name: it, context: {{cluster: it, user: it, namespace: ''}}}}]\n\
+             clusters:\n- name: it\n  cluster:\n    server: {server}\n    tls-server-name: kubernetes.default.svc\n    \
+             proxy-url: ''\n    certificate-authority: ''\n    certificate-authority-data: |{lines}\n\
+             users:\n- name: it\n  user: {{token: '{token}', tokenFile: '', client-certificate: '', client-key-data: '', \
+             username: '', password: '', exec: null}}\n"
+        );
+        let file = folder.path().join("kubeconfig");
+        std::fs::write(&file, text)?;
+        Ok(file)
+    };
+    let Some(shop) = shop_by("kube-template", written)? else {
+        return Ok(());
+    };
+    let look = "kubectl config view --raw -o jsonpath={.clusters[0].cluster}; echo; \
+                kubectl auth whoami -o jsonpath={.status.userInfo.username}";
+    let said = shop
+        .workshop
+        .ok(&[], "read-settings", &["sh", "-c", look])?;
+    assert!(
+        said.contains("\"tls-server-name\":\"kubernetes.default.svc\""),
+        "{said}"
+    );
+    assert!(!said.contains("proxy-url"), "{said}");
+    assert!(said.contains(&shop.account), "{said}");
     Ok(())
 }
 

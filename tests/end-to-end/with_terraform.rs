@@ -1,4 +1,5 @@
-//! Terraform (OpenTofu, where this machine has none) under `lanyard exec`, with its state in S3, on moto.
+//! Terraform (OpenTofu, where this machine has none) under `lanyard exec`, with its state in S3, on
+//! moto.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -19,7 +20,7 @@ const GRANTS: &str = "
   approvals:
     - {when: {role: apply, environment: staging}, people: 1, from: ['group:support-leads']}
 ";
-/// What another configuration put out.
+/// The state of another configuration, with its output.
 const STATE: &str = r#"{"version": 4, "terraform_version": "1.0.0", "serial": 1, "lineage": "it", "resources": [],
     "outputs": {"vpc": {"value": "vpc-7", "type": "string"}}}"#;
 const READS: &str = r#"

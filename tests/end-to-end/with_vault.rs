@@ -1,4 +1,5 @@
-//! The command line of Vault under `lanyard exec`, and dynamic secrets of a database, on real servers.
+//! The command line of Vault under `lanyard exec`, and dynamic secrets of a database, on real
+//! servers.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -90,7 +91,7 @@ impl Shop {
             .ok(&words.split(' ').collect::<Vec<_>>())
     }
 
-    /// What the server says of a token that looks itself up.
+    /// The server's answer to a token that looks itself up.
     fn looked_up(&self, token: &str) -> Result<(u16, Value)> {
         self.vault
             .call("GET", "auth/token/lookup-self", Some(token), None)
@@ -219,7 +220,7 @@ fn a_user_of_a_database_exists_for_as_long_as_its_task() -> Result<()> {
     nowhere(&shop, password)
 }
 
-/// T49
+/// Fails if a file of the workshop holds the secret (T49).
 fn nowhere(shop: &Shop, secret: &str) -> Result<()> {
     let mut folders = vec![shop.workshop.stage.directory.path().to_path_buf()];
     while let Some(folder) = folders.pop() {

@@ -1,4 +1,5 @@
-//! Agents in pods, known by their service accounts: a credential for the cluster that they run on, and its end.
+//! Agents in pods, known by their service accounts: a credential for the cluster that they run on,
+//! and its end.
 
 use anyhow::{Context as _, Result, ensure};
 use lanyard_rig::{Answer, Pods};
@@ -116,7 +117,7 @@ impl Agent {
         Ok(token.context("no token")?.to_owned())
     }
 
-    /// Whether the API server gives this to the token.
+    /// True if the API server gives this to the token.
     pub(crate) fn may_get(&self, token: &str, what: &str) -> Result<bool> {
         let bearer = format!("--token={token}");
         let place = [

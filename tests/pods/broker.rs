@@ -13,10 +13,11 @@ use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
-/// How often a cluster is asked, and how long between: three minutes in all, for what takes seconds on an idle machine.
+/// How often a cluster is asked, and how long between: three minutes in all, for what takes seconds
+/// on an idle machine.
 const POLLS: u32 = 900;
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
-/// What the documentation tells operators to apply.
+/// The manifests that the documentation tells operators to apply.
 const CLUSTER_RIGHTS: &str = include_str!("../../docs/kubernetes/cluster.yaml");
 const NAMESPACE_RIGHTS: &str = include_str!("../../docs/kubernetes/namespaces.yaml");
 const CHARTER: &str = include_str!("charter.yaml");
@@ -46,7 +47,7 @@ impl Authority {
     }
 }
 
-/// What of the pod is not the same in every test.
+/// The settings of the pod that differ between tests.
 pub(crate) struct Shape {
     /// The pod's `securityContext`, besides what `restricted` asks for.
     pub(crate) security: Value,
@@ -240,7 +241,7 @@ impl Broker {
         .with_context(|| self.log())
     }
 
-    /// What the broker logs, or logged before it ended last.
+    /// The log of the broker, with that of its last run before.
     pub(crate) fn log(&self) -> String {
         let logs = |more: &[&str]| {
             let answer = self.kubectl(&[&["logs", "lanyardd-0"], more].concat());
@@ -351,7 +352,8 @@ impl Broker {
 
 impl Drop for Broker {
     fn drop(&mut self) {
-        // Volumes are few, and a node that is asked for less is quicker: what fails here ends with the cluster.
+        // Volumes are few, and a node that is asked for less is quicker: what fails here ends with
+        // the cluster.
         for namespace in [self.namespace.clone(), self.leases(), self.target()] {
             drop(
                 self.pods

@@ -1,4 +1,5 @@
-//! The chart, through a whole life: installed with few values, upgraded with leases alive, rolled back, uninstalled.
+//! The chart, through a whole life: installed with few values, upgraded with leases alive, rolled
+//! back, uninstalled.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -20,7 +21,7 @@ const NAMESPACE: &str = "lanyard";
 /// Where the agents are, and what the charter names.
 const SHOP: &str = "shop";
 
-/// What an uninstall leaves, as docs/how-to/install-on-kubernetes.md names it.
+/// The objects that an uninstall leaves, as docs/how-to/install-on-kubernetes.md names them.
 const LEFT: [&str; 2] = [
     "persistentvolumeclaim/data-lanyard-0",
     "customresourcedefinition.apiextensions.k8s.io/charters.lanyard.dev",
@@ -72,7 +73,7 @@ impl Release {
         Ok(answer.stdout)
     }
 
-    /// What is wrong, for whoever reads why a test failed.
+    /// The state of the pods, for whoever reads why a test failed.
     fn state(&self) -> String {
         let of = |arguments: &[&str]| {
             let answer = self
@@ -168,7 +169,8 @@ impl Release {
     }
 }
 
-/// Installs the chart under pod security `restricted`, with what a first install needs and nothing else.
+/// Installs the chart under pod security `restricted`, with what a first install needs and nothing
+/// else.
 fn install(pods: Pods) -> Result<Release> {
     for namespace in [NAMESPACE, SHOP] {
         let restricted = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {
@@ -213,7 +215,8 @@ fn install(pods: Pods) -> Result<Release> {
     Ok(release)
 }
 
-/// A charter as an object is refused in lint's words where it does not lint, and is in force where it does.
+/// A charter as an object is refused in lint's words where it does not lint, and is in force where
+/// it does.
 fn objects(release: &Release) -> Result<()> {
     let charter = CHARTER
         .replace("NAMESPACE-shop", SHOP)

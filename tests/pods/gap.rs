@@ -18,7 +18,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 
 const GAP_TIMEOUT: Duration = Duration::from_secs(180);
 
-/// What somebody saw who asked all the time.
+/// The answers that somebody got who asked all the time.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     pub(crate) answered: u32,

@@ -1,6 +1,7 @@
 //! The image on a cluster with pods: installed, started again, reloaded, asked by agents in pods.
 //!
-//! `cargo xtask pods` starts the cluster and runs these. Without one, each says that it did not run.
+//! `cargo xtask pods` starts the cluster and runs these. Without one, each says that it did not
+//! run.
 
 mod agents;
 mod broker;

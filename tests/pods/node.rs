@@ -54,7 +54,7 @@ fn nothing_is_left_of_a_node_whose_owner_is_killed() -> Result<()> {
     Ok(())
 }
 
-/// What a node could leave on a machine.
+/// The remains that a node could leave on a machine.
 #[derive(Debug, PartialEq, Eq)]
 struct Left {
     /// The command lines that name the directory, but for the tests' own.

@@ -1,4 +1,5 @@
-//! What a kubelet makes of volumes, Secrets and ConfigMaps, at the first start, the second, and when they change.
+//! What a kubelet makes of volumes, Secrets and ConfigMaps, at the first start, the second, and
+//! when they change.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -35,7 +36,8 @@ fn a_second_start_on_a_volume_that_the_kubelet_opened_to_the_group_keeps_what_wa
     let Some(pods) = pods() else {
         return Ok(());
     };
-    // `Always` is what Kubernetes does where nothing is said: it opens every file of the volume to the group at each start.
+    // `Always` is what Kubernetes does where nothing is said: it opens every file of the volume to
+    // the group at each start.
     let shape = Shape {
         security: json!({"runAsUser": 65532, "runAsGroup": 65532, "fsGroup": 65532, "fsGroupChangePolicy": "Always"}),
         ..Shape::default()

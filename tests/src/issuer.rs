@@ -15,7 +15,7 @@ use serde_json::json;
 /// How it answers when it is asked for its keys.
 #[derive(Debug, Clone)]
 pub enum Keys {
-    /// With these.
+    /// Serves this text.
     Are(String),
     /// Elsewhere, by a redirect.
     Redirected,
@@ -23,7 +23,7 @@ pub enum Keys {
     Endless,
     /// A byte now and then.
     Slow,
-    /// At this address.
+    /// Names this address.
     At(String),
 }
 
@@ -72,7 +72,7 @@ impl Provider {
         Ok(started)
     }
 
-    /// The issuer.
+    /// The issuer's URL, as `iss` names it.
     #[must_use]
     pub fn url(&self) -> String {
         format!("https://{}", self.address)

@@ -10,7 +10,7 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use serde_json::{Value, json};
 
-/// An Ed25519 key.
+/// A fresh Ed25519 key pair, which signs as a client does.
 pub struct Key(Ed25519KeyPair);
 
 /// Base64 of RFC 7515.
@@ -65,7 +65,7 @@ impl Key {
         json!({"kty": "OKP", "crv": "Ed25519", "x": self.public()})
     }
 
-    /// RFC 7638.
+    /// The key's JWK thumbprint (RFC 7638).
     #[must_use]
     pub fn thumbprint(&self) -> String {
         let members = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, self.public());

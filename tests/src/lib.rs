@@ -16,13 +16,13 @@ use tempfile::TempDir;
 
 /// A daemon on a fresh directory, with its agent.
 pub struct Stage {
-    /// Where everything is.
+    /// The folder with the configuration, the keys and the data.
     pub directory: TempDir,
-    /// The daemon.
+    /// The daemon that the stage runs.
     pub daemon: Daemon,
-    /// Its agent's command line.
+    /// The command line of the stage's agent.
     pub agent: Cli,
-    /// Its on-call engineer's.
+    /// The command line of the stage's on-call engineer.
     pub oncall: Cli,
     environment: Vec<(&'static str, PathBuf)>,
 }
@@ -82,12 +82,21 @@ impl Stage {
         })
     }
 
-    /// A stage with these files in its directory, whose daemon has these lines in its configuration.
+    /// A stage with these files in its directory, whose daemon has these lines in its
+    /// configuration.
     ///
     /// # Errors
     /// When the daemon does not come up.
     pub fn configured(files: &[(&str, &str)], lines: &str) -> Result<Self> {
-        let mut stage = Self::set()?;
+        Self::set()?.with_lines(files, lines)
+    }
+
+    /// The same stage, once its daemon was started again with these files and lines.
+    ///
+    /// # Errors
+    /// When the daemon does not come up.
+    pub fn with_lines(self, files: &[(&str, &str)], lines: &str) -> Result<Self> {
+        let mut stage = self;
         for (name, content) in files {
             // Some of these are secrets, which nobody else may read.
             std::fs::OpenOptions::new()
@@ -103,12 +112,21 @@ impl Stage {
         Ok(stage)
     }
 
-    /// A stage with these files in its directory, whose daemon believes these issuers besides its own.
+    /// A stage with these files in its directory, whose daemon believes these issuers besides its
+    /// own.
     ///
     /// # Errors
     /// When the daemon does not come up.
     pub fn believing(files: &[(&str, &str)], issuers: &str) -> Result<Self> {
-        let mut stage = Self::set()?;
+        Self::set()?.with_issuers(files, issuers)
+    }
+
+    /// The same stage, once its daemon was started again with these files and issuers.
+    ///
+    /// # Errors
+    /// When the daemon does not come up.
+    pub fn with_issuers(self, files: &[(&str, &str)], issuers: &str) -> Result<Self> {
+        let mut stage = self;
         for (name, content) in files {
             std::fs::write(stage.directory.path().join(name), content)?;
         }
@@ -198,7 +216,8 @@ impl Stage {
         self.oncall.json(&["charter", "list"])
     }
 
-    /// Puts another agent into the charter, in place of the usual one, and waits until that is in force.
+    /// Puts another agent into the charter, in place of the usual one, and waits until that is in
+    /// force.
     ///
     /// # Errors
     /// When it does not come into force.
@@ -247,7 +266,7 @@ impl Stage {
             .ok(&["creds", "token", "--task", task, "read-tickets"])
     }
 
-    /// Whether the broker says that a token is live.
+    /// True if the broker says that a token is live.
     ///
     /// # Errors
     /// When it does not say.
@@ -323,7 +342,7 @@ impl Stage {
 
 /// A stage whose daemon has ended.
 pub struct Stopped {
-    /// Where everything is.
+    /// The folder with the configuration, the keys and the data.
     pub directory: TempDir,
     environment: Vec<(&'static str, PathBuf)>,
 }

@@ -1,4 +1,5 @@
-//! Somebody who has credentials of their own in every place where tools look, and runs tools under `lanyard exec`.
+//! Somebody who has credentials of their own in every place where tools look, and runs tools under
+//! `lanyard exec`.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -24,7 +25,7 @@ const OPEN: [&str; 6] = [
 
 /// A daemon with the charter `shop`, and the surroundings of its agent.
 pub struct Workshop {
-    /// The daemon.
+    /// The stage with the daemon.
     pub stage: Stage,
     /// The agent's command line, which keeps credentials as a user's does.
     pub agent: Cli,
@@ -126,7 +127,8 @@ impl Workshop {
         Ok(())
     }
 
-    /// A plan for a grant in staging that one person has to approve: the task, the plan, its digest and its approval.
+    /// A plan for a grant in staging that one person has to approve: the task, the plan, its digest
+    /// and its approval.
     ///
     /// # Errors
     /// When it is refused.
@@ -188,7 +190,8 @@ pub fn account(
 pub struct LocalAgent(Child);
 
 impl LocalAgent {
-    /// Starts one that hands out what it keeps for so many seconds without a word of the broker, with no limit to core files.
+    /// Starts one that hands out what it keeps for so many seconds without a word of the broker,
+    /// with no limit to core files.
     ///
     /// # Errors
     /// When it does not listen.
@@ -212,7 +215,7 @@ impl LocalAgent {
         Ok(agent)
     }
 
-    /// Its process.
+    /// The id of the agent's process.
     #[must_use]
     pub fn process(&self) -> u32 {
         self.0.id()

@@ -1,9 +1,9 @@
-//! Measures the daemon under two floods: a stranger and a chartered agent, which each use
-//! everything they are allowed. It prints what other callers, kill orders, memory and the journal
-//! notice of them, each figure beside its bound.
+//! Measures the daemon under two floods, one by strangers and one by a chartered agent, each of
+//! which uses everything it is allowed. Prints the effect on other callers, kill orders, memory and
+//! the journal, each figure beside its bound.
 //!
-//! The floods run in processes of their own with the lowest priority, so that the figures are the
-//! daemon's and not the generators'.
+//! The floods run in processes of their own with the lowest priority, so that the figures show the
+//! daemon and not the load generators.
 
 mod agent;
 mod flood;
@@ -25,15 +25,16 @@ use watched::{BROKER, Grown, Journal, Memory, Sampler, resident};
 
 /// The most that the daemon's memory may rise above what it takes idle, in bytes.
 const MEMORY_BOUND_BYTES: u64 = 256 << 20;
-/// The most that one identity may add to the journal and its index in a minute, in bytes.
+/// The most that one identity may add to the journal and its index per minute, in bytes.
 const JOURNAL_BOUND_BYTES: u64 = 100_000;
 /// The longest that a kill order may take to be durable, at p99.
 const KILL_BOUND: Duration = Duration::from_millis(50);
 /// The factor by which the p99 of other callers may rise under the floods.
 const OTHERS_BOUND: f64 = 2.0;
-/// The daemon counts as idle after being left alone for this long.
+/// The time without calls after which the daemon counts as idle.
 const SETTLES: Duration = Duration::from_secs(5);
-/// The journal is read this long after the floods, when the daemon has ended what they left.
+/// The time after the floods at which the journal is read: by then the daemon has ended what they
+/// left.
 const SETTLES_AFTER: Duration = Duration::from_secs(8);
 
 const DEV_QUOTAS: &str = "quotas: {calls_at_once: 1000, records_per_minute: 1000000, records_per_minute_in_all: 1000000}\n";
@@ -44,13 +45,13 @@ pub(crate) struct Arguments {
     /// Minutes that the floods last
     #[arg(long, default_value_t = 2)]
     minutes: u64,
-    /// Seconds that the floods last, in place of the minutes, to try the command out
+    /// Seconds that the floods last, in place of the minutes, for a trial of the command
     #[arg(long)]
     seconds: Option<u64>,
     /// Seed of the choices that the floods make
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Runs only this one of the floods
+    /// Run only one of the floods
     #[arg(long)]
     only: Option<Who>,
 }
@@ -99,7 +100,7 @@ pub(crate) async fn flood(arguments: FloodArguments) -> Result<()> {
     Ok(())
 }
 
-/// A line of the printed table.
+/// A row of the printed table.
 struct Figure {
     what: String,
     measured: String,
@@ -113,8 +114,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
     let directory = tempfile::tempdir()?;
     let directory = directory.path();
     write_charters(directory)?;
-    // The people and contexts are those of `lanyardd dev`; the quotas are put back to the defaults,
-    // which are what is measured.
+    // The people and contexts are those of `lanyardd dev`. The quotas are set to their defaults,
+    // which this command measures.
     let daemon = Daemon::start(directory)?.serve_again(|config| config.replace(DEV_QUOTAS, ""))?;
     let data = directory.join("data");
     let mut quiet =
@@ -230,7 +231,7 @@ fn memory_figures(idle: u64, without: Memory, with: Memory, after: u64) -> Vec<F
     let above = with.daemon.saturating_sub(idle);
     vec![
         Figure {
-            what: "memory of lanyardd above idle, at most".to_owned(),
+            what: "highest memory of lanyardd above idle".to_owned(),
             measured: format!(
                 "{} MiB (idle {}, without floods {}, with {}, afterwards {})",
                 mebibytes(above),
@@ -243,7 +244,7 @@ fn memory_figures(idle: u64, without: Memory, with: Memory, after: u64) -> Vec<F
             holds: above <= MEMORY_BOUND_BYTES,
         },
         Figure {
-            what: "memory of its judges together, at most".to_owned(),
+            what: "highest memory of all its judges".to_owned(),
             measured: format!("{} MiB", mebibytes(with.judges)),
             bound: "1024 MiB".to_owned(),
             holds: with.judges <= 1 << 30,
@@ -251,7 +252,7 @@ fn memory_figures(idle: u64, without: Memory, with: Memory, after: u64) -> Vec<F
     ]
 }
 
-/// Builds the figures of what each flood added to the journal in a minute, with a share of the
+/// Builds the figures for what each flood added to the journal per minute, with a share of the
 /// index in proportion to its records.
 fn journal_figures(before: &Grown, grown: &Grown, seconds: u64) -> Vec<Figure> {
     for ((who, kind), (count, bytes)) in &grown.kinds {
@@ -267,7 +268,7 @@ fn journal_figures(before: &Grown, grown: &Grown, seconds: u64) -> Vec<Figure> {
     let all: u64 = grown.kinds.values().map(|(count, _)| count).sum();
     let index = grown.index.saturating_sub(before.index);
     println!("  the index grew by {index} bytes for {all} records");
-    // Quotas count by the minute, so a shorter run is counted as a whole minute.
+    // Quotas count per minute, so a shorter run counts as a whole minute.
     let minutes = (seconds as f64 / 60.0).max(1.0);
     let of = |is: &dyn Fn(&str) -> bool| {
         let own = grown.kinds.iter().filter(|((who, _), _)| is(who));
@@ -316,7 +317,7 @@ fn waits_figures(without: &quiet::Waits, with: &quiet::Waits) -> Vec<Figure> {
             holds: kills <= KILL_BOUND && with.not_durable == 0,
         },
         Figure {
-            what: "credentials of others, p99 with floods to without".to_owned(),
+            what: "credentials of others, p99 with floods relative to without".to_owned(),
             measured: format!(
                 "{ratio:.2} ({} to {}; {} and {} refused)",
                 waits(&with.others),
@@ -328,7 +329,7 @@ fn waits_figures(without: &quiet::Waits, with: &quiet::Waits) -> Vec<Figure> {
             holds: ratio <= OTHERS_BOUND && with.refused == 0,
         },
         Figure {
-            what: "plans that a person reads and is not given".to_owned(),
+            what: "plan reads of a person that fail".to_owned(),
             measured: format!(
                 "{} of {} ({}; without floods {})",
                 with.unread,

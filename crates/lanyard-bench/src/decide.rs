@@ -1,15 +1,15 @@
-//! Measures `decide` itself, and finding the charter for it.
+//! Measures `decide`, and the look-up of the charter for it.
 
 use std::hint::black_box;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use lanyard_core::charter::{TargetKind, parse};
+use lanyard_charter::{TargetKind, parse};
 use lanyard_core::decide::{GrantRequest, Revisions, decide};
-use lanyard_core::time::Timestamp;
 use lanyard_engine::charters::Charters;
 use lanyard_testkit::ids::Ids;
 use lanyard_testkit::world;
+use lanyard_vocabulary::time::Timestamp;
 
 use crate::stopwatch;
 
@@ -31,7 +31,7 @@ pub(crate) fn run() -> Result<()> {
         task.charter = world::name(&format!("payments-{}", count / 2));
         let of = charters.in_force(&task.charter).context("no charter")?;
         task.revision = of.revision.clone();
-        let grant = world::grant(TargetKind::Token);
+        let grant = world::grant(TargetKind::TOKEN);
         let began = stopwatch();
         for _ in 0..TURNS {
             let in_force = charters.in_force(&task.charter).context("no charter")?;

@@ -1,6 +1,6 @@
-//! Measures what a tool pays for a credential that the local agent already holds: the command,
-//! beside the start of the `aws` command line itself, and the agent's endpoint and socket with a
-//! hundred callers at once.
+//! Measures how long a tool waits for a credential that the local agent already holds: the command,
+//! compared with the start of the `aws` command line, and the agent's endpoint and socket with a
+//! hundred concurrent callers.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -15,13 +15,13 @@ use tonic::transport::Endpoint;
 
 use crate::stopwatch;
 
-/// Callers that ask at the same time.
-const AT_ONCE: usize = 100;
+/// The number of concurrent callers.
+const CONCURRENT_CLIENTS: usize = 100;
 /// Requests that each caller makes.
-const EACH: usize = 200;
+const REQUESTS_PER_CLIENT: usize = 200;
 const CHARTER: &str = include_str!("deliver.yaml");
 
-/// The daemon, the AWS server and the agent that are measured, with the agent's open task.
+/// The daemon, the AWS server, and the local agent with an open task.
 struct Stage {
     directory: tempfile::TempDir,
     _daemon: Daemon,
@@ -32,7 +32,7 @@ struct Stage {
 
 pub(crate) fn run() -> Result<()> {
     let stage = set()?;
-    println!("a credential for the aws tools; {AT_ONCE} at once for the local agent");
+    println!("a credential for the aws tools; {CONCURRENT_CLIENTS} at once for the local agent");
     let cold = times(5, || {
         stage.agent.ok(&["agent", "stop"])?;
         let began = stopwatch();
@@ -77,7 +77,8 @@ pub(crate) fn run() -> Result<()> {
 }
 
 fn set() -> Result<Stage> {
-    let aws = Aws::shared().context("no moto is named: run cargo xtask bench deliver")?;
+    let aws =
+        Aws::shared().context("LANYARD_MOTO_URL names no moto: run cargo xtask bench deliver")?;
     let directory = tempfile::tempdir()?;
     let path = directory.path();
     let account = aws.account("deliver", path)?;
@@ -125,7 +126,7 @@ impl Stage {
             .ok(&["creds", "aws", "read-queue", "--task", &self.task])
     }
 
-    /// Gives the session back and waits until the agent has forgotten it.
+    /// Releases the session, and waits until the local agent has dropped it.
     fn release(&self) -> Result<()> {
         let kept = self.agent.json(&["agent", "status"])?;
         let lease = kept
@@ -140,7 +141,7 @@ impl Stage {
                 return Ok(());
             }
         }
-        bail!("the agent keeps what was given back")
+        bail!("the local agent still holds the released session")
     }
 
     fn state(&self) -> PathBuf {
@@ -154,13 +155,13 @@ impl Stage {
         let field = |name: &str| opened.get(name).and_then(Value::as_str).context("no field");
         let url = format!("{}/v1/aws/read-queue", field("url")?);
         let token = std::fs::read_to_string(field("token_file")?)?;
-        // Another measurement may have installed the provider before.
+        // Fails if another measurement installed it first.
         drop(rustls::crypto::ring::default_provider().install_default());
         at_once(|| {
             let (client, url, token) = (reqwest::Client::new(), url.clone(), token.clone());
             async move {
                 let mut took = Vec::new();
-                for _ in 0..EACH {
+                for _ in 0..REQUESTS_PER_CLIENT {
                     let began = stopwatch();
                     let answer = client
                         .get(&url)
@@ -168,7 +169,7 @@ impl Stage {
                         .send()
                         .await?;
                     let answer = answer.error_for_status()?.bytes().await?;
-                    anyhow::ensure!(!answer.is_empty(), "an empty answer");
+                    anyhow::ensure!(!answer.is_empty(), "the answer is empty");
                     took.push(began.elapsed());
                 }
                 Ok(took)
@@ -192,7 +193,7 @@ async fn ask_the_socket(socket: &Path, context: &Path, task: String) -> Result<V
     let endpoint = Endpoint::try_from(format!("unix:{}", socket.display()))?;
     let mut client = AgentServiceClient::new(endpoint.connect().await?);
     let mut took = Vec::new();
-    for _ in 0..EACH {
+    for _ in 0..REQUESTS_PER_CLIENT {
         let mut request = tonic::Request::new(GetCredentialRequest {
             task_id: task.clone(),
             grant: "read-queue".to_owned(),
@@ -212,7 +213,7 @@ where
     F: Future<Output = Result<Vec<Duration>>> + Send + 'static,
 {
     let mut asking = tokio::task::JoinSet::new();
-    for _ in 0..AT_ONCE {
+    for _ in 0..CONCURRENT_CLIENTS {
         asking.spawn(ask());
     }
     let mut took = Vec::new();

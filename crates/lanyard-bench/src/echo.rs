@@ -1,5 +1,5 @@
-//! A bare server that issuing is compared with: it takes the same call over the same TLS, and
-//! answers with fixed bytes, signed where asked.
+//! A bare server to compare issuing with: it takes the same call over the same TLS, and answers
+//! with fixed bytes, signed if required.
 
 use std::net::SocketAddr;
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! Measures one agent that asks for what it may not have, a thousand times a second: how soon its
-//! breaker stops it, and what other callers notice, in one run.
+//! Measures an agent that sends a thousand forbidden requests a second: how soon its breaker stops
+//! it, and the effect on other callers, in one run.
 
 use std::path::Path;
 use std::time::Duration;
@@ -16,7 +16,7 @@ const TRIPS: u32 = 100;
 const RATE: u32 = 50_000;
 /// Connections that the flood's requests are spread over.
 const FLOODS: u32 = 16;
-/// Other callers, which make one request after the other with [`REST`] in between.
+/// Other callers, each of which sends one request after the other with [`REST`] in between.
 const OTHERS: usize = 4;
 const REST: Duration = Duration::from_millis(5);
 
@@ -90,7 +90,7 @@ fn ask(task: &str, grant: &str) -> v1::IssueCredentialRequest {
     }
 }
 
-/// Measures the wait of the other callers for each answer, and returns the waits sorted.
+/// Measures how long the other callers wait for each answer; returns the sorted waits.
 async fn others(context: &Path, task: &str, seconds: u64) -> Result<Vec<Duration>> {
     let until = stopwatch() + Duration::from_secs(seconds);
     let mut callers = tokio::task::JoinSet::new();
@@ -112,11 +112,11 @@ async fn others(context: &Path, task: &str, seconds: u64) -> Result<Vec<Duration
         took.extend(caller??);
     }
     took.sort_unstable();
-    ensure!(!took.is_empty(), "nothing was answered");
+    ensure!(!took.is_empty(), "no request was answered");
     Ok(took)
 }
 
-/// Asks at [`RATE`], and returns the number of requests and the time of the first refusal by a kill
+/// Sends requests at [`RATE`]. Returns their number, and the time of the first refusal by a kill
 /// order.
 async fn floods(
     context: std::path::PathBuf,
@@ -135,8 +135,8 @@ async fn floods(
                 turns.tick().await;
                 let answer = client.issue_credential(ask(&task, "none-such")).await;
                 sent += 1;
-                // The grant of the first request does not exist, so only a request for a real grant
-                // can tell that the kill order refused it.
+                // The grant of the other requests does not exist. Only a request for a real grant
+                // shows that the kill order refused it.
                 if stopped.is_none() {
                     let held = client.issue_credential(ask(&task, "read")).await;
                     let killed = matches!(held, Err(ClientError::Killed(_)));

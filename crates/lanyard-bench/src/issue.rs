@@ -1,5 +1,5 @@
-//! Measures issuing tokens through the real daemon, with 64 calls in flight, beside the echo, in
-//! one run.
+//! Measures the issuing of tokens by the real daemon, with 64 calls in flight, compared with the
+//! echo server in the same run.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -20,12 +20,12 @@ struct Measured {
     most: Duration,
 }
 
-/// A child process that is killed when this is dropped.
+/// A child process that is killed on drop.
 struct Ends(Child);
 
 impl Drop for Ends {
     fn drop(&mut self) {
-        // The process may have ended by itself.
+        // The process may have ended already.
         drop(self.0.kill());
         drop(self.0.wait());
     }

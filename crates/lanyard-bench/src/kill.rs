@@ -1,5 +1,5 @@
-//! Measures a kill of everything with many live leases, the start after it, and the memory that a
-//! lease takes.
+//! Measures a kill of everything with many live leases, the start after it, and the memory of a
+//! lease.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,16 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use lanyard_core::charter::{Rate, TargetKind};
+use lanyard_charter::{Rate, TargetKind};
 use lanyard_core::command::{Asked, Command, Intent, LeaseLimits, Record};
-use lanyard_core::id::DecisionId;
 use lanyard_core::kill::Actor;
 use lanyard_core::lease::{Entry, Handle};
 use lanyard_core::ledger::Ledger;
-use lanyard_core::scope::{AgentName, RoleFilter, Scope};
 use lanyard_core::state::State;
 use lanyard_core::task::Task;
-use lanyard_core::time::Ttl;
 use lanyard_engine::charters::Charters;
 use lanyard_engine::clock::{Clock, SystemClock, SystemRandomness};
 use lanyard_engine::{Engine, Parts};
@@ -26,11 +23,15 @@ use lanyard_provider_token::{Keyring, TokenProvider};
 use lanyard_testkit::ids::Ids;
 use lanyard_testkit::judge::CannotRead;
 use lanyard_testkit::world;
+use lanyard_vocabulary::agent::AgentName;
+use lanyard_vocabulary::id::DecisionId;
+use lanyard_vocabulary::scope::{RoleFilter, Scope};
+use lanyard_vocabulary::time::Ttl;
 use tokio::sync::watch;
 
 use crate::stopwatch;
 
-/// Leases that each task has.
+/// The number of leases per task.
 const OF_A_TASK: usize = 1000;
 
 pub(crate) async fn run(leases: usize, keep: Option<PathBuf>) -> Result<()> {
@@ -49,7 +50,7 @@ pub(crate) async fn run(leases: usize, keep: Option<PathBuf>) -> Result<()> {
         Arc::new(keyring),
         Arc::new(Lists::new(1)),
     );
-    let target = world::target(TargetKind::Token);
+    let target = world::target(TargetKind::TOKEN);
     let engine = Engine::new(Parts {
         ledger: Arc::clone(&ledger) as Arc<dyn Ledger>,
         providers: [(target, Arc::new(provider) as _)].into(),
@@ -58,6 +59,7 @@ pub(crate) async fn run(leases: usize, keep: Option<PathBuf>) -> Result<()> {
         clock: Arc::clone(&clock) as Arc<dyn Clock>,
         randomness: Arc::new(SystemRandomness::default()),
         agents: BTreeMap::new(),
+        spool: Arc::new(lanyard_testkit::spool::NoSpool),
         rearm_soak: Duration::from_secs(60),
         records: lanyard_engine::records::RecordLimits::UNBOUNDED,
     });
@@ -65,7 +67,7 @@ pub(crate) async fn run(leases: usize, keep: Option<PathBuf>) -> Result<()> {
     let full = Load::of(&ledger, &clock).await?;
     fences(&engine, "with a full ledger").await?;
     full.end().await?;
-    let order = engine.draft_kill(
+    let order = engine.kills().draft(
         Scope::All,
         RoleFilter::Both,
         "a measurement".to_owned(),
@@ -75,16 +77,19 @@ pub(crate) async fn run(leases: usize, keep: Option<PathBuf>) -> Result<()> {
     let runs = tokio::spawn(Arc::clone(&engine).run(stopping));
     let id = order.id;
     let began = stopwatch();
-    engine.engage(order).await;
+    engine.kills().engage(order).await;
     println!("  fence of a kill      {:>8.2?}", began.elapsed());
     let mut left = usize::MAX;
     while left > 0 {
         tokio::time::sleep(Duration::from_millis(50)).await;
-        left = engine.query(|state| state.leases().live()).await?;
+        left = engine
+            .context()
+            .query(|state| state.leases().live())
+            .await?;
     }
     println!("  every lease stopped  {:>8.2?}", began.elapsed());
     loop {
-        let report = engine.kill_report(id).await?;
+        let report = engine.kills().report(id).await;
         if report.context("no report")?.is_confirmed() {
             break;
         }
@@ -105,18 +110,18 @@ pub(crate) async fn run(leases: usize, keep: Option<PathBuf>) -> Result<()> {
 
 /// Kill orders that are measured.
 const FENCES: usize = 200;
-/// Mints under way at the same time while the ledger is full.
+/// Mints in progress at any time while the ledger is full.
 const MINTING: usize = 512;
 
-/// Measures how soon orders over one agent each are in effect and durable.
+/// Measures how soon an order over one agent is in effect and durable.
 async fn fences(engine: &Arc<Engine>, while_what: &str) -> Result<()> {
     let mut took = Vec::with_capacity(FENCES);
     for n in 0..FENCES {
         let scope = Scope::Agent(AgentName(format!("nobody-{n}")));
         let (why, by) = ("a measurement".to_owned(), Actor::Local);
-        let order = engine.draft_kill(scope, RoleFilter::Both, why, by)?;
+        let order = engine.kills().draft(scope, RoleFilter::Both, why, by)?;
         let began = stopwatch();
-        engine.engage(order).await;
+        engine.kills().engage(order).await;
         took.push(began.elapsed());
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
@@ -130,7 +135,7 @@ async fn fences(engine: &Arc<Engine>, while_what: &str) -> Result<()> {
     Ok(())
 }
 
-/// A load of mints without a pause, as many at once as a busy broker has.
+/// A constant load of mints, as many at once as on a busy broker.
 struct Load {
     stop: watch::Sender<bool>,
     minting: tokio::task::JoinSet<Result<u64>>,
@@ -180,7 +185,7 @@ impl Load {
     }
 }
 
-/// Measures the time until a start has rebuilt the state.
+/// Measures how long a start needs to rebuild the state.
 pub(crate) fn start(directory: &Path) -> Result<()> {
     let clock = Arc::new(SystemClock::default());
     let began = stopwatch();
@@ -200,7 +205,7 @@ fn open(directory: &Path, clock: &Arc<SystemClock>) -> Result<Embedded> {
     Ok(Embedded::open(&directory.join("journal"), &settings, now)?.0)
 }
 
-/// Measures the memory that the state itself takes, in bytes.
+/// Measures the memory of the state itself, in bytes.
 fn state(clock: &SystemClock, leases: usize) -> Result<usize> {
     let (ids, at, second) = (Ids::seeded(2), clock.now(), Ttl::from_secs(1)?);
     let before = resident()?;
@@ -289,9 +294,9 @@ fn intent(ids: &Ids, task: &Task, second: Ttl) -> Intent {
         task: task.id,
         environment: None,
         entry: Entry {
-            grant: world::grant(TargetKind::Token),
-            role: lanyard_core::charter::Role::Plan,
-            target: world::target(TargetKind::Token),
+            grant: world::grant(TargetKind::TOKEN),
+            role: lanyard_vocabulary::role::Role::Plan,
+            target: world::target(TargetKind::TOKEN),
         },
         in_force: task.revision.clone(),
         handle: Handle::default(),

@@ -1,9 +1,9 @@
-//! Measures the lint of a thousand charters, and of the largest file that is read, beside a plain
+//! Measures the lint of a thousand charters and of the largest accepted file, compared with a plain
 //! parse of the same YAML.
 
 use anyhow::{Result, bail};
-use lanyard_core::charter::{World, parse};
-use lanyard_core::document::{MAX_DOCUMENT_BYTES, read};
+use lanyard_charter::{World, parse};
+use lanyard_document::{MAX_DOCUMENT_BYTES, read};
 
 use crate::stopwatch;
 
@@ -17,10 +17,10 @@ const GOOD: [&str; 3] = [
 pub(crate) fn run() -> Result<()> {
     let declared = include_str!("../../../tests/charters/lanyard.yaml");
     let Ok(world) = World::of_configuration(declared) else {
-        bail!("what is declared cannot be read");
+        bail!("the declared environments cannot be read");
     };
     let texts: Vec<&str> = GOOD.into_iter().cycle().take(CHARTERS).collect();
-    // A process reads the table of AWS actions once; that is not to be measured.
+    // A process reads the table of AWS actions once, which is not part of the measurement.
     drop(parse(GOOD[0], &world));
     let began = stopwatch();
     for text in &texts {
@@ -32,7 +32,7 @@ pub(crate) fn run() -> Result<()> {
     let began = stopwatch();
     for text in &texts {
         if parse(text, &world).is_err() {
-            bail!("a charter does not hold together");
+            bail!("a charter is invalid");
         }
     }
     let linted = began.elapsed();
@@ -46,8 +46,8 @@ pub(crate) fn run() -> Result<()> {
         linted.as_secs_f64() / plain.as_secs_f64()
     );
 
-    // The largest charter has as many actions and prohibitions as there can be, and lint compares
-    // each with each.
+    // The largest charter has the most actions and prohibitions, and lint compares each action with
+    // each prohibition.
     let (head, tail) = GOOD[0].split_once("  prohibited:").unwrap_or_default();
     let patterns: Vec<String> = (0..200).map(|n| format!("s3:X*{n}*")).collect();
     let (_, rest) = tail.split_once("  plans:").unwrap_or_default();

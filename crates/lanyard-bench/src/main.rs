@@ -1,4 +1,4 @@
-//! Measurements, printed as ratios within one run where there is something to compare with. None of
+//! Measurements, printed as ratios within one run if there is something to compare with. None of
 //! them is a test.
 
 mod chaos;
@@ -33,35 +33,37 @@ enum What {
     Verify,
     /// Lint of a thousand charters, beside a plain parse.
     Lint,
-    /// A credential for a tool: cold, minted, at hand; `cargo xtask bench deliver` starts the servers.
+    /// A credential for a tool: cold, minted, cached; `cargo xtask bench deliver` starts the
+    /// servers.
     Deliver,
-    /// Tokens issued a second by lanyardd, beside a bare echo.
+    /// Tokens that lanyardd issues a second, compared with a bare echo.
     Issue {
-        /// Seconds that each of them is measured
+        /// Seconds that each server is measured
         #[arg(long, default_value_t = 8)]
         seconds: u64,
     },
-    /// A flood by one agent: how soon its breaker trips, and what others notice.
+    /// A flood by one agent: how soon its breaker trips, and the effect on others.
     Flood {
         /// Seconds that the flood lasts
         #[arg(long, default_value_t = 10)]
         seconds: u64,
     },
-    /// Mints and revocations through the broker, beside the same calls without it; `cargo xtask bench providers` starts the
-    /// servers.
+    /// Mints and revocations through the broker, compared with the same calls without it; `cargo
+    /// xtask bench providers` starts the servers.
     Providers,
-    /// Many Kubernetes leases killed at once, beside bare deletions; `cargo xtask bench sweep` starts the API server.
+    /// Many Kubernetes leases killed at once, compared with bare deletions; `cargo xtask bench
+    /// sweep` starts the API server.
     Sweep {
         /// Number of live leases
         #[arg(default_value_t = 10_000)]
         leases: usize,
     },
-    /// Fences in an idle and in a full ledger, a kill of everything, a start, and the memory of a
+    /// Fences with an idle and a full ledger, a kill of everything, a start, and the memory of a
     /// lease.
     Kill {
         /// Number of live leases
         leases: usize,
-        /// Leaves the data in this directory; otherwise it is removed
+        /// Keep the data in this directory; otherwise it is removed
         #[arg(long)]
         keep: Option<PathBuf>,
     },
@@ -70,9 +72,10 @@ enum What {
         /// Directory that holds the data
         directory: PathBuf,
     },
-    /// Floods by a stranger and by a chartered agent, and what others notice; `cargo xtask chaos` builds it.
+    /// Floods by strangers and by a chartered agent, and the effect on others; `cargo xtask chaos`
+    /// builds it.
     Chaos(chaos::Arguments),
-    /// One flood, in a process of its own
+    /// Run one flood, in a process of its own
     #[command(hide = true)]
     FloodOf(chaos::FloodArguments),
     /// The bare echo server
@@ -112,7 +115,7 @@ fn main() -> Result<()> {
     }
 }
 
-/// Returns the current time, to measure a span with.
+/// Returns the current time, for the measurement of a span.
 #[expect(clippy::disallowed_methods, reason = "a measurement measures")]
 fn stopwatch() -> std::time::Instant {
     std::time::Instant::now()

@@ -1,36 +1,36 @@
 //! Measures what the broker adds to a provider: mints and revocations through the daemon's gRPC,
-//! beside the same calls of the same provider's client alone, against one server, in one run and in
-//! turns.
+//! compared with the same calls by the bare client of the provider, against one server, in
+//! alternating rounds of one run.
 
 mod against;
 
 use std::path::Path;
 use std::time::Duration;
 
+use against::Against;
 use anyhow::{Context, Result, ensure};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use lanyard_charter::TargetKind;
 use lanyard_client::{Client, v1};
-use lanyard_core::charter::TargetKind;
-use lanyard_core::id::LeaseId;
 use lanyard_core::lease::LeaseRef;
 use lanyard_core::provider::{MintRequest, Revocation};
 use lanyard_engine::clock::{Clock as _, SystemClock};
 use lanyard_rig::Daemon;
 use lanyard_testkit::ids::Ids;
 use lanyard_testkit::world;
+use lanyard_vocabulary::id::LeaseId;
 
 use crate::stopwatch;
-use against::Against;
 
 const CHARTER: &str = include_str!("providers.yaml");
-/// Turns that each side has.
+/// Rounds of each side.
 const ROUNDS: u64 = 5;
 /// Mints that a turn makes one after the other, for the time of one call. With those of
-/// [`TOGETHER`] they fit, over all rounds, into the list of denied sessions of an AWS role.
+/// [`MINTS_PER_TURN`] they fit, over all rounds, into the list of denied sessions of an AWS role.
 const ALONE: usize = 15;
-/// Mints that a turn makes with [`AT_ONCE`] under way, for the rate.
-const TOGETHER: usize = 35;
-const AT_ONCE: usize = 8;
+/// Mints that a round makes with [`CONCURRENT_MINTS`] in flight, to measure the rate.
+const MINTS_PER_TURN: usize = 35;
+const CONCURRENT_MINTS: usize = 8;
 
 /// The times of one side, over all rounds.
 #[derive(Default)]
@@ -42,11 +42,11 @@ struct Side {
 
 impl Side {
     fn mints(&self) -> f64 {
-        (ROUNDS as usize * TOGETHER) as f64 / self.minting.as_secs_f64()
+        (ROUNDS as usize * MINTS_PER_TURN) as f64 / self.minting.as_secs_f64()
     }
 
     fn revocations(&self) -> f64 {
-        (ROUNDS as usize * (ALONE + TOGETHER)) as f64 / self.revoking.as_secs_f64()
+        (ROUNDS as usize * (ALONE + MINTS_PER_TURN)) as f64 / self.revoking.as_secs_f64()
     }
 
     /// Returns the median time of a call.
@@ -59,7 +59,7 @@ impl Side {
 
 pub(crate) async fn run() -> Result<()> {
     println!(
-        "{ROUNDS} rounds in turns, each {ALONE} mints one by one, {TOGETHER} by {AT_ONCE} at once, then all revoked together"
+        "{ROUNDS} rounds in turns, each {ALONE} mints one by one, {MINTS_PER_TURN} by {CONCURRENT_MINTS} at once, then all revoked together"
     );
     for against in against::all().await? {
         match against {
@@ -82,7 +82,7 @@ async fn measure(against: Against) -> Result<()> {
     let daemon = Daemon::start_with(path, &["--targets", &named], &against.environment)?;
     let (mut broker, mut bare) = (Side::default(), Side::default());
     for round in 0..ROUNDS {
-        // The sides take turns in going first, so that neither gains from its place.
+        // The sides alternate in going first, so that neither gains from the order.
         if round % 2 == 0 {
             through(path, &mut broker).await?;
             alone(&against, round, &mut bare).await?;
@@ -99,10 +99,10 @@ async fn measure(against: Against) -> Result<()> {
 fn show(against: &Against, mut broker: Side, mut bare: Side) {
     println!("  {}", against.name);
     let rate = |what: &str, with: f64, without: f64| {
-        // The broker signs tokens itself, so there is no server's time to compare with.
+        // The broker signs tokens itself, so there is no server time to compare with.
         let own = match against.kind {
-            TargetKind::Token => String::new(),
-            TargetKind::Aws | TargetKind::Kubernetes | TargetKind::Vault | TargetKind::GitHub => {
+            TargetKind::TOKEN => String::new(),
+            _ => {
                 let percent = 100.0 * (without / with - 1.0);
                 format!(", the broker's own {percent:+.0} %")
             }
@@ -121,8 +121,8 @@ fn show(against: &Against, mut broker: Side, mut bare: Side) {
     );
 }
 
-/// Takes a turn through the broker, with a task of its own that is killed at the end, until the
-/// provider has taken every revocation.
+/// Runs a round through the broker, with a task of its own that is killed at the end, until the
+/// provider has acknowledged every revocation.
 async fn through(path: &Path, side: &mut Side) -> Result<()> {
     let mut agent = Client::connect(&path.join("contexts/agent.json")).await?;
     let open = v1::OpenTaskRequest {
@@ -143,11 +143,11 @@ async fn through(path: &Path, side: &mut Side) -> Result<()> {
         side.calls.push(began.elapsed());
     }
     let began = stopwatch();
-    let mints = stream::iter(0..TOGETHER).map(|_| {
+    let mints = stream::iter(0..MINTS_PER_TURN).map(|_| {
         let (mut agent, ask) = (agent.clone(), ask());
         async move { agent.issue_credential(ask).await.map(drop) }
     });
-    let mints = mints.buffer_unordered(AT_ONCE);
+    let mints = mints.buffer_unordered(CONCURRENT_MINTS);
     mints.try_collect::<Vec<()>>().await?;
     side.minting += began.elapsed();
     let mut oncall = Client::connect(&path.join("contexts/oncall.json")).await?;
@@ -167,14 +167,14 @@ async fn through(path: &Path, side: &mut Side) -> Result<()> {
             return Ok(());
         }
     }
-    anyhow::bail!("the report ended before every revocation was taken")
+    anyhow::bail!("the report ended before every revocation was acknowledged")
 }
 
-/// Takes a turn of the bare client, which makes the provider's own calls, decides nothing and
-/// writes nothing down.
+/// Runs a round of the bare client, which makes the provider's calls without decisions and without
+/// a journal.
 async fn alone(against: &Against, round: u64, side: &mut Side) -> Result<()> {
     let ids = Ids::seeded(SystemClock::default().now().as_millis() ^ round);
-    let mut minted = Vec::with_capacity(ALONE + TOGETHER);
+    let mut minted = Vec::with_capacity(ALONE + MINTS_PER_TURN);
     for _ in 0..ALONE {
         let request = against.request(&ids);
         let began = stopwatch();
@@ -182,9 +182,12 @@ async fn alone(against: &Against, round: u64, side: &mut Side) -> Result<()> {
         side.calls.push(began.elapsed());
     }
     let began = stopwatch();
-    let requests: Vec<_> = (0..TOGETHER).map(|_| against.request(&ids)).collect();
+    let requests: Vec<_> = (0..MINTS_PER_TURN).map(|_| against.request(&ids)).collect();
     let mints = stream::iter(requests).map(|request| mint(against, request));
-    let together: Vec<LeaseRef> = mints.buffer_unordered(AT_ONCE).try_collect().await?;
+    let together: Vec<LeaseRef> = mints
+        .buffer_unordered(CONCURRENT_MINTS)
+        .try_collect()
+        .await?;
     side.minting += began.elapsed();
     minted.extend(together);
     let revocation = Revocation {
@@ -201,13 +204,13 @@ async fn alone(against: &Against, round: u64, side: &mut Side) -> Result<()> {
         .filter(|(_, it)| it.is_err())
         .collect();
     ensure!(failed.is_empty(), "not revoked: {failed:?}");
-    // The broker finishes its revocations between its turns, so the bare client does as well.
-    against.provider.prove(&revocation.due).await;
+    // The broker finishes its revocations between its rounds, so the bare client does too.
+    against.provider.finish_and_prove(&revocation.due).await;
     Ok(())
 }
 
 async fn mint(against: &Against, request: MintRequest) -> Result<LeaseRef> {
-    against.provider.ready(&request).await?;
+    against.provider.ensure_shared_objects(&request).await?;
     let prepared = against.provider.prepare(&request)?;
     let minted = against.provider.mint(&request, &prepared).await?;
     Ok(LeaseRef {
@@ -226,7 +229,7 @@ impl Against {
         let task = world::task(ids, now);
         let mut request = world::request(self.kind, ids.lease(), &task, now);
         request.rights = self.rights.clone();
-        request.number = ids.word();
+        request.request_number = ids.word();
         request
     }
 }

@@ -1,5 +1,5 @@
-//! Measures a kill of many Kubernetes leases at once on a real API server, beside the rate at which
-//! that server deletes objects for a bare client, in one run; and how soon a holder is refused.
+//! Measures a kill of many Kubernetes leases at once on a real API server, compared with the rate
+//! at which a bare client deletes objects there, in one run; and how soon a holder is refused.
 
 use std::path::Path;
 use std::time::Duration;
@@ -15,9 +15,9 @@ use tokio::task::JoinSet;
 use crate::stopwatch;
 
 const MINTERS: usize = 16;
-/// Deletions at the same time, as many as the broker makes.
-const AT_ONCE: usize = 16;
-/// Objects that each lease has.
+/// Concurrent deletions, as many as the broker makes.
+const CONCURRENT_REVOCATIONS: usize = 16;
+/// Objects of each lease.
 const OBJECTS: usize = 3;
 const HOME: &str = "sweep-leases";
 const TARGET: &str = "sweep-target";
@@ -34,7 +34,7 @@ const GRANT: &str = "
 
 pub(crate) async fn run(leases: usize) -> Result<()> {
     let cluster = lanyard_rig::Cluster::shared();
-    let cluster = cluster.context("no API server is named: run `cargo xtask bench sweep`")?;
+    let cluster = cluster.context("no API server is configured: run `cargo xtask bench sweep`")?;
     cluster.namespaces(HOME, TARGET)?;
     let directory = tempfile::tempdir()?;
     let directory = directory.path();
@@ -115,17 +115,17 @@ async fn minted(context: &Path, leases: usize) -> Result<Held> {
     }
     let rate = leases as f64 / began.elapsed().as_secs_f64();
     println!("  minted               {rate:>8.0} a second");
-    held.context("nothing was minted")
+    held.context("no credential was minted")
 }
 
-/// Measures the rate at which objects of the same kind, made by the broker's own client, are
+/// Measures the rate at which objects of the same kinds, created by the broker's own client, can be
 /// deleted without the broker.
 async fn bare_rate(kubeconfig: &Path, leases: usize) -> Result<f64> {
     let cluster = Cluster::connect(Some(kubeconfig), None).await?;
     let marks = Marks::default();
     let names: Vec<String> = (0..leases).map(|n| format!("bare-{n}")).collect();
     let made = stream::iter(&names).map(|name| cluster.create_service_account(HOME, name, &marks));
-    made.buffer_unordered(AT_ONCE)
+    made.buffer_unordered(CONCURRENT_REVOCATIONS)
         .try_collect::<Vec<_>>()
         .await?;
     let began = stopwatch();
@@ -137,20 +137,20 @@ async fn bare_rate(kubeconfig: &Path, leases: usize) -> Result<f64> {
         })
     });
     deleted
-        .buffer_unordered(AT_ONCE)
+        .buffer_unordered(CONCURRENT_REVOCATIONS)
         .try_collect::<Vec<_>>()
         .await?;
     Ok(leases as f64 / began.elapsed().as_secs_f64())
 }
 
-/// Measures the time from the kill until the report says that everything is dead, and prints how
-/// soon one holder was refused.
+/// Measures the time from the kill until the report calls every lease dead; prints how soon one
+/// holder was refused.
 async fn swept(oncall: &mut Client, held: Held) -> Result<Duration> {
     let began = stopwatch();
     let order = oncall
         .engage_kill(v1::EngageKillRequest {
             scope: Some(v1::Scope {
-                // An order over the target would remove its shared Role in one write, and measure
+                // An order over the target would delete its shared Role in one write, and measure
                 // no sweep.
                 kind: Some(v1::scope::Kind::Charter("bench".to_owned())),
             }),

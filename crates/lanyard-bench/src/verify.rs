@@ -1,5 +1,5 @@
-//! Measures how many identities of each kind are verified a second, on one thread, beside the bare
-//! signature check of the same library.
+//! Measures how many identities of each kind are verified a second on one thread, compared with the
+//! bare signature check of the same library.
 
 use std::hint::black_box;
 use std::process::Command;
@@ -7,8 +7,6 @@ use std::process::Command;
 use anyhow::{Context, Result, anyhow};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use lanyard_core::identity::{Confirmation, Method};
-use lanyard_core::time::Timestamp;
 use lanyard_identity::dpop::{self, Target};
 use lanyard_identity::jwks::{Algorithm, Jwks};
 use lanyard_identity::session::{SESSION_TYPE, Session, Who};
@@ -16,6 +14,8 @@ use lanyard_identity::spiffe::{Bundle, TrustDomains};
 use lanyard_identity::verifier::{PeopleRule, Purpose};
 use lanyard_identity::{Issuer, IssuerKind, Keys, Verifier};
 use lanyard_provider_token::Keyring;
+use lanyard_vocabulary::identity::{Confirmation, Method};
+use lanyard_vocabulary::time::Timestamp;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, KeyUsagePurpose, SanType};
 use ring::rand::SystemRandom;
 use ring::signature::{
@@ -120,7 +120,7 @@ fn signers() -> Result<[Signer; 3]> {
     ])
 }
 
-/// Makes an RSA key with `openssl`, because ring makes none.
+/// Generates an RSA key with `openssl`, because ring cannot.
 fn rsa() -> Result<Vec<u8>> {
     let made = Command::new("openssl")
         .args(["genpkey", "-algorithm", "RSA"])
@@ -208,7 +208,7 @@ fn proof(signer: &Signer, bare: f64) -> Result<()> {
     Ok(())
 }
 
-/// Measures a session as the daemon verifies it, without the proof that goes with it.
+/// Measures a session as the daemon verifies it, without its proof of possession.
 fn session(bare: f64) -> Result<()> {
     let directory = tempfile::tempdir()?;
     let keyring = Keyring::load_or_create(directory.path(), NOW)?;
@@ -223,11 +223,11 @@ fn session(bare: f64) -> Result<()> {
         jti: "8f14e45fceea167a".to_owned(),
         cnf: key.clone(),
         who: Who::Agent {
-            identity: lanyard_core::identity::Identity {
+            identity: lanyard_vocabulary::identity::Identity {
                 issuer: ISSUER.to_owned(),
                 subject: "repo:acme/payments:environment:production".to_owned(),
             },
-            evidence: lanyard_core::identity::Evidence::default(),
+            evidence: lanyard_vocabulary::identity::Evidence::default(),
             sponsor: None,
         },
     };
@@ -243,7 +243,7 @@ fn session(bare: f64) -> Result<()> {
     Ok(())
 }
 
-/// Measures the chain of a client certificate; the handshake shows that its key is held.
+/// Measures the chain of a client certificate; the handshake proves possession of its key.
 fn svid() -> Result<()> {
     let mut params = CertificateParams::new(Vec::new())?;
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));

@@ -13,13 +13,18 @@ pub struct Cli {
     place: Place,
     environment: Vec<(&'static str, String)>,
     keeps: bool,
+    /// Runs commands within this process, with its environment and its terminal.
+    function: Option<CommandFunction>,
 }
+
+/// Runs the command line with these arguments and this standard input within this process.
+pub type CommandFunction = fn(&[&str], &str) -> Result<Answer>;
 
 /// The source of the context.
 enum Place {
     /// A context in a file.
     Context(PathBuf),
-    /// The home of a user without a screen.
+    /// The home of a user without a display.
     Home(PathBuf),
 }
 
@@ -45,6 +50,51 @@ impl Answer {
             stderr: text(&output.stderr),
         }
     }
+
+    /// Returns the standard output of a command that had to succeed.
+    ///
+    /// # Errors
+    /// When the exit code is not 0.
+    pub fn succeeded(self, arguments: &[&str]) -> Result<String> {
+        if self.code != 0 {
+            bail!(
+                "`lanyard {}` exited {}: {}",
+                arguments.join(" "),
+                self.code,
+                self.stderr
+            );
+        }
+        Ok(self.stdout)
+    }
+
+    /// Returns the standard error of a command that had to exit with `code`.
+    ///
+    /// # Errors
+    /// When the exit code is another.
+    pub fn failed(self, code: i32, arguments: &[&str]) -> Result<String> {
+        if self.code != code {
+            bail!(
+                "`lanyard {}` exited {}, not {code}: {}",
+                arguments.join(" "),
+                self.code,
+                self.stderr
+            );
+        }
+        Ok(self.stderr)
+    }
+}
+
+/// Reads the first JSON document of a command's standard output.
+///
+/// # Errors
+/// When there is none.
+pub fn first_document(stdout: &str) -> Result<Value> {
+    let first = serde_json::Deserializer::from_str(stdout)
+        .into_iter()
+        .next();
+    first
+        .context("no JSON was printed")?
+        .context("something other than JSON was printed")
 }
 
 impl Cli {
@@ -55,15 +105,25 @@ impl Cli {
             place,
             environment: Vec::new(),
             keeps: false,
+            function: None,
         }
     }
 
-    /// Lets a local agent cache credentials, as for a user. Without it, `creds` asks the broker
-    /// every time.
+    pub(crate) fn within(context: PathBuf, function: CommandFunction) -> Self {
+        let binary = crate::binaries().map_or_else(|_| "lanyard".into(), |at| at.join("lanyard"));
+        Self {
+            function: Some(function),
+            ..Self::new(binary, context)
+        }
+    }
+
+    /// Lets a local agent cache credentials, as it does for a user. Without it, `creds` asks the
+    /// broker each time.
     #[must_use]
     pub fn keeping(self) -> Self {
         Self {
             keeps: true,
+            function: None,
             ..self
         }
     }
@@ -79,6 +139,7 @@ impl Cli {
     pub fn with(self, environment: &[(&'static str, &str)]) -> Self {
         let environment = environment.iter();
         Self {
+            function: None,
             environment: environment
                 .map(|(name, value)| (*name, (*value).to_owned()))
                 .collect(),
@@ -96,6 +157,7 @@ impl Cli {
             place: Place::Home(home.to_path_buf()),
             environment: Vec::new(),
             keeps: false,
+            function: None,
         })
     }
 
@@ -115,6 +177,9 @@ impl Cli {
     /// # Errors
     /// When the command does not start.
     pub fn run(&self, arguments: &[&str]) -> Result<Answer> {
+        if let Some(answer) = self.called(arguments, "") {
+            return answer;
+        }
         let output = self.command(arguments).output();
         Ok(Answer::of(&output.context("lanyard does not start")?))
     }
@@ -125,6 +190,9 @@ impl Cli {
     /// When the command does not start.
     pub fn fed(&self, arguments: &[&str], input: &str) -> Result<Answer> {
         use std::io::Write as _;
+        if let Some(answer) = self.called(arguments, input) {
+            return answer;
+        }
         let mut command = self.command(arguments);
         command.stdin(Stdio::piped());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -133,6 +201,20 @@ impl Cli {
         stdin.write_all(input.as_bytes())?;
         drop(stdin);
         Ok(Answer::of(&child.wait_with_output()?))
+    }
+
+    fn called(&self, arguments: &[&str], input: &str) -> Option<Result<Answer>> {
+        let (Some(function), Place::Context(context)) = (self.function, &self.place) else {
+            return None;
+        };
+        let context = context.to_string_lossy();
+        // The effect of the variable LANYARD_DIRECT on a process.
+        let direct: &[&str] = match arguments.first() {
+            Some(&"creds") => &["--direct"],
+            Some(_) | None => &[],
+        };
+        let all = [&["--context", &context], arguments, direct].concat();
+        Some(function(&all, input))
     }
 
     /// Starts a command whose output is read while it runs.
@@ -157,7 +239,7 @@ impl Cli {
         })
     }
 
-    /// Returns the command for a caller that runs it in another way.
+    /// Returns the command, for a caller that runs it in a way of its own.
     #[must_use]
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.binary);
@@ -194,16 +276,7 @@ impl Cli {
     /// # Errors
     /// When the exit code is not 0.
     pub fn ok(&self, arguments: &[&str]) -> Result<String> {
-        let answer = self.run(arguments)?;
-        if answer.code != 0 {
-            bail!(
-                "`lanyard {}` exited {}: {}",
-                arguments.join(" "),
-                answer.code,
-                answer.stderr
-            );
-        }
-        Ok(answer.stdout)
+        self.run(arguments)?.succeeded(arguments)
     }
 
     /// Runs a command that must exit with `code`, and returns its standard error.
@@ -211,16 +284,7 @@ impl Cli {
     /// # Errors
     /// When the exit code is another.
     pub fn fails(&self, code: i32, arguments: &[&str]) -> Result<String> {
-        let answer = self.run(arguments)?;
-        if answer.code != code {
-            bail!(
-                "`lanyard {}` exited {}, not {code}: {}",
-                arguments.join(" "),
-                answer.code,
-                answer.stderr
-            );
-        }
-        Ok(answer.stderr)
+        self.run(arguments)?.failed(code, arguments)
     }
 
     /// Runs a command with `-o json` that must succeed, and returns the first document.
@@ -229,11 +293,7 @@ impl Cli {
     /// When the command fails, or prints no JSON.
     pub fn json(&self, arguments: &[&str]) -> Result<Value> {
         let arguments: Vec<&str> = ["-o", "json"].iter().chain(arguments).copied().collect();
-        let text = self.ok(&arguments)?;
-        let first = serde_json::Deserializer::from_str(&text).into_iter().next();
-        first
-            .context("no JSON was printed")?
-            .context("something other than JSON was printed")
+        first_document(&self.ok(&arguments)?)
     }
 }
 
@@ -265,7 +325,7 @@ impl Running {
             }
             line.clear();
         }
-        bail!("it never said {beginning:?}: {}", self.said)
+        bail!("no line began with {beginning:?}: {}", self.said)
     }
 
     /// Waits until the command ends.

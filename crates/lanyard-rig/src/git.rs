@@ -13,7 +13,7 @@ use crate::Daemon;
 const SERVER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/git/server.py");
 /// Number of checks whether the server listens, and the pause between two: ten seconds in total.
 const ASKED: u32 = 100;
-const PAUSE: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A running server with one repository, `app.git`. Dropping the value ends the server.
 pub struct Git {
@@ -55,7 +55,7 @@ impl Git {
                 let said = std::fs::read_to_string(log).unwrap_or_default();
                 bail!("the git server ended with {status}: {said}");
             }
-            std::thread::sleep(PAUSE);
+            std::thread::sleep(POLL_INTERVAL);
         }
         bail!("the git server does not listen")
     }

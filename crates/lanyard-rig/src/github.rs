@@ -1,8 +1,8 @@
-//! A stand-in for GitHub's REST API on loopback, written from GitHub's public documentation and
-//! never compared with the real service. It refuses whatever the documentation does not allow, and
-//! also some requests that the real service accepts.
+//! A fake of GitHub's REST API on loopback, written from GitHub's public documentation and never
+//! compared with the real service. It refuses whatever the documentation does not allow, including
+//! some requests that the real service accepts.
 //!
-//! | page of docs.github.com | what rests on it |
+//! s/what rests on it/behaviour taken from it/
 //! |---|---|
 //! | Generating a JSON Web Token (JWT) for a GitHub App | RS256, `iat`, `exp` 10 minutes ahead at most, `iss` |
 //! | REST API endpoints for GitHub Apps | looking up, suspending; 500 repositories; all, where a member is left out |
@@ -39,19 +39,19 @@ use self::http::Request;
 use self::routes::Outcome;
 use self::state::{Repository, Reviews, State, date};
 
-/// A key that was made for this stand-in and belongs to nobody.
+/// A key that was generated for this fake, and protects nothing.
 const APP_KEY: &str = include_str!("../github/app-key.pem");
 const APP_ID: &str = "12345";
 const CLIENT_ID: &str = "Iv23liStandInOfGitHub";
 const INSTALLATION: u64 = 42;
 const OWNER: &str = "acme";
 
-/// A fault of the stand-in, for one request or until it is cleared.
+/// A fault of the fake, for one request or until it is cleared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
-    /// The access token is made, and the connection breaks.
+    /// The access token is created, and the connection breaks before the answer.
     LostAnswer,
-    /// The access token is made, and no answer comes.
+    /// The access token is created, and no answer comes.
     Silence,
     /// Status 429 with a waiting time.
     Throttled,
@@ -86,7 +86,7 @@ pub enum Fault {
     RevocationsIgnored,
 }
 
-/// A request that the stand-in received.
+/// A request that the fake received.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asked {
     /// Method, such as `GET`.
@@ -97,7 +97,7 @@ pub struct Asked {
     pub body: String,
 }
 
-/// A stand-in with one app, installed on one organization. Its thread ends with the process.
+/// A fake with one app, installed on one organization. Its thread ends with the process.
 pub struct GitHub {
     address: SocketAddr,
     state: Arc<Mutex<State>>,
@@ -108,11 +108,11 @@ pub struct GitHub {
 /// True while a request waits for an answer that never comes.
 type Silent = (Mutex<bool>, Condvar);
 
-/// Signals a request that gets no answer.
+/// Signals a request that will get no answer.
 pub struct Silence(Arc<Silent>);
 
 impl Silence {
-    /// Waits for such a request.
+    /// Waits until a request got no answer.
     pub fn wait(&self) {
         let mut silent = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
         while !*silent {
@@ -124,7 +124,7 @@ impl Silence {
 }
 
 impl GitHub {
-    /// Starts a stand-in with the repositories `payments`, `ledger` and `website`.
+    /// Starts a fake with the repositories `payments`, `ledger` and `website`.
     ///
     /// # Errors
     /// The system's error.
@@ -145,7 +145,7 @@ impl GitHub {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (served, told) = (Arc::clone(&served), Arc::clone(&told));
-                // A broken connection is the client's problem.
+                // A broken connection is not this server's fault.
                 std::thread::spawn(move || drop(serve(&stream, &served, &told)));
             }
         });
@@ -196,7 +196,7 @@ impl GitHub {
         self.folder.path().join("app.pem")
     }
 
-    /// Returns the stand-in's time in seconds since 1970.
+    /// Returns the fake's time in seconds since 1970.
     #[must_use]
     pub fn now(&self) -> u64 {
         self.state().now()
@@ -284,7 +284,7 @@ impl GitHub {
         self.state().installed = installed;
     }
 
-    /// Returns every access token that was made, oldest first.
+    /// Returns every access token that was created, oldest first.
     #[must_use]
     pub fn tokens(&self) -> Vec<String> {
         self.state().minted.clone()

@@ -1,4 +1,4 @@
-//! Servers and tools that are built from their Go modules, once per machine.
+//! Servers and tools, built from their Go modules once per machine.
 
 use std::collections::BTreeSet;
 use std::collections::hash_map::DefaultHasher;
@@ -11,8 +11,8 @@ use anyhow::Result;
 
 use crate::cache;
 
-/// Builds the programs of these source files and returns their folder. The first call takes
-/// minutes, later ones nothing. Each folder with a source file is one program.
+/// Builds the programs of these source files, one program per folder, and returns their folder. The
+/// first call takes minutes; later calls find the programs built.
 pub(crate) fn build(name: &str, version: &str, files: &[&str], flags: &str) -> Result<PathBuf> {
     let folders = files.iter().filter_map(|file| Path::new(file).parent());
     let programs: BTreeSet<String> = folders
@@ -22,7 +22,7 @@ pub(crate) fn build(name: &str, version: &str, files: &[&str], flags: &str) -> R
     built(name, version, (files, &programs), flags)
 }
 
-/// Builds programs of other modules that a module of this crate names, and returns their folder.
+/// Builds programs of dependencies of a Go module of this crate, and returns their folder.
 pub(crate) fn build_packages(
     name: &str,
     version: &str,
@@ -45,7 +45,7 @@ fn built(
     }
     let folder = cache()?.join(format!("{name}-{version}-{:016x}", hasher.finish()));
     std::fs::create_dir_all(&folder)?;
-    // A second process waits here and then finds the programs built.
+    // A second process waits here, and then finds the programs built.
     let lock = File::create(folder.join("lock"))?;
     lock.lock()?;
     if !folder.join("complete").exists() {

@@ -1,4 +1,4 @@
-//! HTTP/2 clients of other authors: h2spec, and a hostile one.
+//! HTTP/2 clients of other authors: the conformance tester h2spec, and a hostile client.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _};
@@ -17,7 +17,8 @@ const FILES: [&str; 4] = [
     "abuse/frames.go",
     "abuse/slow.go",
 ];
-/// Address of the hostile client, so that limits per address do not hit other clients.
+/// Address of the hostile client. It differs from the address of other clients, so that limits per
+/// address do not affect them.
 const FROM: &str = "127.0.0.2";
 
 /// Folder of the built clients.
@@ -69,7 +70,7 @@ impl Http2 {
         Ok(said.lines().filter_map(case).collect())
     }
 
-    /// Starts to misuse connections in one way, and returns when the first connections are open.
+    /// Starts to misuse connections in one way; returns once the first connections are open.
     ///
     /// # Errors
     /// When the client does not start.
@@ -100,7 +101,7 @@ pub struct Abuse {
     said: BufReader<ChildStdout>,
 }
 
-/// Observations of the hostile client.
+/// The observations of the hostile client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
     /// Connections that were made.

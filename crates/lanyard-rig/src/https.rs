@@ -1,5 +1,5 @@
-//! A folder served over TLS with the certificate of a development daemon, such as the discovery
-//! documents of an issuer.
+//! A folder served over TLS with the certificate of a development daemon, for instance the
+//! discovery documents of an issuer.
 
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
@@ -22,7 +22,7 @@ server.serve_forever()
 ";
 /// Number of checks whether the server listens, and the pause between two: ten seconds in total.
 const ASKED: u32 = 200;
-const PAUSE: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A running server. Dropping the value ends it.
 pub struct Https {
@@ -52,7 +52,7 @@ impl Https {
             if TcpStream::connect(address).is_ok() {
                 return Ok(server);
             }
-            std::thread::sleep(PAUSE);
+            std::thread::sleep(POLL_INTERVAL);
         }
         bail!("the server does not listen")
     }

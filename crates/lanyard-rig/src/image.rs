@@ -31,7 +31,8 @@ impl Image<'_> {
     /// When buildah is missing, or fails.
     pub fn archive(&self, file: &Path) -> Result<()> {
         let folder = file.parent().context("an archive needs a folder")?;
-        // The temporary store lies beside the archive: it is as large, and /tmp may be in memory.
+        // The temporary store lies beside the archive, because it is as large, and /tmp may be in
+        // memory.
         let store = tempfile::tempdir_in(folder)?;
         let buildah = || {
             let mut buildah = Command::new("buildah");
@@ -43,14 +44,14 @@ impl Image<'_> {
         };
         self.build(&mut buildah())?;
         let to = format!("oci-archive:{}:{}", file.display(), self.name);
-        // Whoever transfers the archive compresses it then.
+        // Uncompressed: a later transfer compresses the archive.
         let push = ["push", "--quiet", "--disable-compression", self.name, &to];
         succeed(buildah().args(push))
     }
 
     fn build(&self, buildah: &mut Command) -> Result<()> {
         buildah.args(["build", "--quiet", "--format", "oci", "--tag", self.name]);
-        // A fixed timestamp makes the layers of equal files equal.
+        // A fixed timestamp gives equal files equal layers.
         buildah.args(["--timestamp", "0"]);
         for (name, value) in self.arguments {
             buildah.arg("--build-arg").arg(format!("{name}={value}"));

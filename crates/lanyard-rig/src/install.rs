@@ -1,4 +1,4 @@
-//! Fetching and building what a machine lacks, once, with progress messages.
+//! Downloads and builds what a machine lacks, once, with progress messages.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -13,10 +13,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 /// When the command does not start, or fails.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "says how long it has taken so far"
-)]
+#[expect(clippy::disallowed_methods, reason = "shows the elapsed time")]
 pub(crate) fn install(what: &str, command: &mut Command) -> Result<()> {
     let name = command.get_program().to_string_lossy().into_owned();
     eprintln!("{what}, once for this machine");

@@ -1,5 +1,5 @@
-//! A Kubernetes API server with etcd, built from their Go modules. No controller manager runs:
-//! nothing collects garbage, so whatever is deleted was deleted by the broker.
+//! A Kubernetes API server with etcd, built from their Go modules. Without a controller manager no
+//! garbage is collected, so only the broker deletes its objects.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -21,7 +21,7 @@ use crate::{Answer, free_port};
 const VERSION: &str = "v1.36.3";
 /// Number of readiness checks, and the pause between two: a minute in total.
 const ASKED: u32 = 600;
-const PAUSE: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// Static users: an administrator, and the broker, whose rights come from `broker.yaml` only.
 const USERS: &str = "admin-token,admin,admin,system:masters\nbroker-token,lanyardd,lanyardd\n";
 const BROKER: &str = include_str!("../../../docs/kubernetes/namespaces.yaml");
@@ -139,7 +139,7 @@ impl Kubernetes {
                     bail!("the API server or its etcd ended with {status}: {end:?}");
                 }
             }
-            std::thread::sleep(PAUSE);
+            std::thread::sleep(POLL_INTERVAL);
         }
         bail!("the API server does not get ready");
     }

@@ -1,6 +1,7 @@
 //! The environment of demo and tests: a daemon with its command line, and servers of other
 //! projects.
 
+mod binaries;
 mod cli;
 mod daemon;
 mod git;
@@ -12,6 +13,7 @@ mod https;
 mod image;
 mod install;
 mod kubernetes;
+mod listeners;
 mod mcp;
 mod moto;
 mod npm;
@@ -25,8 +27,9 @@ mod simulate;
 mod terraform;
 mod vault;
 
-pub use cli::{Answer, Cli, Running};
-pub use daemon::{Daemon, binaries, daemon_command, free_port};
+pub use binaries::binaries;
+pub use cli::{Answer, Cli, CommandFunction, Running, first_document};
+pub use daemon::{Daemon, Within, daemon_command, free_port};
 pub use git::Git;
 pub use github::{Asked, Fault, GitHub, Silence};
 pub use helm::{HelmTools, helm};
@@ -34,6 +37,7 @@ pub use http2::{Abuse, Case, Http2, Seen};
 pub use https::Https;
 pub use image::Image;
 pub use kubernetes::{Cluster, Kubernetes};
+pub use listeners::Listeners;
 pub use mcp::{Mcp, SDKS, Sdk};
 pub use moto::{Account, Aws, Moto};
 pub use oidc::Oidc;
@@ -43,7 +47,7 @@ pub use postgresql::{PostgreSql, PostgreSqlServer};
 pub use python::{python, python_tools, python_with};
 pub use recorder::Recorder;
 pub use simulate::simulate;
-pub use terraform::{KUBECTL_PROVIDER, Terraform, terraform};
+pub use terraform::{KUBECTL_PROVIDER, TERRAFORM_PROVIDERS, Terraform, terraform};
 pub use vault::{AppRole, Storage, Vault, VaultServer};
 
 pub(crate) use install::install;

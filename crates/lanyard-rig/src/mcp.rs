@@ -24,7 +24,7 @@ pub struct Sdk {
     pub protocol: &'static str,
 }
 
-/// The oldest release that still runs, the newest with the old handshake, and the newest.
+/// The oldest release that still runs, the newest with the old handshake, and the newest of all.
 pub const SDKS: [Sdk; 3] = [
     Sdk {
         package: "mcp==1.6.0 pydantic==2.10.6",
@@ -98,7 +98,7 @@ impl Mcp {
     /// When no answer arrives.
     pub fn call(&mut self, tool: &str, arguments: &Value) -> Result<Value> {
         self.call_with(tool, arguments, |page| {
-            bail!("nobody asked for {page}");
+            bail!("the test expects no request to open {page}");
         })
     }
 
@@ -145,7 +145,10 @@ impl Mcp {
     }
 
     fn say(&mut self, document: &Value) -> Result<()> {
-        let commands = self.commands.as_mut().context("it was left")?;
+        let commands = self
+            .commands
+            .as_mut()
+            .context("the client was disconnected")?;
         writeln!(commands, "{document}")?;
         Ok(())
     }

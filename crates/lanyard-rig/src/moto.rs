@@ -1,6 +1,6 @@
-//! STS and IAM by moto with authorization enabled. moto checks signatures, and identity policies by
-//! action and resource. moto ignores session policies, conditions and expiry, so tests against it
-//! prove nothing about those.
+//! STS and IAM by moto with authorization enabled. moto checks signatures, and evaluates identity
+//! policies by action and resource; aws/moto.py adds session policies, and conditions in both. It
+//! ignores expiry and boundaries, so tests with it prove nothing about those.
 
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -17,6 +17,7 @@ use crate::{Answer, free_port, python};
 const MOTO: &str = "moto[server]==5.2.5";
 const AWS_CLI: &str = "awscli==1.46.2";
 const ACCOUNT: &str = include_str!("../aws/account.py");
+const SERVER: &str = include_str!("../aws/moto.py");
 /// The policies that the documentation tells operators to create.
 const DOCUMENTS: [(&str, &str); 4] = [
     (
@@ -38,7 +39,7 @@ const DOCUMENTS: [(&str, &str); 4] = [
 ];
 /// Number of checks whether moto listens, and the pause between two: a minute in total.
 const ASKED: u32 = 600;
-const PAUSE: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A running moto. Dropping the value ends it.
 pub struct Moto {
@@ -79,8 +80,9 @@ impl Moto {
         let python = python(MOTO)?;
         let address = free_port()?;
         let log = std::fs::File::create(log)?;
-        let child = Command::new(python.with_file_name("moto_server"))
-            .args(["-H", "127.0.0.1", "-p", &address.port().to_string()])
+        let child = Command::new(python)
+            .args(["-c", SERVER, "-H", "127.0.0.1", "-p"])
+            .arg(address.port().to_string())
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -109,7 +111,7 @@ impl Moto {
             if let Some(status) = self.child.try_wait()? {
                 bail!("moto ended with {status}");
             }
-            std::thread::sleep(PAUSE);
+            std::thread::sleep(POLL_INTERVAL);
         }
         bail!("moto does not listen")
     }
@@ -271,5 +273,5 @@ fn account(url: &str, name: &str, admin: &[&str]) -> Result<Value> {
 
 fn text(made: &Value, pointer: &str) -> Result<String> {
     let found = made.pointer(pointer).and_then(Value::as_str);
-    Ok(found.context("the account is not whole")?.to_owned())
+    Ok(found.context("the account is incomplete")?.to_owned())
 }

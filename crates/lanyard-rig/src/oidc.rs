@@ -1,8 +1,11 @@
 //! An OpenID Provider for people: oidc-provider in its own process, and a browser for logging in.
 
+use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde_json::json;
@@ -15,6 +18,12 @@ const BROWSER: &str = include_str!("../oidc/browser.mjs");
 
 /// Default lifetime of an ID token in seconds.
 const ID_TOKEN_SECONDS: u32 = 300;
+
+/// The time in which a provider must report that it is ready.
+const READY_WAIT: Duration = Duration::from_secs(60);
+/// The number of times that a provider is started. Node 20 sometimes deadlocks before it reads its
+/// script.
+const STARTS: u32 = 3;
 
 /// A running provider. Dropping the value ends it. Its people are alice and bob of support-leads,
 /// and oncall of oncall; its public client is `lanyard-cli`; its login classes are `pwd` and `phr`.
@@ -51,26 +60,26 @@ impl Oidc {
             "port": address.port(), "certificate": directory.join("dev-tls.pem"), "key": directory.join("dev-tls.key"),
             "idTokenSeconds": id_token_seconds,
         });
-        let mut child = Command::new("node")
-            .arg(script)
-            .arg(folder)
-            .arg(settings.to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(std::fs::File::create(directory.join("oidc.log"))?)
-            .spawn()
-            .context("node does not start")?;
-        let commands = child.stdin.take().context("no standard input")?;
-        let answers = BufReader::new(child.stdout.take().context("no standard output")?);
-        let mut provider = Self {
-            child,
-            commands,
-            answers,
-            issuer: format!("https://{address}"),
-            directory: directory.to_path_buf(),
-        };
-        provider.answer("ready")?;
-        Ok(provider)
+        let arguments = [
+            script.into_os_string(),
+            folder.into_os_string(),
+            settings.to_string().into(),
+        ];
+        for _ in 0..STARTS {
+            if let Some((child, commands, answers)) = ready(&arguments, directory)? {
+                return Ok(Self {
+                    child,
+                    commands,
+                    answers,
+                    issuer: format!("https://{address}"),
+                    directory: directory.to_path_buf(),
+                });
+            }
+        }
+        bail!(
+            "oidc-provider reported nothing within {} s, at each of {STARTS} starts",
+            READY_WAIT.as_secs()
+        )
     }
 
     /// Returns the issuer, byte for byte.
@@ -133,12 +142,46 @@ impl Oidc {
     fn answer(&mut self, wanted: &str) -> Result<()> {
         let mut line = String::new();
         self.answers.read_line(&mut line)?;
-        if line.trim_end() != wanted {
-            let log = std::fs::read_to_string(self.directory.join("oidc.log")).unwrap_or_default();
-            bail!("oidc-provider says {line:?}: {log}");
-        }
-        Ok(())
+        check(&line, wanted, &self.directory)
     }
+}
+
+/// Fails with the provider's log if the line differs from the expected one.
+fn check(line: &str, wanted: &str, directory: &Path) -> Result<()> {
+    if line.trim_end() != wanted {
+        let log = std::fs::read_to_string(directory.join("oidc.log")).unwrap_or_default();
+        bail!("oidc-provider says {line:?}: {log}");
+    }
+    Ok(())
+}
+
+/// Starts a provider. If it reports nothing in time, it is ended, and the result is `None`.
+fn ready(
+    arguments: &[OsString],
+    directory: &Path,
+) -> Result<Option<(Child, ChildStdin, BufReader<ChildStdout>)>> {
+    let mut child = Command::new("node")
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(std::fs::File::create(directory.join("oidc.log"))?)
+        .spawn()
+        .context("node does not start")?;
+    let commands = child.stdin.take().context("no standard input")?;
+    let mut answers = BufReader::new(child.stdout.take().context("no standard output")?);
+    let (said, heard) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        let read = answers.read_line(&mut line).map(|_| line);
+        drop(said.send((read, answers)));
+    });
+    let Ok((line, answers)) = heard.recv_timeout(READY_WAIT) else {
+        child.kill()?;
+        child.wait()?;
+        return Ok(None);
+    };
+    check(&line?, "ready", directory)?;
+    Ok(Some((child, commands, answers)))
 }
 
 impl Drop for Oidc {

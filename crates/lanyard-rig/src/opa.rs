@@ -1,4 +1,4 @@
-//! Open Policy Agent's command line: the engine that authors of policies know.
+//! Open Policy Agent's command line, with which authors test their policies.
 
 use std::path::PathBuf;
 

@@ -1,10 +1,10 @@
 //! A one-node Kubernetes cluster that runs pods: the API server of [`crate::Kubernetes`] with
 //! controllers, scheduler, kubelet on containerd, kube-proxy and CoreDNS.
 //!
-//! The node runs in its own namespaces (`node/node.sh`). A keeper (`node/keep.sh`) ends the node
-//! when its owner ends, in whatever way. Pods and Services can only be reached from inside these
-//! namespaces: [`Pods::command`] enters them. NetworkPolicies are accepted but not enforced, and
-//! there is no load balancer.
+//! The node runs in its own namespaces (`kube-node/node.sh`). The keeper process
+//! (`kube-node/keeper.sh`) ends the node when its owner ends, in whatever way. Pods and Services
+//! can only be reached from inside these namespaces: [`Pods::command`] enters them. NetworkPolicies
+//! are accepted but not enforced, and there is no load balancer.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -93,13 +93,13 @@ impl PodCluster {
             let file = directory.join(format!("{user}.kubeconfig"));
             std::fs::write(file, kubeconfig(&directory, address, user))?;
         }
-        let keeper = Path::new(env!("CARGO_MANIFEST_DIR")).join("node/keep.sh");
+        let keeper = Path::new(env!("CARGO_MANIFEST_DIR")).join("kube-node/keeper.sh");
         let keeper = Command::new("unshare")
             .args(["--mount", "--propagation", "private", "bash"])
             .arg(keeper)
             .args([&directory, &server, &components])
-            // The keeper ends when this pipe is closed. The kernel closes it even for an owner that
-            // is killed.
+            // The keeper ends when this pipe is closed. The kernel closes the pipe even if the
+            // owner is killed.
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(std::fs::File::create(directory.join("logs/keeper.log"))?)
@@ -359,7 +359,7 @@ fn check_machine() -> Result<()> {
     let cgroups = std::fs::read_to_string("/proc/self/cgroup")?;
     ensure!(
         cgroups.lines().any(|line| line.contains(":memory:")),
-        "the node is written for cgroup v1, and this machine has v2 alone"
+        "the node needs cgroup v1, and this machine has only v2"
     );
     Ok(())
 }

@@ -13,7 +13,7 @@ use crate::{Answer, free_port};
 
 /// Number of readiness checks, and the pause between two: half a minute in total.
 const ASKED: u32 = 300;
-const PAUSE: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// Name and password of the superuser.
 const OWNER: &str = "owner";
 const PASSWORD: &str = "rig";
@@ -41,8 +41,8 @@ impl PostgreSqlServer {
     pub fn start() -> Result<Self> {
         let initdb = program("initdb")?;
         let postgres = program("postgres")?;
-        // postgres refuses to run as root, and another user must be able to read the folder that
-        // root makes.
+        // postgres refuses to run as root, and its user must be able to read the folder that root
+        // creates.
         let user = unprivileged()?;
         let directory = tempfile::tempdir()?;
         std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755))?;
@@ -101,7 +101,7 @@ impl PostgreSqlServer {
             if let Some(status) = self.child.try_wait()? {
                 bail!("postgres ended with {status}");
             }
-            std::thread::sleep(PAUSE);
+            std::thread::sleep(POLL_INTERVAL);
         }
         bail!("postgres does not get ready");
     }
@@ -180,7 +180,7 @@ fn program(name: &str) -> Result<PathBuf> {
         .with_context(|| format!("{name} is not installed: apt-get install postgresql"))
 }
 
-/// Returns user and group for the server if this process is root's.
+/// Returns user and group for the server if this process runs as root.
 fn unprivileged() -> Result<Option<(u32, u32)>> {
     if !rustix::process::geteuid().is_root() {
         return Ok(None);
@@ -194,7 +194,9 @@ fn unprivileged() -> Result<Option<(u32, u32)>> {
         Some((fields.nth(1)?.parse().ok()?, fields.next()?.parse().ok()?))
     };
     let found = ids("postgres").or_else(|| ids("nobody"));
-    found.map(Some).context("there is no user to run it as")
+    found
+        .map(Some)
+        .context("the machine has no user to run postgres as")
 }
 
 fn as_user(mut command: Command, user: Option<(u32, u32)>) -> Command {

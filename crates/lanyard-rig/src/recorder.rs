@@ -1,4 +1,4 @@
-//! A relay in front of a server that records the requests.
+//! A relay that records the requests on their way to a server.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -6,21 +6,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 
-/// A running relay, which ends with the process.
+/// A running relay. Its thread ends with the process.
 pub struct Recorder {
     address: SocketAddr,
     bodies: Arc<Mutex<Vec<String>>>,
 }
 
 impl Recorder {
-    /// Relays to the server at the `http` URL `upstream`.
+    /// Relays to `upstream`, an `http://IP:PORT` URL without path or host name. Bodies need a
+    /// `content-length`.
     ///
     /// # Errors
-    /// The system's error.
+    /// When `upstream` has another form, or no port can be opened.
     pub fn start(upstream: &str) -> Result<Self> {
         let upstream: SocketAddr = upstream
             .strip_prefix("http://")
-            .context("not a URL of http")?
+            .context("expected an http:// URL")?
             .parse()?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
@@ -29,7 +30,7 @@ impl Recorder {
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let kept = Arc::clone(&kept);
-                // A broken connection is the client's problem.
+                // A broken connection is not this relay's fault.
                 std::thread::spawn(move || drop(relay(&client, upstream, &kept)));
             }
         });
@@ -42,7 +43,8 @@ impl Recorder {
         format!("http://{}", self.address)
     }
 
-    /// Returns the fields of every recorded form for an action of AWS's query protocol, in order.
+    /// Returns, in order of arrival, the decoded fields of each recorded AWS query request whose
+    /// `Action` is `action`.
     #[must_use]
     pub fn forms(&self, action: &str) -> Vec<Vec<(String, String)>> {
         let bodies = self.bodies.lock().unwrap_or_else(PoisonError::into_inner);

@@ -13,9 +13,9 @@ const PACKAGE: &str = "@cloud-copilot/iam-simulate@0.1.173";
 const SCRIPT: &str = include_str!("../aws/simulate.mjs");
 
 /// Returns the verdict for each case, in order: `Allowed`, `ImplicitlyDenied` or
-/// `ExplicitlyDenied`. A case has the fields `role` (an ARN), `session`, `action`, `resource`, `at`
-/// and `issued` (times), `policy` (of the session), `rolePolicies` (a list) and `context` (further
-/// condition keys), and `resourcePolicy` if the resource has one.
+/// `ExplicitlyDenied`. The fields of a case are `role` (an ARN), `session`, `action`, `resource`,
+/// `at` and `issued` (times), `policy` (of the session), `rolePolicies` (a list), `context`
+/// (further condition keys), and `resourcePolicy` if the resource has one.
 ///
 /// # Errors
 /// When Node is missing, or iam-simulate cannot be installed or run.

@@ -16,6 +16,9 @@ const PROVIDER: &str = "1.19.0";
 /// (`kubectl_manifest`).
 pub const KUBECTL_PROVIDER: &str = "lanyard.example/gavinbunney/kubectl";
 
+/// Variable that names a further mirror, for tests with providers that no source registry has.
+pub const TERRAFORM_PROVIDERS: &str = "LANYARD_TERRAFORM_PROVIDERS";
+
 /// Terraform, and its provider configuration.
 #[derive(Debug, Clone)]
 pub struct Terraform {
@@ -56,9 +59,16 @@ pub fn terraform(directory: &Path) -> Result<Terraform> {
         built.join("terraform-provider-kubectl"),
         package.join(named),
     )?;
-    let mirror = mirror.display();
-    let configuration =
-        format!("provider_installation {{\n  filesystem_mirror {{ path = \"{mirror}\" }}\n}}\n");
+    let named = std::env::var_os(TERRAFORM_PROVIDERS).map(PathBuf::from);
+    let mirrors = [mirror].into_iter().chain(named);
+    let mirrors = mirrors.map(|mirror| {
+        format!(
+            "  filesystem_mirror {{ path = \"{}\" }}\n",
+            mirror.display()
+        )
+    });
+    let mirrors: String = mirrors.collect();
+    let configuration = format!("provider_installation {{\n{mirrors}}}\n");
     Ok(Terraform {
         folder,
         configuration,

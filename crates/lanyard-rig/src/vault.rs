@@ -1,6 +1,6 @@
-//! A Vault server, built from its Go module and reduced to what tests use, or any `vault` or `bao`
-//! that `LANYARD_VAULT_PROGRAM` names. Vault is under the Business Source License: tests run it as
-//! a separate process, nothing of Lanyard is linked with it, and it does not ship.
+//! A Vault server, built from its Go module with only the parts that tests use, or the `vault` or
+//! `bao` that `LANYARD_VAULT_PROGRAM` names. Vault is under the Business Source License: tests run
+//! it as a separate process, Lanyard does not link it, and it is not shipped.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -17,7 +17,7 @@ use crate::{Answer, PostgreSql, free_port};
 const VERSION: &str = "v1.21.4";
 /// Number of readiness checks, and the pause between two: half a minute in total.
 const ASKED: u32 = 600;
-const PAUSE: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// Time for an answer of the server.
 const ANSWER: Duration = Duration::from_secs(60);
 /// Variables with the folder and program of the server that [`Vault::shared`] finds.
@@ -97,7 +97,7 @@ impl VaultServer {
         let shares = json!({"secret_shares": 1, "secret_threshold": 1});
         let (code, keys) = server.access.call("PUT", "sys/init", None, Some(&shares))?;
         if code != 200 {
-            bail!("it cannot be initialised: {code}");
+            bail!("the server cannot be initialised: HTTP {code}");
         }
         std::fs::write(directory.join("keys.json"), keys.to_string())?;
         server.unseal()?;
@@ -145,7 +145,7 @@ impl VaultServer {
                 let end: Vec<&str> = log.lines().rev().take(5).collect();
                 bail!("the server ended with {status}: {end:?}");
             }
-            std::thread::sleep(PAUSE);
+            std::thread::sleep(POLL_INTERVAL);
         }
         bail!("the server does not get ready");
     }
@@ -203,7 +203,7 @@ impl Vault {
         self.key("/root_token")
     }
 
-    /// Seals the server: it answers nothing until it is unsealed.
+    /// Seals the server: it refuses all calls until it is unsealed.
     ///
     /// # Errors
     /// When the server refuses.
@@ -221,7 +221,7 @@ impl Vault {
         if code == 200 {
             Ok(())
         } else {
-            bail!("it does not unseal: {code}")
+            bail!("the server does not unseal: HTTP {code}")
         }
     }
 
@@ -262,7 +262,9 @@ impl Vault {
         )?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
-        let (head, body) = answer.split_once("\r\n\r\n").context("half an answer")?;
+        let (head, body) = answer
+            .split_once("\r\n\r\n")
+            .context("the answer is incomplete")?;
         let code = head.split(' ').nth(1).context("no status")?.parse()?;
         Ok((code, serde_json::from_str(body).unwrap_or(Value::Null)))
     }
@@ -311,7 +313,7 @@ impl Vault {
         let secret = self.admin("POST", &format!("{path}/secret-id"), None)?;
         let text = |value: &Value, pointer| {
             let text = value.pointer(pointer).and_then(Value::as_str);
-            text.map(str::to_owned).context("half an answer")
+            text.map(str::to_owned).context("the answer is incomplete")
         };
         Ok(AppRole {
             role_id: text(&id, "/data/role_id")?,
@@ -401,9 +403,9 @@ impl Vault {
             if code == 200 {
                 return Ok(());
             }
-            std::thread::sleep(PAUSE);
+            std::thread::sleep(POLL_INTERVAL);
         }
-        bail!("the store of keys and values does not get ready")
+        bail!("the key-value store does not get ready")
     }
 
     /// Returns the program, which is both server and command line.
@@ -416,7 +418,9 @@ impl Vault {
         let keys = std::fs::read_to_string(self.directory.join("keys.json"))?;
         let keys: Value = serde_json::from_str(&keys)?;
         let key = keys.pointer(pointer).and_then(Value::as_str);
-        Ok(key.context("it was initialised without keys")?.to_owned())
+        Ok(key
+            .context("the server returned no unseal keys")?
+            .to_owned())
     }
 }
 
@@ -458,7 +462,7 @@ fn configuration(directory: &Path, storage: Storage, address: SocketAddr) -> Res
         "api_addr": format!("http://{address}"),
         "cluster_addr": format!("https://{cluster}"),
         "disable_mlock": true,
-        // Lets a test damage the stored data.
+        // With this endpoint, a test can damage stored data.
         "raw_storage_endpoint": true,
     }))
 }

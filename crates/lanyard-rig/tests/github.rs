@@ -1,8 +1,5 @@
-//! The stand-in of GitHub is no kinder than GitHub's documentation.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test stops where its footing gives way"
-)]
+//! The fake of GitHub accepts nothing that GitHub's documentation refuses.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -46,7 +43,7 @@ fn minted(github: &GitHub, body: &Value) -> (u16, Value) {
 }
 
 #[test]
-fn an_app_is_known_by_its_own_token_alone() {
+fn an_app_authenticates_with_its_own_token_only() {
     let github = github();
     let rs256 = json!({"alg": "RS256", "typ": "JWT"});
     let id = github.app_id();
@@ -162,10 +159,10 @@ fn what_a_token_is_asked_for_is_checked_member_by_member() {
     assert_eq!(github.call(elsewhere, &app(&github), None).unwrap().0, 404);
 }
 
-/// The fake treats left-out fields as GitHub does, as all of them, so a test has to show that both
+/// The fake reads missing fields as GitHub does, as all of them, so a test has to show that both
 /// are sent.
 #[test]
-fn what_is_left_out_is_everything() {
+fn missing_fields_mean_everything() {
     let github = github();
     for body in [json!({}), json!({"repositories": [], "permissions": {}})] {
         let (status, answer) = minted(&github, &body);
@@ -198,7 +195,7 @@ fn a_token_is_good_for_what_it_is_for_until_its_end() {
     assert_eq!(status(("GET", "/repos/acme/ledger")), 404);
     assert_eq!(status(("GET", "/repos/other/payments")), 404);
     assert_eq!(status(("POST", "/repos/acme/payments/pulls")), 403);
-    assert_eq!(status(MINT), 401, "a token makes no token");
+    assert_eq!(status(MINT), 401, "a token cannot create a token");
     assert_eq!(status(("GET", "/user")), 404);
     github.set_clock(NOW + 3599);
     assert_eq!(status(("GET", "/installation/repositories")), 200);
@@ -208,7 +205,7 @@ fn a_token_is_good_for_what_it_is_for_until_its_end() {
 }
 
 #[test]
-fn a_token_that_may_write_merges_where_nothing_demands_a_review() {
+fn a_token_that_may_write_can_merge_without_a_review_rule() {
     let github = github();
     let permissions = json!({"contents": "write", "pull_requests": "write"});
     let body = json!({"repositories": ["payments"], "permissions": permissions});

@@ -28,19 +28,19 @@ pub(super) const SUBJECT: &str = "agent:flood";
 /// The subject that the agent opens tasks for.
 pub(super) const BELOW: &str = "agent:below";
 const FROM: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 3);
-/// Workers that make any of the calls, each over a connection of its own.
+/// Workers that make every kind of call, each over a connection of its own.
 const CALLERS: usize = 32;
 /// Workers that submit plans one after the other.
 const PLANNERS: usize = 4;
 /// Streams that send a part of a plan and are then left open.
 const LEFT_OPEN: usize = 32;
-/// Watches that are tried, which are more than one agent may have.
+/// Watches that the agent attempts: more than one agent may have.
 const WATCHERS: usize = 300;
 const WATCHES_PER_CONNECTION: usize = 100;
 /// The most tasks that the agent keeps open.
 const TASKS: usize = 64;
-/// Sizes of the submitted plans in bytes, up to the most that people can be shown and the largest
-/// that the daemon takes.
+/// Sizes of the submitted plans in bytes: up to the largest that people can be shown, and up to the
+/// largest that the daemon accepts.
 const PLAN_BYTES: [usize; 4] = [1 << 10, 500 << 10, 1_900 << 10, (4 << 20) - (1 << 10)];
 
 /// The open tasks, leases, plans and actions that the workers share.
@@ -104,13 +104,13 @@ pub(super) async fn flood(directory: &Path, seconds: u64, seed: u64) -> Result<F
     Ok(agent.flood)
 }
 
-/// Returns a text of so many characters, each of which takes the most bytes in a record (JSON
-/// escapes it).
+/// Returns a text of this many characters, each of which takes the most bytes in a record because
+/// JSON escapes it.
 fn longest(characters: usize) -> String {
     "\u{1}".repeat(characters)
 }
 
-/// Returns a Terraform plan of about `bytes` bytes: changes in a row, each with a sensitive value.
+/// Returns a Terraform plan of about `bytes` bytes: a list of changes, each with a sensitive value.
 fn terraform(bytes: usize, salt: usize) -> Vec<u8> {
     let change = |number: usize| {
         let name = format!("q{salt}-{number}-{}", "n".repeat(200));
@@ -192,7 +192,7 @@ impl Agent {
         let (grant, what) = *[
             ("read", "ask for a credential"),
             ("read", "ask for a credential"),
-            ("none-such", "ask for a grant that is not there"),
+            ("none-such", "ask for an unknown grant"),
             ("change", "ask to apply without a plan"),
         ]
         .get(choices.of(4))
@@ -313,7 +313,7 @@ impl Agent {
             4 => {
                 let ask = caller.request(v1::WhoAmIRequest {})?;
                 let answer = AuditServiceClient::new(channel).who_am_i(ask).await;
-                self.flood.count("ask who one is", answer);
+                self.flood.count("ask for one's identity", answer);
             }
             _ => {
                 let Some((_, id)) = choices.pick(&self.held.lock().plans) else {
@@ -419,7 +419,7 @@ impl Agent {
             let what = if is_text {
                 "submit a text"
             } else {
-                "submit a plan of Terraform's"
+                "submit a Terraform plan"
             };
             if let Some(plan) = self.flood.count(what, answer) {
                 let id = plan.into_inner().plan.unwrap_or_default().id;
@@ -429,7 +429,7 @@ impl Agent {
         Ok(())
     }
 
-    /// Sends all of a plan but its end, and keeps the stream open until the flood ends.
+    /// Sends a plan without its end, and keeps the stream open until the flood ends.
     async fn leaves_plans_open(self, caller: &Caller) -> Result<()> {
         while self.flood.goes_on() {
             let header = v1::PlanHeader {

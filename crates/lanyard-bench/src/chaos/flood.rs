@@ -1,5 +1,5 @@
-//! The parts of a flood: many workers that call as fast as they are answered, each along a seeded
-//! sequence of calls.
+//! The parts of a flood: many workers that send the next call as soon as the last is answered, each
+//! along a seeded sequence of calls.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -19,7 +19,7 @@ use tonic::{Request, Status};
 
 use crate::stopwatch;
 
-/// A connection is tried once and then this often again, with [`CONNECT_PAUSE`] in between.
+/// The number of times that a failed connection is tried again, with [`CONNECT_PAUSE`] in between.
 const CONNECT_TRIES: u32 = 20;
 const CONNECT_PAUSE: Duration = Duration::from_millis(200);
 /// Deadline of one call.
@@ -62,15 +62,15 @@ impl Caller {
     }
 
     pub(super) fn token(&self) -> Result<String> {
-        Ok(self.context.token()?)
+        Ok(self.context.token()?.expose().to_owned())
     }
 
-    /// Returns a request that proves who calls.
+    /// Returns a request with a proof of the caller's identity.
     pub(super) fn request<T>(&self, message: T) -> Result<Request<T>> {
         self.shown(message, &self.token()?)
     }
 
-    /// Returns a request that shows `token`.
+    /// Returns a request with `token` as the caller's identity.
     pub(super) fn shown<T>(&self, message: T, token: &str) -> Result<Request<T>> {
         let mut request = Request::new(message);
         request.set_timeout(DEADLINE);
@@ -128,7 +128,7 @@ impl Flood {
         tokio::time::sleep_until(self.until.into()).await;
     }
 
-    /// Counts the outcome of a call, and returns its answer where there is one.
+    /// Counts the outcome of a call; returns its answer if it succeeded.
     pub(super) fn count<T>(&self, what: &'static str, answer: Result<T, Status>) -> Option<T> {
         let (came, answer) = match answer {
             Ok(answer) => ("taken".to_owned(), Some(answer)),
@@ -211,7 +211,7 @@ pub(super) fn dpop(url: &str) -> Result<String> {
     Ok(format!("{signed}.{signature}"))
 }
 
-#[expect(clippy::disallowed_methods, reason = "a proof says when it was made")]
+#[expect(clippy::disallowed_methods, reason = "a proof names its time of issue")]
 fn now() -> Result<u64> {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     Ok(since?.as_secs())

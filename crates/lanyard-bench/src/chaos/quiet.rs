@@ -1,5 +1,5 @@
-//! The callers that must not notice a flood: agents that ask for credentials, a person who kills
-//! and a person who reads a plan.
+//! The callers that a flood must not slow: agents that ask for credentials, an operator who issues
+//! kill orders, and an approver who reads a plan.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -15,19 +15,21 @@ use tokio::task::JoinSet;
 use super::flood::Caller;
 use crate::stopwatch;
 
-/// Agents that ask for credentials. Each has a quota of records of its own and asks at most a dozen
-/// times a minute, so asking often takes many of them.
+/// Agents that ask for credentials. Each has its own quota of records and asks about a dozen times
+/// a minute, so a high total rate needs many agents.
 const IDENTITIES: usize = 720;
-/// Workers that ask as these agents, one request after the other with [`REST`] in between.
+/// Workers that ask in the names of these agents, one request after the other with [`REST`] in
+/// between.
 const CALLERS: usize = 4;
 const REST: Duration = Duration::from_millis(25);
 /// The time between two kill orders.
 const KILL_INTERVAL: Duration = Duration::from_millis(200);
 /// The time between two reads of the plan.
 const READ_INTERVAL: Duration = Duration::from_secs(1);
-/// Tasks with a lease, opened so that kill orders can name them.
+/// Tasks with a lease each, for kill orders to name.
 const TO_BE_KILLED: usize = 48;
-/// The size of the plan that is read, in bytes: nearly the most that people can be shown.
+/// The size of the plan that is read, in bytes: just below the largest that an approver can be
+/// shown.
 const PLAN_BYTES: usize = 1_900 << 10;
 const HERE: std::net::Ipv4Addr = std::net::Ipv4Addr::LOCALHOST;
 
@@ -37,7 +39,7 @@ struct Other {
     task: String,
 }
 
-/// A task and one of its leases, for a kill order to name.
+/// A task and one of its leases, for a kill order.
 struct Spare {
     task: String,
     lease: String,
@@ -64,7 +66,7 @@ pub(super) struct Waits {
     pub(super) unread: u64,
 }
 
-/// Returns the percentile `part` of sorted waits.
+/// Returns the `part`th percentile (0 to 99) of sorted waits.
 pub(super) fn at(waits: &[Duration], part: usize) -> Duration {
     let waited = waits.get(waits.len() * part / 100);
     waited.copied().unwrap_or_default()
@@ -131,7 +133,7 @@ impl Quiet {
     /// Returns the id of a task that the flooding strangers do not own.
     pub(super) fn task(&self) -> Result<String> {
         let other = self.others.first().and_then(|own| own.first());
-        Ok(other.context("nobody is there")?.task.clone())
+        Ok(other.context("no quiet caller has a task")?.task.clone())
     }
 
     /// Asks, kills and reads for `seconds`, and returns the waits.
@@ -165,11 +167,15 @@ impl Quiet {
         waits.others.sort_unstable();
         waits.kills.sort_unstable();
         waits.reads.sort_unstable();
-        ensure!(!waits.others.is_empty(), "nobody was answered");
+        ensure!(
+            !waits.others.is_empty(),
+            "no credential was requested during the measurement"
+        );
         Ok(waits)
     }
 
-    /// Returns orders over a lease, a task and an agent, in turns.
+    /// Takes half of the spares at the first call and the rest at the second. Returns for each an
+    /// order over its lease, one over its task, and one over an unknown agent.
     fn orders(&mut self) -> Vec<v1::Scope> {
         use v1::scope::Kind;
         let spares = std::mem::take(&mut self.spares);
@@ -205,7 +211,7 @@ async fn submit(caller: &Caller) -> Result<String> {
         summary: "to be read".to_owned(),
         ..Default::default()
     };
-    let content = "a line of a plan that somebody has to read\n".repeat(PLAN_BYTES / 43);
+    let content = "a line of a plan that a person has to read\n".repeat(PLAN_BYTES / 43);
     let chunks = content.as_bytes().chunks(lanyard_proto::MAX_CHUNK_BYTES);
     let chunks = chunks.map(|it| Part::Chunk(it.to_vec()));
     let parts: Vec<_> = std::iter::once(Part::Header(header))
@@ -219,7 +225,7 @@ async fn submit(caller: &Caller) -> Result<String> {
     Ok(submitted.into_inner().plan.context("no plan")?.id)
 }
 
-/// Writes the on-call person's context with the kill plane as the broker's address.
+/// Writes a context for the on-call person that names the kill plane as the broker's address.
 fn at_kill_plane(directory: &Path, kill_plane: &str) -> Result<PathBuf> {
     let oncall = std::fs::read_to_string(directory.join("contexts/oncall.json"))?;
     let mut oncall: serde_json::Value = serde_json::from_str(&oncall)?;

@@ -23,14 +23,14 @@ use tonic_prost::ProstCodec;
 
 use super::flood::{Caller, Choices, Flood, channel, dpop, http};
 
-/// The strangers call from several addresses, because one address may use only half of what all
-/// may.
+/// Addresses of the strangers. They need several, because one address may use only half of the
+/// common quota.
 const FROM: [Ipv4Addr; 3] = [
     Ipv4Addr::new(127, 0, 0, 10),
     Ipv4Addr::new(127, 0, 0, 11),
     Ipv4Addr::new(127, 0, 0, 12),
 ];
-/// Workers that make any of the calls, each over a connection of its own.
+/// Workers that make every kind of call, each over a connection of its own.
 const CALLERS: usize = 32;
 /// Workers that make plain HTTP calls.
 const BROWSERS: usize = 8;
@@ -38,13 +38,13 @@ const BROWSERS: usize = 8;
 const BODY_CONNECTIONS: usize = 40;
 /// Bodies that each of these connections holds open.
 const BODIES: usize = 120;
-/// The size of one body in bytes: nearly all that a message may have.
+/// The size of one body in bytes: just below the largest allowed message.
 const BODY_BYTES: usize = 60 << 10;
-/// A body is held open for this long.
+/// The time for which a body is held open.
 const BODY_HELD: Duration = Duration::from_secs(40);
-/// Connections that are opened and make no request.
+/// Connections that send no request.
 const IDLE: usize = 600;
-/// Identities that the strangers have: so many that each has next to no quota of its own.
+/// Identities of the strangers: so many that each has almost no quota of its own.
 const IDENTITIES: usize = 500;
 
 #[derive(Clone)]
@@ -91,7 +91,7 @@ pub(super) async fn flood(directory: &Path, seconds: u64, seed: u64, task: &str)
     Ok(stranger.flood)
 }
 
-/// Returns `token` in its right form with another token's signature.
+/// Returns `token` with the signature of another token.
 fn forged(token: &str) -> String {
     let mut forged = token.to_owned();
     let last = if forged.ends_with('A') { 'Q' } else { 'A' };
@@ -116,7 +116,7 @@ impl Stranger {
                 caller = caller.as_subject(&self.directory, &any(choices))?;
             }
             if self.call(&caller, choices).await.is_err() {
-                // The daemon has ended the connection.
+                // The daemon has closed the connection.
                 match Caller::connect(&self.directory, &any(choices), from).await {
                     Ok(again) => caller = again,
                     Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
@@ -166,7 +166,7 @@ impl Stranger {
                     id: self.task.clone(),
                 })?;
                 let answer = TaskServiceClient::new(channel).watch_task(ask).await;
-                self.counted("watch somebody's task", answer)
+                self.counted("watch another agent's task", answer)
             }
             6 => {
                 let ask = v1::IssueCredentialRequest {
@@ -251,8 +251,8 @@ impl Stranger {
         self.counted("submit a plan", answer)
     }
 
-    /// Sends whole messages in bodies that do not end, so that the daemon waits for the end before
-    /// it looks at the identity.
+    /// Sends complete messages in bodies that do not end, so that the daemon waits for the end
+    /// before it verifies the identity.
     async fn holds_bodies(self, from: Ipv4Addr) -> Result<()> {
         while self.flood.goes_on() {
             let Ok(channel) = channel(&self.directory, &self.endpoint, from).await else {
@@ -308,7 +308,7 @@ impl Stranger {
                 "NotConnected"
             };
             self.flood.add("hold a connection", came.to_owned());
-            // The daemon ends the connection after 20 s without a request.
+            // The daemon closes a connection after 20 s without a request.
             tokio::time::timeout(Duration::from_secs(19), self.flood.end())
                 .await
                 .ok();
@@ -352,10 +352,10 @@ impl Stranger {
                     let body = "token=".to_owned() + &"x".repeat(60_000);
                     let request = client
                         .post(format!("{}{page}", self.endpoint))
-                        .bearer_auth(token);
+                        .bearer_auth(token.expose());
                     let form = ("content-type", "application/x-www-form-urlencoded");
                     (
-                        "post what is nothing",
+                        "post an invalid request",
                         request.header(form.0, form.1).body(body),
                     )
                 }
@@ -364,7 +364,7 @@ impl Stranger {
                     let token = super::flood::context(&self.directory, &subject)?.token()?;
                     (
                         "exchange a token for a session",
-                        exchange(&client, &url, &token)?,
+                        exchange(&client, &url, token.expose())?,
                     )
                 }
             };

@@ -1,5 +1,4 @@
-//! Measures what a process takes: its memory, from `/proc`, and the bytes that its journal grows
-//! by, record by record.
+//! Measures a process: its memory, from `/proc`, and the growth of its journal, record by record.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -14,19 +13,19 @@ use anyhow::{Context, Result};
 use lanyard_journal::Cursor;
 use serde_json::Value;
 
-/// The time between two looks at memory.
+/// The time between two samples of the memory.
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The most memory that was seen, in bytes.
+/// The highest memory that was sampled, in bytes.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Memory {
     /// The memory of the daemon's own process.
     pub(super) daemon: u64,
-    /// The sum over the processes that the daemon started to judge plans.
+    /// The sum over the daemon's child processes that judge plans.
     pub(super) judges: u64,
 }
 
-/// A thread that looks at the memory of a process and its children until [`end`](Self::end).
+/// A thread that samples the memory of a process and its children until [`end`](Self::end).
 pub(super) struct Sampler {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<Memory>,
@@ -51,7 +50,7 @@ impl Sampler {
     pub(super) fn end(self) -> Result<Memory> {
         self.stop.store(true, Ordering::Relaxed);
         let most = self.thread.join();
-        most.ok().context("the memory was not looked at")
+        most.ok().context("the memory was never sampled")
     }
 }
 
@@ -69,7 +68,8 @@ fn children(parent: u32) -> u64 {
     let processes = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     let is_child = |process: &u32| {
         let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-        // The name in parentheses may hold any character; the parent is the second field behind it.
+        // The name in parentheses can contain any character; the parent is the second field after
+        // it.
         let behind = stat.rsplit_once(')').map_or("", |(_, behind)| behind);
         behind.split_whitespace().nth(1) == Some(&parent.to_string())
     };
@@ -90,13 +90,13 @@ pub(super) struct Grown {
 pub(super) struct Journal {
     directory: PathBuf,
     cursor: Cursor,
-    /// The owners of the tasks and leases, by the ids of these.
+    /// The owners of tasks and leases, by id.
     owners: HashMap<String, String>,
 }
 
-/// Bytes that frame a record in a batch of one.
+/// Bytes of the frame around a record in a batch of one.
 const FRAME_BYTES: u64 = 60;
-/// The owner of records that follow from nobody's request.
+/// The owner of records that no request caused.
 pub(super) const BROKER: &str = "broker";
 
 impl Journal {
@@ -116,7 +116,8 @@ impl Journal {
         if self.cursor.index() < size {
             self.cursor.read(size, |entry| {
                 let bytes = entry.record.len() as u64 + FRAME_BYTES;
-                let record = serde_json::from_slice(entry.record).unwrap_or(Value::Null);
+                let record = lanyard_records::json(entry.record);
+                let record = serde_json::from_str(&record).unwrap_or(Value::Null);
                 let command = record.get("command").unwrap_or(&Value::Null);
                 let kind = command.get("type").and_then(Value::as_str).unwrap_or("?");
                 let who = owner(owners, command);
@@ -131,7 +132,7 @@ impl Journal {
 }
 
 /// Finds the owner of a record: the identity that it names, or the owner of the task or lease that
-/// it is about.
+/// it concerns.
 fn owner(owners: &mut HashMap<String, String>, command: &Value) -> String {
     let text = |path: &str| command.pointer(path).and_then(Value::as_str);
     let kind = text("/type").unwrap_or_default();

@@ -1,5 +1,5 @@
-//! The servers that both sides are measured on. Each side has its own account, namespace or
-//! installation on the same server, so that neither reads what the other wrote.
+//! The servers on which both sides are measured. Each side has its own account, namespace or
+//! installation on the same server, so that neither reads the other's objects.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt as _;
@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use lanyard_core::charter::{
+use lanyard_charter::{
     KubernetesGrant, KubernetesRights, Rights, TargetKind, VaultGives, VaultGrant,
 };
 use lanyard_core::provider::Provider;
@@ -27,39 +27,41 @@ use lanyard_testkit::world;
 pub(super) struct Against {
     pub(super) name: &'static str,
     pub(super) kind: TargetKind,
-    /// The charter's grant, as far as it depends on the provider.
+    /// The part of the charter's grant that depends on the provider.
     pub(super) grant: String,
     /// The entry of the daemon's targets file.
     pub(super) target: String,
     pub(super) environment: Vec<(&'static str, PathBuf)>,
     pub(super) provider: Box<dyn Provider>,
     pub(super) rights: Rights,
-    /// Files that the provider reads as long as the measurement lasts.
+    /// Files that the provider reads during the measurement.
     _directory: Option<tempfile::TempDir>,
 }
 
-/// Returns every provider, or why it is not measured. Another provider is one more line here, and a
-/// function like those below.
+/// Returns every provider, or why it is not measured. A further provider needs one more line here,
+/// and a function like those below.
 pub(super) async fn all() -> Result<Vec<Result<Against, &'static str>>> {
     Ok(vec![
         Ok(token()?),
         match lanyard_rig::Aws::shared() {
             Some(aws) => Ok(on_moto(&aws).await?),
-            None => Err("aws: no moto is named: run `cargo xtask bench providers`"),
+            None => Err("aws: no moto is configured: run `cargo xtask bench providers`"),
         },
         match lanyard_rig::Cluster::shared() {
             Some(cluster) => Ok(on_kubernetes(&cluster).await?),
-            None => Err("kubernetes: no API server is named: run `cargo xtask bench providers`"),
+            None => {
+                Err("kubernetes: no API server is configured: run `cargo xtask bench providers`")
+            }
         },
         match lanyard_rig::Vault::shared() {
             Some(vault) => Ok(on_vault(&vault)?),
-            None => Err("vault: no Vault is named: run `cargo xtask bench providers`"),
+            None => Err("vault: no Vault is configured: run `cargo xtask bench providers`"),
         },
         Ok(on_github()?),
     ])
 }
 
-/// Sets up the token provider, which has no server: the bare client signs in this process.
+/// Sets up the token provider. It has no server: the bare client signs in this process.
 fn token() -> Result<Against> {
     let directory = tempfile::tempdir()?;
     let keyring = Keyring::load_or_create(directory.path(), SystemClock::default().now())?;
@@ -70,13 +72,13 @@ fn token() -> Result<Against> {
     );
     Ok(Against {
         name: "token, signed in the process",
-        kind: TargetKind::Token,
+        kind: TargetKind::TOKEN,
         grant: "token: {target: tokens, audience: https://tickets.acme.example, scopes: [tickets.read]}"
             .to_owned(),
         target: "tokens: {kind: token}\n".to_owned(),
         environment: Vec::new(),
         provider: Box::new(provider),
-        rights: world::rights(TargetKind::Token),
+        rights: world::rights(TargetKind::TOKEN),
         _directory: Some(directory),
     })
 }
@@ -101,7 +103,7 @@ async fn on_moto(aws: &lanyard_rig::Aws) -> Result<Against> {
     };
     Ok(Against {
         name: "aws, on moto",
-        kind: TargetKind::Aws,
+        kind: TargetKind::AWS,
         grant: "aws: {target: account, allow: [{actions: ['s3:GetObject', 's3:ListBucket'], resources: \
                 ['arn:aws:s3:::tfstate-payments', 'arn:aws:s3:::tfstate-payments/*']}]}"
             .to_owned(),
@@ -116,7 +118,7 @@ async fn on_moto(aws: &lanyard_rig::Aws) -> Result<Against> {
         ),
         environment: vec![("AWS_SHARED_CREDENTIALS_FILE", of_broker.credentials)],
         provider: Box::new(AwsProvider::new(target, Sdk::connect(&access).await)),
-        rights: world::rights(TargetKind::Aws),
+        rights: world::rights(TargetKind::AWS),
         _directory: Some(directory),
     })
 }
@@ -156,7 +158,7 @@ fn on_vault(vault: &lanyard_rig::Vault) -> Result<Against> {
     };
     Ok(Against {
         name: "vault, on Vault in memory",
-        kind: TargetKind::Vault,
+        kind: TargetKind::VAULT,
         grant: format!("vault: {{target: vault, policies: [{POLICY}]}}"),
         target: format!(
             "vault: {{kind: vault, address: '{}', token_role: {}, parent_role: {}, \
@@ -169,7 +171,7 @@ fn on_vault(vault: &lanyard_rig::Vault) -> Result<Against> {
         ),
         environment: Vec::new(),
         provider: Box::new(VaultProvider::new(target, Server::new(endpoint, login)?)),
-        rights: Rights::Vault(VaultGrant {
+        rights: Rights::from(VaultGrant {
             policies: [POLICY.to_owned()].into(),
             gives: VaultGives::Token { uses: None },
         }),
@@ -195,8 +197,8 @@ fn on_github() -> Result<Against> {
     };
     let sealing = Arc::new(SealingKeys::read(&keys)?);
     Ok(Against {
-        name: "github, on its stand-in",
-        kind: TargetKind::GitHub,
+        name: "github, on a fake",
+        kind: TargetKind::GITHUB,
         grant: "github: {target: code, repositories: [payments], permissions: {contents: read}}"
             .to_owned(),
         target: format!(
@@ -209,7 +211,7 @@ fn on_github() -> Result<Against> {
         ),
         environment: Vec::new(),
         provider: Box::new(GitHubProvider::new(target, client, sealing)),
-        rights: world::rights(TargetKind::GitHub),
+        rights: world::rights(TargetKind::GITHUB),
         _directory: Some(directory),
     })
 }
@@ -225,16 +227,14 @@ async fn on_kubernetes(cluster: &lanyard_rig::Cluster) -> Result<Against> {
         baseline: Vec::new(),
     };
     let client = Cluster::connect(Some(&kubeconfig), None).await?;
-    let Rights::Kubernetes(KubernetesGrant {
-        rights: KubernetesRights::Rules(rules),
-        ..
-    }) = world::rights(TargetKind::Kubernetes)
-    else {
+    let rights = world::rights(TargetKind::KUBERNETES);
+    let grant = rights.get::<KubernetesGrant>();
+    let Some(KubernetesRights::Rules(rules)) = grant.map(|grant| &grant.rights) else {
         return Err(anyhow::anyhow!("the sample has no rules")).context("kubernetes");
     };
     Ok(Against {
         name: "kubernetes, on kube-apiserver",
-        kind: TargetKind::Kubernetes,
+        kind: TargetKind::KUBERNETES,
         grant: "kubernetes: {target: cluster, namespace: bench-target, rules: [{apiGroups: [apps], resources: \
                 [deployments], verbs: [get, list, watch]}]}"
             .to_owned(),
@@ -244,9 +244,9 @@ async fn on_kubernetes(cluster: &lanyard_rig::Cluster) -> Result<Against> {
         ),
         environment: Vec::new(),
         provider: Box::new(KubernetesProvider::new(bare, client)),
-        rights: Rights::Kubernetes(KubernetesGrant {
+        rights: Rights::from(KubernetesGrant {
             namespace: TARGET.to_owned(),
-            rights: KubernetesRights::Rules(rules),
+            rights: KubernetesRights::Rules(rules.clone()),
             destructive: std::collections::BTreeSet::new(),
         }),
         _directory: None,

@@ -12,7 +12,7 @@ use super::state::{State, Token};
 use super::{APP_ID, CLIENT_ID, Fault};
 
 /// Longest distance of `exp` in seconds.
-const MOST_AHEAD: u64 = 600;
+const EXPIRY_SECONDS_AHEAD: u64 = 600;
 /// Seconds during which a new token may be unknown if [`Fault::NotReplicated`] is set.
 const REPLICATION: u64 = 5;
 
@@ -65,7 +65,7 @@ pub(crate) fn app(state: &State, request: &Request) -> Result<(), Response> {
         Some(exp) if exp <= now => Err(unauthorized(
             "'Expiration time' claim ('exp') must be a numeric value representing the future time at which the assertion expires",
         )),
-        Some(exp) if exp > now + MOST_AHEAD => Err(unauthorized(
+        Some(exp) if exp > now + EXPIRY_SECONDS_AHEAD => Err(unauthorized(
             "'Expiration time' claim ('exp') is too far in the future",
         )),
         Some(_) => Ok(()),

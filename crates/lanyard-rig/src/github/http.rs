@@ -89,7 +89,7 @@ pub(crate) fn read(stream: &TcpStream) -> Result<Request> {
         None => 0,
     };
     if length > READ {
-        bail!("a body of {length} bytes");
+        bail!("the body has {length} bytes, the limit is {READ}");
     }
     let mut body = Vec::new();
     reader.take(length).read_to_end(&mut body)?;
@@ -137,7 +137,9 @@ pub(crate) fn call(
     )?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
-    let (head, body) = answer.split_once("\r\n\r\n").context("half an answer")?;
+    let (head, body) = answer
+        .split_once("\r\n\r\n")
+        .context("the answer is incomplete")?;
     let status = head.split(' ').nth(1).context("no status")?;
     Ok((
         status.parse()?,

@@ -1,4 +1,4 @@
-//! The endpoints of the stand-in, one function each.
+//! The endpoints of the fake, one function each.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,11 +9,11 @@ use serde_json::{Map, Value, json};
 
 use super::app;
 use super::http::{Request, Response};
-use super::state::{LIFE, Permissions, State, Token, instant, rank};
+use super::state::{Permissions, State, TOKEN_LIFETIME_SECONDS, Token, instant, rank};
 use super::{APP_ID, Fault, INSTALLATION, OWNER};
 
 /// Repositories that a token may name: page «REST API endpoints for GitHub Apps».
-const MOST_REPOSITORIES: usize = 500;
+const REPOSITORIES_PER_TOKEN: usize = 500;
 /// Largest accepted body in bytes.
 const LARGEST: usize = 1024 * 1024;
 /// The API version that GitHub Enterprise Server also has: page «API Versions».
@@ -215,7 +215,7 @@ fn asked_repositories(
         return Ok(None);
     };
     let list = asked.as_array().ok_or_else(|| invalid("not an array"))?;
-    if list.len() > MOST_REPOSITORIES {
+    if list.len() > REPOSITORIES_PER_TOKEN {
         return Err(invalid("No more than 500 items are allowed."));
     }
     let mut names = BTreeSet::new();
@@ -252,10 +252,10 @@ fn asked_permissions(
     Ok((!permissions.is_empty()).then_some(permissions))
 }
 
-/// Makes a token, alternating between GitHub's two formats: opaque, and with a JWT inside.
+/// Creates a token, in GitHub's two formats by turns: opaque, and with a JWT inside.
 fn fresh(count: usize) -> String {
     let mut bytes = [0_u8; 300];
-    // Without randomness the tokens are equal, and the test that needs distinct ones fails.
+    // Without randomness all tokens are equal, and the test that needs distinct ones fails.
     SystemRandom::new().fill(&mut bytes).ok();
     let text = URL_SAFE_NO_PAD.encode(bytes).replace('-', "x");
     let cut = |from: usize, to: usize| text.get(from..to).unwrap_or_default();
@@ -297,13 +297,13 @@ fn access_token(state: &mut State, request: &Request, id: &str) -> Result<Outcom
         .unwrap_or_else(all);
     let now = state.now();
     let longer = if state.meets(Fault::LongerLife) {
-        LIFE
+        TOKEN_LIFETIME_SECONDS
     } else {
         0
     };
     let token = Token {
         made: now,
-        expires: now + LIFE + longer,
+        expires: now + TOKEN_LIFETIME_SECONDS + longer,
         permissions,
         repositories,
     };

@@ -1,4 +1,4 @@
-//! State of the stand-in, and its JSON forms.
+//! State of the fake, and its JSON forms.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -11,7 +11,7 @@ pub(crate) type Permissions = BTreeMap<String, String>;
 
 /// Lifetime of an access token in seconds: page «Generating an installation access token for a
 /// GitHub App».
-pub(crate) const LIFE: u64 = 3600;
+pub(crate) const TOKEN_LIFETIME_SECONDS: u64 = 3600;
 
 #[derive(Debug)]
 pub(crate) struct Token {

@@ -1,13 +1,13 @@
 //! What was asked for over a time.
 
 use anyhow::Result;
-use lanyard_tests::Stage;
+use lanyard_in_process::usual;
 use serde_json::Value;
 
 // An agent's new version is decided in shadow beside the one that acts, and the two are compared.
 #[test]
 fn two_versions_of_an_agent_are_compared_over_the_same_time() -> Result<()> {
-    let stage = Stage::set()?;
+    let stage = usual()?;
     stage.amend("  versions: [{model: router-1}]\n")?;
     let open = |model: &str| {
         let place = [

@@ -3,25 +3,13 @@
 use anyhow::Result;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use lanyard_in_process::with_helper;
 use lanyard_rig::{Answer, Cli};
 use lanyard_tests::{Stage, until};
 
 /// A stage with a second agent, the helper, under a charter of its own that allows more.
 fn stage() -> Result<(Stage, Cli)> {
-    let stage = Stage::set()?;
-    let folder = stage.directory.path();
-    let usual = std::fs::read_to_string(folder.join("charters/ticket-router.yaml"))?;
-    let helper = usual
-        .replace("name: ticket-router", "name: helper")
-        .replace("agent:router", "agent:helper")
-        .replace("[tickets.read]}", "[tickets.read, tickets.list]}");
-    std::fs::write(folder.join("charters/helper.yaml"), helper)?;
-    let agent = std::fs::read_to_string(folder.join("contexts/agent.json"))?;
-    let other = agent.replace("agent:router", "agent:helper");
-    std::fs::write(folder.join("contexts/helper.json"), other)?;
-    let helper = stage.daemon.cli("helper")?;
-    until(|| Ok(stage.oncall.ok(&["charter", "list"])?.contains("helper")))?;
-    Ok((stage, helper))
+    with_helper(|text| text.replace("[tickets.read]}", "[tickets.read, tickets.list]}"))
 }
 
 /// Opens a task for the helper under this one.
@@ -40,7 +28,7 @@ fn delegate(stage: &Stage, task: &str) -> Result<Answer> {
         .run(&[&["-o", "name", "task", "open"], &place[..], &under].concat())
 }
 
-/// What a token says of itself.
+/// The claims of a token, as JSON.
 fn claims(token: &str) -> Result<String> {
     let payload = token.split('.').nth(1).unwrap_or_default();
     Ok(String::from_utf8(URL_SAFE_NO_PAD.decode(payload)?)?)

@@ -1,6 +1,7 @@
 //! Agents of issuers of the tests' own: what is accepted from them, and what comes of it.
 
 use anyhow::{Context, Result};
+use lanyard_in_process::usual;
 use lanyard_tests::keys::{Key, fresh, now};
 use lanyard_tests::{Stage, until};
 use serde_json::{Value, json};
@@ -12,7 +13,7 @@ const SESSION: &str = "urn:lanyard:params:oauth:token-type:session";
 
 /// A stage that believes a key of the tests, and lets its agents into the charter.
 fn stage(key: &Key, agent: &str) -> Result<Stage> {
-    let stage = Stage::believing(&[("mine.json", &key.jwks())], MINE)?;
+    let stage = usual()?.with_issuers(&[("mine.json", &key.jwks())], MINE)?;
     stage.admit(agent)?;
     Ok(stage)
 }
@@ -26,7 +27,7 @@ fn claims() -> Result<Value> {
 
 const AGENT: &str = "    - issuer: https://mine.example\n      subject: runner:7\n";
 
-/// What an exchange for a credential under a grant says.
+/// The form of an exchange for a credential under a grant.
 fn asking(token: &str) -> Vec<(&str, &str)> {
     vec![
         ("grant_type", EXCHANGE),
@@ -39,7 +40,7 @@ fn asking(token: &str) -> Vec<(&str, &str)> {
     ]
 }
 
-/// What an exchange for a session says.
+/// The form of an exchange for a session.
 fn beginning(token: &str) -> [(&str, &str); 4] {
     [
         ("grant_type", EXCHANGE),
@@ -239,6 +240,56 @@ fn a_session_is_good_for_its_key_alone_and_ends_when_that_says_so() -> Result<()
 }
 
 #[test]
+fn a_person_kills_at_the_kill_plane_by_a_login_that_proves_its_key() -> Result<()> {
+    let (held, another) = (Key::fresh()?, Key::fresh()?);
+    let stage = usual()?;
+    let token = stage.oncall.ok(&["identity"])?;
+    let proof = held.proof(&stage.url("/oauth2/token"), None)?;
+    let (status, answer) = stage.post("/oauth2/token", &[("dpop", &proof)], &beginning(&token))?;
+    assert_eq!(status, 200, "{answer}");
+    let session = text(&answer, "access_token")?.to_owned();
+
+    let plane = format!("https://{}/v1/kill", stage.daemon.kill_address());
+    let kill = |scheme: &str, proof: Option<&str>| -> Result<String> {
+        let authorization = format!("{scheme} {session}");
+        let own = [("authorization", authorization.as_str())];
+        let proof = proof.map(|proof| ("dpop", proof));
+        let headers: Vec<_> = own.into_iter().chain(proof).collect();
+        let body = r#"{"scope": {"charter": "ticket-router"}, "reason": "it loops"}"#;
+        stage.daemon.kill_plane(&headers, body)
+    };
+    // Whoever found the session stops nothing with it: without its key, by another one, or by a
+    // proof for another call or another broker.
+    let by_another = another.proof(&plane, Some(&session))?;
+    let of_a_call = held.proof(&stage.url("/v1/actions"), Some(&session))?;
+    let elsewhere = held.proof("https://elsewhere.example/v1/kill", Some(&session))?;
+    for (scheme, proof) in [
+        ("Bearer", None),
+        ("DPoP", None),
+        ("DPoP", Some(by_another.as_str())),
+        ("DPoP", Some(&of_a_call)),
+        ("DPoP", Some(&elsewhere)),
+    ] {
+        let answer = kill(scheme, proof)?;
+        assert!(answer.starts_with("HTTP/1.1 401"), "{scheme}: {answer}");
+    }
+    assert_eq!(stage.oncall.json(&["kill", "list"])?, json!([]));
+
+    let proof = held.proof(&plane, Some(&session))?;
+    let answer = kill("DPoP", Some(&proof))?;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(answer.contains(r#""durable":true"#), "{answer}");
+    let orders = stage.oncall.json(&["kill", "list"])?;
+    let order = orders.as_array().and_then(|all| all.first());
+    let by = order.and_then(|order| order["by"].as_str());
+    assert!(by.is_some_and(|by| by.contains("oncall")), "{orders}");
+    // No kill waits for the replay cache: a proof that was used stops once more.
+    let again = kill("DPoP", Some(&proof))?;
+    assert!(again.starts_with("HTTP/1.1 200"), "{again}");
+    Ok(())
+}
+
+#[test]
 fn a_charter_asks_what_the_issuer_says_and_for_a_key() -> Result<()> {
     let (key, held) = (Key::fresh()?, Key::fresh()?);
     let agent = "    - issuer: https://mine.example\n      subject: runner:7\n      claims: {team: support}\n";
@@ -293,7 +344,7 @@ fn who_is_refused_too_often_is_not_listened_to_for_a_while() -> Result<()> {
 
 #[test]
 fn the_metadata_says_where_everything_is() -> Result<()> {
-    let stage = Stage::set()?;
+    let stage = usual()?;
     let answer = stage
         .daemon
         .http("GET", "/.well-known/oauth-authorization-server", &[], "")?;

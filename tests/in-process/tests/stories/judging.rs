@@ -1,10 +1,12 @@
-//! Policies that ask for more than there is: the plan is denied and not stored, and the daemon goes on.
+//! Policies that ask for more than there is: the plan is denied and not stored, and the daemon goes
+//! on.
 
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use anyhow::{Result, ensure};
+use lanyard_in_process::with;
 use lanyard_rig::Answer;
 use lanyard_tests::Stage;
 
@@ -12,7 +14,7 @@ const PLAN: &str = r#"{"format_version":"1.2","resource_changes":[{"address":"te
     "mode":"managed","change":{"actions":["create"],"before":null,"after":{"input":"x"},"after_unknown":{}}}],
     "configuration":{"root_module":{"resources":[{"address":"terraform_data.x","type":"terraform_data","name":"x","mode":"managed"}]}}}"#;
 
-/// What a policy does, and a part of what its denial says.
+/// Hostile policies, each with its name and a part of its denial.
 const HOSTILE: &[(&str, &str, &str)] = &[
     (
         "memory",
@@ -32,7 +34,8 @@ const HOSTILE: &[(&str, &str, &str)] = &[
 ];
 
 fn charter(name: &str) -> String {
-    let text = include_str!("both.yaml").replace("name: both", &format!("name: {name}"));
+    let text = include_str!("../../../end-to-end/both.yaml")
+        .replace("name: both", &format!("name: {name}"));
     let rest = format!(
         "
     - name: move-tickets
@@ -61,7 +64,7 @@ fn stage() -> Result<Stage> {
     let harmless = "package p\nimport rego.v1\ndeny contains \"no\" if input.no\n";
     std::fs::write(charters.join("harmless.rego"), harmless)?;
     std::fs::write(directory.path().join("plan.json"), PLAN)?;
-    Stage::set_with(directory, "", &charter("harmless"), &[])
+    with(directory, "", &charter("harmless"))
 }
 
 fn submission<'a>(task: &'a str, file: &'a str) -> [&'a str; 11] {
@@ -151,11 +154,14 @@ fn on_a_cluster(policy: &str) -> Result<Stage> {
         "cluster: {{kind: kubernetes, namespace: leases, kubeconfig: {}}}\n",
         kubeconfig.display()
     );
-    let charter = include_str!("both.yaml").trim_end().to_owned() + grants;
-    Stage::set_with(directory, &targets, &charter, &[])
+    let charter = include_str!("../../../end-to-end/both.yaml")
+        .trim_end()
+        .to_owned()
+        + grants;
+    with(directory, &targets, &charter)
 }
 
-/// Submits these manifests.
+/// Submits the manifests as a plan under grant `both`.
 fn submitted(stage: &Stage, manifests: &str) -> Result<Answer> {
     let task = stage.task_of("both")?;
     let plan = stage.directory.path().join("settings.yaml");
@@ -179,7 +185,8 @@ fn c15_a_policy_reads_a_manifest_in_the_namespace_of_its_grant() -> Result<()> {
     Ok(())
 }
 
-// An agent that names very many objects must not put one of them where its approvers are shown nothing more.
+// An agent that names very many objects must not put one of them where its approvers are shown
+// nothing more.
 #[test]
 fn c14_approvers_are_shown_each_object_that_a_session_can_change() -> Result<()> {
     let stage = on_a_cluster("deny contains \"no\" if input.no")?;

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Keeps one node for as long as its owner holds the other end of standard input, then removes every trace of it.
-# The owner starts this in a mount namespace of its own: keep.sh DIRECTORY COMPONENTS POD-COMPONENTS
+# The owner starts this in a mount namespace of its own: keeper.sh DIRECTORY COMPONENTS POD-COMPONENTS
 set -eu
 exec 3<&0 </dev/null
 directory=$1
@@ -30,8 +30,8 @@ while IFS=: read -r _ controllers path; do
 done </proc/self/cgroup
 for own in "${cgroups[@]}"; do echo $$ >"$own/cgroup.procs"; done
 
-# unshare heeds no TERM, and ends with this process: then its child does, which is the first of its process namespace,
-# and the kernel ends all the others.
+# unshare ignores TERM, but ends with this process. Its child, the first of its process namespace, ends with it,
+# and then the kernel ends all other processes of the namespace.
 setpriv --pdeathsig KILL unshare --net --mount --pid --cgroup --ipc --uts --fork --kill-child=SIGKILL --mount-proc \
   --propagation private bash "$here/node.sh" "$@" 3<&- >"$directory/logs/node.log" 2>&1 &
 node=$!

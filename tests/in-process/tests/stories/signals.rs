@@ -1,6 +1,7 @@
 //! Systems that may engage a kill.
 
 use anyhow::{Context, Result};
+use lanyard_in_process::usual;
 use lanyard_tests::receiver::receiver;
 use lanyard_tests::{Stage, until};
 use serde_json::{Value, json};
@@ -46,7 +47,7 @@ const BEFORE: &str = "2026-01-01T00:00:00Z";
 
 /// A daemon that heeds alerts, with a task of its agent that has had a token.
 fn alerted() -> Result<(Stage, String)> {
-    let stage = Stage::configured(
+    let stage = usual()?.with_lines(
         &[("alerts.secret", SECRET)],
         "alertmanager:\n  secret_file: alerts.secret\n  kills:\n    \
          - {labels: {alertname: AgentRunaway}, scope: {agent: {label: agent}}}\n    \
@@ -141,7 +142,7 @@ fn t69_what_is_no_alert_of_the_configured_sender_engages_nothing() -> Result<()>
 #[test]
 fn a_kill_is_told_as_a_security_event_and_such_an_event_is_a_kill() -> Result<()> {
     let (address, hears) = receiver()?;
-    let sender = Stage::configured(
+    let sender = usual()?.with_lines(
         &[("caep.authorization", "Bearer receiver-token")],
         &format!(
             "caep_receivers:\n  - {{name: sso, url: 'http://{address}/events', audience: 'https://other.example', \
@@ -169,7 +170,7 @@ fn a_kill_is_told_as_a_security_event_and_such_an_event_is_a_kill() -> Result<()
     assert_eq!(header("authorization"), Some("Bearer receiver-token"));
     let event = again.1;
 
-    let taker = Stage::configured(
+    let taker = usual()?.with_lines(
         &[("sso.jwks.json", keys)],
         "caep_transmitters:\n  - {name: sso, issuer: 'https://dev.lanyard.invalid', audience: 'https://other.example', \
          jwks_file: sso.jwks.json}",

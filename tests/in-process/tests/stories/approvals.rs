@@ -1,11 +1,11 @@
 //! Plan and apply.
 
 use anyhow::Result;
-use lanyard_tests::Stage;
+use lanyard_in_process::usual;
 
 #[test]
 fn an_apply_waits_for_two_people_and_is_good_once() -> Result<()> {
-    let stage = Stage::set()?;
+    let stage = usual()?;
     let task = stage.task()?;
     let unplanned = stage
         .agent
@@ -43,7 +43,7 @@ fn an_apply_waits_for_two_people_and_is_good_once() -> Result<()> {
 // The bytes that the digest is over, for whoever answers for them.
 #[test]
 fn s02_the_exact_bytes_are_for_the_submitter_and_for_those_who_may_approve() -> Result<()> {
-    let stage = Stage::set()?;
+    let stage = usual()?;
     let task = stage.task()?;
     let exact = "move ticket 7\t\u{202e}to billing \n\nend";
     let (plan, digest, _) = stage.plan(&task, exact)?;
@@ -80,7 +80,7 @@ fn s02_the_exact_bytes_are_for_the_submitter_and_for_those_who_may_approve() -> 
 // T18, T19
 #[test]
 fn t18_t19_a_consent_is_by_a_second_person_to_what_that_person_saw() -> Result<()> {
-    let stage = Stage::set()?;
+    let stage = usual()?;
     let task = stage.task()?;
     let (_, digest, approval) = stage.plan(&task, "one")?;
     let (_, other, _) = stage.plan(&task, "two")?;
@@ -149,7 +149,7 @@ fn t18_t19_a_consent_is_by_a_second_person_to_what_that_person_saw() -> Result<(
 
 #[test]
 fn t18_a_plan_that_nobody_can_read_any_more_is_neither_approved_nor_applied() -> Result<()> {
-    let stage = Stage::set()?;
+    let stage = usual()?;
     let task = stage.task()?;
     let (plan, digest, approval) = stage.plan(&task, "move ticket 7 to billing\n")?;
     stage.approve("alice", &approval, &digest)?;
@@ -191,7 +191,7 @@ fn t18_a_plan_that_nobody_can_read_any_more_is_neither_approved_nor_applied() ->
 
 #[test]
 fn a_no_is_final() -> Result<()> {
-    let stage = Stage::set()?;
+    let stage = usual()?;
     let task = stage.task()?;
     let (plan, digest, approval) = stage.plan(&task, "one")?;
     stage.approve("alice", &approval, &digest)?;
@@ -210,7 +210,7 @@ fn a_no_is_final() -> Result<()> {
 // T21
 #[test]
 fn t21_what_a_terminal_would_act_on_is_shown_escaped() -> Result<()> {
-    let stage = Stage::set()?;
+    let stage = usual()?;
     let task = stage.task()?;
     let (plan, ..) = stage.plan(&task, "delete \u{1b}[8mproduction\u{1b}[0m \u{202e}txt")?;
     let shown = stage.daemon.cli("alice")?.ok(&["plan", "show", &plan])?;
@@ -224,7 +224,7 @@ fn t21_what_a_terminal_would_act_on_is_shown_escaped() -> Result<()> {
 /// T22: a consent counts while its giver may give it. The charter in force asks others now.
 #[test]
 fn t22_a_consent_of_people_who_may_no_longer_give_it_does_not_count() -> Result<()> {
-    let stage = Stage::set()?;
+    let stage = usual()?;
     let task = stage.task()?;
     let (plan, digest, approval) = stage.plan(&task, "move ticket 7 to billing\n")?;
     for person in ["alice", "bob"] {
@@ -253,7 +253,7 @@ fn t22_a_consent_of_people_who_may_no_longer_give_it_does_not_count() -> Result<
 // T23
 #[test]
 fn t23_people_are_not_asked_without_end() -> Result<()> {
-    let stage = Stage::set()?;
+    let stage = usual()?;
     let task = stage.task()?;
     let mut approvals = Vec::new();
     for n in 0..10 {

@@ -1,24 +1,13 @@
-//! Who sees what of people's decisions and of other agents' affairs, on a running daemon.
+//! Who sees what of people's decisions and of other agents' affairs.
 
 use anyhow::Result;
+use lanyard_in_process::{usual, with_helper};
 use lanyard_rig::Cli;
 use lanyard_tests::{Stage, until};
 
 /// A stage with a second agent, the helper, under a charter of its own.
 fn stage() -> Result<(Stage, Cli)> {
-    let stage = Stage::set()?;
-    let folder = stage.directory.path();
-    let usual = std::fs::read_to_string(folder.join("charters/ticket-router.yaml"))?;
-    let helper = usual
-        .replace("name: ticket-router", "name: helper")
-        .replace("agent:router", "agent:helper");
-    std::fs::write(folder.join("charters/helper.yaml"), helper)?;
-    let agent = std::fs::read_to_string(folder.join("contexts/agent.json"))?;
-    let other = agent.replace("agent:router", "agent:helper");
-    std::fs::write(folder.join("contexts/helper.json"), other)?;
-    let helper = stage.daemon.cli("helper")?;
-    until(|| Ok(stage.oncall.ok(&["charter", "list"])?.contains("helper")))?;
-    Ok((stage, helper))
+    with_helper(|text| text)
 }
 
 #[test]
@@ -57,7 +46,7 @@ fn s24_an_agent_lists_the_orders_that_reach_it_and_no_others() -> Result<()> {
 
 #[test]
 fn s24_an_agent_sees_that_people_decided_and_not_who_they_are_nor_what_they_said() -> Result<()> {
-    let stage = Stage::set()?;
+    let stage = usual()?;
     let task = stage.task()?;
     let (_, digest, approval) = stage.plan(&task, "one")?;
     stage.approve("alice", &approval, &digest)?;
@@ -110,7 +99,8 @@ fn s31_an_id_in_free_text_says_nothing_in_another_task_s_timeline() -> Result<()
     for text in [&task, &plan, &approval] {
         helper.ok(&[&open[..], &[text, "--ticket", text]].concat())?;
     }
-    // The helper asks in a task of its own with the other's plan, and reports on a thing of that name.
+    // The helper asks in a task of its own with the other's plan, and reports on a thing of that
+    // name.
     let own = helper.ok(&[&open[..], &["mine"]].concat())?;
     let asked = helper.run(&["request", "--task", &own, "move-tickets", "--plan", &plan])?;
     assert_ne!(asked.code, 0, "{asked:?}");
@@ -145,7 +135,7 @@ fn s31_an_id_in_free_text_says_nothing_in_another_task_s_timeline() -> Result<()
 
 #[test]
 fn s34_a_charter_that_cannot_be_kept_leaves_no_wider_one_in_force() -> Result<()> {
-    let stage = Stage::set()?;
+    let stage = usual()?;
     let task = stage.task()?;
     stage.token(&task)?;
     let kept = stage.directory.path().join("data/revisions");

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use anyhow::Result;
+use lanyard_in_process::usual;
 use lanyard_tests::{Stage, until};
 
-const RULES: &str = include_str!("../../docs/prometheus/lanyard.rules.yaml");
-const DASHBOARD: &str = include_str!("../../charts/lanyard/dashboards/lanyard.json");
-const METRICS: &str = include_str!("../../docs/prometheus/metrics.md");
+const RULES: &str = include_str!("../../../../docs/prometheus/lanyard.rules.yaml");
+const DASHBOARD: &str = include_str!("../../../../charts/lanyard/dashboards/lanyard.json");
+const METRICS: &str = include_str!("../../../../docs/prometheus/metrics.md");
 
 /// Every name of a metric in a text.
 fn named(text: &str) -> BTreeSet<&str> {
@@ -49,7 +50,7 @@ fn used(stage: &Stage) -> Result<()> {
 #[test]
 fn every_metric_that_a_rule_a_dashboard_or_the_documentation_names_is_served() -> Result<()> {
     let address = lanyard_rig::free_port()?;
-    let stage = Stage::configured(&[], &format!("metrics_listen: {address}"))?;
+    let stage = usual()?.with_lines(&[], &format!("metrics_listen: {address}"))?;
     stage.oncall.ok(&["drill"])?;
     used(&stage)?;
     let mut served = String::new();
