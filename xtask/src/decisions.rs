@@ -12,7 +12,7 @@ const HEADINGS: [&str; 4] = [
     "## Consequences",
     "## Decided against",
 ];
-/// One page.
+/// The longest that a decision's page may be.
 const MOST_LINES: usize = 60;
 
 /// Every page that has another form.

@@ -1,5 +1,5 @@
-//! `cargo xtask fuzz [SECONDS [TARGET]]`: finds hostile charters, tokens, key sets and AWS proofs
-//! by coverage.
+//! `cargo xtask fuzz [SECONDS [TARGET]]`: finds hostile charters, tokens, key sets, AWS
+//! proofs and records of the journal by coverage.
 //!
 //! The same targets run under `cargo fuzz`. Here cargo alone builds them, with the coverage that
 //! the fuzzer reads and without sanitizers, which need another compiler; the code under test has no
@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 
 use crate::build::{cargo, succeed};
 
-const USAGE: &str = "usage: cargo xtask fuzz [SECONDS [charter|tokens|keys|aws]]";
+const USAGE: &str = "usage: cargo xtask fuzz [SECONDS [charter|tokens|keys|aws|records]]";
 /// The folder where the targets are built and the findings are kept.
 const FOLDER: &str = "target/fuzz";
 /// The flags that make the compiler count the edges that a run takes.
@@ -52,6 +52,10 @@ const TARGETS: &[Target] = &[
     Target {
         name: "aws",
         seeds: &["fuzz/seeds/aws"],
+    },
+    Target {
+        name: "records",
+        seeds: &["fuzz/seeds/records"],
     },
 ];
 

@@ -1,28 +1,10 @@
-//! The language of doc comments and constants, in the folders that were swept: a doc comment has a
-//! subject and says something that the name does not, and a constant's name holds its object and
-//! its unit.
+//! The language of doc comments and constants: a doc comment has a subject and says something that
+//! the name does not, a constant's name holds its object and its unit, and comments end at 100
+//! columns.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-
-/// The folders whose comments were rewritten. A folder joins when its sweep lands; once every crate
-/// is listed, [`check_list`] asks for the list to go, and the rule then holds everywhere.
-const SWEPT: &[&str] = &[
-    "crates/lanyard-aws-policy",
-    "crates/lanyard-charter-objects",
-    "crates/lanyard-disk",
-    "crates/lanyard-journal",
-    "crates/lanyard-ledger",
-    "crates/lanyard-proto",
-    "crates/lanyard-provider-aws",
-    "crates/lanyard-provider-github",
-    "crates/lanyard-provider-kubernetes",
-    "crates/lanyard-provider-token",
-    "crates/lanyard-provider-vault",
-    "crates/lanyard-secret-file",
-    "crates/lanyard-verifier",
-];
 
 /// Words that leave a doc comment without a subject when they begin it.
 const NO_SUBJECTS: [&str; 30] = [
@@ -62,7 +44,7 @@ const NO_SUBJECTS: [&str; 30] = [
 const FEWEST_WORDS: usize = 4;
 
 /// Words that name no object or no unit, wherever they stand in a constant's name.
-const VAGUE_WORDS: [&str; 8] = [
+const VAGUE_WORDS: [&str; 7] = [
     "LEAST",
     "LONGEST",
     "MOST",
@@ -70,49 +52,62 @@ const VAGUE_WORDS: [&str; 8] = [
     "SOON",
     "SOMETIMES",
     "TOGETHER",
-    "UNREAD",
 ];
 
 /// Names of constants that say what is measured, or where, and not both.
-const VAGUE_NAMES: [&str; 26] = [
+const VAGUE_NAMES: [&str; 27] = [
     "AHEAD", "ALL", "AT_ONCE", "BACK", "BATCH", "BETWEEN", "CALL", "CUT", "EACH", "FRESH", "HELD",
     "KEPT", "LEEWAY", "LEVEL", "LIFE", "LIFETIME", "LIMIT", "PAGE", "PAUSE", "PLACES", "RETRY",
-    "ROUNDING", "SIZE", "SKEW", "WAIT", "WINDOW",
+    "ROUNDING", "SIZE", "SKEW", "UNREAD", "WAIT", "WINDOW",
 ];
 
-/// Checks every Rust source in a swept folder.
+/// The columns at which comments end.
+const COLUMNS: usize = 100;
+
+/// Checks every Rust source: the language of those in `crates`, and the width of all.
 ///
 /// # Errors
 /// When a source cannot be read.
 pub(crate) fn faults(sources: &[PathBuf]) -> Result<Vec<String>> {
-    let mut faults = check_list()?;
-    let is_swept = |source: &&PathBuf| SWEPT.iter().any(|folder| source.starts_with(folder));
+    let mut faults = Vec::new();
     let is_rust = |source: &&PathBuf| source.extension().is_some_and(|it| it == "rs");
-    for source in sources.iter().filter(is_rust).filter(is_swept) {
+    for source in sources.iter().filter(is_rust) {
         let text = std::fs::read_to_string(source).with_context(|| source.display().to_string())?;
-        let of_file = of_text(&text);
+        let mut of_file: Vec<(usize, String)> = too_wide(&text).collect();
+        if source.starts_with("crates") {
+            of_file.extend(of_text(&text));
+        }
+        let of_file = of_file.into_iter();
         faults.extend(of_file.map(|(line, fault)| format!("{}:{line}: {fault}", source.display())));
     }
     Ok(faults)
 }
 
-/// The faults of the list itself: a folder that does not exist, and a list that has become
-/// superfluous.
-fn check_list() -> Result<Vec<String>> {
-    let missing = SWEPT.iter().filter(|folder| !Path::new(folder).is_dir());
-    let mut faults: Vec<String> = missing
-        .map(|folder| format!("{}: `{folder}` is swept and does not exist", file!()))
-        .collect();
-    let mut left = 0;
-    for entry in std::fs::read_dir("crates").context("crates")? {
-        let path = entry?.path();
-        left += usize::from(path.is_dir() && !SWEPT.iter().any(|swept| path == Path::new(swept)));
-    }
-    if left == 0 {
-        let what = "every crate is swept: remove the list, so that the rule holds for every source";
-        faults.push(format!("{}: {what}", file!()));
-    }
-    Ok(faults)
+/// Finds the lines of comments that go on behind [`COLUMNS`] although they could be broken before:
+/// tables, drawings and addresses cannot.
+fn too_wide(text: &str) -> impl Iterator<Item = (usize, String)> {
+    let mut is_code = false;
+    let lines = text.lines().enumerate().filter(move |(_, line)| {
+        let written = line.trim_start();
+        let Some(comment) = written.strip_prefix("//") else {
+            is_code = false;
+            return false;
+        };
+        let comment = comment.trim_start_matches(['/', '!']).trim_start();
+        if comment.starts_with("```") {
+            is_code = !is_code;
+        }
+        let fits: String = line.chars().take(COLUMNS).collect();
+        let start = line.len() - comment.len();
+        let is_breakable = fits.get(start..).is_some_and(|fits| fits.contains(' '));
+        !is_code && !comment.starts_with('|') && line.chars().count() > COLUMNS && is_breakable
+    });
+    lines.map(|(at, _)| {
+        (
+            at + 1,
+            format!("the comment goes on behind column {COLUMNS}"),
+        )
+    })
 }
 
 /// The faults of one file, each with the number of its line.
@@ -159,9 +154,11 @@ fn comment_fault(text: &str, is_help: bool) -> Option<String> {
 fn constant_fault(line: &str) -> Option<String> {
     let (_, rest) = line.split_once("const ")?;
     let is_declaration = line.starts_with("const ") || line.starts_with("pub");
-    let (name, _) = rest.split_once(':').filter(|_| is_declaration)?;
+    let (name, kind) = rest.split_once(':').filter(|_| is_declaration)?;
+    // `Code::ALL` is always read with the name of its type.
+    let is_vague_name = VAGUE_NAMES.contains(&name) && !kind.contains("Self");
     let is_vague = name.split('_').any(|word| VAGUE_WORDS.contains(&word));
-    (is_vague || VAGUE_NAMES.contains(&name)).then(|| {
+    (is_vague || is_vague_name).then(|| {
         format!("the constant `{name}` names no object or no unit: `MAX_QUEUED_COMMANDS`, `REPORT_INTERVAL`")
     })
 }
@@ -192,6 +189,25 @@ mod tests {
     }
 
     #[test]
+    fn a_comment_ends_at_the_last_column_unless_nothing_breaks_it() {
+        let words = "word ".repeat(COLUMNS / 5);
+        let wide = format!("fn a() {{}}\n    // {words}more\n");
+        let found: Vec<_> = too_wide(&wide).collect();
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].0, 2);
+        let address = "x".repeat(COLUMNS);
+        for good in [
+            format!("// {}\n", words.trim_end_matches("word ")),
+            format!("/// <https://{address}>\n"),
+            format!("//! | {words}more |\n"),
+            format!("//! ```text\n//! {words}more\n//! ```\n"),
+            format!("let text = \"{words}more\";\n"),
+        ] {
+            assert_eq!(too_wide(&good).count(), 0, "{good}");
+        }
+    }
+
+    #[test]
     fn a_constant_names_its_object_and_its_unit() {
         for bad in [
             "const MOST: usize = 1;\n",
@@ -206,6 +222,7 @@ mod tests {
             "const fn most() -> u8 { 1 }\n",
             "let x = |it: *const MOST| 1;\n",
             "const ALMOST_FULL_BYTES: usize = 1;\n",
+            "    pub const ALL: [Self; 3] = [Self::A, Self::B, Self::C];\n",
         ] {
             assert_eq!(faults(good), [], "{good}");
         }

@@ -34,9 +34,10 @@ use declared::Declared;
 const PAGE: &str = "docs/limits.md";
 const OPENING: &str = "# Limits
 
-Every bound of the product: what it counts, whom it is for, and what happens beyond it. The page is made from the
-declarations by `cargo xtask limits`; a bound that the configuration can move is given with its default.
-The last column names the test that reaches the bound; where the bound is a wait, the test may set a shorter one.
+Every bound of the product: what it counts, whom it is for, and what happens beyond it. The page is
+made from the declarations by `cargo xtask limits`; a bound that the configuration can move is given
+with its default. The last column names the test that reaches the bound; where the bound is a wait,
+the test may set a shorter one.
 ";
 /// The crates that are never shipped.
 const NOT_SHIPPED: [&str; 3] = ["lanyard-bench", "lanyard-rig", "lanyard-testkit"];
@@ -65,7 +66,7 @@ const HEADINGS: [(&str, &str); 24] = [
     ("lanyard-provider-token", "Targets: Lanyard's own tokens"),
     ("lanyard-provider-vault", "Targets: Vault and OpenBao"),
     ("lanyard-verifier", "The verifier of resource servers"),
-    ("lanyard-vocabulary", "Texts from outside"),
+    ("lanyard-vocabulary", "Values that every part shares"),
 ];
 
 /// Reads every declaration, and writes the page or compares it.

@@ -3,6 +3,7 @@
 mod bench;
 mod build;
 mod chart;
+mod circles;
 mod citations;
 mod commands;
 mod conformance;

@@ -1,11 +1,12 @@
-//! Checks the house rules that the compiler does not know: file headers, the language of comments,
-//! citations and links that lead to a page, and the form of decisions.
+//! Checks the house rules that the compiler does not know: headers and names of files, the language
+//! of comments, circles of modules, citations and links that lead to a page, and the form of
+//! decisions.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{citations, decisions, language, links};
+use crate::{circles, citations, decisions, language, links};
 
 /// Checks every source of the workspace.
 pub(crate) fn run() -> Result<()> {
@@ -19,7 +20,17 @@ pub(crate) fn run() -> Result<()> {
         if !text.starts_with("//!") {
             faults.push(format!("{}: does not open with `//!`", file.display()));
         }
+        // Tests of a package are programs, each from one file: what they share has to be in a
+        // folder.
+        let is_of_tests = file.components().any(|part| part.as_os_str() == "tests");
+        if file.ends_with("mod.rs") && !is_of_tests {
+            let place = file.display();
+            faults.push(format!(
+                "{place}: name the file after its module, beside its folder"
+            ));
+        }
     }
+    faults.extend(circles::faults()?);
     faults.extend(citations::faults(&files)?);
     faults.extend(language::faults(&files)?);
     faults.extend(links::faults()?);

@@ -50,6 +50,17 @@ const REFUSED: &[(&[&str], &str)] = &[
         "tls.certManager.issuerRef: name the issuer",
     ),
     (
+        &[r#"backup={"enabled":true}"#],
+        "backup.claim: name a PersistentVolumeClaim",
+    ),
+    (
+        &[
+            r#"backup={"enabled":true,"claim":"copies"}"#,
+            r#"persistence={"enabled":false}"#,
+        ],
+        "backup: without `persistence` there is no volume",
+    ),
+    (
         &[r#"ingress={"enabled":true}"#],
         "ingress.host: name the host",
     ),

@@ -118,14 +118,9 @@ fn front(crates: &[Crate], folder: &Path) -> String {
     text
 }
 
-/// Finds the crate's own page, whose folder is named after the library or the program.
+/// Finds the crate's own page, whose folder is named after the library.
 fn page_of(package: &str, folder: &Path) -> Option<String> {
-    let program = match package {
-        "lanyard-cli" => "lanyard",
-        "lanyard-server" => "lanyardd",
-        other => other,
-    };
-    let page = format!("{}/index.html", program.replace('-', "_"));
+    let page = format!("{}/index.html", package.replace('-', "_"));
     folder.join(&page).exists().then_some(page)
 }
 
@@ -140,7 +135,7 @@ mod tests {
         let Ok(folder) = tempfile::tempdir() else {
             return;
         };
-        let made = folder.path().join("lanyardd");
+        let made = folder.path().join("lanyard_server");
         assert!(std::fs::create_dir(&made).is_ok());
         assert!(std::fs::write(made.join("index.html"), "").is_ok());
         let of = |name: &str| Crate {
@@ -149,7 +144,9 @@ mod tests {
             needs: BTreeSet::new(),
         };
         let page = front(&[of("lanyard-server"), of("lanyard-core")], folder.path());
-        assert!(page.contains("<a href=\"lanyardd/index.html\"><code>lanyard-server</code></a>"));
+        assert!(
+            page.contains("<a href=\"lanyard_server/index.html\"><code>lanyard-server</code></a>")
+        );
         assert!(page.contains("listeners &amp; &lt;wiring>"));
         assert!(!page.contains("lanyard-core</code>"));
     }

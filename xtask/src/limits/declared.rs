@@ -233,8 +233,11 @@ impl Declared {
 mod tests {
     use super::*;
 
-    const WHOLE: &str = "/// Commands that wait.\n///\n/// # Limit\n/// - for: all callers\n/// - unit: commands\n\
-        /// - beyond: the caller is told to\n///   come again\n/// - test: `one`, `two`\nconst MAX_QUEUED: usize = 64 * 1024;\n";
+    const WHOLE: &str = concat!(
+        "/// Commands that wait.\n///\n/// # Limit\n/// - for: all callers\n",
+        "/// - unit: commands\n/// - beyond: the caller is told to\n///   come again\n",
+        "/// - test: `one`, `two`\nconst MAX_QUEUED: usize = 64 * 1024;\n",
+    );
 
     fn limits(text: &str) -> Vec<Result<Option<Declared>, String>> {
         let constants = constants(text).unwrap();

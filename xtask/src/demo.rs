@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::build;
 
-const CHARTER: &str = include_str!("shop-operator.yaml");
+const CHARTER: &str = include_str!("demo/shop-operator.yaml");
 
 /// The steps that the story has told so far.
 struct Story {
@@ -196,9 +196,8 @@ fn open<'a>(
     })
 }
 
-/// Returns the command that the aws tools run for a credential. It does not run under `lanyard
-/// exec`, which gives the credential back at the end: moto takes the refusal of one session for one
-/// of the whole role.
+/// Returns the command that the aws tools run for a credential. Without `lanyard exec`, nothing
+/// gives the credential back before the kill.
 fn credential_process(stage: &Stage<'_>, grant: &str) -> Result<String> {
     let program = lanyard_rig::binaries()?.join("lanyard");
     let context = stage.directory.join("contexts/agent.json");
