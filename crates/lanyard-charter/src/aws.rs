@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+mod arn;
 mod condition;
 mod facts;
 mod identity;
@@ -12,6 +13,7 @@ mod table;
 
 use std::collections::BTreeMap;
 
+pub use arn::Arn;
 pub use condition::{ConditionKey, Conditions, Kind, Test};
 pub(super) use facts::{Beyond, Power, only_reads, power};
 pub use identity::{iam_beyond, identity_refused};

@@ -4,9 +4,11 @@ pub(crate) mod aws;
 mod credential;
 mod github;
 pub(crate) mod kubernetes;
+mod reach_in_json;
 mod token;
 mod vault;
 
+use crate::reach::PlanObjects;
 use crate::target_kind::TargetKind;
 use crate::world::{GrantKind, MoreKinds};
 
@@ -38,6 +40,13 @@ pub fn all(more: MoreKinds) -> Vec<&'static dyn GrantKind> {
 pub fn names(more: MoreKinds) -> Vec<(&'static str, TargetKind)> {
     let kinds = all(more).into_iter().map(GrantKind::id);
     kinds.map(|kind| (kind.as_str(), kind)).collect()
+}
+
+/// The objects in plans of every kind that has some.
+#[must_use]
+pub fn plan_objects(more: MoreKinds) -> Vec<PlanObjects> {
+    let kinds = all(more).into_iter();
+    kinds.filter_map(GrantKind::plan_objects).collect()
 }
 
 /// Joins words for people.

@@ -1,5 +1,7 @@
 //! The rights of a `kubernetes` grant, and the rights that no agent gets.
 
+mod object;
+
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -7,6 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::aws::ActionPattern;
 use crate::usage::{SCOPE, Usage};
+
+pub use object::KubernetesObject;
 
 /// A rule of Kubernetes RBAC, without wildcards.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -38,8 +38,8 @@ mod world;
 
 pub use agent::{AgentRule, SubjectPattern};
 pub use aws::{
-    ActionPattern, AwsGrant, AwsStatement, ConditionKey, Conditions, Kind, ResourcePattern, Test,
-    iam_beyond, identity_refused, unlisted_action,
+    ActionPattern, Arn, AwsGrant, AwsStatement, ConditionKey, Conditions, Kind, ResourcePattern,
+    Test, iam_beyond, identity_refused, unlisted_action,
 };
 pub use breaker::{Breaker, BreakerRule, EVENTS, Event, PERS, Per, THENS, Then};
 pub use calendar::{End, Freeze, Hours, Outside};
@@ -52,7 +52,7 @@ pub use kinds::{
     Access, GitHubGrant, MAX_REPOSITORIES_PER_TOKEN, ProhibitedActions, ProhibitedRequests,
     TokenGrant, VaultGives, VaultGrant, policy_rule,
 };
-pub use kubernetes::{KubernetesGrant, KubernetesRights, PolicyRule};
+pub use kubernetes::{KubernetesGrant, KubernetesObject, KubernetesRights, PolicyRule};
 pub use language::{NoPolicies, Parsed, PolicyFiles, is_charter_file, parse, parse_with};
 pub use of_kind::{OfKind, Typed};
 pub use pattern::{pattern_contains, wildcard_matches};

@@ -40,9 +40,7 @@ impl PlanReach {
     /// Lists briefly what the plan changes.
     #[must_use]
     pub fn in_short(&self) -> String {
-        let aws = self.aws.named.iter().map(ToString::to_string);
-        let objects = self.kubernetes.named.iter().map(ToString::to_string);
-        shortened(aws.chain(objects))
+        shortened(self.parts().flat_map(|part| part.named()))
     }
 }
 

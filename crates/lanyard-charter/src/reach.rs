@@ -1,9 +1,16 @@
-//! The objects that a plan changes, as far as it names them.
+//! What a plan changes: how much, and which objects, as far as it names them.
 
-use std::collections::BTreeSet;
+mod objects;
+mod registered;
+mod resource;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+
+pub use objects::{KindReached, Named, PlanObject, PlanReach, Reached, RecordedReach};
+pub use registered::PlanObjects;
+pub use resource::ResourceChange;
 
 /// The number of objects that a plan changes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -137,141 +144,6 @@ impl Narrowing {
             gives: self.gives,
             withholds: kept(self.withholds),
             lacks: kept(self.lacks),
-        }
-    }
-}
-
-/// The objects that a plan changes, by the kind of credential that can be narrowed to them.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlanReach {
-    /// The objects in AWS.
-    pub aws: Named<Arn>,
-    /// The objects in Kubernetes.
-    pub kubernetes: Named<KubernetesObject>,
-}
-
-/// Objects with a name, and the places of those without one yet.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Named<T: Ord> {
-    /// The objects with a name.
-    pub named: BTreeSet<T>,
-    /// The places in the plan of the objects without one.
-    pub unnamed: BTreeSet<String>,
-}
-
-impl<T: Ord> Default for Named<T> {
-    fn default() -> Self {
-        Self {
-            named: BTreeSet::new(),
-            unnamed: BTreeSet::new(),
-        }
-    }
-}
-
-impl<T: Ord> Named<T> {
-    /// True if a credential can be narrowed to it: there is an object, and every object has a name.
-    #[must_use]
-    pub fn is_whole(&self) -> bool {
-        !self.named.is_empty() && self.unnamed.is_empty()
-    }
-}
-
-/// An Amazon Resource Name. A plan may leave region and account to the provider.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Arn {
-    /// The partition, such as `aws-cn`; `None` matches every partition.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub partition: Option<String>,
-    /// The service, such as `sqs`.
-    pub service: String,
-    /// The region; empty if the service has none, `None` matches every region.
-    pub region: Option<String>,
-    /// The account; empty if the service has none, `None` matches every account.
-    pub account: Option<String>,
-    /// The part after the fifth colon. The only wildcard in it is `?`, for characters that AWS
-    /// chooses.
-    pub resource: String,
-}
-
-impl Arn {
-    /// Parses a complete ARN; `None` if the text is none, or has parts that a policy would take for
-    /// more than a name (T30).
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let mut parts = text.splitn(6, ':');
-        let mut part = || parts.next();
-        let (arn, partition, service) = (part()?, part()?, part()?);
-        let (region, account, resource) = (part()?, part()?, part()?);
-        let plain = |text: &str| {
-            let odd = |c: char| c.is_control() || c.is_whitespace() || "*?${}".contains(c);
-            !text.contains(odd)
-        };
-        let whole = [partition, service, resource]
-            .iter()
-            .all(|part| !part.is_empty());
-        (arn == "arn" && whole && plain(text)).then(|| Self {
-            partition: Some(partition.to_owned()),
-            service: service.to_owned(),
-            region: Some(region.to_owned()),
-            account: Some(account.to_owned()),
-            resource: resource.to_owned(),
-        })
-    }
-}
-
-impl fmt::Display for Arn {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let known = |part: &Option<String>| part.clone().unwrap_or_else(|| "*".to_owned());
-        let (partition, region) = (known(&self.partition), known(&self.region));
-        write!(
-            f,
-            "arn:{partition}:{}:{region}:{}:{}",
-            self.service,
-            known(&self.account),
-            self.resource
-        )
-    }
-}
-
-/// An object of a Kubernetes cluster.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct KubernetesObject {
-    /// The API group; empty for the core group.
-    pub group: String,
-    /// The resource, such as `deployments`.
-    pub resource: String,
-    /// The namespace; empty if the plan names none.
-    pub namespace: String,
-    /// The name of the object.
-    pub name: String,
-    /// True if the plan creates the object. RBAC cannot narrow the verb `create` to a name.
-    pub created: bool,
-}
-
-impl KubernetesObject {
-    /// True if the object's kind has no namespaces, among the kinds that plans name.
-    #[must_use]
-    pub fn is_of_the_cluster(&self) -> bool {
-        self.group.is_empty()
-            && matches!(self.resource.as_str(), "namespaces" | "persistentvolumes")
-    }
-
-    /// True if the object is in this namespace of a grant. An object without a namespace is applied
-    /// to the credential's namespace, as `kubectl` does.
-    #[must_use]
-    pub fn is_in(&self, namespace: &str) -> bool {
-        !self.is_of_the_cluster() && (self.namespace.is_empty() || self.namespace == namespace)
-    }
-}
-
-impl fmt::Display for KubernetesObject {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let dot = if self.group.is_empty() { "" } else { "." };
-        write!(f, "{}{dot}{}/{}", self.resource, self.group, self.name)?;
-        match self.namespace.as_str() {
-            _ if self.is_of_the_cluster() => Ok(()),
-            "" => f.write_str(" in the grant's namespace"),
-            namespace => write!(f, " in {namespace}"),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::aws::ActionPattern;
 use crate::of_kind::{OfKind, Typed};
 use crate::prohibition::{Prohibited, Prohibition};
-use crate::reach::{KubernetesObject, PlanReach};
+use crate::reach::PlanReach;
 use crate::target_kind::TargetKind;
 use crate::usage::Usage;
 
@@ -62,11 +62,6 @@ pub trait KindRights: Typed {
         ))
     }
 
-    /// The part of a plan's reach that concerns these rights; `None` if nothing does.
-    fn reached(&self, _reach: PlanReach) -> Option<PlanReach> {
-        None
-    }
-
     /// True if no plan narrows the rights, whether or not the plan can be read.
     fn is_for_state(&self) -> bool {
         false
@@ -93,9 +88,10 @@ pub trait KindRights: Typed {
         true
     }
 
-    /// True if the rights let somebody read the object.
-    fn reads(&self, _object: &KubernetesObject) -> bool {
-        false
+    /// The plan's reach once the target has said which of the plan's objects the apply makes. The
+    /// outcome tells nothing of an object that the rights cannot read.
+    fn rehearsed(&self, reach: PlanReach, _made: &[&serde_json::Value]) -> PlanReach {
+        reach
     }
 
     /// The namespace in which the rights are bound.
@@ -170,6 +166,12 @@ impl Rights {
     #[must_use]
     pub fn provider(&self) -> &'static str {
         self.kind().as_str()
+    }
+
+    /// The part of a plan's reach that concerns these rights; `None` if nothing does.
+    #[must_use]
+    pub fn reached(&self, reach: PlanReach) -> Option<PlanReach> {
+        reach.only(self.kind())
     }
 
     /// The union of two rights that were narrowed from the same; the first alone if the two are

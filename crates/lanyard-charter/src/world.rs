@@ -10,6 +10,7 @@ use lanyard_vocabulary::name::Name;
 use crate::charter::{Charter, Grant};
 use crate::places::Places;
 use crate::prohibition::{Prohibited, Prohibition};
+use crate::reach::PlanObjects;
 use crate::rights::Rights;
 use crate::target_kind::TargetKind;
 
@@ -68,6 +69,12 @@ pub trait GrantKind: Send + Sync {
 
     /// The kind's section in a prohibition; `None` if nothing of the kind can be prohibited.
     fn prohibited(&self) -> Option<ProhibitedSection> {
+        None
+    }
+
+    /// The objects of the kind that plans change, and that grants are narrowed to; `None` if no
+    /// plan names any.
+    fn plan_objects(&self) -> Option<PlanObjects> {
         None
     }
 

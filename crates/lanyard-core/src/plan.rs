@@ -14,7 +14,7 @@ use lanyard_vocabulary::time::Timestamp;
 
 pub use judgement::{Judgement, Reading, Unjudged};
 use lanyard_charter::plan::{PlanFormat, Risk};
-use lanyard_charter::reach::{Effects, KubernetesObject, Narrowing, PlanReach, Sensitive};
+use lanyard_charter::reach::{Effects, Narrowing, PlanReach, Sensitive};
 
 /// The result of a rehearsal at the target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,8 +10,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use lanyard_charter::plan::{PlanFormat, Risk};
-use lanyard_charter::reach::{Effects, KubernetesObject, Named, PlanReach, Sensitive};
-use lanyard_charter::{ActionPattern, Charter, KubernetesGrant, Policy, World, parse};
+use lanyard_charter::reach::{Effects, Named, PlanReach, Sensitive};
+use lanyard_charter::{
+    ActionPattern, Charter, KubernetesGrant, KubernetesObject, Policy, World, parse,
+};
 use lanyard_core::decide::{Denial, GrantRequest, Permit, Revisions, Rule, decide};
 use lanyard_core::plan::{Judgement, Plan};
 use lanyard_core::task::Task;
@@ -68,13 +70,10 @@ fn planned(task: &Task, named: &[&str], reach: bool) -> Plan {
         name: "web".to_owned(),
         created: false,
     };
-    let objects = PlanReach {
-        kubernetes: Named {
-            named: [web].into(),
-            unnamed: BTreeSet::new(),
-        },
-        ..PlanReach::default()
-    };
+    let objects = PlanReach::default().with(Named {
+        named: [web].into(),
+        unnamed: BTreeSet::new(),
+    });
     Plan {
         id: PlanId::from_bits(0),
         task: task.id,

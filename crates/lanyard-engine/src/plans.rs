@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use lanyard_charter::ActionPattern;
 use lanyard_charter::plan::PlanFormat;
-use lanyard_charter::reach::{Effects, KubernetesObject, Narrowing, PlanReach};
+use lanyard_charter::reach::{Effects, Narrowing, PlanReach};
 use lanyard_core::command::{Asked, Command};
 use lanyard_core::decide::{Denial, Permit};
 use lanyard_core::plan::{Plan, Reading, Rehearsal, Unjudged};
@@ -72,17 +72,6 @@ impl Drop for Submission<'_> {
 
 fn is_made(rehearsed: &Rehearsed) -> bool {
     rehearsed.before.is_none()
-}
-
-/// Selects the objects that are made, by their kind, namespace and name: objects of several kinds
-/// can have one name.
-fn newly_made(
-    rehearsed: &[Rehearsed],
-    named: &[Option<KubernetesObject>],
-) -> BTreeSet<KubernetesObject> {
-    let each = rehearsed.iter().zip(named);
-    let made = each.filter(|(it, _)| is_made(it));
-    made.filter_map(|(_, named)| named.clone()).collect()
 }
 
 impl Submission<'_> {
@@ -287,14 +276,13 @@ impl Plans {
             updated: count(&changed),
             ..Effects::default()
         });
-        let new = newly_made(&rehearsed, &reading.named);
-        let objects = std::mem::take(&mut reading.reach.kubernetes.named);
-        // What the agent may not read, its credential does not tell either.
-        let known = objects.into_iter().map(|object| KubernetesObject {
-            created: new.contains(&object) || !grant.rights.reads(&object),
-            ..object
-        });
-        reading.reach.kubernetes.named = known.collect();
+        let each = reading.objects.iter().zip(&rehearsed);
+        let made: Vec<_> = each
+            .filter(|(_, it)| is_made(it))
+            .map(|(it, _)| it)
+            .collect();
+        let reach = std::mem::take(&mut reading.reach);
+        reading.reach = grant.rights.rehearsed(reach, &made);
         match self.decisions.judge.compared(task, rehearsed).await {
             Ok(text) => {
                 plan.rehearsal = Some(Rehearsal::Done(Digest::of(&text)));
@@ -354,35 +342,5 @@ impl Plans {
         self.decisions
             .provider_of(task, &plan.grant)
             .is_some_and(|provider| provider.prepare(&request).is_ok())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a16_objects_of_one_name_are_made_or_not_by_their_kinds_and_namespaces() {
-        let object = |resource: &str, namespace: &str| KubernetesObject {
-            group: String::new(),
-            resource: resource.to_owned(),
-            namespace: namespace.to_owned(),
-            name: "web".to_owned(),
-            created: true,
-        };
-        let rehearsed = |before: bool| Rehearsed {
-            before: before.then(|| serde_json::json!({})),
-            after: serde_json::json!({"metadata": {"name": "web"}}),
-        };
-        let (service, elsewhere) = (object("services", "a"), object("services", "b"));
-        let named = [
-            Some(object("deployments", "a")),
-            Some(service.clone()),
-            None,
-            Some(elsewhere),
-        ];
-        let said = [true, false, false, true].map(rehearsed);
-        assert_eq!(newly_made(&said, &named), BTreeSet::from([service]));
-        assert!(newly_made(&[], &named).is_empty());
     }
 }

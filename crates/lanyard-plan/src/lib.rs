@@ -31,6 +31,8 @@ mod yaml_file;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
+use lanyard_charter::MoreKinds;
+use lanyard_charter::kinds::plan_objects;
 use lanyard_charter::plan::PlanFormat;
 use lanyard_charter::reach::{Effects, PlanReach, Sensitive};
 use lanyard_core::plan::{Reading, Unjudged};
@@ -140,33 +142,26 @@ impl Document {
         self.format
     }
 
-    /// Returns what the plan changes.
+    /// Returns what the plan changes, and which objects of these kinds of target.
     #[must_use]
-    pub fn reading(&self) -> Reading {
+    pub fn reading(&self, more: MoreKinds) -> Reading {
         let reading = match &self.form {
-            Form::Terraform(plan) => plan.reading(),
+            Form::Terraform(plan) => plan.reading(&plan_objects(more)),
             Form::Manifests(manifests) => manifests::reading(manifests),
             Form::Text => Reading {
                 effects: Effects::default(),
                 reach: PlanReach::default(),
                 objects: Vec::new(),
-                named: Vec::new(),
                 sensitive: Sensitive::default(),
             },
         };
         // Addresses without a known name are only read by people, and an instance key in one may be
         // a secret.
         let secrets = self.review.secrets();
-        let mut reach = reading.reach;
-        for unnamed in [&mut reach.aws.unnamed, &mut reach.kubernetes.unnamed] {
-            *unnamed = unnamed
-                .iter()
-                .map(|it| secrets.name(it).into_owned())
-                .collect();
-        }
+        let shown = |place: &str| secrets.name(place).into_owned();
         Reading {
             sensitive: self.review.sensitive().clone(),
-            reach,
+            reach: reading.reach.with_places(shown),
             ..reading
         }
     }

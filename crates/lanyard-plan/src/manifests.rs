@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use lanyard_charter::reach::{Effects, KubernetesObject, PlanReach, Sensitive};
+use lanyard_charter::KubernetesObject;
+use lanyard_charter::reach::{Effects, PlanReach, Sensitive};
 use lanyard_core::plan::Reading;
 use lanyard_document::{Node, Style, Value as Yaml, read_with_aliases};
 use serde::de::IgnoredAny;
@@ -31,37 +32,6 @@ const LIST_NESTING: usize = 8;
 /// Line breaks of YAML 1.1, and so of kubectl, that YAML 1.2 does not have: a comment could end at
 /// one of them and hide a value.
 const OLD_LINE_BREAKS: &[char] = &['\u{85}', '\u{2028}', '\u{2029}'];
-
-/// The built-in kinds: kind, API group and resource.
-const KINDS: &[(&str, &str, &str)] = &[
-    ("ConfigMap", "", "configmaps"),
-    ("CronJob", "batch", "cronjobs"),
-    ("DaemonSet", "apps", "daemonsets"),
-    ("Deployment", "apps", "deployments"),
-    ("EndpointSlice", "discovery.k8s.io", "endpointslices"),
-    (
-        "HorizontalPodAutoscaler",
-        "autoscaling",
-        "horizontalpodautoscalers",
-    ),
-    ("Ingress", "networking.k8s.io", "ingresses"),
-    ("Job", "batch", "jobs"),
-    ("LimitRange", "", "limitranges"),
-    ("Namespace", "", "namespaces"),
-    ("NetworkPolicy", "networking.k8s.io", "networkpolicies"),
-    ("PersistentVolume", "", "persistentvolumes"),
-    ("PersistentVolumeClaim", "", "persistentvolumeclaims"),
-    ("Pod", "", "pods"),
-    ("PodDisruptionBudget", "policy", "poddisruptionbudgets"),
-    ("ReplicaSet", "apps", "replicasets"),
-    ("ResourceQuota", "", "resourcequotas"),
-    ("Role", "rbac.authorization.k8s.io", "roles"),
-    ("RoleBinding", "rbac.authorization.k8s.io", "rolebindings"),
-    ("Secret", "", "secrets"),
-    ("Service", "", "services"),
-    ("ServiceAccount", "", "serviceaccounts"),
-    ("StatefulSet", "apps", "statefulsets"),
-];
 
 /// The kinds that clusters have by themselves and that are in no namespace: the kind and its group.
 const CLUSTER_KINDS: &[(&str, &str)] = &[
@@ -112,10 +82,6 @@ const CLUSTER_KINDS: &[(&str, &str)] = &[
     ("VolumeAttachment", "storage.k8s.io"),
     ("VolumeAttributesClass", "storage.k8s.io"),
 ];
-
-pub(crate) fn kinds() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
-    KINDS.iter().copied()
-}
 
 /// A Kubernetes object of the plan.
 #[derive(Debug, Clone)]
@@ -372,14 +338,10 @@ fn key(node: &Node) -> Result<String, String> {
 
 pub(crate) fn reading(manifests: &[Manifest]) -> Reading {
     let mut reach = PlanReach::default();
-    // Only the cluster knows which objects exist, so each counts as created and updated.
-    let named: Vec<_> = manifests.iter().map(|it| object(&it.json, true)).collect();
-    for (manifest, named) in manifests.iter().zip(&named) {
-        let objects = &mut reach.kubernetes;
-        match named {
-            Some(object) => drop(objects.named.insert(object.clone())),
-            None => drop(objects.unnamed.insert(unnamed(&manifest.json))),
-        }
+    for Manifest { json } in manifests {
+        // Only the cluster knows which objects exist, so each counts as created and updated.
+        let object = KubernetesObject::of_manifest(json, true);
+        reach.note(object.into_iter().collect(), || unnamed(json));
     }
     let updated = u32::try_from(manifests.len()).unwrap_or(u32::MAX);
     Reading {
@@ -389,7 +351,6 @@ pub(crate) fn reading(manifests: &[Manifest]) -> Reading {
         },
         reach,
         objects: manifests.iter().map(|it| it.json.clone()).collect(),
-        named,
         sensitive: Sensitive::default(),
     }
 }
@@ -404,25 +365,6 @@ fn unnamed(json: &Value) -> String {
         text("/kind"),
         text("/metadata/name"),
     ))
-}
-
-/// Returns the object of a manifest if its kind is known.
-pub(crate) fn object(json: &Value, created: bool) -> Option<KubernetesObject> {
-    let text = |at: &str| json.pointer(at).and_then(Value::as_str);
-    let (version, kind, name) = (
-        text("/apiVersion")?,
-        text("/kind")?,
-        text("/metadata/name")?,
-    );
-    let group = version.rsplit_once('/').map_or("", |(group, _)| group);
-    let (_, group, resource) = kinds().find(|(known, of, _)| *known == kind && *of == group)?;
-    Some(KubernetesObject {
-        group: group.to_owned(),
-        resource: resource.to_owned(),
-        namespace: text("/metadata/namespace").unwrap_or_default().to_owned(),
-        name: name.to_owned(),
-        created,
-    })
 }
 
 /// Collects the objects, and the objects inside them.
@@ -454,7 +396,7 @@ fn place(json: &Value) -> (&'static str, &str) {
     let namespace = json.pointer("/metadata/namespace").and_then(Value::as_str);
     match namespace.filter(|it| !it.is_empty()) {
         Some(namespace) => (" in ", namespace),
-        None => match object(json, false) {
+        None => match KubernetesObject::of_manifest(json, false) {
             Some(object) if object.is_of_the_cluster() => ("", ""),
             Some(_) => (" in the grant's namespace", ""),
             // An unknown kind may be namespaced or not.

@@ -2,16 +2,14 @@
 //!
 //! <https://developer.hashicorp.com/terraform/internals/json-format>
 
-mod arns;
 mod expressions;
-mod objects;
 mod parts;
 mod providers;
 mod text;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use lanyard_charter::reach::{Effects, PlanReach, Sensitive};
+use lanyard_charter::reach::{self, Effects, PlanObjects, PlanReach, Sensitive};
 use lanyard_core::plan::Reading;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -21,9 +19,6 @@ use crate::numbers::exact;
 use crate::shown::line;
 use crate::strict::Strict;
 use crate::tree::Tree;
-
-/// Names of one kind that are kept. A credential covers fewer.
-const KEPT_NAMES: usize = 200;
 
 /// A parsed plan with its JSON.
 #[derive(Debug, Clone)]
@@ -248,6 +243,20 @@ impl ResourceChange {
             .filter(|side| side.is_object())
     }
 
+    /// Returns the change as the kinds of target read it.
+    fn of_resource(&self) -> reach::ResourceChange<'_> {
+        let effect = self.effect();
+        reach::ResourceChange {
+            resource: &self.kind,
+            before: &self.change.before,
+            after: &self.change.after,
+            unknown_after: &self.change.after_unknown,
+            creates: matches!(effect, Effect::Create | Effect::Replace | Effect::Supersede),
+            deletes: matches!(effect, Effect::Destroy | Effect::Replace),
+            needs_both: matches!(effect, Effect::Update | Effect::Replace),
+        }
+    }
+
     fn check(&self) -> Result<(), String> {
         let address = line(&self.address);
         let Some(effect) = Effect::of(&self.change.actions) else {
@@ -371,7 +380,7 @@ impl TerraformPlan {
     }
 
     /// Returns the effects of the plan, and the names of what it changes.
-    pub(crate) fn reading(&self) -> Reading {
+    pub(crate) fn reading(&self, kinds: &[PlanObjects]) -> Reading {
         let mut effects = Effects::default();
         let mut reach = PlanReach::default();
         let changes = &self.outline.resource_changes;
@@ -381,28 +390,18 @@ impl TerraformPlan {
             // If only the state changes, the credential covers the resources that the state entries
             // describe.
             let touches = change.effect().changes() || only_state && change.changes_state();
-            if touches && change.kind.starts_with("aws_") {
-                note(
-                    change,
-                    arns::named(change),
-                    &mut reach.aws.named,
-                    &mut reach.aws.unnamed,
-                );
-            } else if touches && change.kind.starts_with("kubernetes_") {
-                let of = &mut reach.kubernetes;
-                note(
-                    change,
-                    objects::named(change),
-                    &mut of.named,
-                    &mut of.unnamed,
-                );
+            if touches {
+                let place = || line(&change.address);
+                let change = change.of_resource();
+                kinds
+                    .iter()
+                    .for_each(|kind| kind.note(&change, &place, &mut reach));
             }
         }
         Reading {
             effects,
             reach,
             objects: Vec::new(),
-            named: Vec::new(),
             sensitive: Sensitive::default(),
         }
     }
@@ -427,21 +426,5 @@ fn count(change: &ResourceChange, effects: &mut Effects) {
     }
     if change.moved_from().is_some() {
         add(&mut effects.moved);
-    }
-}
-
-/// Records the names of a change, or its address if there are none.
-fn note<T: Ord>(
-    change: &ResourceChange,
-    names: Vec<T>,
-    named: &mut BTreeSet<T>,
-    unnamed: &mut BTreeSet<String>,
-) {
-    if names.is_empty() || named.len() >= KEPT_NAMES {
-        if unnamed.len() < KEPT_NAMES {
-            unnamed.insert(line(&change.address));
-        }
-    } else {
-        named.extend(names);
     }
 }

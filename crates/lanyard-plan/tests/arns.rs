@@ -2,13 +2,15 @@
 
 mod stage;
 
+use lanyard_charter::{Arn, MoreKinds};
 use serde_json::{Value, json};
 use stage::create;
 
 /// Creates a resource, and returns its ARNs in the words of the plan's reach, with `!` before a
 /// kind that has none.
 fn named(kind: &str, after: Value) -> Vec<String> {
-    let reach = create(kind, after).reading().reach.aws;
+    let reach = create(kind, after).reading(MoreKinds::default()).reach;
+    let reach = reach.of::<Arn>();
     let unnamed = reach.unnamed.iter().map(|it| format!("!{it}"));
     reach
         .named

@@ -6,6 +6,7 @@
 mod stage;
 
 use lanyard_charter::plan::{MAX_BYTES_PER_PLAN, PlanFormat};
+use lanyard_charter::{KubernetesObject, MoreKinds};
 use lanyard_plan::Document;
 use serde_json::json;
 use stage::{has, lacks};
@@ -75,7 +76,7 @@ fn d23_a_byte_order_mark_is_passed_over() {
     }
     let both = format!("\u{feff}{MANIFEST}---\n\u{feff}{MANIFEST}");
     let document = Document::read(PlanFormat::Manifests, both.as_bytes()).unwrap();
-    assert_eq!(document.reading().objects.len(), 2);
+    assert_eq!(document.reading(MoreKinds::default()).objects.len(), 2);
     lacks(&document.text(), "feff");
 }
 
@@ -265,7 +266,7 @@ fn objects(text: &str) -> Result<Vec<serde_json::Value>, String> {
     let document = Document::read(PlanFormat::Manifests, text.as_bytes());
     Ok(document
         .map_err(|error| error.to_string())?
-        .reading()
+        .reading(MoreKinds::default())
         .objects)
 }
 
@@ -342,8 +343,11 @@ fn c15_a_manifest_without_a_namespace_is_shown_as_the_grants() {
     lacks(&cluster, "payments in");
     let unknown = text("apiVersion: acme.example/v1\nkind: Widget\nmetadata: {name: a}\n");
     has(&unknown, "Widget a without a namespace");
-    let reading = Document::read(None, without.as_bytes()).unwrap().reading();
-    let object = reading.named[0].clone().unwrap();
+    let reading = Document::read(None, without.as_bytes())
+        .unwrap()
+        .reading(MoreKinds::default());
+    let objects = reading.reach.of::<KubernetesObject>();
+    let object = objects.named.first().unwrap();
     assert!(object.is_in("payments") && object.is_in("other"));
     assert_eq!(object.to_string(), "configmaps/a in the grant's namespace");
 }

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use lanyard_charter::plan::{PlanFormat, Risk};
-use lanyard_charter::{Policy, PolicyFiles};
+use lanyard_charter::{Arn, KubernetesObject, MoreKinds, Policy, PolicyFiles};
 use lanyard_core::plan::{Judgement, Plan, Unjudged};
 use lanyard_core::task::Task;
 use lanyard_document::Position;
@@ -302,7 +302,7 @@ fn what_cannot_be_evaluated_denies() {
 
 #[test]
 fn a_plan_is_read_for_what_it_changes_and_by_which_names() {
-    let reading = terraform("queue").reading();
+    let reading = terraform("queue").reading(MoreKinds::default());
     let effects = reading.effects;
     assert_eq!(
         (effects.created, effects.updated, effects.destroyed),
@@ -310,7 +310,7 @@ fn a_plan_is_read_for_what_it_changes_and_by_which_names() {
     );
     let arns: Vec<String> = reading
         .reach
-        .aws
+        .of::<Arn>()
         .named
         .iter()
         .map(ToString::to_string)
@@ -322,16 +322,17 @@ fn a_plan_is_read_for_what_it_changes_and_by_which_names() {
             "arn:aws:sqs:eu-west-1:111122223333:payments-orders"
         ]
     );
-    assert!(reading.reach.aws.is_whole());
+    assert!(reading.reach.of::<Arn>().is_whole());
 
-    let open = terraform("open").reading().reach.aws;
+    let open = terraform("open").reading(MoreKinds::default()).reach;
+    let open = open.of::<Arn>();
     assert!(open.unnamed.contains("aws_security_group.bastion"));
     assert_eq!(open.named.len(), 2);
 
-    let reading = workloads().reading();
+    let reading = workloads().reading(MoreKinds::default());
     let objects: Vec<String> = reading
         .reach
-        .kubernetes
+        .of::<KubernetesObject>()
         .named
         .iter()
         .map(ToString::to_string)

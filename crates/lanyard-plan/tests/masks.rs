@@ -11,6 +11,7 @@ mod stage;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use lanyard_charter::MoreKinds;
 use lanyard_charter::plan::{PlanFormat, Risk};
 use lanyard_plan::{Document, compared};
 use serde_json::{Value, json};
@@ -24,8 +25,8 @@ fn said(document: &Document) -> String {
     format!(
         "{}\n{:?}\n{:?}\n{:?}",
         document.text(),
-        document.reading().sensitive,
-        document.reading().reach,
+        document.reading(MoreKinds::default()).sensitive,
+        document.reading(MoreKinds::default()).reach,
         (judged.reasons, judged.denied, judged.warned)
     )
 }
@@ -107,7 +108,10 @@ fn a03_a_secret_is_masked_in_every_form_of_a_scalar() {
             assert!(!text.contains(part), "{what}: `{part}` is shown: {text}");
         }
         has(&text, "seen = \"seen\"");
-        assert!(document.reading().sensitive.count >= 2, "{what}: {text}");
+        assert!(
+            document.reading(MoreKinds::default()).sensitive.count >= 2,
+            "{what}: {text}"
+        );
         // On either side of an update, too.
         for (before, after) in [(json!(value), json!("x")), (json!("x"), json!(value))] {
             let document = change(
@@ -162,7 +166,11 @@ fn a03_two_keys_that_are_masked_stay_two_and_are_named() {
     for value in ["one", "two", "three"] {
         has(&document.text(), &format!("= \"{value}\""));
     }
-    assert_eq!(document.reading().sensitive.count, 4, "{text}");
+    assert_eq!(
+        document.reading(MoreKinds::default()).sensitive.count,
+        4,
+        "{text}"
+    );
     // The same key on both sides is one.
     let sides = |value: &str| json!({"p": CANARY, "tags": {CANARY: value, "b": "c"}});
     let document = change(

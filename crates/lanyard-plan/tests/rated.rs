@@ -12,6 +12,8 @@ mod stage;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lanyard_charter::plan::{PlanFormat, Risk};
+use lanyard_charter::reach::Named;
+use lanyard_charter::{Arn, MoreKinds};
 use lanyard_plan::Document;
 use serde_json::{Value, json};
 use stage::{change, create, has, judged, lacks, manifests, terraform, update, whole};
@@ -606,7 +608,7 @@ fn s19_documents_stand_only_so_deep_in_documents() {
         let document = small
             .spawn(move || {
                 let document = Document::read(PlanFormat::TerraformJson, bytes.as_bytes()).unwrap();
-                drop(document.reading());
+                drop(document.reading(MoreKinds::default()));
                 document
             })
             .unwrap()
@@ -619,10 +621,16 @@ fn s19_documents_stand_only_so_deep_in_documents() {
     }
 }
 
+/// The objects in AWS that a plan changes.
+fn reached(document: &Document) -> Named<Arn> {
+    let reach = document.reading(MoreKinds::default()).reach;
+    reach.of().into_owned()
+}
+
 #[test]
 fn s22_an_object_is_named_by_its_key_and_a_bucket_without_its_objects() {
     let named = |document: &Document| -> Vec<String> {
-        let reach = document.reading().reach.aws;
+        let reach = reached(document);
         assert!(reach.unnamed.is_empty(), "{reach:?}");
         reach.named.iter().map(ToString::to_string).collect()
     };
@@ -667,7 +675,7 @@ fn s22_an_object_is_named_by_its_key_and_a_bucket_without_its_objects() {
         json!({"bucket": "b/c", "key": "d"}),
         json!({"bucket": "b", "key": "/"}),
     ] {
-        let reach = create("aws_s3_object", after.clone()).reading().reach.aws;
+        let reach = reached(&create("aws_s3_object", after.clone()));
         assert!(
             reach.named.is_empty() && reach.unnamed.len() == 1,
             "{after}: {reach:?}"

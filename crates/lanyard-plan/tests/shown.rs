@@ -13,6 +13,7 @@ mod stage;
 use std::path::Path;
 
 use lanyard_charter::plan::{PlanFormat, Risk};
+use lanyard_charter::{Arn, MoreKinds};
 use lanyard_core::provider::Rehearsed;
 use lanyard_plan::{Document, compared};
 use serde_json::{Value, json};
@@ -41,7 +42,7 @@ fn a01_a_mark_counts_at_any_depth() {
     lacks(&text, "CANARY");
     has(&text, "registry.acme.example/report:7");
     has(&text, "(sensitive)");
-    let sensitive = document.reading().sensitive;
+    let sensitive = document.reading(MoreKinds::default()).sensitive;
     assert_eq!(sensitive.count, 1);
     assert!(
         sensitive.names[0].ends_with("env[0].value"),
@@ -91,7 +92,7 @@ fn a01_a_mark_of_another_shape_hides_the_whole() {
         json!({"actions": ["create"], "before": null, "after": {"x": "CANARY"}, "after_unknown": {}, "after_sensitive": true}),
     );
     lacks(&all.text(), "CANARY");
-    assert_eq!(all.reading().sensitive.count, 1);
+    assert_eq!(all.reading(MoreKinds::default()).sensitive.count, 1);
 }
 
 #[test]
@@ -122,7 +123,7 @@ fn a01_marks_are_followed_in_every_part_of_a_plan() {
     has(&text, "~ output o\n");
     has(&text, "+ q = 1");
     assert_eq!(
-        document.reading().sensitive.names,
+        document.reading(MoreKinds::default()).sensitive.names,
         ["a_b.c: repeated", "output o: value"]
     );
 }
@@ -224,7 +225,7 @@ fn s02_a_sensitive_value_that_changes_is_named_and_high() {
             .any(|reason| reason.contains("aws_sqs_queue.it: note is sensitive")),
         "{said:#?}"
     );
-    let sensitive = document.reading().sensitive;
+    let sensitive = document.reading(MoreKinds::default()).sensitive;
     assert_eq!(
         (sensitive.count, &*sensitive.names[0]),
         (1, "aws_sqs_queue.it: note")
@@ -236,7 +237,7 @@ fn s02_a_sensitive_value_that_changes_is_named_and_high() {
         json!({"actions": ["update"], "before": {"n": 1, "note": "x"}, "after": {"n": 2, "note": "x"}, "after_unknown": {},
             "before_sensitive": {"note": true}, "after_sensitive": {"note": true}}),
     );
-    assert_eq!(document.reading().sensitive.count, 0);
+    assert_eq!(document.reading(MoreKinds::default()).sensitive.count, 0);
     assert_eq!(judged(&document).risk, Risk::Medium);
 }
 
@@ -442,7 +443,7 @@ fn a04_scalars_are_read_as_the_cluster_reads_them() {
     let read = |scalar: &str| -> Value {
         let text = format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: c}}\nx: {scalar}\n");
         let document = manifests(&text).unwrap();
-        document.reading().objects[0]["x"].clone()
+        document.reading(MoreKinds::default()).objects[0]["x"].clone()
     };
     for text in [
         "y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON",
@@ -529,7 +530,7 @@ fn a04_a_key_that_is_a_number_is_the_text_that_the_cluster_makes_of_it() {
         let text =
             format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: c}}\ndata:\n  {key}: a\n");
         let document = manifests(&text)?;
-        let objects = document.reading().objects;
+        let objects = document.reading(MoreKinds::default()).objects;
         Ok(objects[0]["data"].clone())
     };
     // The second of each pair is what kubectl 1.36 reads.
@@ -572,7 +573,11 @@ fn a04_a_document_that_is_null_is_passed_over() {
     let object = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n";
     for empty in ["null", "~", "Null # nothing here"] {
         let document = manifests(&format!("{empty}\n---\n{object}---\n{empty}\n")).unwrap();
-        assert_eq!(document.reading().objects.len(), 1, "{empty}");
+        assert_eq!(
+            document.reading(MoreKinds::default()).objects.len(),
+            1,
+            "{empty}"
+        );
         has(
             &manifests(&format!("{empty}\n---\n{empty}\n")).unwrap_err(),
             "it holds no object",
@@ -620,7 +625,7 @@ fn a04_what_readers_of_yaml_disagree_on_is_refused_with_the_line() {
     )
     .unwrap();
     assert_eq!(
-        document.reading().objects[0]["data"],
+        document.reading(MoreKinds::default()).objects[0]["data"],
         json!({"true": "a", "8": "b"})
     );
 }
@@ -628,11 +633,14 @@ fn a04_what_readers_of_yaml_disagree_on_is_refused_with_the_line() {
 #[test]
 fn a16_lists_are_opened_and_each_item_is_judged() {
     let document = field("list.yaml");
-    assert_eq!(document.reading().objects.len(), 2);
-    assert_eq!(document.reading().effects.updated, 2);
+    assert_eq!(document.reading(MoreKinds::default()).objects.len(), 2);
+    assert_eq!(document.reading(MoreKinds::default()).effects.updated, 2);
     has(&document.text(), "v1 ConfigMap two in payments");
     let document = field("nested.yaml");
-    assert_eq!(document.reading().objects[0]["kind"], "Pod");
+    assert_eq!(
+        document.reading(MoreKinds::default()).objects[0]["kind"],
+        "Pod"
+    );
     let policy = include_str!("policies/no-privileged.rego");
     assert_eq!(
         judged_by(&[("own.rego", policy)], &document).denied,
@@ -644,7 +652,10 @@ fn a16_lists_are_opened_and_each_item_is_judged() {
         "apiVersion: v1\nkind: PodList\nitems:\n- metadata: {name: a}\n  spec: {containers: [{name: x, securityContext: {privileged: on}}]}\n",
     )
     .unwrap();
-    assert_eq!(document.reading().objects[0]["kind"], "Pod");
+    assert_eq!(
+        document.reading(MoreKinds::default()).objects[0]["kind"],
+        "Pod"
+    );
     assert_eq!(
         judged_by(&[("own.rego", policy)], &document).denied.len(),
         1
@@ -809,7 +820,7 @@ fn a09_an_ephemeral_resource_that_opentofu_lists_is_shown_once() {
     assert_eq!(text.matches(opened).count(), 1, "{text}");
     has(&text, "+ secret_id = ");
     has(&text, "~ aws_sqs_queue.shop is updated in place");
-    let effects = document.reading().effects;
+    let effects = document.reading(MoreKinds::default()).effects;
     assert_eq!((effects.updated, effects.created), (1, 0));
     // As the same plan of Terraform, which lists no ephemeral resource.
     let mut unlisted: Value = serde_json::from_slice(&bytes("opentofu-ephemeral.json")).unwrap();
@@ -860,7 +871,7 @@ fn a09_what_is_forgotten_is_not_destroyed() {
         ". aws_sqs_queue.gone is no longer managed by Terraform, and stays as it is",
     );
     lacks(&text, "is destroyed");
-    let effects = document.reading().effects;
+    let effects = document.reading(MoreKinds::default()).effects;
     assert_eq!((effects.destroyed, effects.forgotten), (0, 1));
     let said = judged(&document);
     assert_eq!(said.risk, Risk::Medium, "{said:#?}");
@@ -871,7 +882,7 @@ fn a09_what_is_forgotten_is_not_destroyed() {
         json!({"actions": ["create", "forget"], "before": {"n": 1}, "after": {"n": 2}, "after_unknown": {}}),
     );
     has(&replaced.text(), "is created anew, and the old one stays");
-    let effects = replaced.reading().effects;
+    let effects = replaced.reading(MoreKinds::default()).effects;
     assert_eq!(
         (effects.created, effects.destroyed, effects.forgotten),
         (1, 0, 1)
@@ -1001,25 +1012,25 @@ fn a19_imports_and_moves_alone_are_shown_and_can_be_approved() {
         &document.text(),
         "imported by.id = \"https://sqs.eu-west-1.amazonaws.com/111122223333/shop-orders\"",
     );
-    let reading = document.reading();
+    let reading = document.reading(MoreKinds::default());
     assert_eq!((reading.effects.imported, reading.effects.updated), (1, 0));
     assert_eq!(
         reading.effects.to_string(),
         "0 created, 0 updated, 0 replaced, 0 destroyed, 1 imported"
     );
     assert!(
-        reading.reach.aws.is_whole(),
+        reading.reach.of::<Arn>().is_whole(),
         "the credential is for what is imported"
     );
     let document = field("moved.json");
     has(&document.text(), "moved from aws_sqs_queue.old");
-    assert_eq!(document.reading().effects.moved, 1);
+    assert_eq!(document.reading(MoreKinds::default()).effects.moved, 1);
     let document = field("mixed.json");
     let text = document.text();
     has(&text, "imported by");
     has(&text, "moved from aws_sqs_queue.old");
     has(&text, "~ delay_seconds = 0 -> 5");
-    let effects = document.reading().effects;
+    let effects = document.reading(MoreKinds::default()).effects;
     assert_eq!(
         (effects.imported, effects.moved, effects.updated),
         (1, 1, 1)
@@ -1077,7 +1088,14 @@ fn a16_a_plan_holds_so_many_objects_and_no_more() {
         let items: Vec<Value> = (0..count).map(item).collect();
         manifests(&json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string())
     };
-    assert_eq!(list(200).unwrap().reading().objects.len(), 200);
+    assert_eq!(
+        list(200)
+            .unwrap()
+            .reading(MoreKinds::default())
+            .objects
+            .len(),
+        200
+    );
     has(&list(201).unwrap_err(), "200 objects at most");
 }
 
@@ -1118,7 +1136,7 @@ fn s02_comments_in_a_document_that_is_made_are_shown() {
     has(&text, "+ object = (sensitive)");
     lacks(&text, "hunter2");
     lacks(&text, "4711");
-    let named = format!("{:?}", hidden.reading().sensitive);
+    let named = format!("{:?}", hidden.reading(MoreKinds::default()).sensitive);
     has(&named, "masked");
     has(&named, "object");
 }
@@ -1130,7 +1148,11 @@ fn a04_lines_that_start_with_three_hyphens_are_separators_as_kubectl_has_them() 
     for separator in ["---", "---  ", "---#x:", "--- # x", "---\t# x", "---\t"] {
         let text = format!("{}{separator}\n{}", object("a"), object("b"));
         let document = manifests(&text).unwrap_or_else(|error| panic!("{separator}: {error}"));
-        assert_eq!(document.reading().objects.len(), 2, "{separator}");
+        assert_eq!(
+            document.reading(MoreKinds::default()).objects.len(),
+            2,
+            "{separator}"
+        );
     }
     for line in ["---x: 1", "----", "---\tx: 1", "-----BEGIN"] {
         let error = manifests(&format!("{}{line}\n{}", object("a"), object("b"))).unwrap_err();
@@ -1138,7 +1160,14 @@ fn a04_lines_that_start_with_three_hyphens_are_separators_as_kubectl_has_them() 
         has(&error, "begins with `---`");
     }
     let content = "--- {apiVersion: v1, kind: ConfigMap, metadata: {name: a}}\n";
-    assert_eq!(manifests(content).unwrap().reading().objects.len(), 1);
+    assert_eq!(
+        manifests(content)
+            .unwrap()
+            .reading(MoreKinds::default())
+            .objects
+            .len(),
+        1
+    );
     has(&manifests("--- {a: b}\n").unwrap_err(), "line 1: ");
 }
 

@@ -5,6 +5,7 @@
 
 mod stage;
 
+use lanyard_charter::MoreKinds;
 use lanyard_charter::plan::{PlanFormat, Risk};
 use lanyard_plan::Document;
 use serde_json::{Map, Value, json};
@@ -105,7 +106,7 @@ fn a21_a_long_name_is_not_written_for_each_of_very_many() {
             .map_err(|error| error.to_string())
     };
     let most = "k".repeat(4096 - r#"a_b.c[""]"#.len());
-    let sensitive = plan(&most).unwrap().reading().sensitive;
+    let sensitive = plan(&most).unwrap().reading(MoreKinds::default()).sensitive;
     assert_eq!((sensitive.count, sensitive.names.len()), (5_000, 50));
     let why = plan(&format!("{most}k")).unwrap_err();
     has(&why, "a name of more than 4096 bytes");

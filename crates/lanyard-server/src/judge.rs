@@ -9,8 +9,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use lanyard_charter::Charter;
 use lanyard_charter::plan::PlanFormat;
+use lanyard_charter::{Charter, MoreKinds};
 use lanyard_core::judge::Judge;
 use lanyard_core::plan::{Judgement, Plan, Reading, Unjudged};
 use lanyard_core::provider::Rehearsed;
@@ -34,17 +34,25 @@ pub(crate) struct Assessor {
     plans: PlanStore,
     judges: Judges,
     apart: Arc<Apart>,
+    /// The kinds of target whose objects plans are read for, beside those that are built in.
+    more_kinds: MoreKinds,
     /// Earlier judgements by plan and policies, neither of which changes.
     judged: Mutex<HashMap<(PlanId, Digest), Judgement>>,
     turns: Arc<Turns>,
 }
 
 impl Assessor {
-    pub(crate) fn new(plans: PlanStore, judges: Judges, apart: Arc<Apart>) -> Self {
+    pub(crate) fn new(
+        plans: PlanStore,
+        judges: Judges,
+        apart: Arc<Apart>,
+        more_kinds: MoreKinds,
+    ) -> Self {
         Self {
             plans,
             judges,
             apart,
+            more_kinds,
             judged: Mutex::default(),
             turns: Arc::default(),
         }
@@ -82,10 +90,10 @@ impl Judge for Assessor {
         format: Option<PlanFormat>,
         content: &Arc<[u8]>,
     ) -> Result<(PlanFormat, Reading), Unjudged> {
-        let content = Arc::clone(content);
+        let (content, more_kinds) = (Arc::clone(content), self.more_kinds);
         self.in_turn(&task.identity, move || {
             let document = Document::read(format, &content)?;
-            Ok((document.format(), document.reading()))
+            Ok((document.format(), document.reading(more_kinds)))
         })
         .await
     }

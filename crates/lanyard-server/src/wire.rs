@@ -594,6 +594,7 @@ pub(crate) async fn assemble(config: &Config, machine: &Machine) -> Result<Broke
             plans.clone(),
             Judges::of(machine.judge.clone()),
             Arc::clone(&apart),
+            config.world.more_kinds,
         )),
         clock: clock as Arc<dyn Clock>,
         randomness: Arc::new(randomness),

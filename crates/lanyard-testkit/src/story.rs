@@ -124,7 +124,7 @@ pub fn after_json() -> Vec<Record> {
     });
     timed(
         held.into_iter()
-            .chain([accept(Kind::RetentionHeld)])
+            .chain([accept(Kind::RetentionHeld), leases::of_an_added_kind()])
             .collect(),
     )
 }

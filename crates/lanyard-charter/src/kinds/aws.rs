@@ -3,6 +3,7 @@
 mod compare;
 mod lints;
 mod prohibition;
+mod resources;
 mod rules;
 mod section;
 mod to_plan;
@@ -18,12 +19,12 @@ pub(crate) use section::full_names;
 
 use super::credential::CredentialForm;
 use super::list_of;
-use crate::aws::{ActionPattern, AwsGrant, Power, matched, only_reads, power};
+use crate::aws::{ActionPattern, Arn, AwsGrant, Power, matched, only_reads, power};
 use crate::charter::Grant;
 use crate::narrow::shortened;
 use crate::prohibited_actions::ProhibitedActions;
 use crate::prohibition::{Prohibited, Prohibition};
-use crate::reach::PlanReach;
+use crate::reach::{PlanObjects, PlanReach};
 use crate::rights::{KindRights, Rights, ToPlan, unnamed};
 use crate::schema::{aws_actions, fields, list, section, text};
 use crate::target_kind::TargetKind;
@@ -105,6 +106,10 @@ impl GrantKind for Aws {
 
     fn prohibited(&self) -> Option<ProhibitedSection> {
         Some(prohibition::section())
+    }
+
+    fn plan_objects(&self) -> Option<PlanObjects> {
+        Some(PlanObjects::of::<Arn>())
     }
 
     fn check_prohibition(&self, check: &Check<'_>, prohibition: &Prohibition) {
@@ -216,19 +221,11 @@ impl KindRights for AwsGrant {
         if Self::is_for_state(self) {
             return ToPlan::Narrowed(self.clone().into());
         }
-        match unnamed(&reach.aws.unnamed, reach.aws.named.is_empty()) {
+        let arns = reach.of::<Arn>();
+        match unnamed(&arns.unnamed, arns.named.is_empty()) {
             Some(why) => ToPlan::Whole(why),
-            None => self.to_arns(&reach.aws.named),
+            None => self.to_arns(&arns.named),
         }
-    }
-
-    fn reached(&self, reach: PlanReach) -> Option<PlanReach> {
-        let none = PlanReach::default();
-        let reached = PlanReach {
-            aws: reach.aws,
-            ..PlanReach::default()
-        };
-        (reached != none).then_some(reached)
     }
 
     fn is_for_state(&self) -> bool {
@@ -236,11 +233,11 @@ impl KindRights for AwsGrant {
     }
 
     fn withheld(&self, _narrowed: &Rights, reach: &PlanReach) -> Vec<String> {
-        self.withholds(&reach.aws.named)
+        self.withholds(&reach.of::<Arn>().named)
     }
 
     fn lacking(&self, _narrowed: &Rights, reach: &PlanReach) -> Vec<String> {
-        self.lacks(&reach.aws.named)
+        self.lacks(&reach.of::<Arn>().named)
     }
 
     fn changes_in_short(&self) -> String {

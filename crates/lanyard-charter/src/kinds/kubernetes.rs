@@ -1,6 +1,7 @@
 //! Kind `kubernetes`: service-account tokens with rights in one namespace.
 
 mod prohibition;
+mod resources;
 mod rules;
 mod section;
 mod to_plan;
@@ -18,10 +19,10 @@ pub use section::policy_rule;
 use super::credential::CredentialForm;
 use crate::aws::ActionPattern;
 use crate::charter::Grant;
-use crate::kubernetes::{KubernetesGrant, KubernetesRights, PolicyRule};
+use crate::kubernetes::{KubernetesGrant, KubernetesObject, KubernetesRights, PolicyRule};
 use crate::narrow::shortened;
 use crate::prohibition::{Prohibited, Prohibition};
-use crate::reach::{KubernetesObject, PlanReach};
+use crate::reach::{Named, PlanObjects, PlanReach};
 use crate::rights::{Held, KindRights, Rights, ToPlan, unnamed};
 use crate::schema::{fields, list, name, section, strings, text};
 use crate::target_kind::TargetKind;
@@ -95,6 +96,10 @@ impl GrantKind for Kubernetes {
 
     fn prohibited(&self) -> Option<ProhibitedSection> {
         Some(prohibition::section())
+    }
+
+    fn plan_objects(&self) -> Option<PlanObjects> {
+        Some(PlanObjects::of::<KubernetesObject>())
     }
 
     fn lint_prohibition(&self, check: &Check<'_>, prohibition: &Prohibition) {
@@ -260,7 +265,7 @@ impl KindRights for KubernetesGrant {
     }
 
     fn to_plan(&self, reach: &PlanReach) -> ToPlan {
-        let objects = &reach.kubernetes;
+        let objects = reach.of::<KubernetesObject>();
         if let Some(why) = unnamed(&objects.unnamed, objects.named.is_empty()) {
             return ToPlan::Whole(why);
         }
@@ -277,23 +282,15 @@ impl KindRights for KubernetesGrant {
         })
     }
 
-    fn reached(&self, reach: PlanReach) -> Option<PlanReach> {
-        let none = PlanReach::default();
-        let reached = PlanReach {
-            kubernetes: reach.kubernetes,
-            ..PlanReach::default()
-        };
-        (reached != none).then_some(reached)
-    }
-
     fn withheld(&self, narrowed: &Rights, _reach: &PlanReach) -> Vec<String> {
         let narrowed = narrowed.get::<Self>();
         narrowed.map_or_else(Vec::new, |narrowed| self.withholds(narrowed))
     }
 
     fn lacking(&self, narrowed: &Rights, reach: &PlanReach) -> Vec<String> {
+        let objects = reach.of::<KubernetesObject>();
         let narrowed = narrowed.get::<Self>();
-        narrowed.map_or_else(Vec::new, |narrowed| narrowed.lacks(&reach.kubernetes.named))
+        narrowed.map_or_else(Vec::new, |narrowed| narrowed.lacks(&objects.named))
     }
 
     fn changes_in_short(&self) -> String {
@@ -310,18 +307,23 @@ impl KindRights for KubernetesGrant {
         }
     }
 
-    fn reads(&self, object: &KubernetesObject) -> bool {
-        let KubernetesRights::Rules(rules) = &self.rights else {
-            return false;
+    fn rehearsed(&self, reach: PlanReach, made: &[&Value]) -> PlanReach {
+        // By kind, namespace and name: objects of several kinds can have one name.
+        let made: BTreeSet<_> = made
+            .iter()
+            .filter_map(|json| KubernetesObject::of_manifest(json, true))
+            .collect();
+        let objects = reach.of::<KubernetesObject>().into_owned();
+        let known = objects.named.into_iter().map(|object| KubernetesObject {
+            // What the agent may not read, its credential does not tell either.
+            created: made.contains(&object) || !self.reads(&object),
+            ..object
+        });
+        let objects = Named {
+            named: known.collect(),
+            unnamed: objects.unnamed,
         };
-        object.is_in(&self.namespace)
-            && rules.iter().any(|rule| {
-                rule.api_groups.contains(&object.group)
-                    && rule.resources.contains(&object.resource)
-                    && rule.verbs.contains("get")
-                    && (rule.resource_names.is_empty()
-                        || rule.resource_names.contains(&object.name))
-            })
+        reach.with(objects)
     }
 
     fn namespace(&self) -> Option<&str> {
@@ -354,6 +356,23 @@ impl KindRights for KubernetesGrant {
             let opens = opens.map(|word| (word, OPENS_PERIMETER));
             opens.or_else(|| word_of(rule, STORES, DELETING).map(|word| (word, DELETES_STATE)))
         })
+    }
+}
+
+impl KubernetesGrant {
+    /// True if the rights let somebody read the object.
+    fn reads(&self, object: &KubernetesObject) -> bool {
+        let KubernetesRights::Rules(rules) = &self.rights else {
+            return false;
+        };
+        object.is_in(&self.namespace)
+            && rules.iter().any(|rule| {
+                rule.api_groups.contains(&object.group)
+                    && rule.resources.contains(&object.resource)
+                    && rule.verbs.contains("get")
+                    && (rule.resource_names.is_empty()
+                        || rule.resource_names.contains(&object.name))
+            })
     }
 }
 

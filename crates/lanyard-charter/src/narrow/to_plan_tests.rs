@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::aws::{ActionPattern, AwsGrant, AwsStatement, Conditions, ResourcePattern};
-use crate::kubernetes::{KubernetesGrant, KubernetesRights, PolicyRule};
-use crate::reach::{Arn, KubernetesObject, Named};
+use crate::aws::{ActionPattern, Arn, AwsGrant, AwsStatement, Conditions, ResourcePattern};
+use crate::kubernetes::{KubernetesGrant, KubernetesObject, KubernetesRights, PolicyRule};
+use crate::reach::Named;
 
 fn arn(text: &str) -> Arn {
     Arn::parse(text).unwrap()
@@ -38,13 +38,10 @@ fn aws(allow: Vec<AwsStatement>) -> Rights {
 }
 
 fn reach(arns: &[Arn]) -> PlanReach {
-    PlanReach {
-        aws: Named {
-            named: arns.iter().cloned().collect(),
-            unnamed: BTreeSet::new(),
-        },
-        ..PlanReach::default()
-    }
+    PlanReach::default().with(Named {
+        named: arns.iter().cloned().collect(),
+        unnamed: BTreeSet::new(),
+    })
 }
 
 const QUEUES: &str = "arn:aws:sqs:eu-west-1:111122223333:payments-*";
@@ -220,24 +217,17 @@ fn c15_an_object_without_a_namespace_is_in_the_grants() {
         &[],
     )]);
     let of = |namespace: &str| {
-        let mut plan = objects(&[("web", true)]);
-        let named = plan
-            .kubernetes
-            .named
-            .into_iter()
-            .map(|object| KubernetesObject {
-                namespace: namespace.to_owned(),
-                ..object
-            });
-        plan.kubernetes.named = named.collect();
-        plan
+        each(&objects(&[("web", true)]), |object| KubernetesObject {
+            namespace: namespace.to_owned(),
+            ..object
+        })
     };
     assert_eq!(rights.to_plan(&of("")), rights.to_plan(&of("payments")));
     assert!(matches!(rights.to_plan(&of("")), ToPlan::Narrowed(_)));
     assert_eq!(rights.to_plan(&of("other")), ToPlan::Nothing);
     // Objects in several namespaces: what the grant does not give is named.
     let mut both = of("");
-    both.kubernetes.named.extend(of("other").kubernetes.named);
+    both.note(named(&of("other")).into_iter().collect(), String::new);
     let said = rights.narrowing(Some(&both));
     assert_eq!(said.lacks, ["deployments.apps/web in other"]);
     assert_eq!(
@@ -245,21 +235,13 @@ fn c15_an_object_without_a_namespace_is_in_the_grants() {
         ["patch of other deployments.apps in payments"]
     );
     // A namespace itself is in none.
-    let mut cluster = of("");
-    let namespaces = cluster
-        .kubernetes
-        .named
-        .into_iter()
-        .map(|object| KubernetesObject {
-            group: String::new(),
-            resource: "namespaces".to_owned(),
-            ..object
-        });
-    cluster.kubernetes.named = namespaces.collect();
+    let cluster = each(&of(""), |object| KubernetesObject {
+        group: String::new(),
+        resource: "namespaces".to_owned(),
+        ..object
+    });
     assert!(
-        !cluster
-            .kubernetes
-            .named
+        !named(&cluster)
             .iter()
             .any(|object| object.is_in("payments"))
     );
@@ -274,16 +256,10 @@ fn s22_parts_of_objects_are_narrowed_to_the_objects_of_the_plan() {
         &["pods", "pods/eviction", "pods/exec"],
         &[],
     )]);
-    let mut plan = objects(&[("web", true)]);
-    let pods = plan
-        .kubernetes
-        .named
-        .into_iter()
-        .map(|object| KubernetesObject {
-            resource: "pods".to_owned(),
-            ..object
-        });
-    plan.kubernetes.named = pods.collect();
+    let plan = each(&objects(&[("web", true)]), |object| KubernetesObject {
+        resource: "pods".to_owned(),
+        ..object
+    });
     let ToPlan::Narrowed(found) = rights.to_plan(&plan) else {
         unreachable!("a pod of the grant");
     };
@@ -308,7 +284,7 @@ fn what_cannot_be_named_is_the_whole_grant_and_what_is_elsewhere_is_nothing() {
     let elsewhere = arn("arn:aws:sqs:eu-west-1:999900001111:payments-orders");
     assert_eq!(rights.to_plan(&reach(&[elsewhere])), ToPlan::Nothing);
     let mut unknown = reach(&[arn("arn:aws:sqs:eu-west-1:111122223333:payments-a")]);
-    unknown.aws.unnamed.insert("aws_sqs_queue.later".to_owned());
+    unknown.note::<Arn>(Vec::new(), || "aws_sqs_queue.later".to_owned());
     let why = "the plan does not name aws_sqs_queue.later".to_owned();
     assert_eq!(rights.to_plan(&unknown), ToPlan::Whole(why));
     let none = "the plan names no resource".to_owned();
@@ -346,7 +322,7 @@ fn s22_what_changes_a_bucket_reaches_none_of_its_objects() {
         resource: "logs-a/*".to_owned(),
         ..arn(bucket)
     };
-    all.aws.named.insert(objects);
+    all.note(vec![objects], String::new);
     let rights = aws(vec![statement(
         &["s3:DeleteObject"],
         &["arn:aws:s3:::logs-a/*"],
@@ -377,13 +353,69 @@ fn objects(names: &[(&str, bool)]) -> PlanReach {
         name: (*name).to_owned(),
         created: *created,
     });
-    PlanReach {
-        kubernetes: Named {
-            named: named.collect(),
-            unnamed: BTreeSet::new(),
-        },
-        ..PlanReach::default()
-    }
+    PlanReach::default().with(Named {
+        named: named.collect(),
+        unnamed: BTreeSet::new(),
+    })
+}
+
+fn named(plan: &PlanReach) -> BTreeSet<KubernetesObject> {
+    plan.of().into_owned().named
+}
+
+fn each(plan: &PlanReach, change: impl Fn(KubernetesObject) -> KubernetesObject) -> PlanReach {
+    PlanReach::default().with(Named {
+        named: named(plan).into_iter().map(change).collect(),
+        unnamed: BTreeSet::new(),
+    })
+}
+
+#[test]
+fn a16_objects_of_one_name_are_made_or_not_by_their_kinds_and_namespaces() {
+    let json = |version: &str, kind: &str, namespace: &str| serde_json::json!({"apiVersion": version, "kind": kind, "metadata": {"name": "web", "namespace": namespace}});
+    let (deployment, service) = (
+        json("apps/v1", "Deployment", "a"),
+        json("v1", "Service", "a"),
+    );
+    let (unknown, elsewhere) = (
+        json("x.example/v1", "Thing", "a"),
+        json("v1", "Service", "b"),
+    );
+    let all = [&deployment, &service, &unknown, &elsewhere];
+    let objects: BTreeSet<_> = all
+        .iter()
+        .filter_map(|json| KubernetesObject::of_manifest(json, true))
+        .collect();
+    assert_eq!(objects.len(), 3);
+    let plan = PlanReach::default().with(Named {
+        named: objects,
+        unnamed: ["an object".to_owned()].into(),
+    });
+    let reads = |namespace: &str| {
+        Rights::from(KubernetesGrant {
+            namespace: namespace.to_owned(),
+            rights: KubernetesRights::Rules(vec![PolicyRule {
+                api_groups: ["".to_owned(), "apps".to_owned()].into(),
+                ..rule(&["get"], &["deployments", "services"], &[])
+            }]),
+            destructive: BTreeSet::new(),
+        })
+    };
+    let created = |rights: &Rights, made: &[&serde_json::Value]| -> Vec<String> {
+        let known = rights.rehearsed(plan.clone(), made);
+        assert!(known.of::<KubernetesObject>().unnamed.contains("an object"));
+        let created = named(&known).into_iter().filter(|object| object.created);
+        created.map(|object| object.to_string()).collect()
+    };
+    let [in_b, of_a, in_a] = [
+        "services/web in b",
+        "services/web in a",
+        "deployments.apps/web in a",
+    ];
+    // The rights read nothing in the other namespace, and tell nothing of what is there.
+    assert_eq!(created(&reads("a"), &[&service, &unknown]), [of_a, in_b]);
+    assert_eq!(created(&reads("a"), &[]), [in_b]);
+    assert_eq!(created(&reads("b"), &[]), [of_a, in_a]);
 }
 
 fn rule(verbs: &[&str], resources: &[&str], names: &[&str]) -> PolicyRule {

@@ -8,6 +8,7 @@ use lanyard_core::question::{Planned, Question, drafted};
 use lanyard_plan::{Context, Document, PolicySet};
 use lanyard_vocabulary::time::Timestamp;
 
+use crate::kinds;
 use crate::outcome::Outcome;
 use crate::plan::content;
 
@@ -50,7 +51,7 @@ pub(crate) fn with_plan(
         plan: &plan,
     };
     let judgement = policies.judge(&document, context);
-    let reach = document.reading().reach;
+    let reach = document.reading(kinds::more()).reach;
     let rights = charter
         .grants
         .get(&question.grant)

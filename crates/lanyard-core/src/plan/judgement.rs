@@ -6,7 +6,7 @@ use lanyard_vocabulary::digest::Digest;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Effects, KubernetesObject, PlanReach, Risk, Sensitive};
+use super::{Effects, PlanReach, Risk, Sensitive};
 
 /// The judgement of one charter's policies and of the rules of risk about a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,10 +50,8 @@ pub struct Reading {
     pub effects: Effects,
     /// The objects that the plan changes.
     pub reach: PlanReach,
-    /// The objects of manifests, which a cluster can rehearse.
+    /// The objects of manifests, which a target can rehearse.
     pub objects: Vec<Value>,
-    /// The name of each object, if its kind is known.
-    pub named: Vec<Option<KubernetesObject>>,
     /// The sensitive values that the plan changes.
     pub sensitive: Sensitive,
 }

@@ -2,8 +2,9 @@
 
 use lanyard_charter::plan::PlanFormat;
 use lanyard_charter::reach::{
-    Arn, Effects, KubernetesObject, Named, Narrowing, PlanReach, Sensitive,
+    Effects, Named, Narrowing, PlanObject, PlanReach, Reached, RecordedReach, Sensitive,
 };
+use lanyard_charter::{Arn, KubernetesObject};
 use lanyard_core::plan::{Judgement, Plan, Rehearsal};
 use prost::Message;
 
@@ -61,51 +62,92 @@ impl Stored for Rehearsal {
     }
 }
 
-const AWS: &str = "aws";
-const KUBERNETES: &str = "kubernetes";
 /// The version of the forms that this file writes.
 const VERSION: u32 = 1;
+
+/// A kind of target that has a message in plan.proto.
+struct OwnMessage {
+    kind: &'static str,
+    store: fn(&Reached) -> Option<Vec<u8>>,
+    restore: fn(&[u8]) -> Result<Reached, Unread>,
+}
+
+impl OwnMessage {
+    const fn of<T>() -> Self
+    where
+        T: PlanObject,
+        Named<T>: Stored<Wire: Message + Default>,
+    {
+        Self {
+            kind: T::KIND.as_str(),
+            store: |reached| Some(reached.get::<Named<T>>()?.store().encode_to_vec()),
+            restore: |bytes| {
+                let message = Message::decode(bytes);
+                let message = message.map_err(|error| Unread::Malformed(error.to_string()))?;
+                Ok(Named::<T>::restore(message)?.into())
+            },
+        }
+    }
+}
+
+/// The kinds with a message. A record holds JSON for each other kind, so that a program which does
+/// not know the kind can read the record.
+const OWN_MESSAGES: &[OwnMessage] = &[
+    OwnMessage::of::<Arn>(),
+    OwnMessage::of::<KubernetesObject>(),
+];
+
+fn own_message(kind: &str) -> Option<&'static OwnMessage> {
+    OWN_MESSAGES.iter().find(|own| own.kind == kind)
+}
 
 impl Stored for PlanReach {
     type Wire = v1::PlanReach;
 
     fn store(&self) -> v1::PlanReach {
-        let Self { aws, kubernetes } = self;
-        let kinds = [
-            (*aws != Named::default()).then(|| of_kind(AWS, &aws.store())),
-            (*kubernetes != Named::default()).then(|| of_kind(KUBERNETES, &kubernetes.store())),
-        ];
         v1::PlanReach {
-            kinds: kinds.into_iter().flatten().collect(),
+            kinds: self.parts().map(Stored::store).collect(),
         }
     }
 
     fn restore(wire: v1::PlanReach) -> Result<Self, Unread> {
-        let mut reach = Self::default();
-        for part in wire.kinds {
-            match (part.kind.as_str(), part.version) {
-                (AWS, VERSION) => reach.aws = Stored::restore(form(&part.form)?)?,
-                (KUBERNETES, VERSION) => reach.kubernetes = Stored::restore(form(&part.form)?)?,
-                (kind, version) => {
-                    return Err(Unread::Value {
-                        field: "PlanReach.kinds",
-                        value: format!("version {version} of the kind `{kind}`"),
-                    });
-                }
-            }
+        wire.kinds.into_iter().map(Reached::restore).collect()
+    }
+}
+
+impl Stored for Reached {
+    type Wire = v1::OfKind;
+
+    fn store(&self) -> v1::OfKind {
+        let form = own_message(self.kind()).and_then(|own| (own.store)(self));
+        let json = form.is_none().then(|| self.recorded().to_json());
+        v1::OfKind {
+            kind: self.kind().to_owned(),
+            version: VERSION,
+            form: form.unwrap_or_default(),
+            json: json.unwrap_or_default(),
         }
-        Ok(reach)
     }
-}
 
-fn of_kind(kind: &str, form: &impl Message) -> v1::OfKind {
-    v1::OfKind {
-        kind: kind.to_owned(),
-        version: VERSION,
-        form: form.encode_to_vec(),
+    fn restore(wire: v1::OfKind) -> Result<Self, Unread> {
+        let v1::OfKind {
+            kind,
+            version,
+            form,
+            json,
+        } = wire;
+        if version == VERSION && !json.is_empty() {
+            let recorded = RecordedReach::read(&kind, &json);
+            return recorded
+                .map(Into::into)
+                .map_err(|error| Unread::Malformed(error.to_string()));
+        }
+        match own_message(&kind).filter(|_| version == VERSION) {
+            Some(own) => (own.restore)(&form),
+            None => Err(Unread::Value {
+                field: "PlanReach.kinds",
+                value: format!("version {version} of the kind `{kind}`"),
+            }),
+        }
     }
-}
-
-fn form<M: Message + Default>(bytes: &[u8]) -> Result<M, Unread> {
-    M::decode(bytes).map_err(|error| Unread::Malformed(error.to_string()))
 }

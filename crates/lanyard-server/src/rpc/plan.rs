@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use lanyard_charter::ActionPattern;
 use lanyard_charter::plan::{MAX_BYTES_PER_PLAN, PlanFormat};
-use lanyard_charter::reach::{Named, PlanReach};
+use lanyard_charter::reach::PlanReach;
 use lanyard_core::plan::{Judgement, Plan, Rehearsal};
 use lanyard_engine::plans::Proposal;
 use lanyard_identity::Verified;
@@ -400,16 +400,8 @@ fn each(plan: &Plan, of: impl Fn(&Judgement) -> &Vec<String>) -> Vec<String> {
 }
 
 fn reach(reach: &PlanReach) -> Vec<String> {
-    let aws = lines(&reach.aws);
-    aws.into_iter().chain(lines(&reach.kubernetes)).collect()
-}
-
-fn lines<T: Ord + ToString>(of: &Named<T>) -> Vec<String> {
-    if of.is_whole() {
-        of.named.iter().map(ToString::to_string).collect()
-    } else {
-        Vec::new()
-    }
+    let whole = reach.parts().filter(|part| part.is_whole());
+    whole.flat_map(|part| part.named()).collect()
 }
 
 #[cfg(test)]

@@ -4,11 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use lanyard_charter::plan::{PlanFormat, Risk};
-use lanyard_charter::reach::{
-    Arn, Effects, KubernetesObject, Named, Narrowing, PlanReach, Sensitive,
-};
+use lanyard_charter::reach::{Effects, Named, Narrowing, PlanReach, RecordedReach, Sensitive};
 use lanyard_charter::requirement::Requirement;
-use lanyard_charter::{Budget, Rate, Rates, RequestLimits};
+use lanyard_charter::{Arn, Budget, KubernetesObject, Rate, Rates, RequestLimits};
 use lanyard_core::command::{Asked, Command, Intent, LeaseLimits};
 use lanyard_core::lease::{Entry, Handle, Progress, StopCause};
 use lanyard_core::plan::{Judgement, Plan, Rehearsal};
@@ -107,23 +105,22 @@ fn reach() -> PlanReach {
         account: place.map(str::to_owned),
         resource: "queue-?".to_owned(),
     };
-    PlanReach {
-        aws: Named {
-            named: [arn(None, None), arn(Some("aws"), Some(""))].into(),
-            unnamed: ["module.queue[0]".to_owned()].into(),
-        },
-        kubernetes: Named {
-            named: [KubernetesObject {
-                group: "apps".to_owned(),
-                resource: "deployments".to_owned(),
-                namespace: String::new(),
-                name: "web".to_owned(),
-                created: true,
-            }]
-            .into(),
-            unnamed: BTreeSet::new(),
-        },
-    }
+    let arns = Named {
+        named: [arn(None, None), arn(Some("aws"), Some(""))].into(),
+        unnamed: ["module.queue[0]".to_owned()].into(),
+    };
+    let object = KubernetesObject {
+        group: "apps".to_owned(),
+        resource: "deployments".to_owned(),
+        namespace: String::new(),
+        name: "web".to_owned(),
+        created: true,
+    };
+    let objects = Named {
+        named: [object].into(),
+        unnamed: BTreeSet::new(),
+    };
+    PlanReach::default().with(arns).with(objects)
 }
 
 /// A plan that is approved and used, one that is rejected, and one whose approval is withdrawn.
@@ -175,6 +172,21 @@ pub(super) fn approved() -> Vec<Command> {
         },
         Command::BeginMint(Box::new(whole_intent())),
     ]
+}
+
+/// A plan that changes something of a kind of target that is not built in.
+pub(super) fn of_an_added_kind() -> Command {
+    let changed =
+        r#"{"named": [{"words": "queue orders", "object": "orders"}], "unnamed": ["x.y"]}"#;
+    let changed = RecordedReach::read("broker", changed).expect("the form of a record");
+    Command::SubmitPlan {
+        plan: Box::new(Plan {
+            reach: Some(reach().with(changed)),
+            ..plan(10, PlanFormat::TerraformJson)
+        }),
+        requirement: None,
+        requests: RequestLimits::default(),
+    }
 }
 
 /// A plan of each format.

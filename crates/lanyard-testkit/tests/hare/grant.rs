@@ -2,17 +2,20 @@
 //! file.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use lanyard_charter::kinds::CredentialForm;
+use lanyard_charter::reach::{PlanObject, PlanObjects, PlanReach, ResourceChange};
 use lanyard_charter::schema::{fields, strings};
 use lanyard_charter::section::{target, texts};
 use lanyard_charter::{
     Check, Grant, GrantKind, KindProhibition, KindRights, Prohibited, ProhibitedSection,
-    Prohibition, Rights, Starter, TargetKind, Usage, World,
+    Prohibition, Rights, Starter, TargetKind, ToPlan, Usage, World, unnamed,
 };
 use lanyard_document::{Code, Findings, Node};
 use lanyard_vocabulary::name::Name;
 use lanyard_vocabulary::secret::Secret;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 /// The kind's name, in grants and in configurations.
@@ -77,6 +80,54 @@ impl KindRights for HareGrant {
     fn request(&self, object: &str) -> Option<Value> {
         Some(json!({"name": object, "read": self.queues}))
     }
+
+    fn to_plan(&self, reach: &PlanReach) -> ToPlan {
+        let changed = reach.of::<Queue>();
+        if let Some(why) = unnamed(&changed.unnamed, changed.named.is_empty()) {
+            return ToPlan::Whole(why);
+        }
+        let changed: BTreeSet<_> = changed.named.iter().map(|it| it.0.clone()).collect();
+        let queues: BTreeSet<_> = self.queues.intersection(&changed).cloned().collect();
+        if queues.is_empty() {
+            return ToPlan::Nothing;
+        }
+        ToPlan::Narrowed(Self { queues }.into())
+    }
+
+    fn withheld(&self, narrowed: &Rights, _reach: &PlanReach) -> Vec<String> {
+        self.beyond(narrowed, [&[], &[]])
+    }
+
+    fn lacking(&self, _narrowed: &Rights, reach: &PlanReach) -> Vec<String> {
+        let changed = reach.of::<Queue>();
+        let lacking = changed
+            .named
+            .iter()
+            .filter(|it| !self.queues.contains(&it.0));
+        lacking.map(ToString::to_string).collect()
+    }
+}
+
+/// A queue that a plan changes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct Queue(pub(crate) String);
+
+impl fmt::Display for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "queue {}", self.0)
+    }
+}
+
+impl PlanObject for Queue {
+    const KIND: TargetKind = HARE;
+    const RESOURCES: &'static str = "hare_";
+
+    fn of_resource(change: &ResourceChange<'_>) -> Vec<Self> {
+        change.objects(|side| {
+            let name = side.get("name").and_then(Value::as_str);
+            name.map(|name| Self(name.to_owned())).into_iter().collect()
+        })
+    }
 }
 
 /// Queues that no user may read.
@@ -134,6 +185,10 @@ impl GrantKind for HareKind {
                 Some(ProhibitedQueues(queues?).into())
             },
         })
+    }
+
+    fn plan_objects(&self) -> Option<PlanObjects> {
+        Some(PlanObjects::of::<Queue>())
     }
 
     fn meaning(&self) -> &'static str {

@@ -1,6 +1,6 @@
 //! A fake of Hare, which accepts and refuses what Hare does, and fails once if a test asks for it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -25,13 +25,19 @@ pub(crate) enum Wrong {
     Undeleted(String),
 }
 
+/// A user as the server keeps it, under its name.
+struct Login {
+    password: String,
+    reads: BTreeSet<String>,
+    until: Timestamp,
+}
+
 #[derive(Default)]
 pub(crate) struct Hare {
     pub(crate) clock: ManualClock,
     pub(crate) wrong: Mutex<Option<Wrong>>,
     pub(crate) silent: Notify,
-    /// Password and end, by name.
-    users: Mutex<BTreeMap<String, (String, Timestamp)>>,
+    users: Mutex<BTreeMap<String, Login>>,
     /// The last login that was created, and the number of logins.
     made: Mutex<(Option<String>, u32)>,
 }
@@ -55,25 +61,34 @@ impl Hare {
 
     /// Returns true if `name:password` may read now.
     pub(crate) fn lets_in(&self, login: &str) -> bool {
+        self.readable(login).is_some()
+    }
+
+    /// Returns the queues that `name:password` may read now.
+    pub(crate) fn readable(&self, login: &str) -> Option<BTreeSet<String>> {
         let users = self.users.lock();
-        let Some((name, password)) = login.split_once(':') else {
-            return false;
-        };
-        let user = users.get(name);
-        user.is_some_and(|(own, until)| own == password && self.clock.now() < *until)
+        let (name, password) = login.split_once(':')?;
+        let user = users.get(name)?;
+        let is_let_in = user.password == password && self.clock.now() < user.until;
+        is_let_in.then(|| user.reads.clone())
     }
 
     pub(crate) fn last_made(&self) -> Option<String> {
         self.made.lock().0.clone()
     }
 
-    fn make(&self, name: &str, until: Timestamp) -> String {
+    fn make(&self, user: &NewUser, reads: &BTreeSet<String>, until: Timestamp) -> String {
+        let name = &user.name;
         let mut made = self.made.lock();
         made.1 += 1;
         let password = format!("password-{}", made.1);
         made.0 = Some(format!("{name}:{password}"));
-        let user = (password.clone(), until);
-        self.users.lock().insert(name.to_owned(), user);
+        let login = Login {
+            password: password.clone(),
+            reads: reads.clone(),
+            until,
+        };
+        self.users.lock().insert(name.clone(), login);
         password
     }
 }
@@ -90,17 +105,17 @@ impl HareApi for Hare {
         }
         let longer = u64::from(self.goes(&Wrong::Longer)) * 3600;
         let until = user.until + Duration::from_secs(longer);
-        let password = self.make(&user.name, until);
+        let mut reads = user.reads.clone();
+        if self.goes(&Wrong::Wider) {
+            reads.insert("payroll".to_owned());
+        }
+        let password = self.make(user, &reads, until);
         if self.goes(&Wrong::Silence) {
             self.silent.notify_one();
             std::future::pending::<()>().await;
         }
         if self.goes(&Wrong::LostAnswer) {
             return Err(HareError::Lost);
-        }
-        let mut reads = user.reads.clone();
-        if self.goes(&Wrong::Wider) {
-            reads.insert("payroll".to_owned());
         }
         Ok(User {
             password: Secret::new(password),
@@ -125,7 +140,7 @@ impl HareApi for Hare {
     async fn names(&self) -> Result<Vec<String>, HareError> {
         self.answers()?;
         let (now, users) = (self.clock.now(), self.users.lock());
-        let live = users.iter().filter(|(_, (_, until))| now < *until);
+        let live = users.iter().filter(|(_, user)| now < user.until);
         Ok(live.map(|(name, _)| name.clone()).collect())
     }
 }

@@ -4,15 +4,17 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use lanyard_charter::reach::PlanReach;
 use lanyard_charter::{EnvironmentKind, MoreKinds, Prohibition, Rights, World, kinds, parse};
 use lanyard_cli::{Ran, run_here_with};
 use lanyard_core::decide::Rule;
 use lanyard_core::question::{Question, permit};
+use lanyard_rig::binaries;
 use lanyard_server::{Daemon, Kinds, Machine};
 use lanyard_vocabulary::time::Timestamp;
 use serde_json::{Value, json};
 
-use crate::grant::{HARE, HareGrant, HareKind, ProhibitedQueues};
+use crate::grant::{HARE, HareGrant, HareKind, ProhibitedQueues, Queue};
 use crate::target::{HareTargets, SERVER};
 
 /// The registry with this kind added.
@@ -58,10 +60,68 @@ impl Stage {
         out
     }
 
+    /// Prepares a daemon with this kind, one target of it and one charter.
+    fn prepare(&self, charter: &str) -> Prepared {
+        let targets = "broker: {kind: hare, address: hare.example}\n";
+        let targets = self.write("targets.yaml", targets);
+        let directory = self.directory.path().join("dev");
+        std::fs::create_dir_all(directory.join("charters")).unwrap();
+        std::fs::write(directory.join("charters/order-reader.yaml"), charter).unwrap();
+        let address = lanyard_rig::free_port().unwrap();
+        let config = Daemon::prepare(&directory, address, None, Some(&targets)).unwrap();
+        // The users of the fake never expire, whatever the daemon's time.
+        SERVER.clock.set(Timestamp::EPOCH);
+        Prepared { config, directory }
+    }
+
+    /// Returns what a command of this person prints.
+    fn as_person(&self, dev: &Prepared, person: &str, arguments: &[&str]) -> String {
+        let context = dev.context(person);
+        self.ok(&[&["--context", &context], arguments].concat())
+    }
+
+    /// Uses a grant, and returns the login at Hare.
+    fn login(&self, dev: &Prepared, arguments: &[&str]) -> String {
+        let creds = [&["creds", "fields", "--direct"], arguments].concat();
+        let fields: Value = serde_json::from_str(&self.as_person(dev, "agent", &creds)).unwrap();
+        let field = |name: &str| fields.get(name).and_then(Value::as_str).unwrap();
+        format!("{}:{}", field("name"), field("password"))
+    }
+
+    /// Opens a task of the agent.
+    fn task(&self, dev: &Prepared) -> String {
+        let open = ["task", "open", "order-reader", "--environment", "staging"];
+        let words = [&["-o", "name"], &open[..], &["--reason", "a test"]].concat();
+        self.as_person(dev, "agent", &words).trim().to_owned()
+    }
+
     /// Returns everything that a command prints.
     fn said(&self, arguments: &[&str]) -> String {
         let ran = self.run(arguments);
         String::from_utf8([ran.stdout, ran.stderr].concat()).unwrap()
+    }
+}
+
+/// A daemon that can be started.
+struct Prepared {
+    config: PathBuf,
+    directory: PathBuf,
+}
+
+impl Prepared {
+    fn start(&self) -> Daemon {
+        let machine = Machine {
+            kinds: KINDS,
+            // Plans are judged by another program, which only tests of plans need.
+            judge: binaries().map_or_else(|_| "lanyardd".into(), |at| at.join("lanyardd")),
+            ..Machine::default()
+        };
+        Daemon::start(&self.config, machine).unwrap()
+    }
+
+    fn context(&self, person: &str) -> String {
+        let path = self.directory.join(format!("contexts/{person}.json"));
+        path.display().to_string()
     }
 }
 
@@ -242,69 +302,122 @@ fn rights_common_to_two_grants_of_a_custom_kind_remain() {
 #[test]
 fn a_credential_of_a_custom_kind_is_minted_used_and_killed() {
     let stage = Stage::new();
-    let targets = stage.write(
-        "targets.yaml",
-        "broker: {kind: hare, address: hare.example}\n",
-    );
-    let directory = stage.directory.path().join("dev");
-    std::fs::create_dir_all(directory.join("charters")).unwrap();
-    let text = charter("orders, invoices");
-    std::fs::write(directory.join("charters/order-reader.yaml"), text).unwrap();
-    let address = lanyard_rig::free_port().unwrap();
-    let config = Daemon::prepare(&directory, address, None, Some(&targets)).unwrap();
-    let machine = Machine {
-        kinds: KINDS,
-        ..Machine::default()
-    };
-    let daemon = Daemon::start(&config, machine).unwrap();
-    // The users of the fake never expire, whatever the daemon's time.
-    SERVER.clock.set(Timestamp::EPOCH);
-
-    let context = |name: &str| {
-        let path = directory.join(format!("contexts/{name}.json"));
-        path.display().to_string()
-    };
-    let (agent, oncall) = (context("agent"), context("oncall"));
-    let open = ["task", "open", "order-reader", "--environment", "staging"];
-    let begin = ["--context", &agent, "-o", "name"];
-    let words: Vec<&str> = begin
-        .iter()
-        .chain(&open)
-        .chain(&["--reason", "a test"])
-        .copied()
-        .collect();
-    let task = stage.ok(&words).trim().to_owned();
-    let creds = ["creds", "fields", "read", "--task", &task, "--direct"];
-    let words: Vec<&str> = ["--context", &agent]
-        .iter()
-        .chain(&creds)
-        .copied()
-        .collect();
-    let fields: Value = serde_json::from_str(&stage.ok(&words)).unwrap();
-    let field = |name: &str| fields.get(name).and_then(Value::as_str).unwrap();
-    let login = format!("{}:{}", field("name"), field("password"));
+    let dev = stage.prepare(&charter("orders, invoices"));
+    let daemon = dev.start();
+    let task = stage.task(&dev);
+    let login = stage.login(&dev, &["read", "--task", &task]);
     assert!(SERVER.lets_in(&login), "the user may read");
 
-    let words = [
-        "--context",
-        &oncall,
-        "kill",
-        "--task",
-        &task,
-        "--reason",
-        "a test",
-        "--yes",
-        "--wait",
-        "60s",
-    ];
-    stage.ok(&words);
+    let words = ["kill", "--task", &task, "--reason", "a test"];
+    let words = [&words[..], &["--yes", "--wait", "60s"]].concat();
+    stage.as_person(&dev, "oncall", &words);
     assert!(!SERVER.lets_in(&login), "the user is deleted");
 
-    let words = ["--context", &oncall, "drill", "broker"];
+    let words = ["--context", &dev.context("oncall"), "drill", "broker"];
     let drilled = stage.said(&words);
     assert!(drilled.contains("broker"), "{drilled}");
     assert_eq!(stage.run(&words).code, 0, "{drilled}");
     daemon.stop().unwrap();
+}
+
+/// A charter with a grant that needs an approved plan.
+fn planned_charter() -> String {
+    charter("orders")
+        .replace(
+            "{autonomy: observe}",
+            "{autonomy: execute-sandbox}",
+        )
+        .replace(
+            "  limits:",
+            "    - {name: drain, role: apply, environments: [staging], hare: {target: broker, queues: [orders, invoices]}}\n  \
+             plans: {required: {role: apply, environments: [staging]}, formats: [terraform-json]}\n  \
+             approvals: [{when: {role: apply}, people: 1, from: [group:support-leads], expires: 30m}]\n  limits:",
+        )
+}
+
+/// A plan of Terraform that creates resources of this kind.
+fn terraform(queues: &[Option<&str>]) -> String {
+    let changes = queues.iter().enumerate().map(|(place, queue)| {
+        json!({
+            "address": format!("hare_queue.q{place}"), "type": "hare_queue", "name": format!("q{place}"), "mode": "managed",
+            "change": {"actions": ["create"], "before": null, "after": {"name": queue}, "after_unknown": {"name": queue.is_none()}},
+        })
+    });
+    json!({"format_version": "1.2", "resource_changes": changes.collect::<Vec<_>>()}).to_string()
+}
+
+#[test]
+fn a_credential_of_a_custom_kind_is_narrowed_to_its_approved_plan() {
+    binaries().unwrap();
+    let stage = Stage::new();
+    let file = stage.write("planned.yaml", &planned_charter());
+    let file = file.display().to_string();
+    stage.ok(&[&["charter", "lint", &file], &DECLARED[..]].concat());
+    let dev = stage.prepare(&planned_charter());
+    let daemon = dev.start();
+    let task = stage.task(&dev);
+    let submit = |queues: &[Option<&str>]| {
+        let file = stage.write("plan.json", &terraform(queues));
+        let file = file.display().to_string();
+        let words = ["-o", "json", "plan", "submit", &file, "--task", &task];
+        let of = ["--grant", "drain", "--summary", "a queue"];
+        let context = dev.context("agent");
+        stage.run(&[&["--context", &context], &words[..], &of].concat())
+    };
+    let plan = submit(&[Some("orders")]);
+    let plan: Value = serde_json::from_slice(&plan.stdout).unwrap();
+    let field = |name: &str| plan.get(name).and_then(Value::as_str).unwrap();
+    let show = ["plan", "show", field("plan")];
+    let shown = stage.as_person(&dev, "alice", &show);
+    for line in ["queue orders", "read orders", "queue invoices"] {
+        assert!(shown.contains(line), "{line}: {shown}");
+    }
+
+    // Nothing of what the plan changes is in the grant, so nobody is asked.
+    let refused = submit(&[Some("payroll")]);
+    let why = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.code, 3, "{why}");
+    let nothing = "grant drain gives nothing of what the plan changes: the plan changes queue payroll, and the grant read invoices, orders";
+    assert!(why.contains(nothing), "{why}");
+
+    // A queue without a name could be any: the credential is the whole grant, and people see that.
+    let open = submit(&[Some("orders"), None]);
+    let open: Value = serde_json::from_slice(&open.stdout).unwrap();
+    let open = open.get("plan").and_then(Value::as_str).unwrap();
+    let whole = stage.as_person(&dev, "alice", &["plan", "show", open]);
+    assert!(whole.contains("read invoices, orders"), "{whole}");
+
+    let of = ["approval", "approve", field("approval"), "--digest"];
+    let words = [&of[..], &[field("digest"), "--comment", "seen"]].concat();
+    stage.as_person(&dev, "alice", &words);
+    // The journal knows no kinds: what the plan changes is read from it as it was submitted.
+    daemon.stop().unwrap();
+    let daemon = dev.start();
+    assert_eq!(stage.as_person(&dev, "alice", &show), shown);
+    let login = stage.login(&dev, &["drain", "--task", &task, "--plan", field("plan")]);
+    let readable = SERVER.readable(&login).unwrap();
+    assert_eq!(readable, BTreeSet::from(["orders".to_owned()]));
+    daemon.stop().unwrap();
+}
+
+#[test]
+fn a_record_holds_what_a_plan_changes_of_a_custom_kind() {
+    let mut reach = PlanReach::default();
+    reach.note(vec![Queue("orders".to_owned())], String::new);
+    reach.note::<Queue>(Vec::new(), || "hare_queue.later".to_owned());
+    let json = serde_json::to_string(&reach).unwrap();
+    let held = r#"{"hare":{"named":[{"words":"queue orders","object":"orders"}],"unnamed":["hare_queue.later"]}"#;
+    assert!(json.contains(held.trim_start_matches('{')), "{json}");
+    let read: PlanReach = serde_json::from_str(&json).unwrap();
+    assert_eq!(read, reach);
+    assert_eq!(read.of::<Queue>(), reach.of::<Queue>());
+    assert_eq!(read.in_short(), "queue orders");
+    // An object that the kind cannot read any more is not left out: it has no name.
+    let other = json.replace(r#""object":"orders""#, r#""object":{"id":1}"#);
+    let read: PlanReach = serde_json::from_str(&other).unwrap();
+    let read = read.of::<Queue>();
+    assert!(read.named.is_empty());
+    assert!(read.unnamed.contains("queue orders"), "{read:?}");
 }
 
 #[test]

@@ -3,11 +3,10 @@
 use std::collections::BTreeSet;
 
 use crate::aws::{
-    ActionPattern, AwsGrant, AwsStatement, ResourcePattern, is_of_a_backend, only_reads,
+    ActionPattern, Arn, AwsGrant, AwsStatement, ResourcePattern, is_of_a_backend, only_reads,
 };
 use crate::narrow::joined;
 use crate::pattern::pattern_contains;
-use crate::reach::Arn;
 use crate::rights::{Rights, ToPlan};
 
 /// A statement after narrowing.

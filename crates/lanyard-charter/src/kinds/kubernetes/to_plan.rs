@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use crate::kubernetes::{KubernetesGrant, KubernetesRights, PolicyRule, acts_when_read};
+use crate::kubernetes::{
+    KubernetesGrant, KubernetesObject, KubernetesRights, PolicyRule, acts_when_read,
+};
 use crate::narrow::joined;
 use crate::pattern::is_within;
-use crate::reach::KubernetesObject;
 
 /// Verbs that change nothing.
 const READING: &[&str] = &["get", "list", "watch"];

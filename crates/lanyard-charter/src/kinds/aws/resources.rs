@@ -3,10 +3,11 @@
 //! Where the provider accepts a name, it usually accepts an ARN or a part of one as well; both are
 //! read for what they are.
 
-use lanyard_charter::reach::Arn;
 use serde_json::Value;
 
-use super::{Effect, ResourceChange};
+use crate::aws::Arn;
+use crate::reach::{PlanObject, ResourceChange};
+use crate::target_kind::TargetKind;
 
 /// Kinds whose ARN follows from an attribute: kind, service, prefix of the name, attribute, and
 /// whether region and account are part of the ARN.
@@ -72,40 +73,30 @@ const ACCOUNT_DIGITS: usize = 12;
 /// Suffix of the names of directory buckets, which belong to the service s3express.
 const DIRECTORY_BUCKET: &str = "--x-s3";
 
-/// Returns the ARNs of a change. Empty if only AWS can tell them.
-pub(super) fn named(change: &ResourceChange) -> Vec<Arn> {
-    let found: Vec<Vec<Arn>> = change.sides().map(|side| of(&change.kind, side)).collect();
-    let named = found.iter().filter(|arns| !arns.is_empty()).count();
-    // Both sides need a name: a resource whose new name is unknown could become anything.
-    let sides = match change.effect() {
-        Effect::Update | Effect::Replace => 2,
-        Effect::Nothing
-        | Effect::Read
-        | Effect::Open
-        | Effect::Create
-        | Effect::Destroy
-        | Effect::Forget
-        | Effect::Supersede => 1,
-    };
-    if named < sides {
-        return Vec::new();
+impl PlanObject for Arn {
+    const KIND: TargetKind = TargetKind::AWS;
+    const RESOURCES: &'static str = "aws_";
+    const IS_IN_EVERY_REACH: bool = true;
+
+    /// Returns the ARNs of a change. Empty if only AWS can tell them.
+    fn of_resource(change: &ResourceChange<'_>) -> Vec<Self> {
+        let mut found = change.objects(|side| of(change.resource, side));
+        if change.resource == "aws_s3_bucket" && empties(change) {
+            let objects = |bucket: &Self| Self {
+                resource: format!("{}/*", bucket.resource),
+                ..bucket.clone()
+            };
+            let more: Vec<Self> = found.iter().map(objects).collect();
+            found.extend(more);
+        }
+        found
     }
-    let mut found: Vec<Arn> = found.into_iter().flatten().collect();
-    if change.kind == "aws_s3_bucket" && empties(change) {
-        let objects = |bucket: &Arn| Arn {
-            resource: format!("{}/*", bucket.resource),
-            ..bucket.clone()
-        };
-        let more: Vec<Arn> = found.iter().map(objects).collect();
-        found.extend(more);
-    }
-    found
 }
 
 /// True if the objects in a bucket are deleted with the bucket.
-fn empties(change: &ResourceChange) -> bool {
+fn empties(change: &ResourceChange<'_>) -> bool {
     let forced = |side: &Value| side.get("force_destroy") == Some(&Value::Bool(true));
-    matches!(change.effect(), Effect::Destroy | Effect::Replace) && forced(&change.change.before)
+    change.deletes && forced(change.before)
 }
 
 /// A side of a change: the values before or after.
