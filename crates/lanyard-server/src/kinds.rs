@@ -9,7 +9,7 @@ mod vault;
 
 use std::fmt;
 
-use lanyard_charter::MoreKinds;
+use lanyard_charter::{GrantKind, MoreKinds};
 use lanyard_core::target::TargetReader;
 
 /// The registry: every kind that is built in, in the order in which people are told of them.
@@ -21,6 +21,9 @@ const BUILT_IN: &[&dyn TargetReader] = &[
     &github::GitHub,
 ];
 
+/// The kinds of the program `lanyardd` beside those that are built in.
+const REGISTRY: Kinds = Kinds::of(&[], &[]);
+
 /// Kinds of target that a program adds to the daemon.
 #[derive(Clone, Copy)]
 pub struct Kinds {
@@ -31,6 +34,18 @@ pub struct Kinds {
 }
 
 impl Kinds {
+    /// Kinds with these meanings in grants and these readers of the configuration.
+    #[must_use]
+    pub const fn of(
+        grants: &'static [&'static dyn GrantKind],
+        targets: &'static [&'static dyn TargetReader],
+    ) -> Self {
+        Self {
+            grants: MoreKinds(grants),
+            targets,
+        }
+    }
+
     /// The reader of each kind, those that are built in first.
     pub(crate) fn readers(self) -> impl Iterator<Item = &'static dyn TargetReader> {
         BUILT_IN.iter().chain(self.targets).copied()
@@ -40,10 +55,7 @@ impl Kinds {
 impl Default for Kinds {
     /// The kinds of the program `lanyardd`.
     fn default() -> Self {
-        Self {
-            grants: MoreKinds(&[]),
-            targets: &[],
-        }
+        REGISTRY
     }
 }
 

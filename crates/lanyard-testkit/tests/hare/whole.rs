@@ -18,10 +18,7 @@ use crate::grant::{HARE, HareGrant, HareKind, ProhibitedQueues, Queue};
 use crate::target::{HareTargets, SERVER};
 
 /// The registry with this kind added.
-const KINDS: Kinds = Kinds {
-    grants: MoreKinds(&[&HareKind]),
-    targets: &[&HareTargets],
-};
+const KINDS: Kinds = Kinds::of(&[&HareKind], &[&HareTargets]);
 
 struct Stage {
     directory: tempfile::TempDir,
@@ -451,6 +448,20 @@ fn the_section_of_a_target_of_its_own_is_read_with_its_faults() {
     }
 }
 
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path
+            .extension()
+            .is_some_and(|it| it == "rs" || it == "proto")
+        {
+            found.push(path);
+        }
+    }
+}
+
 /// The files of the daemon that every kind goes through know none of the kinds: each is in a file
 /// of its own, and `kinds.rs` names it.
 #[test]
@@ -465,7 +476,13 @@ fn what_every_kind_goes_through_names_none() {
         "lanyard-server/src/check/files.rs",
         "lanyard-server/src/check/places.rs",
         "lanyard-charter/src/configuration.rs",
+        "lanyard-charter/src/reach.rs",
+        "lanyard-charter/src/reach/objects.rs",
+        "lanyard-charter/src/reach/registered.rs",
+        "lanyard-charter/src/reach/resource.rs",
         "lanyard-core/src/target.rs",
+        "lanyard-plan/src/lib.rs",
+        "lanyard-plan/src/terraform.rs",
     ] {
         let text = std::fs::read_to_string(crates.join(file)).unwrap();
         let (code, _tests) = text.split_once("#[cfg(test)]").unwrap_or((&text, ""));
@@ -480,6 +497,29 @@ fn what_every_kind_goes_through_names_none() {
             ];
             let found = named.iter().find(|named| code.contains(named.as_str()));
             assert_eq!(found, None, "{file}");
+            // The types of Terraform's resources begin with a kind.
+            let is_read = file.starts_with("lanyard-plan") && code.contains(&format!("\"{word}_"));
+            assert!(!is_read, "{file}: {word}");
+        }
+    }
+    // The crates that decide, keep and carry out have no word for a kind.
+    for folder in ["lanyard-core", "lanyard-ledger", "lanyard-engine"] {
+        let mut files = Vec::new();
+        sources(&crates.join(folder).join("src"), &mut files);
+        assert!(files.len() > 10, "{folder}");
+        for file in files {
+            let text = std::fs::read_to_string(&file).unwrap();
+            let code = text
+                .lines()
+                .filter(|line| !line.trim_start().starts_with("//"));
+            for (at, line) in code.enumerate() {
+                let lower = line.to_lowercase();
+                let kinds = kinds::names(MoreKinds::default()).into_iter();
+                // A token is also what an agent identifies itself with.
+                let mut words = kinds.map(|(word, _)| word).filter(|word| *word != "token");
+                let found = words.find(|word| lower.contains(word));
+                assert_eq!(found, None, "{}, line of code {at}", file.display());
+            }
         }
     }
     let registry = crates.join("lanyard-server/src/kinds.rs");
@@ -489,22 +529,36 @@ fn what_every_kind_goes_through_names_none() {
     }
 }
 
+/// The page lists the lines that name a kind outside of the kind's own files. Each is a line of the
+/// product with the kind put in, and the example has the kind from such a line.
+#[test]
+fn the_page_lists_every_line_that_names_a_kind() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let page = std::fs::read_to_string(root.join("docs/add-a-provider.md")).unwrap();
+    let rows = page.lines().filter_map(|row| {
+        let mut cells = row.strip_prefix("| `crates/")?.split('`');
+        Some((cells.next()?, cells.nth(1)?))
+    });
+    let rows: Vec<_> = rows.collect();
+    let lines: Vec<_> = rows.iter().map(|(_, line)| *line).collect();
+    let [grants, both] = [
+        "const REGISTRY: MoreKinds = MoreKinds(&[&HareKind]);",
+        "const REGISTRY: Kinds = Kinds::of(&[&HareKind], &[&HareTargets]);",
+    ];
+    assert_eq!(lines, [grants, both]);
+    for (file, line) in rows {
+        let text = std::fs::read_to_string(root.join("crates").join(file)).unwrap();
+        let without = line.replace("&HareKind", "").replace("&HareTargets", "");
+        let found = text.lines().filter(|own| *own == without).count();
+        assert_eq!(found, 1, "{file}: {without}");
+    }
+    let own = include_str!("whole.rs").replace("const KINDS", "const REGISTRY");
+    assert!(own.lines().any(|own| own == both), "{both}");
+}
+
 /// Lists the product's files that name this kind. The example's own files are in this folder.
 #[test]
 fn no_other_file_names_the_kind() {
-    fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                sources(&path, found);
-            } else if path
-                .extension()
-                .is_some_and(|it| it == "rs" || it == "proto")
-            {
-                found.push(path);
-            }
-        }
-    }
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut files = Vec::new();
     for folder in ["crates", "proto"] {
