@@ -142,3 +142,29 @@ fn a_wait_ends_when_it_was_to_and_nobody_is_asked_who_is_not_there() -> Result<(
     tool.fails(2, &["--timeout", "soon", "version"])?;
     Ok(())
 }
+
+#[test]
+fn output_that_is_lost_is_a_fault_and_a_reader_that_has_seen_enough_is_none() -> Result<()> {
+    for (program, arguments) in [
+        ("lanyard", &["charter", "schema"][..]),
+        ("lanyardd", &["schema"]),
+    ] {
+        let into = |stdout: std::process::Stdio| -> Result<lanyard_rig::Answer> {
+            let program = lanyard_rig::binaries()?.join(program);
+            let mut command = std::process::Command::new(program);
+            let output = command.args(arguments).stdout(stdout).output()?;
+            Ok(lanyard_rig::Answer::of(&output))
+        };
+        let full = std::fs::File::options().write(true).open("/dev/full")?;
+        let lost = into(full.into())?;
+        assert_eq!(lost.code, 2, "{}", lost.stderr);
+        let begins = format!("{program}: the output cannot be written: No space left");
+        assert!(lost.stderr.starts_with(&begins), "{}", lost.stderr);
+        // The reader has gone before the first byte.
+        let (reader, writer) = std::io::pipe()?;
+        drop(reader);
+        let read = into(writer.into())?;
+        assert_eq!((read.code, read.stderr.as_str()), (141, ""));
+    }
+    Ok(())
+}

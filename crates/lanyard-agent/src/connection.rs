@@ -179,10 +179,25 @@ async fn reach(place: &AgentSocket) -> Result<Channel, Unreached> {
 /// No process answers at the socket, or the socket belongs to another user.
 struct Unreached;
 
+/// Names the folder in an error of the system, which names none.
+fn unusable(place: &AgentSocket, error: io::Error) -> ConnectionError {
+    ConnectionError::Folder(if error.raw_os_error().is_some() {
+        let folder = place.socket().parent().unwrap_or(place.socket());
+        let named = format!(
+            "`{}`: {error}; name another folder in LANYARD_STATE",
+            folder.display()
+        );
+        io::Error::new(error.kind(), named)
+    } else {
+        error
+    })
+}
+
 /// Starts the local agent in the background. It outlives the process that starts it.
 fn start(place: &AgentSocket, program: &Path) -> Result<(), ConnectionError> {
-    place.prepare().map_err(ConnectionError::Folder)?;
-    let log = place.log().map_err(ConnectionError::Folder)?;
+    let unusable = |error| unusable(place, error);
+    place.prepare().map_err(unusable)?;
+    let log = place.log().map_err(unusable)?;
     let mut command = Command::new(program);
     // The local agent runs in the root directory, where relative paths would mean something else.
     let socket = std::path::absolute(place.socket()).map_err(ConnectionError::Folder)?;

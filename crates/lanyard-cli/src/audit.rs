@@ -24,7 +24,7 @@ pub(crate) enum Command {
     /// Show records by their places: `82`, or `82,83,84` as an order's evidence names them.
     Show {
         /// The numbers of the records, separated by commas.
-        #[arg(required = true, value_delimiter = ',')]
+        #[arg(required = true, value_delimiter = ',', value_parser = number)]
         records: Vec<u64>,
     },
     /// Follow the journal: every record, or those that the filters ask for
@@ -300,6 +300,14 @@ impl Printed {
         }
         self.count
     }
+}
+
+/// Reads the place of a record.
+fn number(text: &str) -> Result<u64, String> {
+    text.trim().parse().map_err(|_| {
+        "expected the number of a record, as `lanyard audit query` shows it, or several: `82,83`"
+            .to_owned()
+    })
 }
 
 fn indented(text: &str) -> String {

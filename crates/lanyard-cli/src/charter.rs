@@ -77,7 +77,7 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome
         Command::Diff(asked) => diff::run(global, &asked),
         Command::Compile(asked) => compile::run(global, &asked),
         Command::Simulate(asked) => simulate::run(global, &asked),
-        Command::Test(test) => test::run(&test),
+        Command::Test(test) => test::run(global, &test),
         Command::Explain(asked) => explain::run(global, &asked),
     }
 }

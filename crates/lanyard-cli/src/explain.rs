@@ -5,7 +5,7 @@ use lanyard_charter::requirement::persons;
 use lanyard_client::v1;
 use lanyard_core::decide::ReasonCode;
 use lanyard_document::{Code, nearest};
-use lanyard_vocabulary::id::DecisionId;
+use lanyard_vocabulary::id::{self, DecisionId};
 
 use crate::Global;
 use crate::lease::shown;
@@ -32,6 +32,9 @@ pub(crate) async fn run(global: &Global, asked: &Explain) -> Result<(), Outcome>
     if let Ok(id) = text.parse::<DecisionId>() {
         return decision(global, id).await;
     }
+    if let Some(why) = no_decision(text) {
+        return Err(Outcome::usage(why));
+    }
     if let Some(fields) = reason_code(text) {
         print_one(global.output, &fields);
         return Ok(());
@@ -56,6 +59,16 @@ pub(crate) async fn run(global: &Global, asked: &Explain) -> Result<(), Outcome>
         ],
     );
     Ok(())
+}
+
+/// Says of an id that it is miswritten, or of something else than a decision; `None` for a code.
+fn no_decision(text: &str) -> Option<String> {
+    if let Some(why) = id::miswritten(text) {
+        return Some(why.to_string());
+    }
+    id::is_id(text).then(|| {
+        format!("`{text}` is not the id of a decision: `lanyard audit query {text}` follows it")
+    })
 }
 
 /// Every code that can be explained: those of findings, then those of decisions.
@@ -229,6 +242,21 @@ mod tests {
     use super::*;
 
     const REFUSALS: &str = include_str!("../../../docs/refusals.md");
+
+    #[test]
+    fn an_id_that_is_no_decision_is_told_as_one() {
+        for (text, why) in [
+            ("D-1", "`D-1` is not a decision id: expected `D-`"),
+            ("t-17", "`t-17` is not a task id"),
+            ("K-00000000000000000000000007", "lanyard audit query K-0"),
+        ] {
+            let said = no_decision(text).unwrap();
+            assert!(said.contains(why), "{said}");
+        }
+        for code in ["LC108", "PLAN_REQUIRED", "too-few-people", "nonsense"] {
+            assert_eq!(no_decision(code), None);
+        }
+    }
 
     #[test]
     fn friction_every_reason_code_is_explained_as_the_documentation_lists_it() {

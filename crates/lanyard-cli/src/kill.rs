@@ -1,7 +1,6 @@
 //! `lanyard kill` and `lanyard rearm`. Killing is quick; re-arming takes two people.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
 
 use clap::{Args, Subcommand, ValueEnum};
 use lanyard_client::{Client, ClientError, Context, v1};
@@ -11,7 +10,7 @@ use serde_json::json;
 
 use crate::outcome::Outcome;
 use crate::terminal::say;
-use crate::{Global, text};
+use crate::{Global, terminal, text};
 
 mod break_glass;
 mod document;
@@ -297,11 +296,7 @@ fn confirm(
     let all = matches!(kind, Some(v1::scope::Kind::All(_)));
     let context = Context::load(&global.context()?).map_err(ClientError::from)?;
     let name = all.then(|| context.broker());
-    eprint!("{}", prompt(what, (looked, kind), name));
-    let mut typed = String::new();
-    std::io::stderr()
-        .flush()
-        .and_then(|()| std::io::stdin().read_line(&mut typed))
+    let typed = terminal::answer(&prompt(what, (looked, kind), name))
         .map_err(|error| Outcome::usage(error.to_string()))?;
     // Without the end of a line nothing was entered: the terminal was closed.
     let entered = typed.strip_suffix('\n').map(str::trim);

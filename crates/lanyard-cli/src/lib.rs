@@ -111,7 +111,8 @@ impl Global {
 
     /// Says something beside the results, on stderr.
     fn note(&self, line: impl std::fmt::Display) {
-        if !self.quiet {
+        // A script that asks for names wants nothing beside them.
+        if !self.quiet && self.output != Output::Name {
             terminal::say(text::lines(&line.to_string()));
         }
     }
@@ -252,7 +253,11 @@ enum Command {
 /// Runs the command line of `lanyard`, and returns the exit code of the process.
 #[tokio::main(flavor = "current_thread")]
 pub async fn main() -> ExitCode {
-    ExitCode::from(ended(Arguments::parse()).await)
+    let code = match Arguments::try_parse() {
+        Ok(arguments) => ended(arguments).await,
+        Err(error) => terminal::tell_unread(&error),
+    };
+    ExitCode::from(code)
 }
 
 /// The result of a command that ran within this process.
@@ -281,14 +286,7 @@ pub async fn run_here_with(kinds: MoreKinds, arguments: &[&str], input: &[u8]) -
     let command = async {
         match Arguments::try_parse_from(program) {
             Ok(arguments) => ended(arguments).await,
-            Err(error) => {
-                if error.use_stderr() {
-                    eprint!("{}", error.render());
-                } else {
-                    print!("{}", error.render());
-                }
-                u8::try_from(error.exit_code()).unwrap_or(u8::MAX)
-            }
+            Err(error) => terminal::tell_unread(&error),
         }
     };
     let code = kinds::with(kinds, streams.serve(command)).await;

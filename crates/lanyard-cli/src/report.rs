@@ -70,7 +70,12 @@ type Of = (Name, String);
 pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome> {
     let Command::Shadow(asked) = command;
     let charter = match &asked.file {
-        Some(file) => Some(files::charter(file, &asked.declared.world()?)?.0),
+        Some(file) => {
+            let world = asked
+                .declared
+                .world_of(global, std::slice::from_ref(file))?;
+            Some(files::charter(file, &world)?.0)
+        }
         None => None,
     };
     let now = u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default();

@@ -11,6 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// The exit code of a program whose reader closed the pipe, as of `SIGPIPE`.
 const CLOSED_PIPE: i32 = 141;
+/// The exit code of a command whose output could not be written.
+const LOST_OUTPUT: i32 = 2;
 
 tokio::task_local! {
     /// Set for the time of one command only: the process has no streams in memory of its own.
@@ -99,9 +101,16 @@ impl Write for Output {
 
 /// Prints; the process ends where its reader has gone, as `| head` does when it has seen enough.
 pub(crate) fn print(mut to: Output, text: fmt::Arguments<'_>) {
-    if to.write_fmt(text).is_err() {
+    let Err(error) = to.write_fmt(text) else {
+        return;
+    };
+    if error.kind() == io::ErrorKind::BrokenPipe || to == Output::Error {
         process::exit(CLOSED_PIPE);
     }
+    // What was asked for is not where it was to go, as on a full disk.
+    let line = format!("lanyard: the output cannot be written: {error}\n");
+    Output::Error.write_all(line.as_bytes()).ok();
+    process::exit(LOST_OUTPUT);
 }
 
 macro_rules! print {

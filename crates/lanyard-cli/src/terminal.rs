@@ -1,11 +1,11 @@
 //! What the terminal may be sent beyond plain lines: decided here, for every command.
 
 use std::ffi::OsString;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write as _};
 use std::os::fd::AsFd;
 
 use lanyard_document::{Diagnostic, render_within};
-use lanyard_vocabulary::text::folded;
+use lanyard_vocabulary::text::{folded, width};
 
 use crate::streams;
 
@@ -95,10 +95,50 @@ pub(crate) fn tell(line: impl std::fmt::Display) {
     );
 }
 
+/// Asks a visible question on stderr, folded to the screen, and returns the line that is typed,
+/// with its end; nothing where the input has ended.
+///
+/// # Errors
+/// As of the streams.
+pub(crate) fn answer(question: &str) -> std::io::Result<String> {
+    let stderr = std::io::stderr();
+    eprint!("{} ", fitted(question.trim_end(), Screen::columns(&stderr)));
+    (&stderr).flush()?;
+    let mut typed = String::new();
+    std::io::stdin().read_line(&mut typed)?;
+    Ok(typed)
+}
+
 /// Says the findings in a file on stderr, folded to the screen.
 pub(crate) fn say_findings(name: &str, text: &str, findings: &[Diagnostic]) {
     let columns = Screen::columns(&std::io::stderr());
     eprint!("{}", render_within(name, text, findings, columns));
+}
+
+/// Tells what the parser of the command line answers in place of a command, and returns the exit
+/// code: help and the version as they are, a mistake folded to the screen.
+pub(crate) fn tell_unread(error: &clap::Error) -> u8 {
+    let text = error.render();
+    if error.use_stderr() {
+        let columns = Screen::columns(&std::io::stderr());
+        let is_coloured = Screen::of(&std::io::stderr()) == Screen::Coloured;
+        match unread(&text.to_string(), columns) {
+            None if is_coloured => eprint!("{}", text.ansi()),
+            None => eprint!("{text}"),
+            Some(folded) => eprint!("{folded}"),
+        }
+    } else if Screen::of(&std::io::stdout()) == Screen::Coloured {
+        print!("{}", text.ansi());
+    } else {
+        print!("{text}");
+    }
+    u8::try_from(error.exit_code()).unwrap_or(u8::MAX)
+}
+
+/// Folds a mistake to a screen of so many columns; `None` where it fits as it is.
+fn unread(text: &str, columns: Option<usize>) -> Option<String> {
+    let columns = columns.filter(|columns| text.lines().any(|line| width(line) > *columns))?;
+    Some(folded(text, columns))
 }
 
 fn fitted(line: &str, screen: Option<usize>) -> String {
@@ -110,7 +150,46 @@ fn fitted(line: &str, screen: Option<usize>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Colour, Screen};
+    use clap::CommandFactory as _;
+
+    use super::{Colour, Screen, unread};
+    use crate::Arguments;
+    use crate::text::width;
+
+    #[test]
+    fn a_command_that_cannot_be_read_is_told_within_the_screen() {
+        let said = |arguments: &[&str]| {
+            let read = Arguments::command().try_get_matches_from(arguments);
+            read.unwrap_err().render().to_string()
+        };
+        let long = "a-word-that-nobody-would-type-and-a-script-puts-here-all-the-same".repeat(2);
+        for arguments in [
+            &["lanyard", "kill", "--reason"][..],
+            &["lanyard", "kill", "--all", "--task", "T-1", "--agent", "x"],
+            &["lanyard", "rearm", "K-1", "K-2"],
+            &["lanyard", "creds", "awz"],
+            &["lanyard", "--output", "xml", "charter", "list"],
+            &["lanyard", "charter", "init", "--template", "writes"],
+            &["lanyard", "task", "open", "shop", "--reasn", "x"],
+        ] {
+            let whole = said(arguments);
+            let shown = unread(&whole, Some(60)).unwrap_or_else(|| whole.clone());
+            let is_long_word = |line: &str| !line.trim_start().contains(' ');
+            for line in shown.lines() {
+                assert!(width(line) <= 60 || is_long_word(line), "{line}\n{shown}");
+            }
+            let words = |text: &str| {
+                text.split_whitespace()
+                    .map(str::to_owned)
+                    .collect::<Vec<_>>()
+            };
+            assert_eq!(words(&shown), words(&whole));
+            assert_eq!(unread(&whole, None), None);
+        }
+        let whole = said(&["lanyard", "task", "list", &long]);
+        let shown = unread(&whole, Some(60)).unwrap();
+        assert!(shown.contains(&long), "a word is copied whole: {shown}");
+    }
 
     #[test]
     fn colours_are_for_terminals_that_have_them() {

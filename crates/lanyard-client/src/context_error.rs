@@ -14,7 +14,9 @@ pub enum ContextError {
         source: std::io::Error,
     },
     /// The file holds no valid context.
-    #[error("`{path}` is not a valid context: {source}")]
+    #[error(
+        "`{path}` is not a valid context: {source}; a context is JSON, as `lanyard login` writes it"
+    )]
     Malformed {
         /// The path of the context file.
         path: PathBuf,

@@ -202,9 +202,22 @@ impl From<Status> for ClientError {
                 Self::Unavailable(why())
             }
             (_, Code::NotFound) => Self::NotFound(message),
+            (_, Code::OutOfRange) => Self::Refused(BrokerRefusal {
+                line: oversized(&message).unwrap_or_else(|| message.clone()),
+                ..said()
+            }),
             _ => Self::Refused(said()),
         }
     }
+}
+
+/// Returns the sentence for a message beyond the limit of whoever reads it. The transport refuses
+/// such a message by itself, in words of its own.
+fn oversized(message: &str) -> Option<String> {
+    let (_, sizes) = message.split_once("message length too large: ")?;
+    Some(format!(
+        "the message is too large: {sizes}; shorten the longest text of the request"
+    ))
 }
 
 impl From<tonic::transport::Error> for ClientError {
@@ -226,6 +239,21 @@ impl From<HttpError> for ClientError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_beyond_the_limit_is_told_with_the_remedy() {
+        let said =
+            "Error, decoded message length too large: found 90031 bytes, the limit is: 65536 bytes";
+        let error = ClientError::from(Status::new(Code::OutOfRange, said));
+        let line = error.to_string();
+        assert_eq!(
+            line,
+            "the message is too large: found 90031 bytes, the limit is: 65536 bytes; shorten the longest text of the request"
+        );
+        assert!(matches!(error, ClientError::Refused(_)));
+        let other = ClientError::from(Status::new(Code::OutOfRange, "record 7 is not kept"));
+        assert_eq!(other.to_string(), "record 7 is not kept");
+    }
 
     // RFC 9470
     #[test]

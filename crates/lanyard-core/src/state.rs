@@ -47,6 +47,7 @@ mod rearms;
 mod refused;
 mod tallies;
 mod tasks;
+mod unusual;
 
 pub use admit::Refusal;
 pub use image::Image;
@@ -58,6 +59,7 @@ pub use tasks::{
     MAX_TASKS_WITH_LATE_REPORTS, REPORTED_TASK_REMEMBERED, REQUEST_ID_REMEMBERED,
     REQUEST_REMEMBERED, TaskEntry,
 };
+pub use unusual::Unusual;
 
 use approvals::Approvals;
 use breakers::Breakers;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use lanyard_core::action::Outcome;
 use lanyard_core::decide::Denial;
+use lanyard_core::state::Unusual;
 use lanyard_vocabulary::name::Name;
 use lanyard_vocabulary::role::Role;
 use parking_lot::Mutex;
@@ -165,6 +166,8 @@ pub struct Numbers {
     pub actions: BTreeMap<(Option<Name>, Outcome), u64>,
     /// Approval requests, by step.
     pub approvals: BTreeMap<Approving, u64>,
+    /// Approvals by people that deserve a second look, by pattern.
+    pub unusual: BTreeMap<Unusual, u64>,
     /// Spans from a request to the deciding yes or no.
     pub waits: BTreeMap<Approving, Spans>,
     /// Spans from the opening of tasks to their closing, by charter.
@@ -229,6 +232,7 @@ impl Numbers {
                 }
             }
             Noted::Approved(wait) => self.decided(Approving::Approved, wait),
+            Noted::Unusual(pattern) => one_more(&mut self.unusual, pattern),
             Noted::Denied(wait) => self.decided(Approving::Denied, wait),
             Noted::TakenBack => one_more(&mut self.approvals, Approving::TakenBack),
             Noted::Reported(charter, outcome) => {
@@ -282,6 +286,7 @@ pub(crate) enum Noted {
     Planned { charter: Option<Name>, asks: bool },
     Closed(Vec<(Option<Name>, Duration)>),
     Approved(Duration),
+    Unusual(Unusual),
     Denied(Duration),
     TakenBack,
     Reported(Option<Name>, Outcome),

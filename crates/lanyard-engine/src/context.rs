@@ -13,6 +13,7 @@ use lanyard_vocabulary::agent::AgentName;
 use lanyard_vocabulary::id::{ApprovalId, LeaseId};
 use lanyard_vocabulary::identity::Identity;
 use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::operator::Operator;
 use lanyard_vocabulary::role::Role;
 use lanyard_vocabulary::seq::Seq;
 use lanyard_vocabulary::time::Timestamp;
@@ -117,8 +118,11 @@ impl Context {
     /// As of the ledger.
     pub async fn commit(&self, command: Command) -> Result<Seq, CommitError> {
         let noted = self.noted(&command);
-        let approval = if let Command::Approve { approval, .. } = &command {
-            Some(*approval)
+        let yes = if let Command::Approve {
+            approval, operator, ..
+        } = &command
+        {
+            Some((*approval, operator.clone()))
         } else {
             None
         };
@@ -127,8 +131,8 @@ impl Context {
             if let Some(noted) = noted {
                 self.activity.take(noted);
             }
-            if let Some(approval) = approval {
-                self.note_yes(approval, self.now());
+            if let Some((approval, by)) = yes {
+                self.note_yes(approval, (&by, self.now()));
             }
             self.changed();
             if self.peek(|state| !state.tripped().is_empty()) {
@@ -277,14 +281,24 @@ impl Context {
         })
     }
 
-    /// The last approval that was needed counts as an answer.
-    fn note_yes(&self, approval: ApprovalId, at: Timestamp) {
+    /// The last approval that was needed counts as an answer. What is unusual counts of every one.
+    fn note_yes(&self, id: ApprovalId, (by, at): (&Operator, Timestamp)) {
         let asked = self.peek(|state| {
-            let approval = state.approval(approval)?;
+            let approval = state.approval(id)?;
             approval.is_complete().then_some(approval.requested)
         });
         if let Some(asked) = asked {
             self.activity.take(Noted::Approved(at.since(asked)));
+        }
+        let charter = self.peek(|state| {
+            let task = &state.task(state.approval(id)?.task)?.task;
+            Some(task.charter.clone())
+        });
+        let charter = charter.and_then(|name| self.charters.in_force(&name));
+        let hours = charter.as_ref().and_then(|charter| charter.hours.as_ref());
+        let unusual = self.peek(|state| state.unusual(id, (by, at), hours));
+        for pattern in unusual {
+            self.activity.take(Noted::Unusual(pattern));
         }
     }
 

@@ -173,8 +173,10 @@ const REACHES_NOTHING: u8 = 10;
 /// Runs the command line of `lanyardd`, and returns the exit code of the process.
 #[must_use]
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    run(arguments.command).unwrap_or_else(|error| fault::told(&error))
+    match Arguments::try_parse() {
+        Ok(arguments) => run(arguments.command).unwrap_or_else(|error| fault::told(&error)),
+        Err(error) => terminal::tell_unread(&error),
+    }
 }
 
 fn run(command: Command) -> Result<ExitCode> {

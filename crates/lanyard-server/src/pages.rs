@@ -1,7 +1,6 @@
 //! Manual pages and shell completions of the daemon's command line, for packages.
 
 use std::fs;
-use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
@@ -11,6 +10,7 @@ use clap_mangen::Man;
 
 use crate::description;
 use crate::kinds::Kinds;
+use crate::terminal;
 
 /// Writes a page for the daemon and one for each of its commands.
 ///
@@ -42,7 +42,7 @@ pub(crate) fn manual(mut command: Command, folder: &Path) -> Result<()> {
 /// When stdout is closed.
 pub(crate) fn schema() -> Result<()> {
     let schema = serde_json::to_string_pretty(&description::schema(Kinds::default()))?;
-    Ok(writeln!(std::io::stdout().lock(), "{schema}")?)
+    Ok(terminal::print_whole(&format!("{schema}\n"))?)
 }
 
 /// Prints the completions for a shell.
@@ -53,5 +53,5 @@ pub(crate) fn completion(mut command: Command, shell: Shell) -> Result<()> {
     let name = command.get_name().to_owned();
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut command, name, &mut script);
-    Ok(std::io::stdout().lock().write_all(&script)?)
+    Ok(terminal::print_whole(&String::from_utf8_lossy(&script))?)
 }

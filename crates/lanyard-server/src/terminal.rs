@@ -4,8 +4,12 @@
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write as _};
 use std::os::fd::AsFd;
+use std::process::ExitCode;
 
-use lanyard_vocabulary::text::{folded, folded_below};
+use lanyard_vocabulary::text::{folded, folded_below, width};
+
+/// The exit code of a program whose reader closed the pipe, as of `SIGPIPE`.
+const CLOSED_PIPE: i32 = 141;
 
 /// Says a message on stderr.
 pub(crate) fn say(message: impl Display) {
@@ -22,7 +26,28 @@ pub(crate) fn say(message: impl Display) {
 pub(crate) fn print(message: &str) -> io::Result<()> {
     let stdout = io::stdout();
     let message = fitted(message, columns(&stdout));
-    writeln!(stdout.lock(), "{message}")
+    print_whole(&format!("{message}\n"))
+}
+
+/// Prints a text on stdout as it is. The process ends where its reader has gone, as `| head` does
+/// when it has seen enough.
+///
+/// # Errors
+/// The text cannot be written.
+pub(crate) fn print_whole(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    let written = stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush());
+    written.map_err(|error| {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            std::process::exit(CLOSED_PIPE);
+        }
+        io::Error::new(
+            error.kind(),
+            format!("the output cannot be written: {error}"),
+        )
+    })
 }
 
 /// Prints a name and its value on stdout. A long value goes on below its beginning.
@@ -35,7 +60,22 @@ pub(crate) fn print_row(name: &str, value: &str) -> io::Result<()> {
         Some(columns) => folded_below(&format!("{name}{value}"), columns, name.len()),
         None => format!("{name}{value}"),
     };
-    writeln!(stdout.lock(), "{row}")
+    print_whole(&format!("{row}\n"))
+}
+
+/// Tells what the parser of the command line answers in place of a command, and returns the exit
+/// code: help and the version as they are, a mistake folded to the screen.
+pub(crate) fn tell_unread(error: &clap::Error) -> ExitCode {
+    let text = error.render().to_string();
+    let columns = columns(&io::stderr());
+    let is_wide = columns.is_some_and(|columns| text.lines().any(|line| width(line) > columns));
+    if error.use_stderr() && is_wide {
+        say(text.trim_end());
+    } else {
+        // Who has closed the stream reads the exit code.
+        error.print().ok();
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(u8::MAX))
 }
 
 fn fitted(message: &str, screen: Option<usize>) -> String {

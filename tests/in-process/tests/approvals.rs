@@ -1,8 +1,12 @@
 //! Approvals: list, read, watch, give, take back and refuse.
 
-use lanyard_in_process::{Stage, answers, refuses};
+use std::time::Duration;
+
+use lanyard_in_process::{Given, Stage, answers, refuses};
 use lanyard_proto::v1;
 use lanyard_proto::v1::approval_service_client::ApprovalServiceClient;
+use lanyard_tests::receiver::receiver;
+use serde_json::{Value, json};
 use tonic::Code;
 
 use crate::is_role_denied;
@@ -85,4 +89,38 @@ fn approvals_are_listed_read_and_watched_by_approvers() {
     ] {
         assert_eq!(refused.code, Code::Unauthenticated);
     }
+}
+
+#[test]
+fn a_webhook_says_what_is_unusual_about_an_approval() {
+    let (address, hears) = receiver().unwrap();
+    let hook =
+        format!("webhooks: [{{name: chat, url: 'http://{address}/in', secret_file: hook.secret}}]");
+    let stage = Stage::given(&Given {
+        lines: &hook,
+        files: &[("hook.secret", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n")],
+        ..Given::default()
+    });
+    let stage = stage.unwrap();
+    let task = stage.task().unwrap();
+    // Nobody approves within seconds, and the fifth plan within an hour is a habit.
+    for _ in 0..5 {
+        let (_, digest, id) = stage.plan(&task, "move ticket 7").unwrap();
+        stage.clock.pass(Duration::from_secs(11));
+        stage.approve("alice", &id, &digest).unwrap();
+    }
+    let mut unusual = Vec::new();
+    while unusual.len() < 5 {
+        let (_, body) = hears.recv().unwrap();
+        let event: Value = serde_json::from_str(&body).unwrap();
+        if event["type"] == "approval.given" {
+            unusual.push(event["data"]["unusual"].clone());
+        }
+    }
+    let none = Value::Null;
+    let habit = json!(["in-a-row"]);
+    assert_eq!(
+        unusual,
+        [none.clone(), none.clone(), none.clone(), none, habit]
+    );
 }

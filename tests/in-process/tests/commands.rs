@@ -282,6 +282,21 @@ fn a_kill_is_engaged_followed_and_lifted_by_two_people() {
     stage.agent.refuses("rearm list", DENIED, &[]).unwrap();
     let confirm = ["rearm", &proposal, "--confirm"];
     oncall.fails(USAGE, &confirm).unwrap();
+    // The order in place of the proposal, and the proposal in place of the order.
+    for mistaken in [&["rearm", "confirm", &id][..], &["rearm", "--confirm", &id]] {
+        let said = second.fails(USAGE, mistaken).unwrap();
+        assert!(
+            said.contains(&format!("lanyard rearm --confirm {proposal}")),
+            "{said}"
+        );
+    }
+    let again = ["rearm", proposal.as_str(), "--reason", "over"];
+    let said = second.fails(USAGE, &again).unwrap();
+    assert!(
+        said.contains("is a proposal, which another person confirms"),
+        "{said}"
+    );
+    let confirm = ["rearm", "confirm", &proposal];
     second.ok(&confirm).unwrap();
     stage.lease(&task).unwrap();
 }
@@ -351,4 +366,48 @@ fn a_broker_that_is_gone_is_named_with_the_runbook() {
     stage.stop().unwrap();
     let said = stage.oncall.refuses("status", 7, &[]).unwrap();
     assert!(said.contains("runbook the-broker-is-down"), "{said}");
+}
+
+#[test]
+fn names_are_printed_with_nothing_beside_them() {
+    let stage = Stage::faked().unwrap();
+    let (oncall, task) = (&stage.oncall, stage.task().unwrap());
+    stage.lease(&task).unwrap();
+    // Of each of these there is something, or there is nothing.
+    for listing in [
+        &["task", "list"][..],
+        &["lease", "list"],
+        &["who"],
+        &["plan", "list"],
+        &["approval", "list"],
+        &["kill", "list"],
+        &["rearm", "list"],
+        &["pause", "list"],
+        &["emergency", "list"],
+        &["enrolment", "list"],
+        &["charter", "list"],
+        &["audit", "query", "--kind", "open-task"],
+        &["audit", "query", "--kind", "reject"],
+    ] {
+        let printed = oncall.run(&[&["-o", "name"], listing].concat()).unwrap();
+        assert_eq!(
+            (printed.code, printed.stderr.as_str()),
+            (0, ""),
+            "{listing:?}"
+        );
+        let is_name = |line: &str| !line.contains(' ');
+        assert!(printed.stdout.lines().all(is_name), "{}", printed.stdout);
+    }
+    let asked = [
+        "-o", "name", "kill", "--task", &task, "--reason", "drill", "--yes",
+    ];
+    oncall.run(&asked).unwrap();
+    let id = oncall.ok(&["-o", "name", "kill", "list"]).unwrap();
+    let proposed = oncall
+        .run(&["-o", "name", "rearm", &id, "--reason", "over"])
+        .unwrap();
+    assert!(proposed.stdout.starts_with("R-"), "{}", proposed.stdout);
+    assert_eq!(proposed.stderr, "");
+    let hinted = oncall.run(&["kill", "list", "--drills"]).unwrap();
+    assert_eq!(hinted.code, 0);
 }

@@ -29,7 +29,8 @@ pub(crate) struct Compile {
 }
 
 pub(crate) fn run(global: &Global, asked: &Compile) -> Result<(), Outcome> {
-    let world = asked.declared.world()?;
+    let charters = std::slice::from_ref(&asked.file);
+    let world = asked.declared.world_of(global, charters)?;
     let (charter, _) = files::charter(&asked.file, &world)?;
     // Shown is what is given when something is given, whatever day it is.
     let charter = charter.on_a_good_day();

@@ -38,7 +38,8 @@ pub(crate) struct Diff {
 }
 
 pub(crate) fn run(global: &Global, asked: &Diff) -> Result<(), Outcome> {
-    let world = asked.declared.world()?;
+    let charters = [asked.new.clone(), asked.old.clone()];
+    let world = asked.declared.world_of(global, &charters)?;
     let (old, _) = files::charter(&asked.old, &world)?;
     let (new, _) = files::charter(&asked.new, &world)?;
     let changes = diff(&old, &new);

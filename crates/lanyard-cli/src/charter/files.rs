@@ -1,5 +1,6 @@
 //! Which files are meant, and the world that their charters are about.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -88,7 +89,7 @@ impl Declared {
         .world()
     }
 
-    pub(crate) fn world(&self) -> Result<World, Outcome> {
+    fn world(&self) -> Result<World, Outcome> {
         let mut world = match &self.config {
             Some(path) => {
                 let text = read(path)?;
@@ -111,9 +112,40 @@ impl Declared {
     }
 }
 
+/// The most that is read of a file of YAML.
+///
+/// # Limit
+/// - for: a charter, its cases or a configuration that the command line reads
+/// - unit: bytes
+/// - beyond: the file is refused as too large
+/// - test: `a_file_that_is_no_text_is_refused_with_what_to_do`
+const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
+
 pub(crate) fn read(path: &Path) -> Result<String, Outcome> {
-    std::fs::read_to_string(path)
-        .map_err(|error| Outcome::usage(format!("{} cannot be read: {error}", path.display())))
+    let refused = |why: &dyn std::fmt::Display| {
+        Outcome::usage(format!("{} cannot be read: {why}", path.display()))
+    };
+    let file = std::fs::File::open(path).map_err(|error| refused(&error))?;
+    let mut bytes = Vec::new();
+    file.take(MAX_FILE_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| refused(&error))?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err(refused(&"it has more than 16 MiB, and is no charter"));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let is_utf16 = matches!(error.as_bytes(), [0xff, 0xfe, ..] | [0xfe, 0xff, ..]);
+        let valid = error.utf8_error().valid_up_to();
+        let before = error.as_bytes().get(..valid).unwrap_or_default();
+        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        if is_utf16 {
+            refused(&"it is UTF-16; save it as UTF-8")
+        } else {
+            refused(&format_args!(
+                "line {line} is not UTF-8; save the file as UTF-8"
+            ))
+        }
+    })
 }
 
 /// The files, and every charter of the folders among them, in the order of their names.
@@ -187,5 +219,30 @@ pub(crate) fn charter(path: &Path, world: &World) -> Result<(Charter, String), O
                 path.display()
             )))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_no_text_is_refused_with_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("router.yaml");
+        let large = vec![b'#'; 16 * 1024 * 1024 + 1];
+        for (bytes, why) in [
+            (&b"\xff\xfek\0i\0"[..], "it is UTF-16; save it as UTF-8"),
+            (b"kind: Charter\n# f\xfcr\n", "line 2 is not UTF-8"),
+            (&large, "it has more than 16 MiB"),
+        ] {
+            std::fs::write(&file, bytes).unwrap();
+            let (code, line) = read(&file).unwrap_err().told();
+            let line = line.unwrap();
+            assert_eq!(code, 2);
+            assert!(line.contains(why) && line.contains("router.yaml"), "{line}");
+        }
+        std::fs::write(&file, "kind: Charter\n").unwrap();
+        assert!(read(&file).is_ok_and(|text| text == "kind: Charter\n"));
     }
 }

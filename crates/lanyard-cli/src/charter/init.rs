@@ -70,7 +70,8 @@ const SCHEMA: &str = "charter.schema.json";
 const MODELINE: &str = "# yaml-language-server: $schema=charter.schema.json\n";
 
 pub(crate) fn run(global: &Global, asked: &Init) -> Result<(), Outcome> {
-    let world = asked.declared.world()?;
+    let place = asked.out.clone().unwrap_or_else(|| PathBuf::from("."));
+    let world = asked.declared.world_of(global, &[place])?;
     let text = text(&answers(global, asked, &world)?, &world)?;
     // What was asked for may not hold together: then nothing is written.
     if let Err(findings) = parse(&text, &world) {

@@ -127,7 +127,8 @@ struct Replay {
 }
 
 pub(crate) fn run(global: &Global, asked: &Simulate) -> Result<(), Outcome> {
-    let world = asked.declared.world()?;
+    let charters = std::slice::from_ref(&asked.file);
+    let world = asked.declared.world_of(global, charters)?;
     let (charter, _) = files::charter(&asked.file, &world)?;
     let replay = replay(asked)?;
     let mut judge = Judge::of(&charter, &asked.data_dir)?;

@@ -16,7 +16,7 @@ use super::plans::{PlanFile, with_plan};
 use super::report::xml;
 use crate::outcome::Outcome;
 use crate::terminal::{say, say_findings, tell};
-use crate::text;
+use crate::{Global, text};
 
 /// The form in which results are printed.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -52,8 +52,8 @@ struct Result {
     why: Option<String>,
 }
 
-pub(crate) fn run(asked: &Test) -> std::result::Result<(), Outcome> {
-    let world = asked.declared.world()?;
+pub(crate) fn run(global: &Global, asked: &Test) -> std::result::Result<(), Outcome> {
+    let world = asked.declared.world_of(global, &asked.paths)?;
     let mut results = Vec::new();
     for path in files::case_files(&asked.paths)? {
         file(asked, &path, &world, &mut results)?;
@@ -86,6 +86,13 @@ fn file(
     let name = path.display().to_string();
     let text = files::read(path)?;
     let Cases { charter, cases } = cases::parse(path, &text).map_err(|faults| {
+        // The charter itself is given in the place of its cases.
+        if text.lines().any(|line| line.trim_end() == "kind: Charter") {
+            return Outcome::usage(format!(
+                "{name} is a charter, and no file of cases: these stand beside it, in {}",
+                path.with_extension("test.yaml").display()
+            ));
+        }
         say_findings(&name, &text, &faults);
         Outcome::usage(format!("{name} cannot be read"))
     })?;

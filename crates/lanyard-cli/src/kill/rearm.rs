@@ -1,11 +1,10 @@
 //! `lanyard rearm`: lifting a kill order, slowly and by two people.
 
-use std::io::Write as _;
-
 use clap::{Args, Subcommand, ValueEnum};
 use lanyard_client::{Client, v1};
 use lanyard_core::kill::Lifted;
 use lanyard_vocabulary::count::counted;
+use lanyard_vocabulary::id::{KillId, RearmId};
 
 use super::list::lifted;
 use super::{scope, stops};
@@ -13,7 +12,7 @@ use crate::lease::shown;
 use crate::outcome::Outcome;
 use crate::output::{Output, print_one, say_fields};
 use crate::terminal::say;
-use crate::{Global, span, text};
+use crate::{Global, span, terminal, text};
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Stage {
@@ -58,21 +57,61 @@ enum Command {
         /// The kill order, or the proposal; every one that waits, where none is named.
         id: Option<String>,
     },
+    /// Confirm another person's proposal, as --confirm does.
+    #[command(hide = true)]
+    Confirm {
+        /// The proposal to confirm.
+        id: String,
+        /// The reason why it is right despite what is unconfirmed.
+        #[arg(long)]
+        reason: Option<String>,
+        /// Even while revocations of the order are not confirmed.
+        #[arg(long, requires = "reason")]
+        despite_unconfirmed: bool,
+        /// Confirm without a question.
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+/// The yes of the second person, as it was typed.
+struct Yes {
+    id: String,
+    /// The reason why it is right despite what is unconfirmed.
+    despite: Option<String>,
+    /// Whether no question is asked.
+    is_sure: bool,
 }
 
 pub(crate) async fn rearm(global: &Global, rearm: Rearm) -> Result<(), Outcome> {
     let mut client = global.client().await?;
-    match rearm.command {
+    let id = rearm.id.unwrap_or_default();
+    let yes = match rearm.command {
         Some(Command::List) => return show(global, &mut client, String::new()).await,
         Some(Command::Show { id }) => {
             return show(global, &mut client, id.unwrap_or_default()).await;
         }
-        None => {}
+        Some(Command::Confirm {
+            id,
+            reason,
+            despite_unconfirmed,
+            yes,
+        }) => Some(Yes {
+            id,
+            despite: reason.filter(|_| despite_unconfirmed),
+            is_sure: yes,
+        }),
+        None if rearm.confirm => Some(Yes {
+            id: id.clone(),
+            despite: rearm.reason.clone().filter(|_| rearm.despite_unconfirmed),
+            is_sure: rearm.yes,
+        }),
+        None => None,
+    };
+    if let Some(yes) = yes {
+        return confirm(global, client, yes).await;
     }
-    let id = rearm.id.clone().unwrap_or_default();
-    if rearm.confirm {
-        return confirm(global, client, id, rearm).await;
-    }
+    no_order(&id)?;
     let reason = rearm
         .reason
         .ok_or_else(|| Outcome::usage("a proposal needs --reason"))?;
@@ -156,18 +195,14 @@ fn fields(rearm: &v1::Rearm) -> Vec<(&'static str, String)> {
             open => format!("{} of the order", counted(open, "lease")),
         },
     ));
-    fields.push((
-        "confirm",
-        if rearm.void.is_empty() {
-            let until = shown(rearm.expire_time);
-            format!(
-                "until {until}, as another person: lanyard rearm --confirm {}",
-                rearm.id
-            )
-        } else {
-            format!("not now: {}", rearm.void)
-        },
-    ));
+    if rearm.void.is_empty() {
+        let until = shown(rearm.expire_time);
+        fields.push(("waits", format!("until {until}, for another person")));
+        // By itself the command is on one line of a small screen.
+        fields.push(("confirm", format!("lanyard rearm --confirm {}", rearm.id)));
+    } else {
+        fields.push(("confirm", format!("not now: {}", rearm.void)));
+    }
     fields
 }
 
@@ -181,31 +216,65 @@ fn step(rearm: &v1::Rearm) -> String {
     format!("the {role} role of {}", scope(order.scope))
 }
 
+/// Refuses what is no kill order in the place of one, with what was meant.
+fn no_order(id: &str) -> Result<(), Outcome> {
+    let id = id.trim();
+    if let Ok(proposal) = id.parse::<RearmId>() {
+        return Err(Outcome::usage(format!(
+            "{proposal} is a proposal, which another person confirms: lanyard rearm --confirm {proposal}"
+        )));
+    }
+    match id.parse::<KillId>() {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Outcome::usage(format!(
+            "{error}; `lanyard kill list --engaged` names the orders"
+        ))),
+    }
+}
+
+/// Says that a kill order is no proposal, and names the proposals that wait for it.
+fn no_proposal(order: KillId, waiting: &[v1::Rearm]) -> Outcome {
+    let waiting = waiting.iter().filter(|rearm| rearm.void.is_empty());
+    let confirms: Vec<String> = waiting
+        .map(|rearm| format!("lanyard rearm --confirm {}", text::line(&rearm.id)))
+        .collect();
+    Outcome::usage(if confirms.is_empty() {
+        format!(
+            "{order} is a kill order, and no proposal waits to lift it: lanyard rearm {order} --reason …"
+        )
+    } else {
+        format!(
+            "{order} is a kill order; what is confirmed is the proposal to lift it:\n  {}",
+            confirms.join("\n  ")
+        )
+    })
+}
+
 /// Shows what is confirmed, asks where somebody is there, and confirms.
-async fn confirm(
-    global: &Global,
-    mut client: Client,
-    id: String,
-    rearm: Rearm,
-) -> Result<(), Outcome> {
-    // Without an id the broker says what is missing.
-    let proposed = match id.as_str() {
-        "" => Vec::new(),
-        id => found(&mut client, id.to_owned()).await?,
-    };
+async fn confirm(global: &Global, mut client: Client, yes: Yes) -> Result<(), Outcome> {
+    let id = yes.id.trim();
+    if let Ok(order) = id.parse::<KillId>() {
+        let waiting = found(&mut client, order.to_string()).await?;
+        return Err(no_proposal(order, &waiting));
+    }
+    if let Err(error) = id.parse::<RearmId>() {
+        return Err(Outcome::usage(format!(
+            "{error}; `lanyard rearm show` names the proposals that wait"
+        )));
+    }
+    let proposed = found(&mut client, id.to_owned()).await?;
     let proposed = proposed
         .iter()
-        .find(|rearm| rearm.id.eq_ignore_ascii_case(&id));
+        .find(|rearm| rearm.id.eq_ignore_ascii_case(id));
     if let Some(proposed) = proposed {
         say_fields(&confirmed_fields(proposed));
-        if global.may_ask() && !rearm.yes {
+        if global.may_ask() && !yes.is_sure {
             ask(&step(proposed))?;
         }
     }
-    let despite = rearm.reason.filter(|_| rearm.despite_unconfirmed);
     let request = v1::ConfirmRearmRequest {
-        rearm_id: id,
-        despite_unconfirmed: despite.unwrap_or_default(),
+        rearm_id: id.to_owned(),
+        despite_unconfirmed: yes.despite.unwrap_or_default(),
     };
     let confirmed = client.confirm_rearm(request).await?;
     let order = confirmed.order.unwrap_or_default();
@@ -228,11 +297,7 @@ async fn confirm(
 
 fn ask(what: &str) -> Result<(), Outcome> {
     let what = text::line(what);
-    eprint!("Type `yes` to let {what} go: ");
-    let mut typed = String::new();
-    std::io::stderr()
-        .flush()
-        .and_then(|()| std::io::stdin().read_line(&mut typed))
+    let typed = terminal::answer(&format!("Type `yes` to let {what} go:"))
         .map_err(|error| Outcome::usage(error.to_string()))?;
     match typed.trim() {
         "yes" => Ok(()),
@@ -243,6 +308,40 @@ fn ask(what: &str) -> Result<(), Outcome> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn u09_an_id_of_another_kind_is_told_with_what_was_meant() {
+        let said = |outcome: Outcome| {
+            let (code, line) = outcome.told();
+            assert_eq!(code, 2);
+            line.unwrap()
+        };
+        let (order, proposal) = (KillId::from_bits(7), RearmId::from_bits(8));
+        assert!(no_order(&order.to_string()).is_ok());
+        let proposed = said(no_order(&proposal.to_string()).unwrap_err());
+        let confirm = format!("lanyard rearm --confirm {proposal}");
+        assert!(proposed.ends_with(&confirm), "{proposed}");
+        for nothing in ["K-1", "production", ""] {
+            let line = said(no_order(nothing).unwrap_err());
+            assert!(line.contains(&format!("`{nothing}` is not a kill order id")));
+            assert!(line.contains("lanyard kill list --engaged"), "{line}");
+        }
+        let waiting = v1::Rearm {
+            id: proposal.to_string(),
+            ..v1::Rearm::default()
+        };
+        let one = said(no_proposal(order, std::slice::from_ref(&waiting)));
+        assert!(one.ends_with(&confirm), "{one}");
+        let void = v1::Rearm {
+            void: "a newer order was engaged".to_owned(),
+            ..waiting
+        };
+        for none in [&[][..], &[void]] {
+            let line = said(no_proposal(order, none));
+            let propose = format!("lanyard rearm {order} --reason …");
+            assert!(line.ends_with(&propose), "{line}");
+        }
+    }
 
     #[test]
     fn u09_the_second_person_sees_who_why_what_is_issued_again_and_what_is_not_known_dead() {

@@ -9,7 +9,7 @@ use lanyard_core::command::Command;
 use lanyard_core::kill::Actor;
 use lanyard_core::ledger::CommitError;
 use lanyard_core::plan::Plan;
-use lanyard_core::state::Refusal;
+use lanyard_core::state::{Refusal, Unusual};
 use lanyard_engine::mint::IssueError;
 use lanyard_engine::plans::Proposal;
 use lanyard_engine::tasks::OpenTask;
@@ -196,6 +196,67 @@ async fn neither_the_same_person_twice_nor_somebody_of_another_group() {
         again,
         Err(CommitError::Refused(Refusal::Consent(ConsentError::Twice)))
     );
+}
+
+/// The unusual approvals that the engine counted.
+fn unusual(bench: &Bench) -> Vec<(Unusual, u64)> {
+    bench
+        .engine
+        .activity()
+        .numbers()
+        .unusual
+        .into_iter()
+        .collect()
+}
+
+#[tokio::test]
+async fn an_approval_within_seconds_or_outside_the_hours_is_counted_as_unusual() {
+    let charter = world::CHARTER.replace("role: apply, environment: production", "role: apply");
+    // The clock of the tests begins on Friday, the 15th of January 2027, at 08:00.
+    let hours = r#"  hours: {zone: UTC, days: [fri], from: "07:00", to: "08:30", outside: require-approval}"#;
+    let bench = bench(&format!("{charter}{hours}\n")).await;
+    let wait = |seconds| bench.clock.advance(Duration::from_secs(seconds));
+
+    let read = submit(&bench).await.unwrap();
+    wait(10);
+    approve(&bench, &read, "one").await.unwrap();
+    approve(&bench, &read, "two").await.unwrap();
+    assert_eq!(unusual(&bench), []);
+
+    let unread = submit(&bench).await.unwrap();
+    wait(9);
+    approve(&bench, &unread, "one").await.unwrap();
+    assert_eq!(unusual(&bench), [(Unusual::InSeconds, 1)]);
+    // An approval that is refused is not given.
+    approve(&bench, &unread, "one").await.unwrap_err();
+    assert_eq!(unusual(&bench), [(Unusual::InSeconds, 1)]);
+
+    wait(1800);
+    approve(&bench, &unread, "two").await.unwrap();
+    let both = [(Unusual::InSeconds, 1), (Unusual::OutsideHours, 1)];
+    assert_eq!(unusual(&bench), both);
+}
+
+#[tokio::test]
+async fn the_fifth_yes_of_one_person_to_one_agent_within_an_hour_is_counted_as_unusual() {
+    let bench = two_people().await;
+    let wait = |seconds| bench.clock.advance(Duration::from_secs(seconds));
+    for number in 1..=5 {
+        let plan = submit(&bench).await.unwrap();
+        wait(60);
+        // Another person's approvals are counted apart.
+        if number > 1 {
+            approve(&bench, &plan, "two").await.unwrap();
+        }
+        assert_eq!(unusual(&bench), []);
+        approve(&bench, &plan, "one").await.unwrap();
+    }
+    assert_eq!(unusual(&bench), [(Unusual::InARow, 1)]);
+    wait(3600);
+    let later = submit(&bench).await.unwrap();
+    wait(60);
+    approve(&bench, &later, "one").await.unwrap();
+    assert_eq!(unusual(&bench), [(Unusual::InARow, 1)]);
 }
 
 /// At most two requests of an agent wait.

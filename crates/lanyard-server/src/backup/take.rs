@@ -192,7 +192,16 @@ impl Copied<'_> {
             }
             Ok(None) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(at(&from)(error)),
+            Err(error) => {
+                // The copy is what needs space.
+                let is_of_copy = matches!(
+                    error.kind(),
+                    io::ErrorKind::StorageFull
+                        | io::ErrorKind::QuotaExceeded
+                        | io::ErrorKind::ReadOnlyFilesystem
+                );
+                Err(at(if is_of_copy { &to } else { &from })(error))
+            }
         }
     }
 }

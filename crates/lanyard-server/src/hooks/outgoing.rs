@@ -17,7 +17,7 @@ use lanyard_core::command::{Command, Record};
 use lanyard_core::kill::{REARM_PROPOSAL_LIFE, RearmProposal, RearmStage};
 use lanyard_core::ledger::CommitError;
 use lanyard_core::plan::Plan;
-use lanyard_core::state::State;
+use lanyard_core::state::{State, Unusual};
 use lanyard_core::task::Task;
 use lanyard_disk::{Disk, SystemDisk, directory_of, replace};
 use lanyard_engine::charters::Charters;
@@ -25,6 +25,7 @@ use lanyard_journal::Cursor;
 use lanyard_records::Unread;
 use lanyard_vocabulary::id::ApprovalId;
 use lanyard_vocabulary::identity::Identity;
+use lanyard_vocabulary::operator::Operator;
 use lanyard_vocabulary::seq::Seq;
 use lanyard_vocabulary::time::Timestamp;
 use reqwest::redirect::Policy;
@@ -433,7 +434,12 @@ pub(super) fn event(
             ..
         } => {
             let said = (&operator.identity, "comment", comment.as_str());
-            ("approval.given", answered(state, *approval, said))
+            let mut data = answered(state, *approval, said);
+            let unusual = unusual(state, charters, (*approval, operator, record.at));
+            if !unusual.is_empty() {
+                data.insert("unusual".to_owned(), json!(unusual));
+            }
+            ("approval.given", data)
         }
         Command::Reject {
             approval,
@@ -534,6 +540,19 @@ fn of_rearm(state: &State, proposal: &RearmProposal) -> serde_json::Map<String, 
         "reason": proposal.reason, "until": (proposal.at + REARM_PROPOSAL_LIFE).to_string(),
         "show": format!("lanyard rearm show {}", proposal.kill),
     }))
+}
+
+/// Returns the patterns that make an approval unusual, in the words of the metric.
+fn unusual(
+    state: &State,
+    charters: &Charters,
+    (id, by, at): (ApprovalId, &Operator, Timestamp),
+) -> Vec<&'static str> {
+    let task = || state.task(state.approval(id)?.task);
+    let charter = task().and_then(|entry| charters.in_force(&entry.task.charter));
+    let hours = charter.as_ref().and_then(|charter| charter.hours.as_ref());
+    let patterns = state.unusual(id, (by, at), hours).into_iter();
+    patterns.map(Unusual::as_str).collect()
 }
 
 /// Describes a request for approval with the answer to it. `word` names the field of the text.

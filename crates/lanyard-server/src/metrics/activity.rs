@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use lanyard_core::state::Unusual;
 use lanyard_engine::activity::{Approving, Numbers, Spans};
 use lanyard_vocabulary::name::Name;
 use lanyard_vocabulary::role::Role;
@@ -49,6 +50,9 @@ fn from_zero(broker: &Broker, numbers: &mut Numbers) {
     }
     for how in Approving::ALL {
         numbers.approvals.entry(how).or_default();
+    }
+    for pattern in Unusual::ALL {
+        numbers.unusual.entry(pattern).or_default();
     }
 }
 
@@ -103,6 +107,15 @@ fn counters(numbers: &Numbers, registry: &mut Registry) {
         "approvals",
         "Requests for approval, and what became of them",
         family(approvals),
+    );
+    let unusual = numbers.unusual.iter().map(|(pattern, count)| {
+        let of = labels([("pattern", pattern.as_str().to_owned())]);
+        (of, *count)
+    });
+    registry.register(
+        "unusual_approvals",
+        "Approvals by people that deserve a second look, by pattern",
+        family(unusual),
     );
 }
 

@@ -74,6 +74,8 @@ fn every_metric_that_a_rule_a_dashboard_or_the_documentation_names_is_served() -
         r#"approvals_total{event="approved"} 1"#,
         r#"approvals_total{event="denied"} 0"#,
         r#"approvals_total{event="taken-back"} 1"#,
+        r#"unusual_approvals_total{pattern="outside-hours"} 0"#,
+        r#"unusual_approvals_total{pattern="in-a-row"} 0"#,
         r#"approval_wait_seconds_count{answer="approved"} 1"#,
         r#"approval_wait_seconds_bucket{le="+Inf",answer="approved"} 1"#,
         r#"task_duration_seconds_count{charter="ticket-router"} 1"#,
