@@ -124,7 +124,7 @@ async fn status(global: &Global) -> Result<(), Outcome> {
     let status = connection.agent().get_status(v1::GetStatusRequest {}).await;
     let status = status.map_err(ClientError::from)?.into_inner();
     let since = shown(status.start_time);
-    global.note(format_args!(
+    global.hint(format_args!(
         "lanyard {} as process {}, since {since}",
         status.version, status.pid
     ));

@@ -136,7 +136,7 @@ fn list(global: &Global, approvals: Vec<v1::Approval>, all: bool) -> Result<(), 
     } else {
         "; --all shows those too".to_owned()
     };
-    global.note(format_args!(
+    global.hint(format_args!(
         "{waits} {} for people, {others} decided or void{hint}",
         verb_for(waits as u64, "waits", "wait")
     ));

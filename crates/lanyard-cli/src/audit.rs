@@ -184,7 +184,7 @@ async fn query(global: &Global, asked: Query) -> Result<(), Outcome> {
         return Err(Outcome::usage(unknown.join("\n")));
     }
     if !global.output.is_document() {
-        global.note("no record is as asked for");
+        global.hint("no record is as asked for");
     }
     Ok(())
 }

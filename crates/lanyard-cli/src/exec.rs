@@ -333,7 +333,9 @@ async fn in_task(
     let child = match child::start(command) {
         Ok(child) => child,
         Err(NotRun::NotFound) => return Err(not_run(exec, 127, "is not found")),
-        Err(NotRun::NotExecutable(error)) => return Err(not_run(exec, 126, &error.to_string())),
+        Err(NotRun::NotExecutable(error)) => {
+            return Err(not_run(exec, 126, &format!("cannot be run: {error}")));
+        }
     };
     let stopping = Stopping {
         on_kill: exec.on_kill,

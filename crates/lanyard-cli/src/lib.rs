@@ -111,9 +111,16 @@ impl Global {
 
     /// Says something beside the results, on stderr.
     fn note(&self, line: impl std::fmt::Display) {
-        // A script that asks for names wants nothing beside them.
-        if !self.quiet && self.output != Output::Name {
+        if !self.quiet {
             terminal::say(text::lines(&line.to_string()));
+        }
+    }
+
+    /// Says something about a listing to whoever reads it. A script that asks for names wants
+    /// nothing beside them.
+    fn hint(&self, line: impl std::fmt::Display) {
+        if self.output != Output::Name {
+            self.note(line);
         }
     }
 

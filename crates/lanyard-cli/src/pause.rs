@@ -152,7 +152,7 @@ async fn list(global: &Global) -> Result<(), Outcome> {
     let rows = table(pauses, global.output.is_document(), screen.is_some());
     rows.print(global.output);
     if screen.is_some() && rows.shown(screen).contains('…') {
-        global.note("all of one: lanyard pause show ID");
+        global.hint("all of one: lanyard pause show ID");
     }
     Ok(())
 }

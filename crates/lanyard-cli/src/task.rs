@@ -199,9 +199,9 @@ async fn list(global: &Global, mut client: Client, asked: List) -> Result<(), Ou
     let count = tasks.len();
     let older = tasks.iter().filter(|task| is_older(task)).count() as u64;
     rows(tasks, is_on_screen).print(global.output);
-    global.note(format_args!("{} open", counted(count as u64, "task")));
+    global.hint(format_args!("{} open", counted(count as u64, "task")));
     if older > 0 {
-        global.note(format_args!(
+        global.hint(format_args!(
             "{older} of them {} an older revision of the charter: what came into force since is for tasks opened since",
             verb_for(older, "keeps", "keep")
         ));

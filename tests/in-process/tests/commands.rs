@@ -398,16 +398,9 @@ fn names_are_printed_with_nothing_beside_them() {
         let is_name = |line: &str| !line.contains(' ');
         assert!(printed.stdout.lines().all(is_name), "{}", printed.stdout);
     }
-    let asked = [
-        "-o", "name", "kill", "--task", &task, "--reason", "drill", "--yes",
-    ];
-    oncall.run(&asked).unwrap();
-    let id = oncall.ok(&["-o", "name", "kill", "list"]).unwrap();
-    let proposed = oncall
-        .run(&["-o", "name", "rearm", &id, "--reason", "over"])
-        .unwrap();
-    assert!(proposed.stdout.starts_with("R-"), "{}", proposed.stdout);
-    assert_eq!(proposed.stderr, "");
-    let hinted = oncall.run(&["kill", "list", "--drills"]).unwrap();
-    assert_eq!(hinted.code, 0);
+    // A person is told of both.
+    for (listing, said) in [("task", "1 task open"), ("approval", "0 wait for people")] {
+        let printed = oncall.run(&[listing, "list"]).unwrap();
+        assert!(printed.stderr.contains(said), "{}", printed.stderr);
+    }
 }

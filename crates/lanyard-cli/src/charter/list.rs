@@ -41,7 +41,7 @@ pub(crate) async fn run(global: &Global, asked: &List) -> Result<(), Outcome> {
     }
     for charter in &listed.charters {
         if let Some(line) = ending(charter) {
-            global.note(line);
+            global.hint(line);
         }
     }
     for problem in &listed.problems {
@@ -255,7 +255,7 @@ pub(crate) async fn show(global: &Global, name: String) -> Result<(), Outcome> {
         Output::Table => print(&charter, &found.sections),
     }
     if let Some(line) = ending(&charter) {
-        global.note(line);
+        global.hint(line);
     }
     Ok(())
 }

@@ -34,12 +34,12 @@ pub(super) async fn run(global: &Global, mut client: Client, asked: List) -> Res
     let nothing = all.iter().filter(is_nothing).count();
     table(all, screen.is_none()).print(global.output);
     if nothing > 0 {
-        global.note(
+        global.hint(
             "an order that REACHES NOTHING may be mistyped: lanyard kill withdraw K-… --reason …",
         );
     }
     if hidden > 0 {
-        global.note(format_args!(
+        global.hint(format_args!(
             "{} {} not listed: see --drills",
             counted(hidden as u64, "drill"),
             verb_for(hidden as u64, "is", "are")

@@ -147,7 +147,7 @@ async fn show(global: &Global, client: &mut Client, id: String) -> Result<(), Ou
             id => format!(" for {id}"),
         };
         let line = format!("no re-arm is proposed{of}: lanyard rearm K-… --reason …");
-        global.note(text::line(&line));
+        global.hint(text::line(&line));
         return Ok(());
     }
     for (number, rearm) in rearms.iter().enumerate() {
@@ -253,6 +253,11 @@ fn no_proposal(order: KillId, waiting: &[v1::Rearm]) -> Outcome {
 /// Shows what is confirmed, asks where somebody is there, and confirms.
 async fn confirm(global: &Global, mut client: Client, yes: Yes) -> Result<(), Outcome> {
     let id = yes.id.trim();
+    if id.is_empty() {
+        return Err(Outcome::usage(
+            "the proposal: none was given; `lanyard rearm show` names those that wait",
+        ));
+    }
     if let Ok(order) = id.parse::<KillId>() {
         let waiting = found(&mut client, order.to_string()).await?;
         return Err(no_proposal(order, &waiting));
