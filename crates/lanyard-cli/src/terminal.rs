@@ -102,7 +102,10 @@ pub(crate) fn tell(line: impl std::fmt::Display) {
 /// As of the streams.
 pub(crate) fn answer(question: &str) -> std::io::Result<String> {
     let stderr = std::io::stderr();
-    eprint!("{} ", fitted(question.trim_end(), Screen::columns(&stderr)));
+    let mut asked = fitted(question.trim_end(), Screen::columns(&stderr));
+    asked.push(' ');
+    // In one piece: an answer that is typed at once is not shown within the question.
+    eprint!("{asked}");
     (&stderr).flush()?;
     let mut typed = String::new();
     std::io::stdin().read_line(&mut typed)?;
