@@ -79,7 +79,7 @@ struct Yes {
     id: String,
     /// The reason why it is right despite what is unconfirmed.
     despite: Option<String>,
-    /// Whether no question is asked.
+    /// The question before the confirmation is left out.
     is_sure: bool,
 }
 
