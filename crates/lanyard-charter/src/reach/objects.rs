@@ -276,6 +276,14 @@ impl PlanReach {
         self.0.values()
     }
 
+    /// True if a part comes from a record and is not in its kind's own type, which may have changed
+    /// since.
+    #[must_use]
+    pub fn is_recorded(&self) -> bool {
+        let mut parts = self.parts();
+        parts.any(|part| part.get::<RecordedReach>().is_some())
+    }
+
     /// Adds the objects at a place of the plan, or the place if they have no names.
     pub fn note<T: PlanObject>(&mut self, objects: Vec<T>, place: impl FnOnce() -> String) {
         let known = self.0.get_mut(T::KIND.as_str()).and_then(OfKind::get_mut);

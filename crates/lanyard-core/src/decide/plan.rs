@@ -122,6 +122,12 @@ pub(super) fn narrowed(
             whole: None,
             beyond: Some(beyond),
         }),
+        // Its approvers saw a narrowed credential, and get none that can do more.
+        ToPlan::Whole(why) if plan.reach.as_ref().is_some_and(PlanReach::is_recorded) => {
+            let message =
+                format!("what the plan changes cannot be read from its record any more: {why}");
+            Err(say.no(Rule::Grants, None, message, "submit the plan again"))
+        }
         ToPlan::Whole(why) => Ok(whole(Some(why))),
         ToPlan::Nothing => {
             let changes = plan.reach.as_ref().map(PlanReach::in_short);

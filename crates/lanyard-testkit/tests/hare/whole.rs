@@ -4,11 +4,13 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use lanyard_charter::reach::PlanReach;
+use lanyard_charter::plan::PlanFormat;
+use lanyard_charter::reach::{PlanReach, RecordedReach};
 use lanyard_charter::{EnvironmentKind, MoreKinds, Prohibition, Rights, World, kinds, parse};
 use lanyard_cli::{Ran, run_here_with};
 use lanyard_core::decide::Rule;
-use lanyard_core::question::{Question, permit};
+use lanyard_core::plan::Judgement;
+use lanyard_core::question::{Planned, Question, permit};
 use lanyard_rig::binaries;
 use lanyard_server::{Daemon, Kinds, Machine};
 use lanyard_vocabulary::time::Timestamp;
@@ -415,6 +417,42 @@ fn a_record_holds_what_a_plan_changes_of_a_custom_kind() {
     let read = read.of::<Queue>();
     assert!(read.named.is_empty());
     assert!(read.unnamed.contains("queue orders"), "{read:?}");
+}
+
+/// The approvers of the plan saw a credential for one queue.
+#[test]
+fn a_plan_whose_record_the_kind_cannot_read_gives_nothing() {
+    let name = |name: &str| name.parse().unwrap();
+    let world = World {
+        environments: [(name("staging"), EnvironmentKind::Sandbox)].into(),
+        targets: [(name("broker"), HARE)].into(),
+        more_kinds: KINDS.grants,
+        ..World::default()
+    };
+    let charter = parse(&planned_charter(), &world).unwrap().charter;
+    let grant = charter.grants.get(&name("drain")).unwrap();
+    let given = |object: &str| {
+        let json = format!(
+            r#"{{"named": [{{"words": "queue orders", "object": {object}}}], "unnamed": []}}"#
+        );
+        let reach = RecordedReach::read("hare", &json).unwrap();
+        let judgement = Judgement::unread(charter.policies_digest());
+        let question = Question {
+            plan: Some(Planned {
+                format: Some(PlanFormat::TerraformJson),
+                read: Some((Some(PlanReach::default().with(reach)), judgement)),
+                ..Planned::default()
+            }),
+            ..Question::usual(&charter, grant, &name("staging"))
+        };
+        permit(&charter, &question, Timestamp::EPOCH)
+    };
+    let permit = given(r#""orders""#).unwrap();
+    assert_eq!(permit.narrowing().unwrap().gives, ["read orders"]);
+    let denial = given(r#"{"id": 1}"#).unwrap_err();
+    assert_eq!(denial.rule, Rule::Grants);
+    let why = "what the plan changes cannot be read from its record any more: the plan does not name queue orders";
+    assert_eq!(denial.message, why);
 }
 
 #[test]
