@@ -13,6 +13,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "kill",
         "pause",
         "plan",
+        "signing_key",
         "task",
     ]
     .map(|name| format!("{root}/lanyard/v1/{name}.proto"));

@@ -1,5 +1,9 @@
 //! A data directory that comes back from a copy.
 
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
@@ -7,7 +11,8 @@ use lanyard_rig::{Daemon, daemon_command};
 use lanyard_tests::Stage;
 
 fn copy(from: &Path, to: &Path) -> Result<()> {
-    std::fs::create_dir_all(to)?;
+    // As the data directory itself is: for nobody else.
+    DirBuilder::new().recursive(true).mode(0o700).create(to)?;
     for entry in std::fs::read_dir(from)? {
         let entry = entry?;
         let target = to.join(entry.file_name());
@@ -96,6 +101,16 @@ fn lanyardd(directory: &Path, arguments: &[&str]) -> Result<String> {
     Ok(answer.stdout)
 }
 
+/// The names of the files of signing keys below a data directory.
+fn keys(data: &Path) -> Result<BTreeSet<OsString>> {
+    let files = std::fs::read_dir(data.join("keys"))?;
+    let names: BTreeSet<_> = files
+        .map(|entry| Ok(entry?.file_name()))
+        .collect::<Result<_>>()?;
+    anyhow::ensure!(!names.is_empty(), "no key in {}", data.display());
+    Ok(names)
+}
+
 #[test]
 fn a_backup_of_a_running_daemon_comes_back_with_everything_stopped() -> Result<()> {
     let stage = Stage::set()?;
@@ -144,6 +159,8 @@ fn a_backup_of_a_running_daemon_comes_back_with_everything_stopped() -> Result<(
     }
     let (size, root) = (manifest["records"].to_string(), manifest["root"].as_str());
     let data = stage.directory.path().join("data");
+    // A key that was revoked since may be among those of the backup.
+    assert!(keys(&data)?.is_disjoint(&keys(&Path::new(&backup).join("data"))?));
     let verify = ["audit", "verify", "--data-dir", &data.to_string_lossy()];
     let held = ["--size", &size, "--root", root.unwrap_or_default()];
     stage.oncall.ok(&[&verify[..], &held].concat())?;

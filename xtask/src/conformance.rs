@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use lanyard_vocabulary::text::folded_below;
 use serde_json::Value;
 
 use crate::build;
@@ -17,17 +18,20 @@ const PROVIDERS: [&str; 5] = ["aws", "github", "kubernetes", "token", "vault"];
 /// The provider of the worked example, which is not shipped.
 const EXAMPLE: &str = "hare";
 const PAGE: &str = "docs/conformance.md";
+/// The width of prose in the documentation.
+const PROSE_COLUMNS: usize = 100;
 const OPENING: &str = "# What each provider was shown to do
 
-Every provider plays the same cases: the table of the last run of `cargo xtask test`, by provider and server.
+Every provider plays the same cases: the table of the last run of `cargo xtask test`, by provider
+and server.
 
 - `passed`: it holds, seen at the server by the use of the credential.
 - `rests on`: the provider did its part; what that means there rests on what the note names.
 - `not here`: this server cannot play it, and another one of the same provider did.
 - `never`: minting and revoking call nobody, so nobody can fail.
 
-The cases are described in `crates/lanyard-testkit/src/conformance/case.rs`; [a page](add-a-provider.md) shows how a
-provider of your own is put through them.
+The cases are described in `crates/lanyard-testkit/src/conformance/case.rs`;
+[a page](add-a-provider.md) shows how a provider of your own is put through them.
 
 ";
 
@@ -158,7 +162,10 @@ fn table(columns: &[Column]) -> String {
     }
     table.push('\n');
     for (n, note) in notes.iter().enumerate() {
-        table.push_str(&format!("\n{}. {note}", n + 1));
+        table.push_str(&format!(
+            "\n{}",
+            folded_below(&format!("{}. {note}", n + 1), PROSE_COLUMNS, 4)
+        ));
     }
     table.push('\n');
     table

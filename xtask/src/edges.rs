@@ -229,7 +229,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "lanyard-vocabulary",
         ],
     ),
-    ("xtask", &["lanyard-rig"]),
+    ("xtask", &["lanyard-rig", "lanyard-vocabulary"]),
 ];
 
 const USAGE: &str = "usage: cargo xtask edges [--write]";

@@ -18,6 +18,7 @@ mod emergency;
 mod enrolment;
 mod exec;
 mod explain;
+mod keys;
 mod kill;
 mod kinds;
 mod lease;
@@ -173,6 +174,9 @@ enum Command {
     /// Agents that hold a key of their own: invite, list, remove; join and rotate as one.
     #[command(subcommand)]
     Enrolment(enrolment::Command),
+    /// See and change the keys that sign the broker's own tokens.
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// Show who the broker takes you for.
     Whoami,
     /// Print a token that proves once who you are, for curl.
@@ -332,6 +336,7 @@ async fn run(global: &Global, command: Command) -> Result<(), Outcome> {
         Command::Logout => login::logout(global).await,
         Command::Context(command) => context::run(global, command),
         Command::Enrolment(command) => enrolment::run(global, command).await,
+        Command::Keys(command) => keys::run(global, command).await,
         Command::Whoami => status::whoami(global).await,
         Command::Identity => status::identity(global),
         Command::Status => status::status(global).await,

@@ -19,7 +19,7 @@ struct Page {
 }
 
 /// The pages, the most urgent first.
-const PAGES: [Page; 8] = [
+const PAGES: [Page; 9] = [
     Page {
         name: "stop-one-agent",
         when: "an agent does what it should not",
@@ -54,6 +54,11 @@ const PAGES: [Page; 8] = [
         name: "the-clock-is-wrong",
         when: "the status says clock-jumped or journal-ahead",
         text: include_str!("../../../docs/runbook/the-clock-is-wrong.md"),
+    },
+    Page {
+        name: "a-signing-key-leaked",
+        when: "somebody may have a signing key, or a backup",
+        text: include_str!("../../../docs/runbook/a-signing-key-leaked.md"),
     },
     Page {
         name: "after-a-restore",

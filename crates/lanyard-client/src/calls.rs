@@ -15,6 +15,7 @@ use lanyard_proto::v1::identity_service_client::IdentityServiceClient;
 use lanyard_proto::v1::kill_service_client::KillServiceClient;
 use lanyard_proto::v1::pause_service_client::PauseServiceClient;
 use lanyard_proto::v1::plan_service_client::PlanServiceClient;
+use lanyard_proto::v1::signing_key_service_client::SigningKeyServiceClient;
 use lanyard_proto::v1::task_service_client::TaskServiceClient;
 use lanyard_secret_file::Origin;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
@@ -166,6 +167,12 @@ calls! {
     IdentityServiceClient::remove_enrolled_agent(RemoveEnrolledAgentRequest) -> RemoveEnrolledAgentResponse;
     /// Replaces the key of the calling agent.
     IdentityServiceClient::rotate_agent_key(RotateAgentKeyRequest) -> RotateAgentKeyResponse;
+    /// Lists the keys with which the broker signs its own tokens.
+    SigningKeyServiceClient::list_signing_keys(ListSigningKeysRequest) -> ListSigningKeysResponse;
+    /// Makes a signing key.
+    SigningKeyServiceClient::rotate_signing_key(RotateSigningKeyRequest) -> RotateSigningKeyResponse;
+    /// Revokes a signing key.
+    SigningKeyServiceClient::revoke_signing_key(RevokeSigningKeyRequest) -> RevokeSigningKeyResponse;
     /// Returns the identity under which the broker sees the caller.
     AuditServiceClient::who_am_i(WhoAmIRequest) -> WhoAmIResponse;
 }

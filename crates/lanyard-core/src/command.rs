@@ -28,6 +28,7 @@ use crate::kill::{KillOrder, RearmProposal};
 use crate::lease::{Entry, Handle, Progress, StopCause};
 use crate::pause::Pause;
 use crate::plan::Plan;
+use crate::signing_key::SigningKeyStep;
 use crate::task::Task;
 use crate::trip::Trip;
 
@@ -272,11 +273,13 @@ pub enum Command {
     Clock(BootClock),
     /// Operators accept a condition that kept the broker from issuing.
     Accept(Box<Acceptance>),
+    /// A change of the keys with which the broker signs.
+    SigningKey(SigningKeyStep),
 }
 
 impl Command {
     /// Every kind of record, by the name that the journal writes.
-    pub const KINDS: [&str; 35] = [
+    pub const KINDS: [&str; 36] = [
         "charter-in-force",
         "charter-withdrawn",
         "open-task",
@@ -312,6 +315,7 @@ impl Command {
         "started",
         "clock",
         "accept",
+        "signing-key",
     ];
 }
 

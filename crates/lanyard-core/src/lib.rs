@@ -21,6 +21,7 @@ pub mod plan;
 pub mod provider;
 pub mod question;
 pub mod references;
+pub mod signing_key;
 pub mod spool;
 pub mod state;
 pub mod target;

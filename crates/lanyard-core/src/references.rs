@@ -24,6 +24,7 @@ use crate::kill::{Actor, KillOrder};
 use crate::lease::StopCause;
 use crate::pause::{Pause, Reach};
 use crate::plan::Plan;
+use crate::signing_key::SigningKeyStep;
 use crate::task::Task;
 use crate::trip::{Counted, Trip};
 
@@ -196,6 +197,7 @@ impl References {
                     .iter()
                     .for_each(|(person, _)| self.person(person));
             }
+            Command::SigningKey(step) => self.signing_key(step),
             Command::Started { .. } | Command::Clock(_) => {}
         }
     }
@@ -328,6 +330,19 @@ impl References {
             EnrolmentStep::Rotate { agent, .. } => self.party(agent),
             EnrolmentStep::Remove { agent, by, .. } => {
                 self.party(agent);
+                self.identity(by);
+            }
+        }
+    }
+
+    fn signing_key(&mut self, step: &SigningKeyStep) {
+        match step {
+            SigningKeyStep::Make { kid, by, .. } => {
+                self.note(kid);
+                by.iter().for_each(|by| self.identity(by));
+            }
+            SigningKeyStep::Revoke { kid, by, .. } => {
+                self.note(kid);
                 self.identity(by);
             }
         }

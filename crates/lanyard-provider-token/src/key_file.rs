@@ -30,8 +30,8 @@ pub enum KeyFileError {
     /// The key's file has wrong permissions, is too large, or cannot be read.
     #[error(transparent)]
     File(#[from] SecretFileError),
-    /// A new key cannot be written, or a retired one not removed.
-    #[error("cannot write key `{}`", .path.display())]
+    /// A new key cannot be written, or an old one not removed.
+    #[error("cannot write or remove key `{}`", .path.display())]
     Write {
         /// Path of the key's file.
         path: PathBuf,
@@ -120,16 +120,15 @@ pub(crate) fn write(
     put().map_err(|source| KeyFileError::Write { path, source })
 }
 
-/// Removes the file of a retired key.
+/// Removes the file of a retired or revoked key, for good: also where the machine stops right
+/// after. A file that is not there is removed.
 pub(crate) fn delete(dir: &Path, key: &SigningKey) -> Result<(), KeyFileError> {
-    remove(&path_of(dir, key))
-}
-
-fn remove(path: &Path) -> Result<(), KeyFileError> {
-    fs::remove_file(path).map_err(|source| KeyFileError::Write {
-        path: path.to_owned(),
-        source,
-    })
+    let path = path_of(dir, key);
+    let removed = match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => File::open(dir).and_then(|dir| dir.sync_all()),
+    };
+    removed.map_err(|source| KeyFileError::Write { path, source })
 }
 
 fn path_of(dir: &Path, key: &SigningKey) -> PathBuf {

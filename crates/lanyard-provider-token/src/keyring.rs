@@ -55,6 +55,50 @@ pub enum KeyringError {
     /// Keys were rotated faster than old ones retire.
     #[error("{MAX_PUBLISHED_KEYS} signing keys are published already: wait until one retires")]
     TooMany,
+    /// No published key has this id.
+    #[error("there is no signing key `{0}`")]
+    Unknown(String),
+    /// The key is revoked, and its file is still there.
+    #[error(
+        "signing key `{kid}` is revoked in this process, but comes back at the next start: remove its file first"
+    )]
+    Undeleted {
+        /// The id of the key.
+        kid: String,
+        /// The reason why the file is still there.
+        source: KeyFileError,
+    },
+}
+
+/// A published key and its times.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublishedKey {
+    /// The id of the key, as in the JWKS.
+    pub kid: String,
+    /// The time from which the key signs.
+    pub signs_from: Timestamp,
+    /// The time from which the next key signs; `None` for the newest key.
+    pub signs_until: Option<Timestamp>,
+    /// The time from which the key is no longer published, since no token of it can be valid;
+    /// `None` for the newest key.
+    pub retires: Option<Timestamp>,
+}
+
+impl PublishedKey {
+    fn of(key: &SigningKey, successor: Option<&SigningKey>) -> Self {
+        let signs_until = successor.map(|successor| successor.not_before);
+        Self {
+            kid: key.kid.clone(),
+            signs_from: key.not_before,
+            signs_until,
+            retires: signs_until.map(retires),
+        }
+    }
+}
+
+/// The time at which a key retires whose successor signs from `signs_until` on.
+fn retires(signs_until: Timestamp) -> Timestamp {
+    signs_until + MAX_TOKEN_LIFE + VERIFIER_LEEWAY
 }
 
 /// The signing keys of one issuer.
@@ -107,19 +151,97 @@ impl Keyring {
     ///
     /// # Errors
     /// When the key cannot be written, or too many are published. The existing keys stay in use.
-    pub fn rotate(&self, now: Timestamp) -> Result<(), KeyringError> {
+    pub fn rotate(&self, now: Timestamp) -> Result<PublishedKey, KeyringError> {
         self.retire(now)?;
         if self.keys.read().len() >= MAX_PUBLISHED_KEYS {
             return Err(KeyringError::TooMany);
         }
-        let (key, pkcs8) = generate(now + PUBLISHED_BEFORE_USE)?;
+        self.add(now + PUBLISHED_BEFORE_USE)
+    }
+
+    /// Removes keys that have retired, and rotates once the newest key has signed for `every`,
+    /// counted so that the next one signs on time. Returns the new key.
+    ///
+    /// # Errors
+    /// See [`Keyring::rotate`].
+    pub fn rotate_when_due(
+        &self,
+        every: Duration,
+        now: Timestamp,
+    ) -> Result<Option<PublishedKey>, KeyringError> {
+        self.retire(now)?;
+        let newest = self.keys.read().last().map(|key| key.not_before);
+        let is_due = newest.is_none_or(|from| from + every <= now + PUBLISHED_BEFORE_USE);
+        is_due.then(|| self.rotate(now)).transpose()
+    }
+
+    /// Revokes a key at once: it signs no more, is published no more, and its file is removed.
+    /// Where it was the key that signs, another one takes its place without having been published
+    /// before, and is returned.
+    ///
+    /// # Errors
+    /// When there is no such key, when its successor cannot be written and so the key stays, or
+    /// when the file of the revoked key cannot be removed.
+    pub fn revoke(&self, kid: &str, now: Timestamp) -> Result<Option<PublishedKey>, KeyringError> {
+        let revoked = self.key(kid, now);
+        let revoked = revoked.ok_or_else(|| KeyringError::Unknown(kid.to_owned()))?;
+        let signs = self.newest(now).is_some_and(|newest| newest.kid == kid);
+        let successor = signs.then(|| self.add(now)).transpose()?;
+        self.keys.write().retain(|key| key.kid != kid);
+        match key_file::delete(&self.dir, &revoked) {
+            Ok(()) => Ok(successor),
+            Err(source) => Err(KeyringError::Undeleted {
+                kid: kid.to_owned(),
+                source,
+            }),
+        }
+    }
+
+    /// Puts a new key in the place of all others, at once.
+    ///
+    /// # Errors
+    /// When the new key cannot be written and so the others stay, or when the file of one of them
+    /// cannot be removed.
+    pub fn replace_all(&self, now: Timestamp) -> Result<PublishedKey, KeyringError> {
+        let others: Vec<_> = self.keys.read().clone();
+        let new = self.add(now)?;
+        self.keys.write().retain(|key| key.kid == new.kid);
+        for key in others {
+            key_file::delete(&self.dir, &key).map_err(|source| KeyringError::Undeleted {
+                kid: key.kid.clone(),
+                source,
+            })?;
+        }
+        Ok(new)
+    }
+
+    /// Every published key, the oldest first.
+    #[must_use]
+    pub fn published(&self, now: Timestamp) -> Vec<PublishedKey> {
+        let keys = self.keys.read();
+        let successors = published(&keys, now).skip(1).map(Some).chain([None]);
+        let pairs = published(&keys, now).zip(successors);
+        let shown =
+            pairs.map(|(key, successor)| PublishedKey::of(key, successor.map(|key| &**key)));
+        shown.collect()
+    }
+
+    /// The id of the key that signs at `now`. `None` only if there is no key at all.
+    #[must_use]
+    pub fn signing(&self, now: Timestamp) -> Option<String> {
+        self.newest(now).map(|key| key.kid.clone())
+    }
+
+    fn add(&self, not_before: Timestamp) -> Result<PublishedKey, KeyringError> {
+        let (key, pkcs8) = generate(not_before)?;
         // On disk before it is published: a verifier must never hold a key that a restart would
         // forget.
         key_file::write(&self.dir, &key, &pkcs8)?;
+        let added = PublishedKey::of(&key, None);
         let mut keys = self.keys.write();
         keys.push(Arc::new(key));
         sort(&mut keys);
-        Ok(())
+        Ok(added)
     }
 
     fn retire(&self, now: Timestamp) -> Result<(), KeyringError> {
@@ -186,7 +308,7 @@ fn published(keys: &[Arc<SigningKey>], now: Timestamp) -> impl Iterator<Item = &
     let retired = keys
         .iter()
         .skip(1)
-        .take_while(|successor| successor.not_before + MAX_TOKEN_LIFE + VERIFIER_LEEWAY <= now)
+        .take_while(|successor| retires(successor.not_before) <= now)
         .count();
     keys.iter().skip(retired)
 }
@@ -241,6 +363,86 @@ mod tests {
         assert!(keyring.key(&first, retires.before(SECOND)).is_some());
         assert_eq!(kids(&keyring, retires), [&*second]);
         assert!(keyring.key(&first, retires).is_none());
+    }
+
+    #[test]
+    fn keys_rotate_on_schedule_and_show_their_times() {
+        let dir = tempfile::tempdir().expect("directory");
+        let keyring = Keyring::load_or_create(dir.path(), START).expect("keyring");
+        let day = Duration::from_secs(24 * 3600);
+        let due = (START + day).before(PUBLISHED_BEFORE_USE);
+        assert_eq!(
+            keyring
+                .rotate_when_due(day, due.before(SECOND))
+                .expect("kept"),
+            None
+        );
+        let next = keyring
+            .rotate_when_due(day, due)
+            .expect("rotated")
+            .expect("a key");
+        assert_eq!(next.signs_from, START + day);
+        assert_eq!(keyring.rotate_when_due(day, due).expect("kept"), None);
+        let shown = keyring.published(due);
+        assert_eq!(shown.len(), 2);
+        assert_eq!(shown[0].signs_until, Some(START + day));
+        assert_eq!(
+            shown[0].retires,
+            Some(START + day + MAX_TOKEN_LIFE + VERIFIER_LEEWAY)
+        );
+        assert_eq!(shown[1], next);
+        assert_eq!(keyring.signing(due), Some(shown[0].kid.clone()));
+        assert_eq!(keyring.signing(START + day), Some(next.kid));
+    }
+
+    #[test]
+    fn a_revoked_key_is_gone_at_once_and_for_ever_and_another_one_signs() {
+        let dir = tempfile::tempdir().expect("directory");
+        let keyring = Keyring::load_or_create(dir.path(), START).expect("keyring");
+        let [leaked] = kids(&keyring, START).try_into().expect("one key");
+        let next = keyring.rotate(START).expect("rotated");
+        let successor = keyring
+            .revoke(&leaked, START)
+            .expect("revoked")
+            .expect("a key");
+        assert_eq!(signer(&keyring, START), successor.kid);
+        assert_eq!(kids(&keyring, START), [&*successor.kid, &*next.kid]);
+        assert!(keyring.key(&leaked, START).is_none());
+        let again = Keyring::load_or_create(dir.path(), START).expect("keyring");
+        assert_eq!(kids(&again, START), [&*successor.kid, &*next.kid]);
+
+        assert_eq!(again.revoke(&next.kid, START).expect("revoked"), None);
+        assert_eq!(kids(&again, START), [&*successor.kid]);
+        let unknown = again.revoke(&leaked, START);
+        assert!(matches!(unknown, Err(KeyringError::Unknown(kid)) if kid == leaked));
+    }
+
+    #[test]
+    fn a_key_whose_file_stays_is_revoked_and_said() {
+        let dir = tempfile::tempdir().expect("directory");
+        let keyring = Keyring::load_or_create(dir.path(), START).expect("keyring");
+        let [leaked] = kids(&keyring, START).try_into().expect("one key");
+        let file = dir
+            .path()
+            .join(format!("{}-{leaked}.pk8", START.as_millis()));
+        std::fs::remove_file(&file).expect("removed");
+        std::fs::create_dir(&file).expect("a directory in its place");
+        let revoked = keyring.revoke(&leaked, START);
+        assert!(matches!(revoked, Err(KeyringError::Undeleted { kid, .. }) if kid == leaked));
+        assert!(keyring.key(&leaked, START).is_none());
+        assert_ne!(signer(&keyring, START), leaked);
+    }
+
+    #[test]
+    fn all_keys_are_replaced_at_once() {
+        let dir = tempfile::tempdir().expect("directory");
+        let keyring = Keyring::load_or_create(dir.path(), START).expect("keyring");
+        keyring.rotate(START).expect("rotated");
+        let new = keyring.replace_all(START).expect("replaced");
+        assert_eq!(kids(&keyring, START), [&*new.kid]);
+        assert_eq!(signer(&keyring, START), new.kid);
+        let again = Keyring::load_or_create(dir.path(), START).expect("keyring");
+        assert_eq!(kids(&again, START), [new.kid]);
     }
 
     #[test]

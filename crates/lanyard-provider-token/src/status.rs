@@ -96,6 +96,13 @@ impl Lists {
         members.entry(list.to_owned()).or_default().push(member);
     }
 
+    /// Tells whether a list was filled by an earlier process, so that it gets no further tokens.
+    #[must_use]
+    pub fn is_closed(&self, list: &str) -> bool {
+        list.rsplit_once('-')
+            .is_none_or(|(process, _)| process != self.process)
+    }
+
     /// The members of a list. Drops every list on which all tokens have expired.
     #[must_use]
     pub fn members(&self, list: &str, now: Timestamp) -> Option<Vec<Member>> {
@@ -142,13 +149,24 @@ struct Encoded {
     lst: String,
 }
 
-/// Renders and signs a list token (draft section 5.1). Every index in `invalid` has bit 1, INVALID.
-/// `None` without a key.
+/// The places of a list whose bit says INVALID.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Invalid {
+    /// No place but these is invalid. A place that is not given to a token yet has to be valid: a
+    /// verifier may have the list cached when the place is given.
+    Places(Vec<u32>),
+    /// Every place but these is invalid. A journal that is older than the list, as after a restore,
+    /// does not know every token on it.
+    AllBut(Vec<u32>),
+}
+
+/// Renders and signs a list token (draft section 5.1). `None` without a key.
 #[must_use]
 pub fn list_token(
     keyring: &Keyring,
-    (issuer, list): (&str, &str),
-    invalid: impl IntoIterator<Item = u32>,
+    issuer: &str,
+    list: &str,
+    invalid: &Invalid,
     now: Timestamp,
 ) -> Option<String> {
     let claims = ListClaims {
@@ -167,13 +185,22 @@ pub fn list_token(
 }
 
 /// Packs the bits, least significant first, and encodes them: ZLIB (RFC 1950), then base64url.
-fn encoded(invalid: impl IntoIterator<Item = u32>) -> String {
+fn encoded(invalid: &Invalid) -> String {
     let size = usize::try_from(PLACES_PER_LIST / 8).unwrap_or_default();
+    let (places, is_inverted) = match invalid {
+        Invalid::Places(places) => (places, false),
+        Invalid::AllBut(places) => (places, true),
+    };
     let mut bits = vec![0_u8; size];
-    for index in invalid {
+    for index in places {
         let byte = usize::try_from(index / 8).unwrap_or(usize::MAX);
         if let Some(byte) = bits.get_mut(byte) {
             *byte |= 1 << (index % 8);
+        }
+    }
+    if is_inverted {
+        for byte in &mut bits {
+            *byte = !*byte;
         }
     }
     URL_SAFE_NO_PAD.encode(miniz_oxide::deflate::compress_to_vec_zlib(
@@ -194,9 +221,28 @@ mod tests {
     #[test]
     fn bits_are_in_the_order_of_the_draft() {
         let example = bytes("eNrbuRgAAhcBXQ");
-        let own = bytes(&encoded([0, 3, 4, 5, 7, 8, 9, 13, 15]));
+        let places = vec![0, 3, 4, 5, 7, 8, 9, 13, 15];
+        let own = bytes(&encoded(&Invalid::Places(places.clone())));
         assert_eq!(own.get(..2), Some(example.as_slice()));
         assert!(own.iter().skip(2).all(|byte| *byte == 0));
+        let all_but = bytes(&encoded(&Invalid::AllBut(places)));
+        assert!(
+            own.iter()
+                .zip(&all_but)
+                .all(|(one, other)| one ^ other == u8::MAX)
+        );
+    }
+
+    #[test]
+    fn a_list_of_an_earlier_process_is_closed() {
+        let lists = Lists::new(7);
+        let own = lists.place(PLACES_PER_LIST + 3);
+        let (own, _) = split_handle(&own).expect("a handle");
+        assert!(!lists.is_closed(own));
+        let earlier = Lists::new(8).place(3);
+        let (earlier, _) = split_handle(&earlier).expect("a handle");
+        assert!(lists.is_closed(earlier));
+        assert!(lists.is_closed("other"));
     }
 
     #[test]

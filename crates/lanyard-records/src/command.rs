@@ -86,5 +86,5 @@ kinds! {
     Started { one version }
     ;
     BeginMint, Recognize, Kill, Pause, DeclareEmergency, Report, Alert, ProposeRearm, BeginSession,
-    Enrolment, Drill, Clock, Accept,
+    Enrolment, Drill, Clock, Accept, SigningKey,
 }

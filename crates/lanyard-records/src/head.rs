@@ -19,7 +19,7 @@ pub struct Head {
 }
 
 /// The numbers of the kinds in `v1::Record`. A number is never used again.
-const KINDS: [(u32, &str); 35] = [
+const KINDS: [(u32, &str); 36] = [
     (10, "begin-mint"),
     (11, "confirm-mint"),
     (12, "delivered"),
@@ -55,6 +55,7 @@ const KINDS: [(u32, &str); 35] = [
     (42, "started"),
     (43, "clock"),
     (44, "accept"),
+    (45, "signing-key"),
 ];
 /// The least number of a kind; smaller ones belong to the envelope.
 const FIRST_KIND: u32 = 10;

@@ -7,5 +7,6 @@ mod identity;
 mod lease;
 mod operation;
 mod plan;
+mod signing_key;
 mod stop;
 mod task;

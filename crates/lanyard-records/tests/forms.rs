@@ -63,7 +63,7 @@ fn kind(record: &Record) -> String {
 
 #[test]
 fn the_story_has_every_kind_of_record() {
-    let told: BTreeSet<String> = story::story().iter().map(kind).collect();
+    let told: BTreeSet<String> = records().iter().map(kind).collect();
     let all: BTreeSet<String> = Command::KINDS.map(str::to_owned).into();
     assert_eq!(told, all);
 }

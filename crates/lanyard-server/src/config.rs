@@ -84,6 +84,8 @@ pub(crate) struct Config {
 pub(crate) struct SwitchConfig {
     /// The file with the journal's checkpoint.
     pub(crate) witness_file: Option<PathBuf>,
+    /// The time for which a signing key signs.
+    pub(crate) rotate_signing_keys_every: Duration,
     /// The interval of drills.
     pub(crate) drill_every: Duration,
     /// The time for which the plan role must have been issued again before the apply role can be
@@ -265,6 +267,10 @@ pub(crate) fn config(root: Item<'_>, base: &Path, kinds: Kinds) -> Option<Config
     })
 }
 
+/// The shortest time for which a key may sign. A key stays published for a day after it signed, and
+/// the keyring publishes 32 at most.
+const MIN_SIGNING_TIME: Duration = Duration::from_secs(3600);
+
 /// The namespace of the daemon's pod, if it runs in one.
 fn own_namespace() -> Option<String> {
     const FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
@@ -276,8 +282,17 @@ fn switch(top: &Section<'_>, base: &Path) -> Option<SwitchConfig> {
     let witness_file = top.get("witness_file");
     let span = |name| top.get(name).and_then(Item::span_of_time);
     let (drill_every, rearm_soak) = (span("drill_every"), span("rearm_soak"));
+    let rotate_signing_keys_every = top.get("rotate_signing_keys_every").and_then(|item| {
+        let every = item.span_of_time()?.as_duration();
+        if every < MIN_SIGNING_TIME {
+            item.report(Code::Value, "a signing key signs for an hour at least");
+            return None;
+        }
+        Some(every)
+    });
     Some(SwitchConfig {
         witness_file: witness_file.and_then(|item| path(item, base)),
+        rotate_signing_keys_every: rotate_signing_keys_every?,
         drill_every: drill_every?.as_duration(),
         rearm_soak: rearm_soak?.as_duration(),
     })
@@ -623,6 +638,14 @@ pub(crate) mod tests {
         for (most, more) in [
             ("rearm_soak: 24h", "rearm_soak: 1441m"),
             ("drill_every: 2160h", "drill_every: 2161h"),
+            (
+                "rotate_signing_keys_every: 9600h",
+                "rotate_signing_keys_every: 9601h",
+            ),
+            (
+                "rotate_signing_keys_every: 1h",
+                "rotate_signing_keys_every: 59m",
+            ),
             ("sessions: {agents: 12h}", "sessions: {agents: 721m}"),
             ("sessions: {people: 12h}", "sessions: {people: 721m}"),
             (
@@ -821,6 +844,7 @@ pub(crate) mod tests {
         "witness_file",
         "rearm_soak",
         "drill_every",
+        "rotate_signing_keys_every",
         "kill_tickets",
         "alertmanager",
         "caep_transmitters",

@@ -31,6 +31,15 @@ const MAX_REARM_SOAK: Ttl = Ttl::at_least_a_second(24 * 3600);
 /// - test: `times_of_the_configuration_have_bounds`
 const MAX_DRILL_INTERVAL: Ttl = Ttl::at_least_a_second(90 * 24 * 3600);
 
+/// The longest time for which a key may sign.
+///
+/// # Limit
+/// - for: `rotate_signing_keys_every`
+/// - unit: of time
+/// - beyond: the configuration is refused
+/// - test: `times_of_the_configuration_have_bounds`
+const MAX_SIGNING_TIME: Ttl = Ttl::at_least_a_second(400 * 24 * 3600);
+
 /// Describes the whole file, where targets may be of any of these kinds.
 pub(crate) fn shape(kinds: Kinds) -> Shape {
     let charters = Choice::at_least_one([
@@ -198,6 +207,14 @@ fn doors(map: Map) -> Map {
             Shape::span(MAX_DRILL_INTERVAL),
         )
         .or("24h"),
+    )
+    .with(
+        optional(
+            "rotate_signing_keys_every",
+            "How long a key signs the broker's own tokens, an hour at least, before the next one does.",
+            Shape::span(MAX_SIGNING_TIME),
+        )
+        .or("720h"),
     )
     .with(
         optional(

@@ -52,6 +52,7 @@ mod scrapers;
 mod shares;
 mod signals;
 mod signed_message;
+mod signing_keys;
 mod spool;
 mod status_lists;
 mod switch;

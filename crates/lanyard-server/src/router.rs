@@ -14,6 +14,7 @@ use lanyard_proto::v1::identity_service_server::IdentityServiceServer;
 use lanyard_proto::v1::kill_service_server::KillServiceServer;
 use lanyard_proto::v1::pause_service_server::PauseServiceServer;
 use lanyard_proto::v1::plan_service_server::PlanServiceServer;
+use lanyard_proto::v1::signing_key_service_server::SigningKeyServiceServer;
 use lanyard_proto::v1::task_service_server::TaskServiceServer;
 
 use crate::broker::Broker;
@@ -40,6 +41,7 @@ pub(crate) fn router(broker: Arc<Broker>, newcomers: Newcomers) -> axum::Router 
     .add_service(KillServiceServer::new(services.clone()).max_decoding_message_size(limit))
     .add_service(PauseServiceServer::new(services.clone()).max_decoding_message_size(limit))
     .add_service(CharterServiceServer::new(services.clone()).max_decoding_message_size(limit))
+    .add_service(SigningKeyServiceServer::new(services.clone()).max_decoding_message_size(limit))
     .add_service(AuditServiceServer::new(services).max_decoding_message_size(limit))
     .into_axum_router()
     .merge(http::router(broker))

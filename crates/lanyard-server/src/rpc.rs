@@ -20,6 +20,7 @@ mod plan_list;
 mod rearm;
 mod records;
 mod sentence;
+mod signing_key;
 mod task;
 mod timeline;
 

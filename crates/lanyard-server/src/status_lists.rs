@@ -8,7 +8,7 @@ use lanyard_core::ledger::CommitError;
 use lanyard_engine::Engine;
 use lanyard_provider_token::Keyring;
 use lanyard_provider_token::introspection::LeaseView;
-use lanyard_provider_token::status::{self, Lists};
+use lanyard_provider_token::status::{self, Invalid, Lists};
 use lanyard_vocabulary::time::Timestamp;
 use tokio::sync::Mutex;
 
@@ -69,18 +69,26 @@ impl StatusLists {
         let Some(members) = self.members.members(list, now) else {
             return Ok(None);
         };
-        let mut invalid = Vec::new();
+        // An earlier process may have put tokens on its lists that the journal, where an older copy
+        // of it was restored, does not know.
+        let is_closed = self.members.is_closed(list);
+        let mut places = Vec::new();
         for some in members.chunks(CHUNK) {
             let found = engine.context().query(|state| {
-                let dead = some.iter().filter(|member| {
+                let marked = some.iter().filter(|member| {
                     let view = LeaseView::of(state, member.lease);
-                    !view.is_some_and(|view| view.valid)
+                    view.is_some_and(|view| view.valid) == is_closed
                 });
-                dead.map(|member| member.index).collect::<Vec<_>>()
+                marked.map(|member| member.index).collect::<Vec<_>>()
             });
-            invalid.extend(found.await?);
+            places.extend(found.await?);
         }
-        let of = (self.issuer.as_str(), list);
-        Ok(status::list_token(&self.keyring, of, invalid, now))
+        let invalid = if is_closed {
+            Invalid::AllBut(places)
+        } else {
+            Invalid::Places(places)
+        };
+        let token = status::list_token(&self.keyring, &self.issuer, list, &invalid, now);
+        Ok(token)
     }
 }

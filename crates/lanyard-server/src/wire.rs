@@ -57,7 +57,7 @@ use crate::targets::TargetConfig;
 use crate::unusable::Unusable;
 use crate::watches::Watches;
 use crate::witness::WitnessFile;
-use crate::{drill, hooks, kill_plane};
+use crate::{drill, hooks, kill_plane, signing_keys};
 
 /// Takes over the orders that come to the spool, and forgets what does not matter any more, until
 /// told to stop.
@@ -140,6 +140,11 @@ pub(crate) async fn serve(config: Config, machine: &Machine, lifetime: Lifetime)
         let of = Arc::clone(&broker.engine);
         followers.spawn(file.clone().follow(of, stopping.clone()));
     }
+    followers.spawn(signing_keys::follow(
+        Arc::clone(&broker),
+        config.switch.rotate_signing_keys_every,
+        stopping.clone(),
+    ));
     let (drills, of) = (broker.drills.clone(), Arc::clone(&engine));
     followers.spawn(drill::follow(drills, of, stopping.clone()));
     let (plans, of) = (broker.plans.clone(), Arc::clone(&engine));
@@ -274,7 +279,10 @@ pub(crate) async fn begin(broker: &Broker) -> Result<()> {
         is_stopped = broker.own_witness.heed(engine).await;
     }
     if let Some(why) = broker.emptied.as_ref().filter(|_| !is_stopped) {
-        engine.reconciler().heed_loss(why).await;
+        is_stopped = engine.reconciler().heed_loss(why).await;
+    }
+    if is_stopped {
+        signing_keys::replace_after_loss(broker).await;
     }
     broker.own_witness.note(engine, &mut None).await;
     let said = engine.context().in_effect(State::consenting).await;

@@ -125,6 +125,7 @@ pub fn after_json() -> Vec<Record> {
     timed(
         held.into_iter()
             .chain([accept(Kind::RetentionHeld), leases::of_an_added_kind()])
+            .chain(people::signing_keys())
             .collect(),
     )
 }

@@ -253,6 +253,26 @@ fn agents_are_invited_listed_and_removed() {
 }
 
 #[test]
+fn signing_keys_are_listed_rotated_and_revoked() {
+    let stage = Stage::set().unwrap();
+    let (admin, oncall) = (stage.command("admin"), &stage.oncall);
+    let key = oncall.answers("keys list", &["-o", "name"]).unwrap();
+    stage.agent.refuses("keys list", DENIED, &[]).unwrap();
+    let why = ["--reason", "yearly"];
+    oncall.refuses("keys rotate", DENIED, &why).unwrap();
+    let next = admin.answers("keys rotate", &why).unwrap();
+    let leaked = [key.trim(), "--reason", "leaked"];
+    stage.agent.refuses("keys revoke", DENIED, &leaked).unwrap();
+    oncall.answers("keys revoke", &leaked).unwrap();
+    oncall.refuses("keys revoke", USAGE, &leaked).unwrap();
+    let listed = oncall.ok(&["keys", "list"]).unwrap();
+    assert!(
+        listed.contains(next.trim()) && !listed.contains(key.trim()),
+        "{listed}"
+    );
+}
+
+#[test]
 fn a_kill_is_engaged_followed_and_lifted_by_two_people() {
     let stage = Stage::faked().unwrap();
     let (oncall, second) = (&stage.oncall, stage.command("oncall-two"));

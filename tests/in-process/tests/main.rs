@@ -14,6 +14,8 @@ mod journal;
 mod kills;
 mod pauses;
 mod plans;
+mod signing_keys;
+mod status_lists;
 mod stories;
 mod tasks;
 

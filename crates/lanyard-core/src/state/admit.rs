@@ -268,7 +268,8 @@ impl State {
             | Command::EndEmergency { .. }
             | Command::Started { .. }
             | Command::Clock(_)
-            | Command::Accept(_) => Ok(()),
+            | Command::Accept(_)
+            | Command::SigningKey(_) => Ok(()),
         }
     }
 

@@ -92,6 +92,7 @@ impl State {
             Command::Enrolment(step) => self.enrolment.take(step, at),
             Command::Started { .. }
             | Command::Accept(_)
+            | Command::SigningKey(_)
             | Command::Deny { .. }
             | Command::DenyMore { .. }
             | Command::Alert(_)

@@ -10,6 +10,7 @@ use lanyard_core::kill::{Actor, KillOrder, RearmProposal, RearmStage};
 use lanyard_core::lease::Progress;
 use lanyard_core::pause::{Demand, Pause};
 use lanyard_core::plan::Plan;
+use lanyard_core::signing_key::SigningKeyStep;
 use lanyard_core::task::Task;
 use lanyard_vocabulary::agent::AgentName;
 use lanyard_vocabulary::count::{counted, verb_for, word_for};
@@ -192,6 +193,7 @@ pub(super) fn of(command: &Command, task: Option<&Task>) -> String {
         }
         Command::Enrolment(step) => enrolled(step),
         Command::Drill(drill) => drilled(drill),
+        Command::SigningKey(step) => key_changed(step),
         Command::Started { version } => format!("the broker started, version {version}"),
         Command::Clock(_) => "the broker noted where its clock stands".to_owned(),
         Command::Accept(accepted) => {
@@ -432,6 +434,23 @@ fn enrolled(step: &EnrolmentStep) -> String {
         }
         EnrolmentStep::Remove { agent, by, reason } => {
             format!("{} removed agent {agent}: {reason}", known(by))
+        }
+    }
+}
+
+fn key_changed(step: &SigningKeyStep) -> String {
+    match step {
+        SigningKeyStep::Make {
+            kid,
+            signs_from,
+            by,
+            reason,
+        } => {
+            let by = by.as_ref().map_or_else(|| "the broker".to_owned(), known);
+            format!("{by} made signing key {kid}, which signs from {signs_from} on: {reason}")
+        }
+        SigningKeyStep::Revoke { kid, by, reason } => {
+            format!("{} revoked signing key {kid}: {reason}", known(by))
         }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use lanyard_core::action::{Outcome, Report, Reporter};
 use lanyard_core::command::{Command, SessionBegun};
 use lanyard_core::enrolment::{AgentKey, EnrolmentStep, Invitation};
+use lanyard_core::signing_key::SigningKeyStep;
 use lanyard_vocabulary::digest::Digest;
 use lanyard_vocabulary::id::{ActionId, TaskId};
 use lanyard_vocabulary::identity::{Confirmation, Evidence, Method};
@@ -50,6 +51,25 @@ pub(super) fn enrolment() -> Vec<Command> {
         },
     ];
     steps.into_iter().map(Command::Enrolment).collect()
+}
+
+pub(super) fn signing_keys() -> Vec<Command> {
+    let make = |kid: &str, by| SigningKeyStep::Make {
+        kid: kid.to_owned(),
+        signs_from: START + Duration::from_secs(300),
+        by,
+        reason: "on time".to_owned(),
+    };
+    let steps = [
+        make("k1", None),
+        make("k2", Some(identity("ann"))),
+        SigningKeyStep::Revoke {
+            kid: "k1".to_owned(),
+            by: identity("ann"),
+            reason: "leaked".to_owned(),
+        },
+    ];
+    steps.into_iter().map(Command::SigningKey).collect()
 }
 
 pub(super) fn sessions() -> Vec<Command> {
