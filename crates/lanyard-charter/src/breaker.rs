@@ -3,6 +3,7 @@
 use std::fmt;
 
 use lanyard_document::Position;
+use lanyard_document::shape::Word;
 use lanyard_vocabulary::time::Ttl;
 use serde::{Deserialize, Serialize};
 
@@ -90,34 +91,86 @@ pub enum Then {
 }
 
 /// The events by the names that charters use.
-pub const EVENTS: &[(&str, Event)] = &[
-    ("denied", Event::Denied),
-    ("minted", Event::Minted),
-    ("outside-hours", Event::OutsideHours),
-    ("new-target", Event::NewTarget),
-    ("provider-error", Event::ProviderError),
-    ("rejected", Event::Rejected),
-    ("action", Event::Action),
-    ("failed-action", Event::FailedAction),
-    ("failed-apply", Event::FailedApply),
-    ("retried", Event::Retried),
+pub const EVENTS: &[Word<Event>] = &[
+    Word::meaning("denied", Event::Denied, "requests that the charter denied"),
+    Word::meaning(
+        "minted",
+        Event::Minted,
+        "credentials that were asked of a provider",
+    ),
+    Word::meaning(
+        "outside-hours",
+        Event::OutsideHours,
+        "those among them outside of `hours`",
+    ),
+    Word::meaning(
+        "new-target",
+        Event::NewTarget,
+        "the first of an agent on a target",
+    ),
+    Word::meaning(
+        "provider-error",
+        Event::ProviderError,
+        "credentials that the provider did not give as asked",
+    ),
+    Word::meaning(
+        "rejected",
+        Event::Rejected,
+        "approvals that a person refused",
+    ),
+    Word::meaning("action", Event::Action, "reported actions"),
+    Word::meaning(
+        "failed-action",
+        Event::FailedAction,
+        "those that failed or were rolled back",
+    ),
+    Word::meaning(
+        "failed-apply",
+        Event::FailedApply,
+        "those with the apply role",
+    ),
+    Word::meaning(
+        "retried",
+        Event::Retried,
+        "those that had failed before in the same task",
+    ),
 ];
 /// The subjects by the names that charters use.
-pub const PERS: &[(&str, Per)] = &[
-    ("charter", Per::Charter),
-    ("agent", Per::Agent),
-    ("task", Per::Task),
-    ("target", Per::Target),
+pub const PERS: &[Word<Per>] = &[
+    Word::new("charter", Per::Charter),
+    Word::new("agent", Per::Agent),
+    Word::new("task", Per::Task),
+    Word::new("target", Per::Target),
 ];
 /// The consequences by the names that charters use.
-pub const THENS: &[(&str, Then)] = &[
-    ("stop-task", Then::StopTask),
-    ("stop-agent", Then::StopAgent),
-    ("pause-target", Then::PauseTarget),
-    ("pause", Then::Pause),
-    ("require-approval", Then::RequireApproval),
-    ("suspend-apply", Then::SuspendApply),
-    ("alert", Then::Alert),
+pub const THENS: &[Word<Then>] = &[
+    Word::meaning(
+        "stop-task",
+        Then::StopTask,
+        "a kill order, which two people re-arm",
+    ),
+    Word::meaning("stop-agent", Then::StopAgent, "the same for the agent"),
+    Word::meaning(
+        "pause-target",
+        Then::PauseTarget,
+        "nothing is issued on the target",
+    ),
+    Word::meaning(
+        "pause",
+        Then::Pause,
+        "nothing is issued to what was counted",
+    ),
+    Word::meaning(
+        "require-approval",
+        Then::RequireApproval,
+        "a person approves what nobody had to",
+    ),
+    Word::meaning(
+        "suspend-apply",
+        Then::SuspendApply,
+        "a pause of the apply role",
+    ),
+    Word::meaning("alert", Then::Alert, "a record and a warning in the log"),
 ];
 
 impl fmt::Display for Event {
@@ -139,9 +192,9 @@ impl fmt::Display for Then {
 }
 
 /// The name of an entry in one of these tables.
-pub(super) fn word<T: PartialEq + Copy>(words: &[(&'static str, T)], one: T) -> &'static str {
-    let found = words.iter().find(|(_, known)| *known == one);
-    found.map_or("", |(word, _)| word)
+pub(super) fn word<T: PartialEq>(words: &[Word<T>], one: T) -> &'static str {
+    let found = words.iter().find(|word| word.value == one);
+    found.map_or("", |word| word.name)
 }
 
 impl Then {

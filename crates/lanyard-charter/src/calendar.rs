@@ -7,6 +7,7 @@ use std::fmt;
 use jiff::civil::{Date, Time, Weekday};
 use jiff::tz::TimeZone;
 use lanyard_document::Position;
+use lanyard_document::shape::Word;
 use lanyard_vocabulary::name::Name;
 use lanyard_vocabulary::role::Role;
 use lanyard_vocabulary::time::Timestamp;
@@ -176,14 +177,14 @@ impl Hours {
 }
 
 /// The days by the names that charters use.
-pub(super) const DAYS: &[(&str, Weekday)] = &[
-    ("mon", Weekday::Monday),
-    ("tue", Weekday::Tuesday),
-    ("wed", Weekday::Wednesday),
-    ("thu", Weekday::Thursday),
-    ("fri", Weekday::Friday),
-    ("sat", Weekday::Saturday),
-    ("sun", Weekday::Sunday),
+pub(super) const DAYS: &[Word<Weekday>] = &[
+    Word::new("mon", Weekday::Monday),
+    Word::new("tue", Weekday::Tuesday),
+    Word::new("wed", Weekday::Wednesday),
+    Word::new("thu", Weekday::Thursday),
+    Word::new("fri", Weekday::Friday),
+    Word::new("sat", Weekday::Saturday),
+    Word::new("sun", Weekday::Sunday),
 ];
 
 /// True if these roles and environments, where an empty set means all, include this role and

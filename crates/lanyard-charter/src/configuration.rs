@@ -2,11 +2,35 @@
 
 use std::collections::BTreeMap;
 
-use lanyard_document::{Diagnostic, Fields, Findings, Node, read};
+use lanyard_document::shape::{Form, Kinds, Map, Open, Shape, required};
+use lanyard_document::{Diagnostic, Entry, Findings, Item, Section, read};
 use lanyard_vocabulary::name::Name;
 
 use crate::kinds;
 use crate::world::{ENVIRONMENT_KINDS, EnvironmentKind, MoreKinds, World};
+
+/// Describes the section `environments` of the configuration.
+#[must_use]
+pub fn environments_shape() -> Open {
+    Open::of(Form::NAME, Shape::words(ENVIRONMENT_KINDS))
+}
+
+/// Describes the two sections, where targets may be of these kinds too. Other sections, and the
+/// other fields of targets, are the daemon's.
+fn shape(more: MoreKinds) -> Shape {
+    let none = Kinds::told_by("kind");
+    let targets = kinds::all(more).into_iter().fold(none, |all, kind| {
+        let fields = kind.declared().partial();
+        all.with(kind.id().as_str(), kind.meaning(), fields)
+    });
+    let environments = "The environments that charters may name, each with its kind.";
+    let on = "The targets that grants may be on.";
+    Map::new()
+        .with(required("environments", environments, environments_shape()))
+        .with(required("targets", on, Open::of(Form::NAME, targets)))
+        .partial()
+        .into()
+}
 
 impl World {
     /// Reads the environments and targets of a daemon's configuration. Other sections are skipped.
@@ -23,9 +47,11 @@ impl World {
     /// Every fault of the two sections.
     pub fn of_configuration_with(text: &str, more: MoreKinds) -> Result<Self, Vec<Diagnostic>> {
         let root = read(text).map_err(|fault| vec![fault])?;
-        let findings = Findings::default();
-        let top = findings.map(&root);
-        let world = top.and_then(|top| Self::read(&findings, &top, more));
+        let (findings, shape) = (Findings::default(), shape(more));
+        let world = findings
+            .item(&root, &shape)
+            .section()
+            .and_then(|top| Self::of_sections(&top, more));
         let faults = findings.sorted();
         match world {
             Some(world) if faults.is_empty() => Ok(world),
@@ -33,46 +59,43 @@ impl World {
         }
     }
 
-    /// Reads the environments and targets among the fields of a configuration.
-    pub fn read(f: &Findings, top: &Fields<'_>, more_kinds: MoreKinds) -> Option<Self> {
-        let mut world = Self {
-            more_kinds,
-            ..Self::default()
-        };
-        let declared = top
-            .required("environments")
-            .map(|node| environments(f, node));
-        let targets = top
-            .required("targets")
-            .map(|node| targets(f, node, &mut world));
-        world.environments = declared?;
-        targets?;
+    fn of_sections(top: &Section<'_>, more: MoreKinds) -> Option<Self> {
+        let environments = top.get("environments");
+        let targets = top.get("targets").map(Item::entries);
+        let mut world = Self::of_environments(environments?, more);
+        for Entry { key, value, .. } in targets? {
+            let (Some(name), Some(kind)) = (value.f.parsed(key), value.kind()) else {
+                continue;
+            };
+            if let Some(section) = value.section() {
+                world.declare(kind, &section, name);
+            }
+        }
         Some(world)
     }
-}
 
-fn targets(f: &Findings, node: &Node, world: &mut World) {
-    let kinds = kinds::all(world.more_kinds).into_iter();
-    let kinds: Vec<_> = kinds.map(|kind| (kind.id().as_str(), kind)).collect();
-    for (_, key, value) in f.map(node).iter().flat_map(Fields::open) {
-        let (Some(name), Some(fields)) = (f.parsed::<Name>(key), f.map(value)) else {
-            continue;
-        };
-        let kind = fields
-            .required("kind")
-            .and_then(|node| f.one_of(node, &kinds));
-        if let Some(kind) = kind {
-            kind.declare(f, &fields, &name, world);
-            world.targets.insert(name, kind.id());
+    /// Reads the configuration's section `environments`: a world that has no targets yet.
+    #[must_use]
+    pub fn of_environments(item: Item<'_>, more_kinds: MoreKinds) -> Self {
+        let entries = item.entries().into_iter();
+        let environments: BTreeMap<Name, EnvironmentKind> = entries
+            .filter_map(|Entry { key, value, .. }| {
+                Some((value.f.parsed(key)?, value.word(ENVIRONMENT_KINDS)?))
+            })
+            .collect();
+        Self {
+            environments,
+            more_kinds,
+            ..Self::default()
         }
     }
-}
 
-/// Reads the configuration's section `environments`.
-fn environments(f: &Findings, node: &Node) -> BTreeMap<Name, EnvironmentKind> {
-    f.map(node)
-        .iter()
-        .flat_map(Fields::open)
-        .filter_map(|(_, key, value)| Some((f.parsed(key)?, f.one_of(value, ENVIRONMENT_KINDS)?)))
-        .collect()
+    /// Adds a target of the configuration, of the kind with this name.
+    pub fn declare(&mut self, kind: &str, section: &Section<'_>, name: Name) {
+        let mut kinds = kinds::all(self.more_kinds).into_iter();
+        if let Some(kind) = kinds.find(|known| known.id().as_str() == kind) {
+            kind.declare(section, &name, self);
+            self.targets.insert(name, kind.id());
+        }
+    }
 }

@@ -16,7 +16,7 @@ pub use crate::prohibited_actions::ProhibitedActions;
 pub use aws::AwsCredential;
 pub use credential::{Credential, CredentialForm};
 pub use github::{Access, GitHubCredential, GitHubGrant, MAX_REPOSITORIES_PER_TOKEN};
-pub use kubernetes::{KubernetesCredential, ProhibitedRequests, policy_rule};
+pub use kubernetes::{KubernetesCredential, ProhibitedRequests, policy_rule, policy_rule_shape};
 pub use token::{TokenCredential, TokenGrant};
 pub use vault::{VaultCredential, VaultGives, VaultGrant, VaultSecretCredential};
 

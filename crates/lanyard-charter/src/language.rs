@@ -2,11 +2,15 @@
 
 mod agents;
 mod allow;
+mod approvals;
 mod breakers;
 mod calendar;
+pub mod description;
 mod grants;
+mod limits;
 mod lints;
 mod plans;
+mod prohibitions;
 mod rules;
 mod sections;
 
@@ -90,7 +94,8 @@ pub fn parse_with(
 ) -> Result<Parsed, Vec<Diagnostic>> {
     let root = read(text).map_err(|fault| vec![fault])?;
     let findings = Findings::default();
-    let charter = sections::charter(&findings, &root, text, (world, files));
+    let shape = description::shape(world.more_kinds);
+    let charter = sections::charter(findings.item(&root, &shape), text, (world, files));
     let kinds = kinds::all(world.more_kinds);
     if let Some(charter) = &charter {
         rules::check(&Check::new(&findings, charter, &root, world), &kinds);

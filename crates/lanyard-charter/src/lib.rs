@@ -29,8 +29,7 @@ mod rates;
 pub mod reach;
 pub mod requirement;
 mod rights;
-pub mod schema;
-pub mod section;
+mod section;
 mod target_kind;
 mod usage;
 mod version;
@@ -47,13 +46,16 @@ pub use charter::{
     ApprovalRule, Autonomy, Budget, Charter, EmergencyRule, Grant, Limits, Mode, Owners, PlanRule,
     Policy, RequestLimits, Stated,
 };
+pub use configuration::environments_shape;
 pub use diff::{Change, Effect, diff};
 pub use kinds::{
     Access, GitHubGrant, MAX_REPOSITORIES_PER_TOKEN, ProhibitedActions, ProhibitedRequests,
-    TokenGrant, VaultGives, VaultGrant, policy_rule,
+    TokenGrant, VaultGives, VaultGrant, policy_rule, policy_rule_shape,
 };
 pub use kubernetes::{KubernetesGrant, KubernetesObject, KubernetesRights, PolicyRule};
-pub use language::{NoPolicies, Parsed, PolicyFiles, is_charter_file, parse, parse_with};
+pub use language::{
+    NoPolicies, Parsed, PolicyFiles, description, is_charter_file, parse, parse_with,
+};
 pub use of_kind::{OfKind, Typed};
 pub use pattern::{pattern_contains, wildcard_matches};
 pub use prohibition::{KindProhibition, Prohibited, Prohibition};

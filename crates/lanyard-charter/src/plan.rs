@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use lanyard_document::shape::Word;
 use serde::{Deserialize, Serialize};
 
 /// The largest plan, in bytes.
@@ -28,11 +29,11 @@ pub enum PlanFormat {
 }
 
 /// The formats by the names that people write.
-pub const PLAN_FORMATS: &[(&str, PlanFormat)] = &[
-    ("terraform-json", PlanFormat::TerraformJson),
-    ("manifests", PlanFormat::Manifests),
-    ("manifest-diff", PlanFormat::ManifestDiff),
-    ("text", PlanFormat::Text),
+pub const PLAN_FORMATS: &[Word<PlanFormat>] = &[
+    Word::new("terraform-json", PlanFormat::TerraformJson),
+    Word::new("manifests", PlanFormat::Manifests),
+    Word::new("manifest-diff", PlanFormat::ManifestDiff),
+    Word::new("text", PlanFormat::Text),
 ];
 
 impl fmt::Display for PlanFormat {

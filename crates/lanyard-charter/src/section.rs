@@ -3,6 +3,3 @@
 pub(crate) mod bounds;
 pub(crate) mod names;
 pub(crate) mod words;
-
-pub use names::target;
-pub use words::texts;

@@ -4,7 +4,8 @@ use std::cell::{Cell, OnceCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use lanyard_document::{Code, Diagnostic, Fields, Findings, Node, Position};
+use lanyard_document::shape::{Map, Shape, Word};
+use lanyard_document::{Code, Diagnostic, Findings, Item, Node, Position, Section};
 use lanyard_vocabulary::name::Name;
 
 use crate::charter::{Charter, Grant};
@@ -24,9 +25,9 @@ pub enum EnvironmentKind {
 }
 
 /// The kinds of environment by the names that configurations use.
-pub const ENVIRONMENT_KINDS: &[(&str, EnvironmentKind)] = &[
-    ("production", EnvironmentKind::Production),
-    ("sandbox", EnvironmentKind::Sandbox),
+pub const ENVIRONMENT_KINDS: &[Word<EnvironmentKind>] = &[
+    Word::new("production", EnvironmentKind::Production),
+    Word::new("sandbox", EnvironmentKind::Sandbox),
 ];
 
 /// The environments and targets that the configuration declares.
@@ -52,20 +53,26 @@ pub trait GrantKind: Send + Sync {
     /// The kind's name, and the name of its section in a grant.
     fn id(&self) -> TargetKind;
 
-    /// Reads the section of a grant: the target and the rights.
-    fn parse(&self, f: &Findings, node: &Node, world: &World) -> Option<(Name, Rights)>;
-
     /// The meaning of the section in one sentence, for editors and the reference.
     fn meaning(&self) -> &'static str;
 
-    /// The JSON Schema of the section, where `target` is that of the field `target`.
-    fn schema(&self, target: serde_json::Value) -> serde_json::Value;
+    /// Describes the fields of the section of a grant, but for `target`, which every section has.
+    fn shape(&self) -> Map;
+
+    /// Reads those fields: the rights.
+    fn parse(&self, section: &Section<'_>) -> Option<Rights>;
 
     /// The section as a new charter begins with it.
     fn starter(&self) -> Starter;
 
-    /// Adds to the world what charters are checked against in a target of the configuration.
-    fn declare(&self, _f: &Findings, _fields: &Fields<'_>, _target: &Name, _world: &mut World) {}
+    /// Describes what charters are checked against in a target of the configuration. The daemon's
+    /// own description has these fields too, and the others.
+    fn declared(&self) -> Map {
+        Map::new()
+    }
+
+    /// Reads those fields, and adds to the world what they say.
+    fn declare(&self, _section: &Section<'_>, _target: &Name, _world: &mut World) {}
 
     /// The kind's section in a prohibition; `None` if nothing of the kind can be prohibited.
     fn prohibited(&self) -> Option<ProhibitedSection> {
@@ -96,10 +103,10 @@ pub trait GrantKind: Send + Sync {
 pub struct ProhibitedSection {
     /// The meaning of the section in one sentence, for editors and the reference.
     pub meaning: &'static str,
-    /// The JSON Schema of the section.
-    pub schema: serde_json::Value,
+    /// The description of the section.
+    pub shape: Shape,
     /// Reads the section of a prohibition, and reports its faults.
-    pub read: fn(&Findings, &Node) -> Option<Prohibited>,
+    pub read: fn(Item<'_>) -> Option<Prohibited>,
 }
 
 /// Two sections of a grant for a new charter, as lines within the grant. `TARGET` stands for the

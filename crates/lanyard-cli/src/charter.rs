@@ -13,11 +13,11 @@ mod lint;
 pub(crate) mod list;
 mod plans;
 mod report;
-mod schema;
 mod simulate;
 mod test;
 
 use clap::Subcommand;
+use lanyard_charter::description;
 
 use crate::Global;
 use crate::kinds;
@@ -65,7 +65,7 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome
         Command::Show { name } => list::show(global, name).await,
         Command::Init(asked) => init::run(global, &asked),
         Command::Schema => {
-            println!("{:#}", schema::charter(kinds::more()));
+            println!("{:#}", description::schema(kinds::more()));
             Ok(())
         }
         Command::Crd => {

@@ -9,7 +9,7 @@ use lanyard_vocabulary::time::{Timestamp, Ttl};
 
 use crate::code::Code;
 use crate::diagnostic::Diagnostic;
-use crate::fields::{Findings, near, suggest};
+use crate::findings::{Findings, near, suggest};
 use crate::shape::{
     Absent, Choice, Chosen, Empty, Field, Kind, Kinds, List, Map, Open, Part, Shape, Word,
 };
@@ -24,6 +24,8 @@ pub struct Item<'a> {
     /// The value as the document has it.
     pub node: &'a Node,
     shape: &'a Shape,
+    /// The name that the author gave the value, in a map of such names.
+    name: Option<&'a str>,
 }
 
 /// An entry of a map whose names the author chose.
@@ -44,6 +46,7 @@ impl Findings {
             f: self,
             node,
             shape,
+            name: None,
         }
     }
 }
@@ -128,12 +131,16 @@ impl<'a> Item<'a> {
 
     /// Adds a finding about something that is not there.
     fn at_its_start(self, code: Code, message: String) {
+        self.f.add(Diagnostic::new(code, self.start(), message));
+    }
+
+    /// The place before the value, of what is not there.
+    const fn start(self) -> Span {
         let span = self.node.span;
-        let start = Span {
+        Span {
             end: span.start,
             ..span
-        };
-        self.f.add(Diagnostic::new(code, start, message));
+        }
     }
 
     /// Reads the entries of a map whose names the author chose.
@@ -166,6 +173,7 @@ impl<'a> Item<'a> {
             let value = Item {
                 node: value,
                 shape: values,
+                name: Some(name),
                 ..self
             };
             Some(Entry { name, key, value })
@@ -191,6 +199,7 @@ impl<'a> Item<'a> {
         let item = |node| Self {
             node,
             shape: of,
+            name: None,
             ..self
         };
         items.iter().map(item).collect()
@@ -198,7 +207,11 @@ impl<'a> Item<'a> {
 
     fn has_size(self, count: usize, empty: Option<Empty>, most: Option<usize>) -> bool {
         if let Some(empty) = empty.filter(|_| count == 0) {
-            let finding = self.finding(empty.code, empty.message);
+            let message = match empty.of.zip(self.name) {
+                Some((of, name)) => format!("{of} `{}`: {}", escaped(name), empty.message),
+                None => empty.message.to_owned(),
+            };
+            let finding = self.finding(empty.code, message);
             self.f.add(match empty.help {
                 Some(help) => finding.help(help),
                 None => finding,
@@ -363,6 +376,7 @@ impl<'a> Section<'a> {
         Some(Item {
             node,
             shape: &field.shape,
+            name: None,
             ..self.item
         })
     }
@@ -381,8 +395,10 @@ impl<'a> Section<'a> {
                 Part::Choice(choice) => self.choose(choice),
             }
         }
+        // A field that nobody reads would be taken for one that holds (T26).
         let fields = self.map.fields();
-        for (key, _) in self.entries {
+        let strange = self.entries.iter().filter(|_| !self.map.is_partial());
+        for (key, _) in strange {
             let unknown = key.text().filter(|name| self.map.field(name).is_none());
             if let Some(name) = unknown {
                 let message = format!("there is no field `{}` here", escaped(name));
@@ -406,20 +422,39 @@ impl<'a> Section<'a> {
             fields.any(|field| self.written(field.name).is_some())
         });
         let begun: Vec<_> = begun.collect();
-        let message = || format!("write {}", choice.in_words());
-        match (begun.len(), choice.chosen) {
-            (0, Chosen::ExactlyOne | Chosen::AtLeastOne) => match choice.code {
-                Some(code) => self.item.report(code, message()),
-                None => self.item.at_its_start(Code::Missing, message()),
-            },
-            (2.., Chosen::ExactlyOne | Chosen::AtMostOne) => {
-                let code = choice.code.unwrap_or(Code::Value);
-                self.item.report(code, message());
+        match (begun.as_slice(), choice.chosen) {
+            ([], Chosen::ExactlyOne | Chosen::AtLeastOne) => {
+                let span = match choice.code {
+                    Some(_) => self.item.span(),
+                    None => self.item.start(),
+                };
+                self.refuse(choice, Code::Missing, span);
             }
-            (0.., _) => begun
+            ([_, _, ..], Chosen::ExactlyOne) => {
+                self.refuse(choice, Code::Value, self.item.span());
+            }
+            // The last way is the one too many.
+            ([_, .., last], Chosen::AtMostOne) => {
+                let mut fields = last.iter();
+                let written = fields.find_map(|field| self.written(field.name));
+                let span = written.map_or(self.item.span(), |node| node.span);
+                self.refuse(choice, Code::Value, span);
+            }
+            ([..], _) => begun
                 .into_iter()
                 .flatten()
                 .for_each(|field| self.need(field)),
         }
+    }
+
+    /// Adds the finding about a choice of too few or too many.
+    fn refuse(&self, choice: &Choice, usual: Code, span: Span) {
+        let words = || format!("write {}", choice.in_words());
+        let message = choice.message.clone().unwrap_or_else(words);
+        let finding = Diagnostic::new(choice.code.unwrap_or(usual), span, message);
+        self.item.f.add(match choice.help {
+            Some(help) => finding.help(help),
+            None => finding,
+        });
     }
 }

@@ -8,8 +8,9 @@
 
 mod code;
 mod diagnostic;
-mod fields;
+mod findings;
 mod item;
+mod order;
 mod path;
 mod print;
 pub mod shape;
@@ -18,8 +19,9 @@ mod tree;
 
 pub use code::{Code, Severity};
 pub use diagnostic::{Diagnostic, Fix, render, render_within};
-pub use fields::{Fields, Findings, near_names, nearest, suggest};
+pub use findings::{Findings, near_names, nearest, suggest};
 pub use item::{Entry, Item, Section};
+pub use order::in_order;
 pub use path::{FieldPaths, path_of};
 pub use print::print;
 pub use span::{Position, Span};

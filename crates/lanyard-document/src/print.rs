@@ -92,6 +92,11 @@ fn comments(text: &str) -> Vec<Comment<'_>> {
     found
 }
 
+/// The comments of a document, in their order.
+pub(crate) fn comments_of(text: &str) -> Vec<&str> {
+    comments(text).into_iter().map(|it| it.text).collect()
+}
+
 struct Printer<'a> {
     text: &'a str,
     comments: &'a [Comment<'a>],

@@ -214,6 +214,9 @@ pub struct Empty {
     pub message: &'static str,
     /// The remedy, if one can be named.
     pub help: Option<&'static str>,
+    /// The kind of thing that the author's name of the value names: `condition`. The message then
+    /// begins with both.
+    pub of: Option<&'static str>,
 }
 
 impl Empty {
@@ -224,7 +227,16 @@ impl Empty {
             code,
             message,
             help: None,
+            of: None,
         }
+    }
+
+    /// Returns the finding about a value in an [`Open`] map, which begins with the value's name:
+    /// ``condition `aws:SourceIp`: ``.
+    #[must_use]
+    pub const fn of(mut self, what: &'static str) -> Self {
+        self.of = Some(what);
+        self
     }
 
     /// Returns the finding with this remedy.
@@ -343,8 +355,8 @@ impl Kinds {
     /// Returns the description with one kind more: its word, the word's meaning, the other fields.
     #[must_use]
     pub fn with(mut self, word: &'static str, meaning: &'static str, fields: Map) -> Self {
-        let mut map = Map::new().with(required(self.tag, meaning, Shape::Constant(word)));
-        map.parts.extend(fields.parts);
+        let tag = required(self.tag, meaning, Shape::Constant(word));
+        let map = Map::new().with(tag).and(fields);
         self.all.push(Kind { word, map });
         self
     }
@@ -354,6 +366,8 @@ impl Kinds {
 #[derive(Debug, Clone, Default)]
 pub struct Map {
     parts: Vec<Part>,
+    /// True if fields that are not described are another reader's, and not unknown.
+    is_partial: bool,
 }
 
 /// A field of a map, or fields of which only some can stand together.
@@ -471,6 +485,10 @@ pub struct Choice {
     pub ways: Vec<Vec<Field>>,
     /// The code of the finding about too few or too many; `None` for the usual ones.
     pub code: Option<Code>,
+    /// The message of that finding, where it can say why; `None` for the choice in words.
+    pub message: Option<String>,
+    /// The remedy, if one can be named.
+    pub help: Option<&'static str>,
 }
 
 impl Choice {
@@ -497,6 +515,8 @@ impl Choice {
             chosen,
             ways: ways.into_iter().collect(),
             code: None,
+            message: None,
+            help: None,
         }
     }
 
@@ -504,6 +524,20 @@ impl Choice {
     #[must_use]
     pub const fn code(mut self, code: Code) -> Self {
         self.code = Some(code);
+        self
+    }
+
+    /// Returns the choice with this message for its finding.
+    #[must_use]
+    pub fn message(mut self, message: impl Into<String>) -> Self {
+        self.message = Some(message.into());
+        self
+    }
+
+    /// Returns the choice with this remedy for its finding.
+    #[must_use]
+    pub const fn help(mut self, help: &'static str) -> Self {
+        self.help = Some(help);
         self
     }
 
@@ -551,6 +585,21 @@ impl Map {
         self
     }
 
+    /// Returns the map as a part of one, whose other fields another reader knows.
+    #[must_use]
+    pub const fn partial(mut self) -> Self {
+        self.is_partial = true;
+        self
+    }
+
+    /// Returns the map with the fields and alternatives of another behind its own.
+    #[must_use]
+    pub fn and(mut self, more: Self) -> Self {
+        self.parts.extend(more.parts);
+        self.is_partial |= more.is_partial;
+        self
+    }
+
     /// The fields that stand by themselves, and the alternatives.
     #[must_use]
     pub fn parts(&self) -> &[Part] {
@@ -568,6 +617,11 @@ impl Map {
             Part::Field(_) => None,
             Part::Choice(choice) => Some(choice),
         })
+    }
+
+    /// True if fields that are not described are another reader's.
+    pub(crate) const fn is_partial(&self) -> bool {
+        self.is_partial
     }
 
     /// The field of this name.

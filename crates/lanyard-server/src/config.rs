@@ -218,12 +218,12 @@ pub(crate) fn config(root: Item<'_>, base: &Path, kinds: Kinds) -> Option<Config
     let identities = identity::config::identities(&top, base);
     let approval_url = top.get("approval_url").map(urls::approval_url);
     let (environments, targets) = (top.get("environments"), top.get("targets"));
-    // The charter's reader of the two sections is given both: what is missing is said above.
-    let world = environments
-        .zip(targets)
-        .and_then(|_| World::read(root.f, &root.f.map(root.node)?, kinds.grants));
-    let targets = targets.map(|item| targets::targets(item, base, kinds));
-    let (targets, identities, mut world) = (targets?, identities?, world?);
+    let mut world = environments.map_or_else(World::default, |item| {
+        World::of_environments(item, kinds.grants)
+    });
+    world.more_kinds = kinds.grants;
+    let targets = targets.map(|item| targets::targets(item, base, (kinds, &mut world)));
+    let (targets, identities) = (targets?, identities?);
     world.own_namespaces.extend(own_namespace());
     let declared = Declared {
         issuers: &identities.issuers,

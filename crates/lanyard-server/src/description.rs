@@ -2,8 +2,8 @@
 //! JSON Schema and the reference are made from it. What belongs to a section is described beside
 //! the section's reader.
 
-use lanyard_charter::ENVIRONMENT_KINDS;
-use lanyard_document::shape::{Choice, Form, List, Map, Open, Shape, Word, optional, required};
+use lanyard_charter::environments_shape;
+use lanyard_document::shape::{Choice, Form, List, Map, Shape, optional, required};
 use lanyard_vocabulary::time::Ttl;
 use serde_json::{Value, json};
 
@@ -66,7 +66,7 @@ pub(crate) fn shape(kinds: Kinds) -> Shape {
     map.with(required(
         "environments",
         "The environments that charters may name, each with its kind.",
-        Open::of(Form::NAME, Shape::Words(environment_kinds())),
+        environments_shape(),
     ))
     .with(required(
         "targets",
@@ -74,11 +74,6 @@ pub(crate) fn shape(kinds: Kinds) -> Shape {
         targets::shape(kinds),
     ))
     .into()
-}
-
-fn environment_kinds() -> Vec<Word<()>> {
-    let kinds = ENVIRONMENT_KINDS.iter();
-    kinds.map(|(name, _)| Word::new(name, ())).collect()
 }
 
 fn listeners(map: Map) -> Map {

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Error, Result};
-use lanyard_charter::TargetKind;
+use lanyard_charter::{TargetKind, World};
 use lanyard_core::provider::Provider;
 use lanyard_core::target::{Shared, Target};
 use lanyard_document::shape::{self, Form, Open};
@@ -76,22 +76,34 @@ pub(crate) fn shape(kinds: Kinds) -> Open {
     Open::of(Form::NAME, all)
 }
 
-/// Reads the section, where targets may be of any of these kinds.
-pub(crate) fn targets(item: Item<'_>, base: &Path, kinds: Kinds) -> BTreeMap<Name, TargetConfig> {
+/// Reads the section, where targets may be of any of these kinds, and declares the targets to
+/// charters.
+pub(crate) fn targets(
+    item: Item<'_>,
+    base: &Path,
+    (kinds, world): (Kinds, &mut World),
+) -> BTreeMap<Name, TargetConfig> {
     let entries = item.entries().into_iter();
     let read = entries.filter_map(|Entry { key, value, .. }| {
         let name: Name = item.f.parsed(key)?;
-        let target = target(value, &name, base, kinds)?;
+        let target = target(value, &name, base, (kinds, world))?;
         Some((name, target))
     });
     read.collect()
 }
 
-fn target(item: Item<'_>, name: &Name, base: &Path, kinds: Kinds) -> Option<TargetConfig> {
+fn target(
+    item: Item<'_>,
+    name: &Name,
+    base: &Path,
+    (kinds, world): (Kinds, &mut World),
+) -> Option<TargetConfig> {
     // Without a kind it is not known what the other fields should be.
     let kind = item.kind()?;
     let reader = kinds.readers().find(|it| it.kind().as_str() == kind)?;
-    let target = reader.read(&item.section()?, name, base);
+    let section = item.section()?;
+    world.declare(kind, &section, name.clone());
+    let target = reader.read(&section, name, base);
     Some(TargetConfig {
         kind: reader.kind(),
         target: target?,

@@ -2,16 +2,16 @@
 //!
 //! | module | what it gives a test |
 //! |---|---|
-//! s/a clock that moves when it is told to/a clock that only the test moves/
-//! s/what every provider does/the conformance suite of providers/
-//! s/a provider that fails when it is told to/a provider in memory with injected faults/
+//! | [`clock`] | a clock that only the test moves |
+//! | [`conformance`] | the conformance suite of providers |
+//! | [`fake`] | a provider in memory with injected faults |
 //! | [`ledger`] | a ledger in memory whose process can die |
 //! | [`machine`] | a machine whose clocks a test sets |
 //! | [`judge`] | a judge of plans that cannot read them |
 //! | [`ids`] | ids that are the same in every run |
 //! | [`pages`] | the blocks of code of the documentation |
-//! s/every kind of record, for the forms on disk/records of every kind, for tests of the stored
-//! formats/
+//! | [`schema`] | a validator of JSON Schema, and documents with one entry changed |
+//! | [`story`] | records of every kind, for tests of the stored formats |
 //! | [`world`] | a charter, a task and a request for each kind of target |
 #![expect(
     clippy::expect_used,
@@ -26,6 +26,7 @@ pub mod judge;
 pub mod ledger;
 pub mod machine;
 pub mod pages;
+pub mod schema;
 pub mod spool;
 pub mod story;
 pub mod world;

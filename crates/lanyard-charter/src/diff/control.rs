@@ -45,7 +45,7 @@ impl Changes {
 
     pub(super) fn formats(&mut self, old: &Charter, new: &Charter) {
         let taken = |charter: &Charter| {
-            let all = || PLAN_FORMATS.iter().map(|(_, format)| *format).collect();
+            let all = || PLAN_FORMATS.iter().map(|word| word.value).collect();
             let rule = charter.plans.as_ref();
             rule.map_or_else(all, |rule| rule.formats.clone())
         };

@@ -10,12 +10,13 @@ mod to_plan;
 
 use std::collections::BTreeSet;
 
-use lanyard_document::{Fields, Findings, Node};
+use lanyard_document::shape::{Map, Shape, optional};
+use lanyard_document::{Item, Section};
 use lanyard_vocabulary::name::Name;
 use lanyard_vocabulary::secret::Secret;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-pub(crate) use section::full_names;
+pub(crate) use section::{full_names, full_names_shape};
 
 use super::credential::CredentialForm;
 use super::list_of;
@@ -26,7 +27,6 @@ use crate::prohibited_actions::ProhibitedActions;
 use crate::prohibition::{Prohibited, Prohibition};
 use crate::reach::{PlanObjects, PlanReach};
 use crate::rights::{KindRights, Rights, ToPlan, unnamed};
-use crate::schema::{aws_actions, fields, list, section, text};
 use crate::target_kind::TargetKind;
 use crate::usage::Usage;
 use crate::world::{
@@ -47,44 +47,16 @@ impl GrantKind for Aws {
         TargetKind::AWS
     }
 
-    fn parse(&self, f: &Findings, node: &Node, world: &World) -> Option<(Name, Rights)> {
-        section::aws(f, node, world)
-    }
-
     fn meaning(&self) -> &'static str {
         "An AWS STS session."
     }
 
-    fn schema(&self, target: Value) -> Value {
-        let statement = fields(
-            &["actions", "resources"],
-            json!({
-                "actions": section("`service:Action`, with `*` and `?`.", aws_actions()),
-                "resources": list(text("An ARN, or `*`."), 1),
-                "when": {
-                    "type": "object", "minProperties": 1,
-                    "additionalProperties": list(json!({"type": "string"}), 1),
-                    "description": "Condition keys of AWS, each with the values of which one has to be there; all of them hold.",
-                },
-                "unnarrowed": {
-                    "type": "string", "minLength": 1, "maxLength": 200,
-                    "description": "Why no plan narrows the statement. Every apply needs it, and no plan names it, as with the state and the lock of Terraform.",
-                },
-            }),
-        );
-        fields(
-            &["target", "allow"],
-            json!({
-                "target": target,
-                "allow": section("What the session may do.", list(statement, 1)),
-                "destructive": section("Denied, unless the approved plan names them.", aws_actions()),
-                "except": section("Denied, whatever a pattern of `allow` holds.", aws_actions()),
-                "approved": section(
-                    "With the plan role: reads that hand on secrets, or act; a person approves each credential.",
-                    aws_actions(),
-                ),
-            }),
-        )
+    fn shape(&self) -> Map {
+        section::shape()
+    }
+
+    fn parse(&self, section: &Section<'_>) -> Option<Rights> {
+        section::aws(section)
     }
 
     fn starter(&self) -> Starter {
@@ -94,8 +66,13 @@ impl GrantKind for Aws {
         }
     }
 
-    fn declare(&self, f: &Findings, fields: &Fields<'_>, target: &Name, world: &mut World) {
-        let role = fields.optional("plan_role").and_then(|node| f.text(node));
+    fn declared(&self) -> Map {
+        let meaning = "The ARN of the role for the plan role.";
+        Map::new().with(optional("plan_role", meaning, Shape::Text))
+    }
+
+    fn declare(&self, section: &Section<'_>, target: &Name, world: &mut World) {
+        let role = section.get("plan_role").and_then(Item::text);
         if let Some(account) = role.and_then(account_of) {
             world.accounts.insert(target.clone(), account);
         }

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use lanyard_document::{Code, Diagnostic, Fields, Findings, Node, Value as Yaml, suggest};
+use lanyard_document::shape::{Choice, Empty, Form, List, Map, Open, Shape, Word, required};
+use lanyard_document::{Code, Diagnostic, Entry, Item, Section, Value as Yaml, suggest};
 use lanyard_vocabulary::name::Name;
 use lanyard_vocabulary::role::Role;
 use lanyard_vocabulary::secret::Secret;
@@ -17,12 +18,9 @@ use crate::charter::{Autonomy, Grant};
 use crate::prohibition::Prohibition;
 use crate::reach::PlanReach;
 use crate::rights::{KindRights, Rights, ToPlan};
-use crate::schema::{fields, strings};
-use crate::section::names::target;
-use crate::section::words::texts;
 use crate::target_kind::TargetKind;
 use crate::usage::Usage;
-use crate::world::{Check, DELETES_STATE, GrantKind, Starter, World};
+use crate::world::{Check, DELETES_STATE, GrantKind, Starter};
 
 impl TargetKind {
     /// An owner of repositories at GitHub.
@@ -60,10 +58,10 @@ impl fmt::Display for Access {
 }
 
 /// The levels by the names that charters use.
-const ACCESS: &[(&str, Access)] = &[
-    ("read", Access::Read),
-    ("write", Access::Write),
-    ("admin", Access::Admin),
+const ACCESS: &[Word<Access>] = &[
+    Word::new("read", Access::Read),
+    Word::new("write", Access::Write),
+    Word::new("admin", Access::Admin),
 ];
 
 /// The rights of an installation token of a GitHub App, in repositories of one owner.
@@ -178,6 +176,13 @@ const PROPOSE: &[(&str, Access)] = &[
     ("pull_requests", Access::Write),
 ];
 
+/// The permissions that a profile stands for, by the names that charters use.
+const PROFILES: &[Word<&[(&str, Access)]>] = &[Word::meaning(
+    "propose",
+    PROPOSE,
+    "can push a branch and open a pull request",
+)];
+
 /// The names of all permissions.
 fn permissions() -> impl Iterator<Item = &'static str> {
     PERMISSIONS.iter().map(|(name, _)| *name)
@@ -235,31 +240,40 @@ impl GrantKind for GitHub {
         TargetKind::GITHUB
     }
 
-    fn parse(&self, f: &Findings, node: &Node, world: &World) -> Option<(Name, Rights)> {
-        section_of(f, node, world)
-    }
-
     fn meaning(&self) -> &'static str {
         "An installation token of a GitHub App."
     }
 
-    fn schema(&self, target: Value) -> Value {
-        fields(
-            &["target", "repositories"],
-            json!({
-                "target": target,
-                "repositories": strings("Without their owner; 500 at most."),
-                "profile": {
-                    "enum": ["propose"],
-                    "description": "Can push a branch and open a pull request.",
-                },
-                "permissions": {
-                    "type": "object",
-                    "description": "Of repositories, as GitHub names them; beside the profile, where there is one.",
-                    "additionalProperties": {"enum": ["read", "write", "admin"]},
-                },
-            }),
-        )
+    fn shape(&self) -> Map {
+        let nothing = Empty::new(Code::EmptyGrant, NOTHING).help(NAME_SOMETHING);
+        let repositories = "The repositories without their owner; 500 at most.";
+        let profile = "The permissions that the word stands for.";
+        let permissions = "Permissions of repositories, as GitHub names them; beside the profile, \
+                           where there is one.";
+        let permission = Form::new("a permission", "^[a-z_]+$");
+        Map::new()
+            .with(required(
+                "repositories",
+                repositories,
+                List::of(REPOSITORY).not_empty(nothing),
+            ))
+            .with(
+                Choice::at_least_one([
+                    vec![required("profile", profile, Shape::words(PROFILES))],
+                    vec![required(
+                        "permissions",
+                        permissions,
+                        Open::of(permission, Shape::words(ACCESS)),
+                    )],
+                ])
+                .code(Code::EmptyGrant)
+                .message(NOTHING)
+                .help(NAME_SOMETHING),
+            )
+    }
+
+    fn parse(&self, section: &Section<'_>) -> Option<Rights> {
+        section_of(section)
     }
 
     fn starter(&self) -> Starter {
@@ -297,37 +311,35 @@ impl GrantKind for GitHub {
     }
 }
 
-fn section_of(f: &Findings, node: &Node, world: &World) -> Option<(Name, Rights)> {
-    let fields = f.map(node)?;
-    let target = target(f, &fields, world, TargetKind::GITHUB);
-    let repositories = fields.required("repositories").map(|node| {
-        let repositories = texts(f, node, repository);
+const NOTHING: &str = "this grant allows nothing";
+const NAME_SOMETHING: &str = "name repositories, and permissions or the profile propose";
+
+/// True for a map without entries. What is no map is found to be none.
+fn is_empty(item: Item<'_>) -> bool {
+    matches!(&item.node.value, Yaml::Map(entries) if entries.is_empty())
+}
+
+fn section_of(section: &Section<'_>) -> Option<Rights> {
+    let repositories = section.get("repositories").map(|item| {
+        let repositories = item.texts();
         if repositories.len() > MAX_REPOSITORIES_PER_TOKEN {
             let message = format!(
                 "a token is for {MAX_REPOSITORIES_PER_TOKEN} repositories at most, and these are {}",
                 repositories.len()
             );
-            f.add(Diagnostic::new(Code::Value, node.span, message));
+            item.report(Code::Value, message);
         }
         repositories
     });
-    let profile = fields.optional("profile");
-    let permissions = fields.optional("permissions");
-    let is_empty = |node: &Node| match &node.value {
-        Yaml::Map(entries) => entries.is_empty(),
-        Yaml::List(items) => items.is_empty(),
-        Yaml::Scalar { .. } => false,
-    };
-    let nothing = fields.optional("repositories").is_some_and(is_empty)
-        || (profile.is_none() && permissions.is_none_or(is_empty));
-    if nothing {
-        let message = "this grant allows nothing".to_owned();
-        let finding = Diagnostic::new(Code::EmptyGrant, node.span, message);
-        f.add(finding.help("name repositories, and permissions or the profile propose"));
-    }
-    let profile = profile.map(|node| f.one_of(node, &[("propose", PROPOSE)]));
-    let named = permissions.map(|node| granted(f, node));
-    fields.finish();
+    let profile = section.get("profile").map(|item| item.word(PROFILES));
+    let named = section.get("permissions").map(|item| {
+        let entries = item.entries();
+        if is_empty(item) && profile.is_none() {
+            let finding = section.item.finding(Code::EmptyGrant, NOTHING);
+            section.item.f.add(finding.help(NAME_SOMETHING));
+        }
+        granted(&entries)
+    });
     let proposes = profile.is_some();
     let mut granted: BTreeMap<String, Access> = match profile {
         Some(profile) => profile?
@@ -340,18 +352,18 @@ fn section_of(f: &Findings, node: &Node, world: &World) -> Option<(Name, Rights)
         let most = granted.get(&name).copied().unwrap_or(access).max(access);
         granted.insert(name, most);
     }
-    let well = !nothing && !granted.is_empty();
-    let repositories = repositories.filter(|repositories| well && !repositories.is_empty());
-    Some((
-        target?,
-        GitHubGrant {
-            repositories: repositories?,
-            permissions: granted,
-            proposes,
-        }
-        .into(),
-    ))
+    let repositories = repositories.filter(|repositories| !repositories.is_empty());
+    let rights = GitHubGrant {
+        repositories: repositories?,
+        permissions: granted,
+        proposes,
+    };
+    (!rights.permissions.is_empty()).then(|| rights.into())
 }
+
+/// A repository's name, without its owner.
+const REPOSITORY: Form =
+    Form::new("the name of a repository", "^[A-Za-z0-9._-]{1,100}$").checked(repository);
 
 fn repository(text: &str) -> Result<(), &'static str> {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
@@ -366,26 +378,23 @@ fn repository(text: &str) -> Result<(), &'static str> {
     }
 }
 
-fn granted(f: &Findings, node: &Node) -> BTreeMap<String, Access> {
-    f.map(node)
-        .iter()
-        .flat_map(Fields::open)
-        .filter_map(|(name, key, value)| {
-            let access = f.one_of(value, ACCESS)?;
-            let Some(most) = most(name) else {
-                let message = format!("`{}` is no permission of a repository", escaped(name));
-                let finding = Diagnostic::new(Code::Value, key.span, message);
-                f.add(suggest(finding, name, permissions()));
-                return None;
-            };
-            if access > most {
-                let message = format!("`{name}` goes no further than {most}");
-                f.add(Diagnostic::new(Code::Value, value.span, message));
-                return None;
-            }
-            Some((name.to_owned(), access))
-        })
-        .collect()
+fn granted(entries: &[Entry<'_>]) -> BTreeMap<String, Access> {
+    let permission = |entry: &Entry<'_>| {
+        let (name, value) = (entry.name, entry.value);
+        let access = value.word(ACCESS)?;
+        let Some(most) = most(name) else {
+            let message = format!("`{}` is no permission of a repository", escaped(name));
+            let finding = Diagnostic::new(Code::Value, entry.key.span, message);
+            value.f.add(suggest(finding, name, permissions()));
+            return None;
+        };
+        if access > most {
+            value.report(Code::Value, format!("`{name}` goes no further than {most}"));
+            return None;
+        }
+        Some((name.to_owned(), access))
+    };
+    entries.iter().filter_map(permission).collect()
 }
 
 impl KindRights for GitHubGrant {

@@ -8,13 +8,14 @@ mod to_plan;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lanyard_document::{Fields, Findings, Node};
+use lanyard_document::shape::{Map, Shape, optional};
+use lanyard_document::{Item, Section};
 use lanyard_vocabulary::name::Name;
 use lanyard_vocabulary::secret::Secret;
 use serde_json::{Value, json};
 
 pub use prohibition::ProhibitedRequests;
-pub use section::policy_rule;
+pub use section::{policy_rule, policy_rule_shape};
 
 use super::credential::CredentialForm;
 use crate::aws::ActionPattern;
@@ -24,7 +25,6 @@ use crate::narrow::shortened;
 use crate::prohibition::{Prohibited, Prohibition};
 use crate::reach::{Named, PlanObjects, PlanReach};
 use crate::rights::{Held, KindRights, Rights, ToPlan, unnamed};
-use crate::schema::{fields, list, name, section, strings, text};
 use crate::target_kind::TargetKind;
 use crate::usage::Usage;
 use crate::world::{
@@ -44,42 +44,16 @@ impl GrantKind for Kubernetes {
         TargetKind::KUBERNETES
     }
 
-    fn parse(&self, f: &Findings, node: &Node, world: &World) -> Option<(Name, Rights)> {
-        section::section_of(f, node, world)
-    }
-
     fn meaning(&self) -> &'static str {
         "A Kubernetes service-account token."
     }
 
-    fn schema(&self, target: Value) -> Value {
-        let rule = fields(
-            &["apiGroups", "resources", "verbs"],
-            json!({
-                "apiGroups": strings("`\"\"` is the core group."),
-                "resources": strings("In the plural, with a subresource where one is meant: `pods/log`."),
-                "verbs": strings("Of RBAC."),
-                "resourceNames": strings("These objects alone."),
-            }),
-        );
-        let mut schema = fields(
-            &["target", "namespace"],
-            json!({
-                "target": target,
-                "namespace": name("Where the rights are bound."),
-                "rules": section("What may be done there; or `clusterRole`.", list(rule, 1)),
-                "clusterRole": text("A role that the cluster's owners made."),
-                "destructive": section(
-                    "`VERB RESOURCE.GROUP` of the rules, given only where the approved plan names it: `delete deployments.apps`.",
-                    list(json!({"type": "string", "pattern": "^[a-z0-9./-]+ [a-z0-9./-]+$"}), 0),
-                ),
-            }),
-        );
-        if let Some(schema) = schema.as_object_mut() {
-            let either = json!([{"required": ["rules"]}, {"required": ["clusterRole"]}]);
-            schema.insert("oneOf".to_owned(), either);
-        }
-        schema
+    fn shape(&self) -> Map {
+        section::shape()
+    }
+
+    fn parse(&self, section: &Section<'_>) -> Option<Rights> {
+        section::section_of(section)
     }
 
     fn starter(&self) -> Starter {
@@ -89,8 +63,13 @@ impl GrantKind for Kubernetes {
         }
     }
 
-    fn declare(&self, f: &Findings, fields: &Fields<'_>, _target: &Name, world: &mut World) {
-        let namespace = fields.optional("namespace").and_then(|node| f.text(node));
+    fn declared(&self) -> Map {
+        let meaning = "The namespace with the service accounts of leases.";
+        Map::new().with(optional("namespace", meaning, Shape::Text))
+    }
+
+    fn declare(&self, section: &Section<'_>, _target: &Name, world: &mut World) {
+        let namespace = section.get("namespace").and_then(Item::text);
         world.own_namespaces.extend(namespace.map(str::to_owned));
     }
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use lanyard_document::{Findings, Node};
-use lanyard_vocabulary::name::Name;
+use lanyard_document::shape::{Form, List, Map, Shape, optional, required};
+use lanyard_document::{Item, Section};
 use lanyard_vocabulary::secret::Secret;
 use serde_json::{Value, json};
 
@@ -12,12 +12,9 @@ use super::list_of;
 use crate::prohibition::Prohibition;
 use crate::reach::PlanReach;
 use crate::rights::{KindRights, Rights, ToPlan};
-use crate::schema::{fields, list, section, text};
-use crate::section::names::target;
-use crate::section::words::texts;
 use crate::target_kind::TargetKind;
 use crate::usage::{SCOPE, Usage};
-use crate::world::{GrantKind, Starter, World};
+use crate::world::{GrantKind, Starter};
 
 impl TargetKind {
     /// A target for Lanyard's own tokens.
@@ -41,35 +38,24 @@ impl GrantKind for Token {
         TargetKind::TOKEN
     }
 
-    fn parse(&self, f: &Findings, node: &Node, world: &World) -> Option<(Name, Rights)> {
-        let fields = f.map(node)?;
-        let target = target(f, &fields, world, TargetKind::TOKEN);
-        let audience = fields.required("audience").and_then(|node| f.text(node));
-        let scopes = fields
-            .optional("scopes")
-            .map(|node| texts(f, node, scope_token))
-            .unwrap_or_default();
-        fields.finish();
-        let rights = TokenGrant {
-            audience: audience?.to_owned(),
-            scopes,
-        };
-        Some((target?, rights.into()))
-    }
-
     fn meaning(&self) -> &'static str {
         "One of Lanyard's own access tokens."
     }
 
-    fn schema(&self, target: Value) -> Value {
-        fields(
-            &["target", "audience"],
-            json!({
-                "target": target,
-                "audience": text("`aud`."),
-                "scopes": section("What `scope` holds.", list(text("A scope."), 0)),
-            }),
-        )
+    fn shape(&self) -> Map {
+        Map::new()
+            .with(required("audience", "The token's `aud`.", Shape::Text))
+            .with(optional("scopes", "The token's `scope`.", List::of(SCOPE_TOKEN)).absent("none"))
+    }
+
+    fn parse(&self, section: &Section<'_>) -> Option<Rights> {
+        let audience = section.get("audience").and_then(Item::text);
+        let scopes = section.get("scopes").map(Item::texts);
+        let rights = TokenGrant {
+            audience: audience?.to_owned(),
+            scopes: scopes.unwrap_or_default(),
+        };
+        Some(rights.into())
     }
 
     fn starter(&self) -> Starter {
@@ -80,7 +66,9 @@ impl GrantKind for Token {
     }
 }
 
-/// Checks a scope token (RFC 6749 section 3.3).
+/// A scope token (RFC 6749 section 3.3).
+const SCOPE_TOKEN: Form = Form::new("a scope", r"^[!#-\[\]-~]+$").checked(scope_token);
+
 fn scope_token(text: &str) -> Result<(), &'static str> {
     let allowed = |byte: u8| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
     if text.bytes().all(allowed) {

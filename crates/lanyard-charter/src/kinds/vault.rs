@@ -3,10 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lanyard_document::{Code, Diagnostic, Findings, Node};
-use lanyard_vocabulary::name::Name;
+use lanyard_document::shape::{Choice, Empty, Form, List, Map, Shape, required};
+use lanyard_document::{Code, Item, Section};
 use lanyard_vocabulary::secret::Secret;
-use lanyard_vocabulary::text::escaped;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -15,12 +14,9 @@ use super::list_of;
 use crate::prohibition::Prohibition;
 use crate::reach::PlanReach;
 use crate::rights::{KindRights, Rights, ToPlan};
-use crate::schema::{fields, strings, text};
-use crate::section::names::target;
-use crate::section::words::texts;
 use crate::target_kind::TargetKind;
 use crate::usage::Usage;
-use crate::world::{GrantKind, Starter, World};
+use crate::world::{GrantKind, Starter};
 
 impl TargetKind {
     /// A Vault or OpenBao server.
@@ -93,27 +89,47 @@ impl GrantKind for Vault {
         TargetKind::VAULT
     }
 
-    fn parse(&self, f: &Findings, node: &Node, world: &World) -> Option<(Name, Rights)> {
-        section_of(f, node, world)
-    }
-
     fn meaning(&self) -> &'static str {
         "A token of Vault or OpenBao, or a dynamic secret."
     }
 
-    fn schema(&self, target: Value) -> Value {
-        fields(
-            &["target", "policies"],
-            json!({
-                "target": target,
-                "policies": strings("ACL policies of that Vault; never root or default."),
-                "uses": {
-                    "type": "integer", "minimum": 1, "maximum": MAX_TOKEN_USES,
-                    "description": "How many requests the token is good for.",
-                },
-                "secret": text("Instead of the token, the dynamic secret that it reads here: `database/creds/reader`."),
-            }),
-        )
+    fn shape(&self) -> Map {
+        let nothing = Empty::new(Code::EmptyGrant, "this grant allows nothing");
+        let secret = "The path of the dynamic secret that is given instead of the token: \
+                      `database/creds/reader`.";
+        let uses = "The number of requests that the token is good for.";
+        Map::new()
+            .with(required(
+                "policies",
+                "The ACL policies of that Vault; never `root` or `default`.",
+                List::of(POLICY).not_empty(nothing),
+            ))
+            .with(
+                Choice::at_most_one([
+                    vec![required("secret", secret, SECRET_PATH)],
+                    vec![
+                        required("uses", uses, Shape::number(1, MAX_TOKEN_USES))
+                            .absent("any number"),
+                    ],
+                ])
+                .message("`uses` counts the requests of a token, and this gives a secret"),
+            )
+    }
+
+    fn parse(&self, section: &Section<'_>) -> Option<Rights> {
+        let policies = section.get("policies").map(policies);
+        let uses = section.get("uses").map(Item::number);
+        let secret = section.get("secret").map(Item::text);
+        let gives = match (secret, uses) {
+            (Some(path), None) => VaultGives::Secret {
+                path: path?.to_owned(),
+            },
+            (None, Some(uses)) => VaultGives::Token { uses: Some(uses?) },
+            (None, None) => VaultGives::Token { uses: None },
+            (Some(_), Some(_)) => return None,
+        };
+        let policies = policies.filter(|policies| !policies.is_empty())?;
+        Some(VaultGrant { policies, gives }.into())
     }
 
     fn starter(&self) -> Starter {
@@ -124,56 +140,30 @@ impl GrantKind for Vault {
     }
 }
 
-fn section_of(f: &Findings, node: &Node, world: &World) -> Option<(Name, Rights)> {
-    let fields = f.map(node)?;
-    let target = target(f, &fields, world, TargetKind::VAULT);
-    let policies = fields.required("policies").map(|node| {
-        if f.list(node).is_empty() {
-            f.add(Diagnostic::new(
-                Code::EmptyGrant,
-                node.span,
-                "this grant allows nothing".to_owned(),
-            ));
+fn policies(item: Item<'_>) -> BTreeSet<String> {
+    let items = item.items().into_iter();
+    let policies = items.filter_map(|item| {
+        let name = item.text()?;
+        if VaultGrant::never_given(name) {
+            let message = format!("policy `{name}` is never given to an agent");
+            item.report(Code::VaultPolicy, message);
         }
-        let policies = texts(f, node, policy);
-        for item in f.list(node) {
-            let name = f.text(item).filter(|name| VaultGrant::never_given(name));
-            if let Some(name) = name {
-                let message = format!("policy `{name}` is never given to an agent");
-                f.add(Diagnostic::new(Code::VaultPolicy, item.span, message));
-            }
-        }
-        policies
+        Some(name.to_owned())
     });
-    let uses = fields
-        .optional("uses")
-        .map(|node| (f.number(node, 1, MAX_TOKEN_USES), node.span));
-    let secret = fields.optional("secret").map(|node| {
-        let path = f.text(node)?;
-        let fault = path_of_a_secret(path).err();
-        if let Some(why) = fault {
-            let message = format!("`{}`: {why}", escaped(path));
-            f.add(Diagnostic::new(Code::Value, node.span, message));
-        }
-        fault.is_none().then(|| path.to_owned())
-    });
-    fields.finish();
-    let policies = policies.filter(|policies| !policies.is_empty())?;
-    let gives = match (secret, uses) {
-        (Some(_), Some((_, span))) => {
-            let message = "`uses` counts the requests of a token, and this gives a secret";
-            f.add(Diagnostic::new(Code::Value, span, message.to_owned()));
-            return None;
-        }
-        (Some(path), None) => VaultGives::Secret { path: path? },
-        (None, Some((uses, _))) => VaultGives::Token { uses: Some(uses?) },
-        (None, None) => VaultGives::Token { uses: None },
-    };
-    Some((target?, VaultGrant { policies, gives }.into()))
+    policies.collect()
 }
 
-/// Checks a policy's name. Vault accepts more; the characters accepted here need no quoting
-/// anywhere.
+/// A policy's name. Vault accepts more; the characters accepted here need no quoting anywhere.
+const POLICY: Form =
+    Form::new("the name of a policy", "^[a-z0-9_-][a-z0-9._-]{0,127}$").checked(policy);
+
+/// The path of a dynamic secret, as it is read.
+const SECRET_PATH: Form = Form::new(
+    "the path of a secret",
+    "^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)+$",
+)
+.checked(path_of_a_secret);
+
 fn policy(text: &str) -> Result<(), &'static str> {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b);
     let well = text.bytes().all(plain) && !text.starts_with('.');
@@ -186,7 +176,6 @@ fn policy(text: &str) -> Result<(), &'static str> {
     }
 }
 
-/// Checks the path of a dynamic secret, as it is read.
 fn path_of_a_secret(text: &str) -> Result<(), &'static str> {
     const ENGINES: &str = "this is no path of a secrets engine";
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);

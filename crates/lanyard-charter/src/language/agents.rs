@@ -2,72 +2,85 @@
 
 use std::collections::BTreeMap;
 
-use lanyard_document::{Code, Diagnostic, Findings, Node};
+use lanyard_document::shape::{Choice, Empty, Form, List, Map, Open, Shape, optional, required};
+use lanyard_document::{Code, Diagnostic, Findings, Item};
 use lanyard_vocabulary::text::escaped;
 
 use crate::agent::{AgentRule, SubjectPattern};
 use crate::charter::Charter;
 use crate::places::Places;
 
-pub(super) fn all(f: &Findings, node: &Node) -> Vec<AgentRule> {
-    let items = f.list(node);
-    if items.is_empty() {
-        f.add(Diagnostic::new(
-            Code::NoAgents,
-            node.span,
-            "a charter needs at least one agent".to_owned(),
-        ));
-    }
-    items.iter().filter_map(|item| agent(f, item)).collect()
+/// An exact text, or a prefix of whole segments, which its own reader checks.
+const SUBJECT: Form = Form::new("a text", r"^([^*]+|[^*]*[:/]\*)$");
+/// A SPIFFE ID, which its own reader checks.
+const SPIFFE_ID: Form = Form::new("a SPIFFE ID", "^spiffe://[^/]+");
+
+pub(super) fn shape() -> List {
+    let subject = "The subject; exact, or with one `*` for the last segment.";
+    let claims = "What the issuer has to say besides, of the claims that the daemon's \
+                  configuration takes from it; each exact, or with one `*` for the last segment.";
+    let agent = Map::new()
+        .with(Choice::exactly_one([
+            vec![
+                required("issuer", "The exact issuer.", Shape::Text),
+                required("subject", subject, SUBJECT),
+            ],
+            vec![required(
+                "spiffe",
+                "The workload instead of issuer and subject; exact, or with one `*` for the last segment.",
+                SPIFFE_ID,
+            )],
+        ]))
+        .with(optional("claims", claims, Open::of(Form::ANY, SUBJECT)).absent("nothing"));
+    List::of(agent).not_empty(Empty::new(
+        Code::NoAgents,
+        "a charter needs at least one agent",
+    ))
 }
 
-fn agent(f: &Findings, node: &Node) -> Option<AgentRule> {
-    let fields = f.map(node)?;
-    let spiffe = fields.optional("spiffe");
-    let rule = if let Some(id) = spiffe {
-        let text = f.text(id)?;
-        let domain = text
-            .strip_prefix("spiffe://")
-            .and_then(|rest| rest.split('/').next());
-        let Some(domain) = domain.filter(|domain| !domain.is_empty()) else {
-            let message = format!("`{}` is not a SPIFFE ID", escaped(text));
-            f.add(
-                Diagnostic::new(Code::Value, id.span, message)
-                    .help("write spiffe://trust-domain/path"),
-            );
-            return None;
-        };
-        subject(f, id, text).map(|subject| (format!("spiffe://{domain}"), subject))
-    } else {
-        let issuer = fields.required("issuer").and_then(|node| f.text(node));
-        let pattern = fields
-            .required("subject")
-            .and_then(|node| subject(f, node, f.text(node)?));
-        issuer.map(str::to_owned).zip(pattern)
-    };
-    let claims = fields.optional("claims").map(|node| claims(f, node));
-    fields.finish();
-    let (issuer, subject) = rule?;
+pub(super) fn all(item: Item<'_>) -> Vec<AgentRule> {
+    item.items().into_iter().filter_map(agent).collect()
+}
+
+fn agent(item: Item<'_>) -> Option<AgentRule> {
+    let section = item.section()?;
+    let issuer = section.get("issuer").and_then(Item::text);
+    let pattern = section.get("subject").and_then(subject);
+    let named = issuer.map(str::to_owned).zip(pattern);
+    let workload = section.get("spiffe").map(spiffe);
+    let claims = section.get("claims").map(claims);
+    let (issuer, subject) = workload.unwrap_or(named)?;
     Some(AgentRule {
         issuer,
         subject,
         claims: claims.unwrap_or_default(),
-        at: node.span.at,
+        at: item.span().at,
     })
 }
 
-fn claims(f: &Findings, node: &Node) -> BTreeMap<String, SubjectPattern> {
-    let Some(fields) = f.map(node) else {
-        return BTreeMap::new();
+/// Reads a SPIFFE ID: the trust domain as the issuer, and the whole as the subject.
+fn spiffe(item: Item<'_>) -> Option<(String, SubjectPattern)> {
+    let text = item.text()?;
+    let domain = text
+        .strip_prefix("spiffe://")
+        .and_then(|rest| rest.split('/').next());
+    let Some(domain) = domain.filter(|domain| !domain.is_empty()) else {
+        let message = format!("`{}` is not a SPIFFE ID", escaped(text));
+        let finding = item.finding(Code::Value, message);
+        item.f.add(finding.help("write spiffe://trust-domain/path"));
+        return None;
     };
-    let claims = fields.open().filter_map(|(name, _, value)| {
-        let pattern = subject(f, value, f.text(value)?)?;
-        Some((name.to_owned(), pattern))
-    });
+    subject(item).map(|subject| (format!("spiffe://{domain}"), subject))
+}
+
+fn claims(item: Item<'_>) -> BTreeMap<String, SubjectPattern> {
+    let entries = item.entries().into_iter();
+    let claims = entries.filter_map(|it| Some((it.name.to_owned(), subject(it.value)?)));
     claims.collect()
 }
 
-fn subject(f: &Findings, node: &Node, text: &str) -> Option<SubjectPattern> {
+fn subject(item: Item<'_>) -> Option<SubjectPattern> {
+    let text = item.text()?;
     match text.strip_suffix('*') {
         None if !text.contains('*') => Some(SubjectPattern::Exact(text.to_owned())),
         Some(prefix) if prefix.ends_with([':', '/']) && !prefix.contains('*') => {
@@ -78,10 +91,9 @@ fn subject(f: &Findings, node: &Node, text: &str) -> Option<SubjectPattern> {
                 "`{}` is not an exact subject, nor a prefix of whole segments",
                 escaped(text)
             );
-            f.add(
-                Diagnostic::new(Code::Value, node.span, message)
-                    .help("put one `*` at the end, after `:` or `/`"),
-            );
+            let finding = item.finding(Code::Value, message);
+            item.f
+                .add(finding.help("put one `*` at the end, after `:` or `/`"));
             None
         }
     }

@@ -1,34 +1,73 @@
-//! The section `grants`, by provider.
+//! The section `grants`: what every grant has, and one section of a kind of target.
 
 use std::collections::BTreeMap;
 
-use lanyard_document::{Code, Diagnostic, Findings, Node};
+use lanyard_document::shape::{Choice, Field, Form, List, Map, Shape, optional, required};
+use lanyard_document::{Code, Item};
 use lanyard_vocabulary::name::Name;
 
 use crate::charter::{Autonomy, Grant};
 use crate::kinds;
 use crate::section::bounds::{MAX_TTL, at_most};
-use crate::section::names::named;
-use crate::section::words::ROLES;
-use crate::world::World;
+use crate::section::names::{named, own_environments, target, target_field};
+use crate::section::words::{ROLES, role};
+use crate::world::{GrantKind, World};
+
+pub(super) fn shape(kinds: &[&dyn GrantKind]) -> List {
+    let names: Vec<_> = kinds.iter().map(|it| format!("`{}`", it.id())).collect();
+    let names = match names.split_last() {
+        Some((last, first)) => format!("{} and {last}", first.join(", ")),
+        None => String::new(),
+    };
+    let ways = kinds.iter().map(|kind| vec![section(*kind)]);
+    let grant = Map::new()
+        .with(required("name", "Unique in the charter.", Form::NAME))
+        .with(required("role", "The role.", role()))
+        .with(required(
+            "environments",
+            "Where the grant may be used: environments of this charter.",
+            own_environments(),
+        ))
+        .with(
+            optional(
+                "ttl",
+                "The longest life of a credential.",
+                Shape::span(MAX_TTL),
+            )
+            .absent("`limits.ttl` alone"),
+        )
+        .with(
+            Choice::exactly_one(ways)
+                .code(Code::GrantKind)
+                .message(format!("a grant is for one of {names}")),
+        );
+    List::of(grant)
+}
+
+/// The section of a kind.
+fn section(kind: &dyn GrantKind) -> Field {
+    let fields = Map::new().with(target_field()).and(kind.shape());
+    required(kind.id().as_str(), kind.meaning(), fields)
+}
 
 pub(super) fn all(
-    f: &Findings,
-    node: &Node,
+    item: Item<'_>,
     world: &World,
     known: &BTreeMap<Name, Autonomy>,
 ) -> BTreeMap<Name, Grant> {
     let mut grants = BTreeMap::new();
-    if !at_most(f, node, "grants", f.list(node).len()) {
+    let items = item.items();
+    if !at_most(item, "grants", items.len()) {
         return grants;
     }
-    for item in f.list(node) {
-        let Some(grant) = grant(f, item, world, known) else {
+    let kinds = kinds::all(world.more_kinds);
+    for item in items {
+        let Some(grant) = grant(item, (world, &kinds), known) else {
             continue;
         };
         if grants.contains_key(&grant.name) {
             let message = format!("there is a grant `{}` already", grant.name);
-            f.add(Diagnostic::new(Code::DuplicateGrant, item.span, message));
+            item.report(Code::DuplicateGrant, message);
         }
         grants.insert(grant.name.clone(), grant);
     }
@@ -36,38 +75,23 @@ pub(super) fn all(
 }
 
 fn grant(
-    f: &Findings,
-    node: &Node,
-    world: &World,
+    item: Item<'_>,
+    (world, kinds): (&World, &[&dyn GrantKind]),
     known: &BTreeMap<Name, Autonomy>,
 ) -> Option<Grant> {
-    let fields = f.map(node)?;
-    let name = fields.required("name").and_then(|node| f.parsed(node));
-    let role = fields
-        .required("role")
-        .and_then(|node| f.one_of(node, ROLES));
-    let environments = fields
-        .required("environments")
-        .map(|node| named(f, node, known));
-    let lifetime = fields
-        .optional("ttl")
-        .and_then(|node| f.span_of_time(node, MAX_TTL));
-    let kinds = kinds::all(world.more_kinds);
+    let section = item.section()?;
+    let name = section.get("name").and_then(Item::parsed);
+    let role = section.get("role").and_then(|item| item.word(ROLES));
+    let environments = section.get("environments").map(|item| named(item, known));
+    let lifetime = section.get("ttl").and_then(Item::span_of_time);
     let sections = kinds.iter().filter_map(|kind| {
-        let node = fields.optional(kind.id().as_str())?;
-        Some(kind.parse(f, node, world))
+        let section = section.get(kind.id().as_str())?.section();
+        let read = |section| Some((target(&section, world, kind.id()), kind.parse(&section)?));
+        Some(section.and_then(read))
     });
     let sections: Vec<_> = sections.collect();
-    fields.finish();
     let mut sections = sections.into_iter();
     let (Some(section), None) = (sections.next(), sections.next()) else {
-        let names: Vec<String> = kinds
-            .iter()
-            .map(|kind| format!("`{}`", kind.id()))
-            .collect();
-        let (last, first) = names.split_last()?;
-        let message = format!("a grant is for one of {} and {last}", first.join(", "));
-        f.add(Diagnostic::new(Code::GrantKind, node.span, message));
         return None;
     };
     let (target, rights) = section?;
@@ -76,9 +100,9 @@ fn grant(
         name,
         role,
         environments,
-        target,
+        target: target?,
         rights,
         ttl: lifetime,
-        at: node.span.at,
+        at: item.span().at,
     })
 }

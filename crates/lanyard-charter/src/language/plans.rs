@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use lanyard_document::{Code, Diagnostic, Findings, Node};
+use lanyard_document::shape::{Form, List, Map, Shape, Word, optional, required};
+use lanyard_document::{Code, Item};
 use lanyard_vocabulary::digest::Digest;
 use lanyard_vocabulary::name::Name;
 use lanyard_vocabulary::text::escaped;
@@ -12,81 +13,109 @@ use super::PolicyFiles;
 use crate::charter::{Autonomy, PlanRule, Policy};
 use crate::plan::{PLAN_FORMATS, PlanFormat, Risk};
 use crate::section::bounds::at_most;
-use crate::section::names::named;
-use crate::section::words::ROLES;
+use crate::section::names::{named, own_environments};
+use crate::section::words::{ROLES, role};
 
-pub(super) const RISKS: &[(&str, Risk)] = &[
-    ("low", Risk::Low),
-    ("medium", Risk::Medium),
-    ("high", Risk::High),
+pub(super) const RISKS: &[Word<Risk>] = &[
+    Word::new("low", Risk::Low),
+    Word::new("medium", Risk::Medium),
+    Word::new("high", Risk::High),
 ];
 
+/// The path of a policy, which its own reader checks.
+const POLICY_PATH: Form = Form::new(
+    "the path of a policy",
+    r"^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*\.rego$",
+);
+
+pub(super) fn shape() -> Map {
+    let needed = Map::new()
+        .with(required("role", "The role that needs a plan.", role()))
+        .with(required(
+            "environments",
+            "Where it needs one: environments of this charter.",
+            own_environments(),
+        ));
+    let path = "A file in Rego, beneath the charter's folder; of a Kubernetes object \
+                `CONFIGMAP/KEY.rego`.";
+    let digest = "The digest that the file has to have; a Kubernetes object always names it.";
+    let policy = Map::new()
+        .with(required("path", path, POLICY_PATH))
+        .with(required("digest", digest, Form::DIGEST));
+    let policies = "What judges every plan that is submitted under the charter: `deny`, \
+                    `violation` and `warn` as conftest reads them, `risk` and `approval`.";
+    let formats = List::of(Shape::words(PLAN_FORMATS));
+    Map::new()
+        .with(required("required", "What needs a plan.", needed))
+        .with(
+            optional(
+                "policies",
+                policies,
+                List::of(Shape::Either(POLICY_PATH, policy)),
+            )
+            .absent("none"),
+        )
+        .with(
+            optional("formats", "The forms in which a plan is taken.", formats)
+                .absent("all; `terraform-json` where there are policies"),
+        )
+}
+
 pub(super) fn plans(
-    f: &Findings,
-    node: &Node,
+    item: Item<'_>,
     known: &BTreeMap<Name, Autonomy>,
     files: &dyn PolicyFiles,
 ) -> Option<PlanRule> {
-    let fields = f.map(node)?;
-    let required = fields.required("required");
-    let policies = fields
-        .optional("policies")
-        .map(|node| policies(f, node, files))
-        .unwrap_or_default();
-    let formats = fields.optional("formats").map(|node| {
-        let items = f.list(node).iter();
-        items
-            .filter_map(|item| f.one_of(item, PLAN_FORMATS))
-            .collect()
+    let section = item.section()?;
+    let needed = section.get("required");
+    let policies = section.get("policies").map(|item| policies(item, files));
+    let policies = policies.unwrap_or_default();
+    let formats = section.get("formats").map(|item| {
+        let items = item.items().into_iter();
+        items.filter_map(|item| item.word(PLAN_FORMATS)).collect()
     });
-    fields.finish();
     let usual = || {
-        let all = PLAN_FORMATS.iter().map(|(_, format)| *format);
+        let all = PLAN_FORMATS.iter().map(|word| word.value);
         let judged =
             |format: &PlanFormat| policies.is_empty() || *format == PlanFormat::TerraformJson;
         all.filter(judged).collect()
     };
     let formats: BTreeSet<PlanFormat> = formats.unwrap_or_else(usual);
-    let node = required?;
-    let fields = f.map(node)?;
-    let role = fields
-        .required("role")
-        .and_then(|node| f.one_of(node, ROLES));
-    let environments = fields
-        .required("environments")
-        .map(|node| named(f, node, known));
-    fields.finish();
+    let needed = needed?;
+    let section = needed.section()?;
+    let role = section.get("role").and_then(|item| item.word(ROLES));
+    let environments = section.get("environments").map(|item| named(item, known));
     Some(PlanRule {
         role: role?,
         environments: environments?,
         formats,
         policies_digest: Policy::digest(&policies),
         policies,
-        at: node.span.at,
+        at: needed.span().at,
     })
 }
 
 /// A policy as the charter names it.
 struct Named<'a> {
-    node: &'a Node,
+    item: Item<'a>,
     path: &'a str,
     digest: Option<Digest>,
 }
 
-fn policies(f: &Findings, node: &Node, files: &dyn PolicyFiles) -> Vec<Policy> {
-    let items = f.list(node);
-    if !at_most(f, node, "policies", items.len()) {
+fn policies(item: Item<'_>, files: &dyn PolicyFiles) -> Vec<Policy> {
+    let items = item.items();
+    if !at_most(item, "policies", items.len()) {
         return Vec::new();
     }
     let mut seen = BTreeSet::new();
     let named: Vec<Named<'_>> = items
-        .iter()
-        .filter_map(|item| named_policy(f, item, files.are_pinned()))
+        .into_iter()
+        .filter_map(|item| named_policy(item, files.are_pinned()))
         .filter(|policy| {
             let new = seen.insert(policy.path);
             if !new {
                 let message = format!("{} is named twice", policy.path);
-                f.add(Diagnostic::new(Code::Policy, policy.node.span, message));
+                policy.item.report(Code::Policy, message);
             }
             new
         })
@@ -96,12 +125,12 @@ fn policies(f: &Findings, node: &Node, files: &dyn PolicyFiles) -> Vec<Policy> {
         Ok(texts) => named
             .iter()
             .zip(texts)
-            .filter_map(|(policy, text)| policy.of(f, text))
+            .filter_map(|(policy, text)| policy.of(text))
             .collect(),
         Err(faults) => {
             for (place, why) in faults {
-                let span = named.get(place).map_or(node.span, |it| it.node.span);
-                f.add(Diagnostic::new(Code::Policy, span, why));
+                let of = named.get(place).map_or(item, |it| it.item);
+                of.report(Code::Policy, why);
             }
             Vec::new()
         }
@@ -110,52 +139,54 @@ fn policies(f: &Findings, node: &Node, files: &dyn PolicyFiles) -> Vec<Policy> {
 
 impl Named<'_> {
     /// The policy with this text, if its digest is the pinned one.
-    fn of(&self, f: &Findings, text: Arc<str>) -> Option<Policy> {
+    fn of(&self, text: Arc<str>) -> Option<Policy> {
         let found = Digest::of(text.as_bytes());
         if let Some(meant) = self.digest.filter(|meant| *meant != found) {
             let message = format!(
                 "{} has the digest `{found}`, and the charter names `{meant}`",
                 self.path
             );
-            let finding = Diagnostic::new(Code::Policy, self.node.span, message);
-            f.add(finding.help("read what changed, then name the new digest"));
+            let finding = self.item.finding(Code::Policy, message);
+            self.item
+                .f
+                .add(finding.help("read what changed, then name the new digest"));
             return None;
         }
         Some(Policy {
             path: self.path.to_owned(),
             text,
-            at: self.node.span.at,
+            at: self.item.span().at,
         })
     }
 }
 
 /// Reads a path, or a path with the digest of its content.
-fn named_policy<'a>(f: &'a Findings, node: &'a Node, pinned: bool) -> Option<Named<'a>> {
-    let (of, path, digest) = if node.is_text() {
-        (node, path(f, node), None)
+fn named_policy(item: Item<'_>, pinned: bool) -> Option<Named<'_>> {
+    let (of, path, digest) = if item.node.is_text() {
+        (item, path(item), None)
     } else {
-        let fields = f.map(node)?;
-        let of = fields.required("path");
-        let path = of.and_then(|node| path(f, node));
-        let digest = fields.required("digest").map(|node| f.parsed(node));
-        fields.finish();
+        let section = item.section()?;
+        let of = section.get("path");
+        let path = of.and_then(path);
+        let digest = section.get("digest").map(Item::parsed);
         (of?, path, Some(digest??))
     };
     if pinned && digest.is_none() {
-        let message = "the policy of an object is named with its digest".to_owned();
-        let finding = Diagnostic::new(Code::UnpinnedPolicy, node.span, message);
-        f.add(finding.help("write `{path: CONFIGMAP/KEY.rego, digest: sha256:…}`"));
+        let message = "the policy of an object is named with its digest";
+        let finding = item.finding(Code::UnpinnedPolicy, message);
+        let help = "write `{path: CONFIGMAP/KEY.rego, digest: sha256:…}`";
+        item.f.add(finding.help(help));
     }
     Some(Named {
-        node: of,
+        item: of,
         path: path?,
         digest,
     })
 }
 
 /// Reads a path to a file below the charter's folder, whether or not it exists (T25).
-fn path<'a>(f: &Findings, node: &'a Node) -> Option<&'a str> {
-    let text = f.text(node)?;
+fn path(item: Item<'_>) -> Option<&str> {
+    let text = item.text()?;
     let plain = |part: &str| {
         let known = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         !part.is_empty() && !part.starts_with('.') && part.chars().all(known)
@@ -163,7 +194,7 @@ fn path<'a>(f: &Findings, node: &'a Node) -> Option<&'a str> {
     let ok = text.split('/').all(plain) && text.ends_with(".rego") && text.len() <= 200;
     if !ok {
         let message = format!("`{}` is not the path of a policy", escaped(text));
-        f.add(Diagnostic::new(Code::Policy, node.span, message).help(
+        item.f.add(item.finding(Code::Policy, message).help(
             "name a .rego file beneath the charter's folder: policies/no-public-buckets.rego",
         ));
     }

@@ -1,92 +1,242 @@
-//! The sections of a charter, one function each.
+//! The whole of a charter, and its sections of a few lines.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lanyard_document::{Code, Diagnostic, FieldPaths, Fields, Findings, Node};
+use lanyard_document::shape::{Empty, Form, List, Map, Open, Shape, Word, optional, required};
+use lanyard_document::{Code, Entry, FieldPaths, Item, Section};
 use lanyard_vocabulary::name::Name;
-use lanyard_vocabulary::role::Role;
-use lanyard_vocabulary::text::escaped;
-use lanyard_vocabulary::time::Ttl;
 
-use super::{PolicyFiles, agents, breakers, calendar, grants, plans};
-use crate::calendar::End;
-use crate::charter::{
-    ApprovalRule, Autonomy, Budget, Charter, EmergencyRule, Grant, Limits, Mode, Owners, Policy,
-    RequestLimits, Stated,
+use super::{
+    PolicyFiles, agents, approvals, breakers, calendar, grants, limits, plans, prohibitions,
 };
+use crate::charter::{Autonomy, Charter, Mode, Owners, Policy, Stated};
 use crate::kinds;
-use crate::prohibition::Prohibition;
-use crate::rates::Rate;
-use crate::section::bounds::{MAX_SPAN, MAX_TTL, at_most};
+use crate::section::bounds::at_most;
 use crate::section::names::declared;
-use crate::section::words::ROLES;
-use crate::target_kind::TargetKind;
 use crate::version::VersionRule;
-use crate::world::{ProhibitedSection, World};
+use crate::world::{GrantKind, World};
 
-/// The most time of credentials that one task may have.
-///
-/// # Limit
-/// - for: a task
-/// - unit: of time
-/// - beyond: the charter is refused
-/// - test: `what_a_charter_may_say_has_bounds`
-const MAX_CREDENTIAL_TIME: Ttl = Ttl::at_least_a_second(30 * 24 * 3600);
-/// The time for which an approval may be used if the charter does not say.
-const HALF_AN_HOUR: Ttl = Ttl::at_least_a_second(1800);
+const MODES: &[Word<Mode>] = &[
+    Word::new("enforce", Mode::Enforce),
+    Word::meaning(
+        "shadow",
+        Mode::Shadow,
+        "decides and records, and issues nothing",
+    ),
+];
+
+const AUTONOMIES: &[Word<Autonomy>] = &[
+    Word::meaning("observe", Autonomy::Observe, "plans alone"),
+    Word::meaning("propose", Autonomy::Propose, "proposals too"),
+    Word::meaning(
+        "execute-sandbox",
+        Autonomy::ExecuteSandbox,
+        "applies outside of production",
+    ),
+    Word::meaning(
+        "execute-production",
+        Autonomy::ExecuteProduction,
+        "applies in production",
+    ),
+];
+
+const STATED: &[Word<Stated>] = &[
+    Word::new("reason", Stated::Reason),
+    Word::new("ticket", Stated::Ticket),
+    Word::new("proof-of-possession", Stated::ProofOfPossession),
+];
+
+/// Describes a whole charter, where targets may be of any of these kinds.
+pub(super) fn shape(kinds: &[&dyn GrantKind]) -> Shape {
+    let metadata = Map::new()
+        .with(required("name", "Unique in the directory.", Form::NAME))
+        .with(
+            optional(
+                "labels",
+                "For whoever looks; they decide nothing.",
+                Open::of(Form::ANY, Shape::Text),
+            )
+            .absent("none"),
+        );
+    Map::new()
+        .with(required(
+            "apiVersion",
+            "The version of the language.",
+            Shape::Constant("lanyard.dev/v1"),
+        ))
+        .with(required(
+            "kind",
+            "What the file holds.",
+            Shape::Constant("Charter"),
+        ))
+        .with(required(
+            "metadata",
+            "What the charter is known by.",
+            metadata,
+        ))
+        .with(required("spec", "What the charter allows.", spec(kinds)))
+        .into()
+}
+
+/// Describes the sections: who, where and what; then on which terms.
+fn spec(kinds: &[&dyn GrantKind]) -> Map {
+    let who = Map::new()
+        .with(required(
+            "purpose",
+            "What the agent is for, in one sentence.",
+            Shape::Text,
+        ))
+        .with(required(
+            "owners",
+            "Who answers for the charter.",
+            owners_shape(),
+        ))
+        .with(optional("mode", "What comes of decisions.", Shape::words(MODES)).or("enforce"))
+        .with(required("agents", "Who may open a task.", agents::shape()));
+    let what = Map::new()
+        .with(required(
+            "environments",
+            "How far an agent may go, by environment.",
+            environments_shape(),
+        ))
+        .with(
+            optional(
+                "delegates",
+                "Charters under which a task of this one may open tasks for other agents.",
+                List::of(Form::NAME),
+            )
+            .absent("none"),
+        )
+        .with(required(
+            "grants",
+            "What may be given.",
+            grants::shape(kinds),
+        ))
+        .with(
+            optional(
+                "prohibited",
+                "What no grant can give.",
+                prohibitions::shape(kinds),
+            )
+            .absent("nothing"),
+        );
+    who.and(what).and(terms())
+}
+
+/// Describes on which terms something is given: who agrees, within which bounds, and when.
+fn terms() -> Map {
+    Map::new()
+        .with(optional("plans", "Where an apply needs a plan.", plans::shape()).absent("nowhere"))
+        .with(
+            optional(
+                "approvals",
+                "Who has to approve what; the rules that meet a request count together.",
+                approvals::shape(),
+            )
+            .absent("nobody"),
+        )
+        .with(required("limits", "The bounds.", limits::shape()))
+        .with(
+            optional(
+                "freezes",
+                "When something is not given: the change calendar.",
+                calendar::freezes_shape(),
+            )
+            .absent("none"),
+        )
+        .with(
+            optional("hours", "When something is given.", calendar::hours_shape()).absent("always"),
+        )
+        .with(
+            optional(
+                "emergency",
+                "What is given on easier terms in an emergency that a person declares.",
+                approvals::emergency_shape(),
+            )
+            .absent("nothing"),
+        )
+        .with(
+            optional(
+                "breakers",
+                "What is counted, and what happens by itself when there is too much of it.",
+                breakers::shape(),
+            )
+            .absent("none"),
+        )
+        .with(
+            optional(
+                "unlisted_actions",
+                "Actions of AWS that the table of this version does not list, in full.",
+                kinds::aws::full_names_shape(),
+            )
+            .absent("none"),
+        )
+        .with(
+            optional(
+                "versions",
+                "The builds of the agent that may act.",
+                versions_shape(),
+            )
+            .absent("every one"),
+        )
+        .with(
+            optional(
+                "requires",
+                "What a task has to state or prove; a reason always.",
+                List::of(Shape::words(STATED)),
+            )
+            .absent("a reason"),
+        )
+        .with(optional("expires", "From then on nothing is given.", Form::TIME).absent("never"))
+}
 
 pub(super) fn charter(
-    f: &Findings,
-    root: &Node,
+    root: Item<'_>,
     text: &str,
     (world, files): (&World, &dyn PolicyFiles),
 ) -> Option<Charter> {
-    let top = f.map(root)?;
-    constant(f, &top, "apiVersion", "lanyard.dev/v1");
-    constant(f, &top, "kind", "Charter");
-    let metadata = top.required("metadata").and_then(|node| metadata(f, node));
-    let spec = top.required("spec").and_then(|node| f.map(node));
-    top.finish();
+    let top = root.section()?;
+    for name in ["apiVersion", "kind"] {
+        if let Some(item) = top.get(name) {
+            item.constant();
+        }
+    }
+    let metadata = top.get("metadata").and_then(metadata);
+    let spec = top.get("spec").and_then(Item::section);
     let (spec, (name, labels)) = (spec?, metadata?);
-    let purpose = spec.required("purpose").and_then(|node| purpose(f, node));
-    let owners = spec.required("owners").and_then(|node| owners(f, node));
-    let modes = [("enforce", Mode::Enforce), ("shadow", Mode::Shadow)];
-    let mode = spec
-        .optional("mode")
-        .map_or(Some(Mode::Enforce), |node| f.one_of(node, &modes));
-    let agents = spec.required("agents").map(|node| agents::all(f, node));
+    let purpose = spec.get("purpose").and_then(purpose);
+    let owners = spec.get("owners").and_then(owners);
+    let mode = spec.get("mode").and_then(|item| item.word(MODES));
+    let agents = spec.get("agents").map(agents::all);
     let environments = spec
-        .required("environments")
-        .map(|node| environments(f, node, world));
+        .get("environments")
+        .map(|item| environments(item, world));
     let declared = environments.clone().unwrap_or_default();
     let grants = spec
-        .required("grants")
-        .map(|node| grants::all(f, node, world, &declared));
-    let prohibited = section(&spec, "prohibited", |node| prohibited(f, node, world));
-    let plans = section(&spec, "plans", |node| {
-        plans::plans(f, node, &declared, files)
+        .get("grants")
+        .map(|item| grants::all(item, world, &declared));
+    let prohibited = section(&spec, "prohibited", |item| prohibitions::all(item, world));
+    let plans = section(&spec, "plans", |item| plans::plans(item, &declared, files));
+    let approvals = section(&spec, "approvals", |item| {
+        approvals::approvals(item, &declared)
     });
-    let approvals = section(&spec, "approvals", |node| approvals(f, node, &declared));
-    let limits = spec.required("limits").and_then(|node| limits(f, node));
-    let freezes = section(&spec, "freezes", |node| {
-        calendar::freezes(f, node, &declared)
-    });
-    let hours = section(&spec, "hours", |node| calendar::hours(f, node, &declared));
+    let limits = spec.get("limits").and_then(limits::limits);
+    let freezes = section(&spec, "freezes", |item| calendar::freezes(item, &declared));
+    let hours = section(&spec, "hours", |item| calendar::hours(item, &declared));
     let known = grants.clone().unwrap_or_default();
-    let emergency = section(&spec, "emergency", |node| emergency(f, node, &known));
-    let mut breakers = section(&spec, "breakers", |node| breakers::breakers(f, node));
-    let paths = FieldPaths::of_json(root, text);
+    let emergency = section(&spec, "emergency", |item| {
+        approvals::emergency(item, &known)
+    });
+    let mut breakers = section(&spec, "breakers", breakers::breakers);
+    let paths = FieldPaths::of_json(root.node, text);
     for rule in &mut breakers {
         rule.path = paths.at(rule.at).map(str::to_owned);
     }
-    let delegates = section(&spec, "delegates", |node| delegates(f, node));
-    let versions = section(&spec, "versions", |node| versions(f, node));
-    let requires = section(&spec, "requires", |node| requires(f, node));
-    let unlisted = section(&spec, "unlisted_actions", |node| {
-        kinds::aws::full_names(f, node)
-    });
-    let expires = spec.optional("expires").and_then(|node| end(f, node));
-    spec.finish();
+    let delegates = section(&spec, "delegates", delegates);
+    let versions = section(&spec, "versions", versions);
+    let requires = section(&spec, "requires", requires);
+    let unlisted = section(&spec, "unlisted_actions", kinds::aws::full_names);
+    let expires = spec.get("expires").and_then(calendar::end);
     Some(Charter {
         name,
         revision: Policy::revision(
@@ -117,70 +267,58 @@ pub(super) fn charter(
     })
 }
 
-fn end(f: &Findings, node: &Node) -> Option<End> {
-    let when = f.time(node, false)?;
-    let at = node.span.at;
-    Some(End { when, at })
-}
-
 /// Reads a section that may be missing.
-fn section<T: Default>(spec: &Fields<'_>, name: &'static str, read: impl FnOnce(&Node) -> T) -> T {
-    spec.optional(name).map(read).unwrap_or_default()
+fn section<'a, T: Default>(spec: &Section<'a>, name: &str, read: impl FnOnce(Item<'a>) -> T) -> T {
+    spec.get(name).map(read).unwrap_or_default()
 }
 
-fn requires(f: &Findings, node: &Node) -> BTreeSet<Stated> {
-    let stated = [
-        ("reason", Stated::Reason),
-        ("ticket", Stated::Ticket),
-        ("proof-of-possession", Stated::ProofOfPossession),
-    ];
-    let items = f.list(node).iter();
-    items.filter_map(|item| f.one_of(item, &stated)).collect()
+fn requires(item: Item<'_>) -> BTreeSet<Stated> {
+    let items = item.items().into_iter();
+    items.filter_map(|item| item.word(STATED)).collect()
 }
 
-fn constant(f: &Findings, top: &Fields<'_>, name: &'static str, value: &'static str) {
-    if let Some(node) = top.required(name) {
-        f.one_of(node, &[(value, ())]);
-    }
+fn metadata(item: Item<'_>) -> Option<(Name, BTreeMap<String, String>)> {
+    let section = item.section()?;
+    let name = section.get("name").and_then(Item::parsed);
+    let labels = section.get("labels").map(Item::entries);
+    let labels = labels.unwrap_or_default().into_iter();
+    let labels = labels.filter_map(|it| Some((it.name.to_owned(), it.value.text()?.to_owned())));
+    let labels = labels.collect();
+    Some((name?, labels))
 }
 
-fn metadata(f: &Findings, node: &Node) -> Option<(Name, BTreeMap<String, String>)> {
-    let fields = f.map(node)?;
-    let name = fields.required("name").and_then(|node| f.parsed(node));
-    let labels = fields
-        .optional("labels")
-        .and_then(|node| f.map(node))
-        .map(|labels| {
-            labels
-                .open()
-                .filter_map(|(key, _, value)| Some((key.to_owned(), f.text(value)?.to_owned())))
-                .collect()
-        });
-    fields.finish();
-    Some((name?, labels.unwrap_or_default()))
-}
-
-fn purpose(f: &Findings, node: &Node) -> Option<String> {
-    let text = f.text(node)?.trim();
+fn purpose(item: Item<'_>) -> Option<String> {
+    let text = item.text()?.trim();
     if text.trim_end_matches('.').contains(". ") {
-        f.add(
-            Diagnostic::new(
-                Code::BroadPurpose,
-                node.span,
-                "the purpose takes more than one sentence".to_owned(),
-            )
-            .help("a purpose that does not fit one sentence asks for two charters"),
+        let finding = item.finding(
+            Code::BroadPurpose,
+            "the purpose takes more than one sentence",
         );
+        let help = "a purpose that does not fit one sentence asks for two charters";
+        item.f.add(finding.help(help));
     }
     Some(text.to_owned())
 }
 
-fn owners(f: &Findings, node: &Node) -> Option<Owners> {
-    let fields = f.map(node)?;
-    let owner = |name| Some(f.text(fields.required(name)?)?.to_owned());
+fn owners_shape() -> Map {
+    let owner = |name, meaning| required(name, meaning, Shape::Text);
+    Map::new()
+        .with(owner(
+            "business",
+            "The person or group that wants the agent.",
+        ))
+        .with(owner("technical", "The person or group that runs it."))
+        .with(owner(
+            "security",
+            "The person or group that may say no to both.",
+        ))
+}
+
+fn owners(item: Item<'_>) -> Option<Owners> {
+    let section = item.section()?;
+    let owner = |name| Some(section.get(name)?.text()?.to_owned());
     let (business, technical, security) =
         (owner("business"), owner("technical"), owner("security"));
-    fields.finish();
     Some(Owners {
         business: business?,
         technical: technical?,
@@ -188,282 +326,64 @@ fn owners(f: &Findings, node: &Node) -> Option<Owners> {
     })
 }
 
-fn environments(f: &Findings, node: &Node, world: &World) -> BTreeMap<Name, Autonomy> {
-    let words = [
-        ("observe", Autonomy::Observe),
-        ("propose", Autonomy::Propose),
-        ("execute-sandbox", Autonomy::ExecuteSandbox),
-        ("execute-production", Autonomy::ExecuteProduction),
-    ];
-    let mut environments = BTreeMap::new();
-    let entries = f.map(node);
-    let count = entries.as_ref().map_or(0, |all| all.open().count());
-    if !at_most(f, node, "environments", count) {
-        return environments;
+fn environments_shape() -> Open {
+    let meaning = "The most that an agent may do there.";
+    let environment = Map::new().with(required("autonomy", meaning, Shape::words(AUTONOMIES)));
+    Open::of(Form::NAME, environment)
+}
+
+fn environments(item: Item<'_>, world: &World) -> BTreeMap<Name, Autonomy> {
+    let entries = item.entries();
+    if !at_most(item, "environments", entries.len()) {
+        return BTreeMap::new();
     }
-    for (_, key, value) in entries.iter().flat_map(Fields::open) {
+    let entries = entries.into_iter();
+    let environments = entries.filter_map(|Entry { key, value, .. }| {
+        let f = item.f;
         let name = f
             .parsed(key)
             .filter(|name| declared(f, key, name, &world.environments, "environment"));
-        let autonomy = f.map(value).and_then(|fields| {
-            let autonomy = fields
-                .required("autonomy")
-                .and_then(|node| f.one_of(node, &words));
-            fields.finish();
-            autonomy
-        });
-        environments.extend(name.zip(autonomy));
-    }
-    environments
-}
-
-fn prohibited(f: &Findings, node: &Node, world: &World) -> Vec<Prohibition> {
-    let kinds = kinds::all(world.more_kinds).into_iter();
-    let sections: Vec<_> = kinds
-        .filter_map(|kind| Some((kind.id(), kind.prohibited()?)))
-        .collect();
-    let items = f.list(node).iter();
-    let all: Vec<_> = items
-        .filter_map(|item| prohibition(f, item, &sections))
-        .collect();
-    let entries = all.iter().map(|rule| rule.what.entries());
-    if at_most(f, node, "prohibitions", entries.sum()) {
-        all
-    } else {
-        Vec::new()
-    }
-}
-
-fn prohibition(
-    f: &Findings,
-    node: &Node,
-    sections: &[(TargetKind, ProhibitedSection)],
-) -> Option<Prohibition> {
-    let fields = f.map(node)?;
-    let mut found = Vec::new();
-    for (kind, section) in sections {
-        let node = fields.optional(kind.as_str());
-        found.extend(node.map(|node| (section.read)(f, node)));
-    }
-    let reason = fields.required("reason").and_then(|node| f.text(node));
-    fields.finish();
-    let [what] = found.as_slice() else {
-        let kinds: Vec<_> = sections
-            .iter()
-            .map(|(kind, _)| format!("`{kind}`"))
-            .collect();
-        let message = format!("a prohibition is about {}", kinds.join(" or about "));
-        f.add(Diagnostic::new(Code::Value, node.span, message));
-        return None;
-    };
-    Some(Prohibition {
-        what: what.clone()?,
-        reason: reason?.to_owned(),
-        at: node.span.at,
-    })
-}
-
-fn approvals(f: &Findings, node: &Node, known: &BTreeMap<Name, Autonomy>) -> Vec<ApprovalRule> {
-    f.list(node)
-        .iter()
-        .filter_map(|item| approval(f, item, known))
-        .collect()
-}
-
-fn approval(f: &Findings, node: &Node, known: &BTreeMap<Name, Autonomy>) -> Option<ApprovalRule> {
-    let fields = f.map(node)?;
-    let when = fields.required("when").and_then(|node| f.map(node));
-    let people = fields
-        .required("people")
-        .and_then(|node| f.number(node, 0, 20));
-    let from = fields
-        .optional("from")
-        .map(|node| groups(f, node))
-        .unwrap_or_default();
-    let expires = fields
-        .optional("expires")
-        .map_or(Some(HALF_AN_HOUR), |node| f.span_of_time(node, MAX_SPAN));
-    let uses = fields
-        .optional("uses")
-        .map_or(Some(1), |node| f.number(node, 1, 100));
-    fields.finish();
-    let when = when?;
-    let risk = when
-        .optional("risk")
-        .map(|node| f.one_of(node, plans::RISKS));
-    // Only an apply has a plan, and only a plan has a risk.
-    let role = match (&risk, when.optional("role")) {
-        (Some(_), None) => Some(Role::Apply),
-        (_, Some(node)) => f.one_of(node, ROLES),
-        (None, None) => when.required("role").and_then(|node| f.one_of(node, ROLES)),
-    };
-    let environment = when.optional("environment").and_then(|node| {
-        f.parsed(node)
-            .filter(|name| declared(f, node, name, known, "environment in this charter"))
+        let autonomy = value.section().and_then(|of| of.get("autonomy"));
+        let autonomy = autonomy.and_then(|item| item.word(AUTONOMIES));
+        name.zip(autonomy)
     });
-    when.finish();
-    let risk = match risk {
-        Some(read) => Some(read?),
-        None => None,
-    };
-    Some(ApprovalRule {
-        role: role?,
-        environment,
-        risk,
-        people: people?,
-        from,
-        expires: expires?,
-        uses: uses?,
-        at: node.span.at,
-    })
+    environments.collect()
 }
 
-fn groups(f: &Findings, node: &Node) -> BTreeSet<String> {
-    let group = |item: &Node| {
-        let text = f.text(item)?;
-        let group = text
-            .strip_prefix("group:")
-            .filter(|group| !group.is_empty());
-        if group.is_none() {
-            let message = format!("`{}` is not a group", escaped(text));
-            f.add(Diagnostic::new(Code::Value, item.span, message).help("write group:name"));
-        }
-        group.map(str::to_owned)
-    };
-    f.list(node).iter().filter_map(group).collect()
-}
-
-fn limits(f: &Findings, node: &Node) -> Option<Limits> {
-    let fields = f.map(node)?;
-    let time = |name, most| f.span_of_time(fields.required(name)?, most);
-    let (longest, task) = (time("ttl", MAX_TTL), time("task", MAX_SPAN));
-    let live_leases = fields
-        .required("live_leases")
-        .and_then(|node| f.number(node, 1, 1_000_000));
-    let mints = fields.required("mints").and_then(|node| rate(f, node));
-    let budget = fields.optional("budget").map(|node| budget(f, node));
-    let requests = fields
-        .optional("approval_requests")
-        .map(|node| requests(f, node));
-    let revocable_within = fields
-        .optional("revocable_within")
-        .and_then(|node| f.span_of_time(node, MAX_TTL));
-    fields.finish();
-    Some(Limits {
-        ttl: longest?,
-        task: task?,
-        live_leases: live_leases?,
-        mints: mints?.into(),
-        budget: match budget {
-            Some(read) => Some(read?),
-            None => None,
-        },
-        requests: match requests {
-            Some(read) => read?,
-            None => RequestLimits::default(),
-        },
-        revocable_within,
-    })
-}
-
-fn budget(f: &Findings, node: &Node) -> Option<Budget> {
-    let fields = f.map(node)?;
-    let mints = fields
-        .required("mints")
-        .and_then(|node| f.number(node, 1, 10_000));
-    let time = fields
-        .required("time")
-        .and_then(|node| f.span_of_time(node, MAX_CREDENTIAL_TIME));
-    fields.finish();
-    Some(Budget {
-        mints: mints?,
-        time: time?,
-    })
-}
-
-fn requests(f: &Findings, node: &Node) -> Option<RequestLimits> {
-    let fields = f.map(node)?;
-    let open = fields
-        .required("open")
-        .and_then(|node| f.number(node, 1, 1000));
-    let cooldown = fields
-        .required("cooldown")
-        .and_then(|node| f.span_of_time(node, MAX_SPAN));
-    fields.finish();
-    Some(RequestLimits {
-        open: open?,
-        cooldown: cooldown?,
-    })
-}
-
-fn rate(f: &Findings, node: &Node) -> Option<Rate> {
-    let fields = f.map(node)?;
-    let count = fields
-        .required("count")
-        .and_then(|node| f.number(node, 1, 10_000));
-    let per = fields
-        .required("per")
-        .and_then(|node| f.span_of_time(node, MAX_SPAN));
-    fields.finish();
-    Some(Rate {
-        count: count?,
-        per: per?,
-    })
-}
-
-fn emergency(f: &Findings, node: &Node, known: &BTreeMap<Name, Grant>) -> Option<EmergencyRule> {
-    let fields = f.map(node)?;
-    let grants = fields.required("grants").map(|node| {
-        let names = f.list(node).iter().filter_map(|item| {
-            f.parsed(item)
-                .filter(|name| declared(f, item, name, known, "grant in this charter"))
-        });
-        names.collect()
-    });
-    let people = fields
-        .required("people")
-        .and_then(|node| f.number(node, 0, 20));
-    let lasts = fields
-        .required("lasts")
-        .and_then(|node| f.span_of_time(node, MAX_SPAN));
-    fields.finish();
-    Some(EmergencyRule {
-        grants: grants?,
-        people: people?,
-        lasts: lasts?,
-        at: node.span.at,
-    })
-}
-
-fn delegates(f: &Findings, node: &Node) -> BTreeSet<Name> {
-    let items = f.list(node);
-    if !at_most(f, node, "charters to delegate to", items.len()) {
+fn delegates(item: Item<'_>) -> BTreeSet<Name> {
+    let items = item.items();
+    if !at_most(item, "charters to delegate to", items.len()) {
         return BTreeSet::new();
     }
-    items.iter().filter_map(|item| f.parsed(item)).collect()
+    items.into_iter().filter_map(Item::parsed).collect()
 }
 
-fn versions(f: &Findings, node: &Node) -> Vec<VersionRule> {
-    let items = f.list(node);
-    if items.is_empty() {
-        let message = "no version of the agent may act".to_owned();
-        let finding = Diagnostic::new(Code::Value, node.span, message);
-        f.add(finding.help("name one, or leave `versions` out for all"));
-    }
-    items.iter().filter_map(|item| version(f, item)).collect()
+fn versions_shape() -> List {
+    let version = Map::new()
+        .with(required(
+            "model",
+            "The model, as the task states it.",
+            Shape::Text,
+        ))
+        .with(optional("prompt", "The digest of the instructions.", Form::DIGEST).absent("any"));
+    let nobody = Empty::new(Code::Value, "no version of the agent may act");
+    List::of(version).not_empty(nobody.help("name one, or leave `versions` out for all"))
 }
 
-fn version(f: &Findings, node: &Node) -> Option<VersionRule> {
-    let fields = f.map(node)?;
-    let model = fields.required("model").and_then(|node| f.text(node));
-    let prompt = fields.optional("prompt").map(|node| f.parsed(node));
-    fields.finish();
+fn versions(item: Item<'_>) -> Vec<VersionRule> {
+    item.items().into_iter().filter_map(version).collect()
+}
+
+fn version(item: Item<'_>) -> Option<VersionRule> {
+    let section = item.section()?;
+    let model = section.get("model").and_then(Item::text);
+    let prompt = section.get("prompt").map(Item::parsed);
     Some(VersionRule {
         model: model?.to_owned(),
         prompt: match prompt {
             Some(parsed) => Some(parsed?),
             None => None,
         },
-        at: node.span.at,
+        at: item.span().at,
     })
 }

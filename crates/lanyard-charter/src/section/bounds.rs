@@ -1,6 +1,6 @@
 //! The bounds that several sections of a charter share.
 
-use lanyard_document::{Code, Diagnostic, Findings, Node};
+use lanyard_document::{Code, Item};
 use lanyard_vocabulary::time::Ttl;
 
 /// The longest life of a credential.
@@ -21,7 +21,7 @@ pub(crate) const MAX_TTL: Ttl = Ttl::at_least_a_second(12 * 3600);
 pub(crate) const MAX_SPAN: Ttl = Ttl::at_least_a_second(24 * 3600);
 
 /// Checks the number of entries. What is compared with each other has to be bounded (T27).
-pub(crate) fn at_most(f: &Findings, node: &Node, what: &str, count: usize) -> bool {
+pub(crate) fn at_most(item: Item<'_>, what: &str, count: usize) -> bool {
     /// Entries of one kind, such as patterns of prohibitions, that a charter has.
     ///
     /// # Limit
@@ -34,7 +34,7 @@ pub(crate) fn at_most(f: &Findings, node: &Node, what: &str, count: usize) -> bo
         let message = format!(
             "a charter has {MAX_ENTRIES_PER_CHARTER} {what} at most, and these are {count}"
         );
-        f.add(Diagnostic::new(Code::Value, node.span, message));
+        item.report(Code::Value, message);
     }
     count <= MAX_ENTRIES_PER_CHARTER
 }

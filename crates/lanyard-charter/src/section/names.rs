@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lanyard_document::{Code, Diagnostic, Fields, Findings, Node, suggest};
+use lanyard_document::shape::{Field, Form, List, required};
+use lanyard_document::{Code, Diagnostic, Findings, Item, Node, Section, suggest};
 use lanyard_vocabulary::name::Name;
 
 use crate::charter::Autonomy;
@@ -33,26 +34,45 @@ pub(crate) fn declared<T>(
     false
 }
 
-/// A list of environments of this charter.
-pub(crate) fn named(f: &Findings, node: &Node, known: &BTreeMap<Name, Autonomy>) -> BTreeSet<Name> {
-    f.list(node)
-        .iter()
-        .filter_map(|item| {
-            f.parsed(item)
-                .filter(|name| declared(f, item, name, known, "environment in this charter"))
-        })
+/// Reads a name that is declared.
+pub(crate) fn known<T>(item: Item<'_>, known: &BTreeMap<Name, T>, kind: &str) -> Option<Name> {
+    let name = item.parsed();
+    name.filter(|name| declared(item.f, item.node, name, known, kind))
+}
+
+/// Describes a list of environments of this charter.
+pub(crate) fn own_environments() -> List {
+    List::of(Form::NAME)
+}
+
+/// Reads an environment of this charter.
+pub(crate) fn own_environment(item: Item<'_>, own: &BTreeMap<Name, Autonomy>) -> Option<Name> {
+    known(item, own, "environment in this charter")
+}
+
+/// Reads a list of environments of this charter.
+pub(crate) fn named(item: Item<'_>, own: &BTreeMap<Name, Autonomy>) -> BTreeSet<Name> {
+    let items = item.items().into_iter();
+    items
+        .filter_map(|item| own_environment(item, own))
         .collect()
 }
 
-/// The target of a grant, which has to be of this kind.
-pub fn target(f: &Findings, fields: &Fields<'_>, world: &World, kind: TargetKind) -> Option<Name> {
-    let node = fields.required("target")?;
-    let name = f
-        .parsed(node)
-        .filter(|name| declared(f, node, name, &world.targets, "target"))?;
+/// Describes the target of a grant.
+pub(crate) fn target_field() -> Field {
+    let meaning = "The target, as the daemon's configuration declares it.";
+    required("target", meaning, Form::NAME)
+}
+
+/// Reads the target of a grant, which has to be of this kind.
+pub(crate) fn target(section: &Section<'_>, world: &World, kind: TargetKind) -> Option<Name> {
+    let item = section.get("target")?;
+    let name = known(item, &world.targets, "target")?;
     if world.targets.get(&name) != Some(&kind) {
-        let message = format!("target `{name}` is of another kind");
-        f.add(Diagnostic::new(Code::TargetKind, node.span, message));
+        item.report(
+            Code::TargetKind,
+            format!("target `{name}` is of another kind"),
+        );
         return None;
     }
     Some(name)

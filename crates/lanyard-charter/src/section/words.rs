@@ -2,32 +2,27 @@
 
 use std::collections::BTreeSet;
 
-use lanyard_document::{Code, Diagnostic, Findings, Node};
+use lanyard_document::Item;
+use lanyard_document::shape::{List, Shape, Word};
 use lanyard_vocabulary::role::Role;
-use lanyard_vocabulary::text::escaped;
 
-pub(crate) const ROLES: &[(&str, Role)] = &[("plan", Role::Plan), ("apply", Role::Apply)];
+pub(crate) const ROLES: &[Word<Role>] = &[
+    Word::meaning("plan", Role::Plan, "reads"),
+    Word::meaning("apply", Role::Apply, "changes"),
+];
 
-/// A list of texts, each of which passes a test.
-pub fn texts(
-    f: &Findings,
-    node: &Node,
-    test: fn(&str) -> Result<(), &'static str>,
-) -> BTreeSet<String> {
-    f.list(node)
-        .iter()
-        .filter_map(|item| {
-            let text = f.text(item)?;
-            test(text)
-                .map_err(|why| {
-                    f.add(Diagnostic::new(
-                        Code::Value,
-                        item.span,
-                        format!("`{}`: {why}", escaped(text)),
-                    ));
-                })
-                .ok()?;
-            Some(text.to_owned())
-        })
-        .collect()
+/// Describes the choice between the two roles.
+pub(crate) fn role() -> Shape {
+    Shape::words(ROLES)
+}
+
+/// Describes a list of roles.
+pub(crate) fn roles() -> List {
+    List::of(role())
+}
+
+/// Reads a list of roles.
+pub(crate) fn roles_of(item: Item<'_>) -> BTreeSet<Role> {
+    let items = item.items().into_iter();
+    items.filter_map(|item| item.word(ROLES)).collect()
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use lanyard_charter::plan::{PLAN_FORMATS, PlanFormat};
 use lanyard_charter::{ActionPattern, Usage, Version};
 use lanyard_core::question::{CharterAnswer, Planned, Question};
-use lanyard_document::{Code, Diagnostic, Fields, Findings, Node, Span, read};
+use lanyard_document::shape::{Form, List, Map, Open, Shape, Word, optional, required};
+use lanyard_document::{Code, Diagnostic, Findings, Item, Span, read};
 use lanyard_vocabulary::identity::{Evidence, Identity};
 use lanyard_vocabulary::name::Name;
 use lanyard_vocabulary::time::{Timestamp, Ttl};
@@ -112,11 +113,120 @@ impl std::fmt::Display for Expected {
     }
 }
 
+const TRUTHS: &[Word<bool>] = &[Word::new("true", true), Word::new("false", false)];
+const DECISIONS: &[Word<bool>] = &[Word::new("allow", true), Word::new("deny", false)];
+
+/// Describes a file of cases.
+fn shape() -> Shape {
+    let agent = "Who asks, where a case names nobody.";
+    let version = "The build that asks, where a case names none.";
+    Map::new()
+        .with(required(
+            "apiVersion",
+            "The version of the language.",
+            Shape::Constant("lanyard.dev/v1"),
+        ))
+        .with(required(
+            "kind",
+            "What the file holds.",
+            Shape::Constant("CharterTest"),
+        ))
+        .with(required(
+            "charter",
+            "The charter, beside the file.",
+            Shape::Text,
+        ))
+        .with(optional("agent", agent, identity_shape()))
+        .with(optional("version", version, version_shape()))
+        .with(required(
+            "cases",
+            "Requests with what the charter has to answer.",
+            List::of(case_shape()),
+        ))
+        .into()
+}
+
+fn identity_shape() -> Map {
+    Map::new()
+        .with(required("issuer", "The exact issuer.", Shape::Text))
+        .with(required("subject", "The exact subject.", Shape::Text))
+}
+
+fn version_shape() -> Map {
+    Map::new()
+        .with(required("model", "The model.", Shape::Text))
+        .with(optional(
+            "prompt",
+            "The digest of the instructions.",
+            Form::DIGEST,
+        ))
+}
+
+fn case_shape() -> Map {
+    let claims = Open::of(Form::ANY, Shape::Text);
+    let plan = Map::new()
+        .with(optional("file", "The plan, beside the file.", Shape::Text))
+        .with(optional("form", "Its form.", Shape::words(PLAN_FORMATS)).absent("is recognised"))
+        .with(optional(
+            "destructive",
+            "The destructive actions that the plan names.",
+            List::of(Shape::Text),
+        ));
+    let using = "One use of the credential: an action, a resource, and keys with values.";
+    let expected = Map::new()
+        .with(optional(
+            "decision",
+            "The decision.",
+            Shape::words(DECISIONS),
+        ))
+        .with(optional("rule", "The rule that says no.", Shape::Text))
+        .with(optional(
+            "people",
+            "The people who approve.",
+            Shape::number(0, 20),
+        ))
+        .with(optional("ttl", "The credential's life.", Shape::span(DAY)));
+    Map::new()
+        .with(required("name", "For people.", Shape::Text))
+        .with(optional("agent", "Who asks.", identity_shape()))
+        .with(optional("claims", "What is proved of the agent.", claims))
+        .with(optional("version", "The build that asks.", version_shape()))
+        .with(required("environment", "Where.", Form::NAME))
+        .with(required(
+            "grant",
+            "The grant that is asked for.",
+            Form::NAME,
+        ))
+        .with(optional(
+            "ttl",
+            "The life that is asked for.",
+            Shape::span(DAY),
+        ))
+        .with(optional(
+            "worst_case",
+            "How long after a kill the credential may go on.",
+            Shape::span(DAY),
+        ))
+        .with(optional("at", "When.", Form::TIME).absent("long ago"))
+        .with(
+            optional(
+                "emergency",
+                "True while an emergency is declared.",
+                Shape::words(TRUTHS),
+            )
+            .or("false"),
+        )
+        .with(optional("ticket", "The task's ticket.", Shape::Text))
+        .with(optional("plan", "The approved plan.", plan))
+        .with(optional("using", using, List::of(Shape::Text)))
+        .with(required("expect", "The answer.", expected))
+}
+
 /// Parses a file of cases.
 pub(crate) fn parse(path: &Path, text: &str) -> Result<Cases, Vec<Diagnostic>> {
     let root = read(text).map_err(|fault| vec![fault])?;
-    let findings = Findings::default();
-    let cases = file(&findings, &root, path);
+    let (findings, shape) = (Findings::default(), shape());
+    let cases = file(findings.item(&root, &shape), path);
     let faults = findings.sorted();
     match cases {
         Some(cases) if faults.is_empty() => Ok(cases),
@@ -124,23 +234,22 @@ pub(crate) fn parse(path: &Path, text: &str) -> Result<Cases, Vec<Diagnostic>> {
     }
 }
 
-fn file(f: &Findings, root: &Node, path: &Path) -> Option<Cases> {
-    let top = f.map(root)?;
-    for (name, value) in [("apiVersion", "lanyard.dev/v1"), ("kind", "CharterTest")] {
-        if let Some(node) = top.required(name) {
-            f.one_of(node, &[(value, ())]);
+fn file(root: Item<'_>, path: &Path) -> Option<Cases> {
+    let top = root.section()?;
+    for name in ["apiVersion", "kind"] {
+        if let Some(item) = top.get(name) {
+            item.constant();
         }
     }
-    let charter = top.required("charter").and_then(|node| f.text(node));
-    let agent = top.optional("agent").and_then(|node| identity(f, node));
-    let version = top.optional("version").and_then(|node| version(f, node));
-    let cases = top.required("cases").map(|node| {
-        let items = f.list(node).iter();
+    let charter = top.get("charter").and_then(Item::text);
+    let agent = top.get("agent").and_then(identity);
+    let version = top.get("version").and_then(version);
+    let cases = top.get("cases").map(|item| {
+        let items = item.items().into_iter();
         items
-            .filter_map(|item| case(f, item, agent.as_ref(), version.as_ref()))
+            .filter_map(|item| case(item, agent.as_ref(), version.as_ref()))
             .collect()
     });
-    top.finish();
     let folder = path.parent().unwrap_or(Path::new(""));
     Some(Cases {
         charter: folder.join(charter?),
@@ -148,76 +257,56 @@ fn file(f: &Findings, root: &Node, path: &Path) -> Option<Cases> {
     })
 }
 
-fn identity(f: &Findings, node: &Node) -> Option<Identity> {
-    let fields = f.map(node)?;
-    let text = |name| Some(f.text(fields.required(name)?)?.to_owned());
+fn identity(item: Item<'_>) -> Option<Identity> {
+    let section = item.section()?;
+    let text = |name| Some(section.get(name)?.text()?.to_owned());
     let (issuer, subject) = (text("issuer"), text("subject"));
-    fields.finish();
     Some(Identity {
         issuer: issuer?,
         subject: subject?,
     })
 }
 
-fn version(f: &Findings, node: &Node) -> Option<Version> {
-    let fields = f.map(node)?;
-    let model = fields.required("model").and_then(|node| f.text(node));
-    let prompt = fields.optional("prompt").and_then(|node| f.parsed(node));
-    fields.finish();
+fn version(item: Item<'_>) -> Option<Version> {
+    let section = item.section()?;
+    let model = section.get("model").and_then(Item::text);
+    let prompt = section.get("prompt").and_then(Item::parsed);
     Some(Version {
         model: model?.to_owned(),
         prompt,
     })
 }
 
-fn case(
-    f: &Findings,
-    node: &Node,
-    usual: Option<&Identity>,
-    usual_version: Option<&Version>,
-) -> Option<Case> {
-    let fields = f.map(node)?;
-    let stated = fields.optional("version").and_then(|node| version(f, node));
-    let name = fields.required("name").and_then(|node| f.text(node));
-    let identity = fields
-        .optional("agent")
-        .and_then(|node| identity(f, node))
-        .or_else(|| usual.cloned());
-    let evidence = fields.optional("claims").and_then(|node| claims(f, node));
+fn case(item: Item<'_>, usual: Option<&Identity>, usual_version: Option<&Version>) -> Option<Case> {
+    let section = item.section()?;
+    let span = |name| section.get(name).and_then(Item::span_of_time);
+    let stated = section.get("version").and_then(version);
+    let name = section.get("name").and_then(Item::text);
+    let identity = section.get("agent").and_then(identity);
+    let identity = identity.or_else(|| usual.cloned());
+    let evidence = section.get("claims").map(claims);
     if identity.is_none() {
-        let message = "no agent asks: name one here, or for the whole file".to_owned();
-        f.add(Diagnostic::new(Code::Missing, node.span, message));
+        let message = "no agent asks: name one here, or for the whole file";
+        item.report(Code::Missing, message);
     }
-    let environment = fields
-        .required("environment")
-        .and_then(|node| f.parsed::<Name>(node));
-    let grant = fields
-        .required("grant")
-        .and_then(|node| f.parsed::<Name>(node));
-    let lifetime = fields
-        .optional("ttl")
-        .and_then(|node| f.span_of_time(node, DAY));
-    let worst = fields
-        .optional("worst_case")
-        .and_then(|node| f.span_of_time(node, DAY));
-    let now = fields
-        .optional("at")
-        .map_or(Some(Timestamp::EPOCH), |node| f.time(node, false));
-    let emergency = fields.optional("emergency").map_or(Some(false), |node| {
-        f.one_of(node, &[("true", true), ("false", false)])
-    });
-    let ticket = fields.optional("ticket").and_then(|node| f.text(node));
-    let (plan, plan_file) = match fields.optional("plan") {
-        Some(node) => {
-            let (plan, file) = plan(f, node)?;
+    let environment = section.get("environment").and_then(Item::parsed::<Name>);
+    let grant = section.get("grant").and_then(Item::parsed::<Name>);
+    let (lifetime, worst) = (span("ttl"), span("worst_case"));
+    let now = section.get("at");
+    let now = now.map_or(Some(Timestamp::EPOCH), |item| item.time(false));
+    let emergency = section.get("emergency").and_then(|item| item.word(TRUTHS));
+    let ticket = section.get("ticket").and_then(Item::text);
+    let plan = section.get("plan").map(plan);
+    let using = section.get("using").and_then(using);
+    let expected = section.get("expect")?;
+    let expectation = expectation(expected);
+    let (plan, plan_file) = match plan {
+        Some(read) => {
+            let (plan, file) = read?;
             (Some(plan), file)
         }
         None => (None, None),
     };
-    let using = fields.optional("using").and_then(|node| using(f, node));
-    let expected = fields.required("expect");
-    fields.finish();
-    let expected = expected?;
     Some(Case {
         name: name?.to_owned(),
         question: Question {
@@ -235,83 +324,102 @@ fn case(
         },
         plan_file,
         now: now?,
-        at: expected.span,
-        expected: expectation(f, expected)?,
+        at: expected.span(),
+        expected: expectation?,
     })
 }
 
 /// Reads the claims that are proved of the agent; no other claim is.
-fn claims(f: &Findings, node: &Node) -> Option<Evidence> {
-    let fields = f.map(node)?;
-    let claims = fields.open();
-    let claims = claims.filter_map(|(name, _, value)| {
-        let value = f.text(value)?;
-        Some((name.to_owned(), value.to_owned()))
-    });
-    Some(Evidence {
+fn claims(item: Item<'_>) -> Evidence {
+    let entries = item.entries().into_iter();
+    let claims = entries.filter_map(|it| Some((it.name.to_owned(), it.value.text()?.to_owned())));
+    Evidence {
         claims: claims.collect(),
         ..Evidence::default()
-    })
+    }
 }
 
 /// `plan: {file: plans/queue.json, form: terraform-json, destructive: []}`; without a file, one
 /// that is supposed.
-fn plan(f: &Findings, node: &Node) -> Option<(Planned, Option<PlanFile>)> {
-    let fields = f.map(node)?;
-    let destructive = fields
-        .optional("destructive")
-        .map_or(&[][..], |node| f.list(node));
-    let file = fields.optional("file").and_then(|node| f.text(node));
-    // Where nothing is said, the file is recognised.
-    let form: Option<Option<PlanFormat>> = match fields.optional("form") {
-        None => Some(None),
-        Some(node) => f.one_of(node, PLAN_FORMATS).map(Some),
-    };
-    fields.finish();
-    let actions = destructive.iter().filter_map(|item| f.text(item));
+fn plan(item: Item<'_>) -> Option<(Planned, Option<PlanFile>)> {
+    let section = item.section()?;
+    let destructive = section.get("destructive").map(Item::items);
+    let actions = destructive.unwrap_or_default().into_iter();
+    let actions = actions.filter_map(Item::text);
     let named = actions.map(|action| ActionPattern(action.to_owned()));
-    let format = form?;
+    let named = named.collect();
+    let file = section.get("file").and_then(Item::text);
+    // Where nothing is said, the file is recognised.
+    let form = section.get("form").map(|item| item.word(PLAN_FORMATS));
+    let format: Option<PlanFormat> = match form {
+        Some(read) => Some(read?),
+        None => None,
+    };
     let file = file.map(|path| PlanFile {
         path: PathBuf::from(path),
         format,
     });
-    Some((Planned::naming(named.collect()), file))
+    Some((Planned::naming(named), file))
 }
 
-fn using(f: &Findings, node: &Node) -> Option<Usage> {
-    let parts: Vec<&str> = f
-        .list(node)
-        .iter()
-        .filter_map(|item| f.text(item))
-        .collect();
+fn using(item: Item<'_>) -> Option<Usage> {
+    let parts: Vec<&str> = item.items().into_iter().filter_map(Item::text).collect();
     let [action, resource, context @ ..] = parts.as_slice() else {
-        let message = "expected an action and a resource".to_owned();
-        f.add(Diagnostic::new(Code::Value, node.span, message));
+        item.report(Code::Value, "expected an action and a resource");
         return None;
     };
     let context: Vec<String> = context.iter().map(|part| (*part).to_owned()).collect();
-    let fault = |why| f.add(Diagnostic::new(Code::Value, node.span, why));
+    let fault = |why: String| item.report(Code::Value, why);
     usage(action, resource, &context).map_err(fault).ok()
 }
 
-fn expectation(f: &Findings, node: &Node) -> Option<Expected> {
-    let fields: Fields<'_> = f.map(node)?;
-    let words = [("allow", true), ("deny", false)];
-    let expected = Expected {
-        allow: fields
-            .optional("decision")
-            .and_then(|node| f.one_of(node, &words)),
-        rule: fields
-            .optional("rule")
-            .and_then(|node| f.text(node))
-            .map(str::to_owned),
-        people: fields
-            .optional("people")
-            .and_then(|node| f.number(node, 0, 20)),
-        ttl: fields
-            .optional("ttl")
-            .and_then(|node| f.span_of_time(node, DAY)),
-    };
-    fields.finish();
-    Some(expected)
+fn expectation(item: Item<'_>) -> Option<Expected> {
+    let section = item.section()?;
+    let rule = section.get("rule").and_then(Item::text);
+    Some(Expected {
+        allow: section
+            .get("decision")
+            .and_then(|item| item.word(DECISIONS)),
+        rule: rule.map(str::to_owned),
+        people: section.get("people").and_then(Item::number),
+        ttl: section.get("ttl").and_then(Item::span_of_time),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_described_field_is_read() {
+        let text = "apiVersion: lanyard.dev/v1
+kind: CharterTest
+charter: a.yaml
+agent: {issuer: a, subject: b}
+version: {model: a, prompt: PROMPT}
+cases:
+  - name: one
+    agent: {issuer: a, subject: b}
+    claims: {c: d}
+    version: {model: a, prompt: PROMPT}
+    environment: staging
+    grant: read
+    ttl: 5m
+    worst_case: 5m
+    at: 2026-12-20
+    emergency: true
+    ticket: T-1
+    plan: {file: a.json, form: text, destructive: [sqs:DeleteQueue]}
+    using: [read, orders]
+    expect: {decision: allow, rule: hours, people: 1, ttl: 5m}
+";
+        let text = text.replace("PROMPT", &format!("\"sha256:{}\"", "0".repeat(64)));
+        let (findings, root, shape) = (Findings::default(), read(&text).unwrap(), shape());
+        let cases = file(findings.item(&root, &shape), Path::new("a.test.yaml"));
+        assert_eq!(findings.sorted(), []);
+        let case = cases.unwrap().cases.remove(0);
+        assert!(case.question.emergency && case.question.usage.is_some());
+        assert_eq!(case.expected.people, Some(1));
+        assert_eq!(shape.untaken(), Vec::<String>::new());
+    }
 }

@@ -6,9 +6,9 @@
 
 use std::fmt::Write as _;
 
+use lanyard_charter::description;
 use serde_json::{Map, Value, json};
 
-use super::schema;
 use crate::kinds;
 
 /// The comment above the definition.
@@ -63,7 +63,7 @@ fn columns() -> Value {
 }
 
 fn root() -> Value {
-    let charter = schema::charter(kinds::more());
+    let charter = description::schema(kinds::more());
     let meaning = |name: &str| {
         let found = charter.pointer(&format!("/properties/{name}/description"));
         found.cloned().unwrap_or_default()
@@ -146,7 +146,7 @@ fn structural(schema: &Value) -> Value {
         .and_then(Value::as_str)
         .unwrap_or_default()
         .to_owned();
-    let mut properties = properties(schema);
+    let properties = properties(schema);
     let either = schema.get("oneOf").and_then(Value::as_array);
     let is_text = |one: &Value| one.get("type") == Some(&"string".into());
     if either.is_some_and(|either| either.iter().any(is_text)) {
@@ -157,18 +157,15 @@ fn structural(schema: &Value) -> Value {
             PRESERVE: true,
         });
     }
-    if let Some(either) = either {
-        either
-            .iter()
-            .for_each(|one| properties.extend(self::properties(one)));
-    }
     let words = schema.get("enum").and_then(Value::as_array);
     let words: Vec<&str> = words
         .into_iter()
         .flatten()
         .filter_map(Value::as_str)
         .collect();
-    if !words.is_empty() {
+    // The meaning names the words that have meanings.
+    let is_named = |word: &&str| meaning.contains(&format!("`{word}`"));
+    if !words.iter().all(is_named) {
         let gap = if meaning.is_empty() { "" } else { " " };
         meaning.push_str(&format!("{gap}One of: {}.", words.join(", ")));
     }

@@ -32,7 +32,9 @@ pub(crate) struct Declared {
 }
 
 fn environment(text: &str) -> Result<(Name, EnvironmentKind), String> {
-    pair(text, ENVIRONMENT_KINDS)
+    let kinds = ENVIRONMENT_KINDS.iter();
+    let kinds: Vec<_> = kinds.map(|word| (word.name, word.value)).collect();
+    pair(text, &kinds)
 }
 
 fn target(text: &str) -> Result<(Name, TargetKind), String> {

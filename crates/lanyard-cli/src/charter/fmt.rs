@@ -1,13 +1,15 @@
-//! `lanyard charter fmt`: one layout for every charter.
+//! `lanyard charter fmt`: one layout and one order of fields for every charter.
 
 use std::io::Read as _;
 use std::path::PathBuf;
 
 use clap::Args;
-use lanyard_document::print;
+use lanyard_charter::description;
+use lanyard_document::{in_order, print};
 use lanyard_vocabulary::count::{counted, verb_for};
 
 use super::files;
+use crate::kinds;
 use crate::outcome::Outcome;
 use crate::streams;
 use crate::terminal::{say, say_findings};
@@ -55,7 +57,9 @@ pub(crate) fn run(asked: &Fmt) -> Result<(), Outcome> {
 }
 
 fn laid_out(name: &str, text: &str) -> Result<String, Outcome> {
-    print(text).map_err(|fault| {
+    let shape = description::shape(kinds::more());
+    let printed = in_order(text, &shape).and_then(|ordered| print(&ordered));
+    printed.map_err(|fault| {
         say_findings(name, text, &[fault]);
         Outcome::usage(format!("{name} cannot be read"))
     })

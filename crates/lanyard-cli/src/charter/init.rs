@@ -4,11 +4,10 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use lanyard_charter::{EnvironmentKind, Starter, TargetKind, World, kinds, parse};
+use lanyard_charter::{EnvironmentKind, Starter, TargetKind, World, description, kinds, parse};
 use lanyard_vocabulary::name::Name;
 
 use super::files::Declared;
-use super::schema;
 use crate::Global;
 use crate::outcome::Outcome;
 use crate::terminal::{say, say_findings};
@@ -87,7 +86,7 @@ pub(crate) fn run(global: &Global, asked: &Init) -> Result<(), Outcome> {
     if !schema.exists() {
         write(
             &schema,
-            &format!("{:#}\n", schema::charter(world.more_kinds)),
+            &format!("{:#}\n", description::schema(world.more_kinds)),
         )?;
     }
     Ok(())
@@ -303,12 +302,18 @@ fn text(asked: &Answers, world: &World) -> Result<String, Outcome> {
 #[cfg(test)]
 mod tests {
     use lanyard_charter::{ENVIRONMENT_KINDS, MoreKinds};
+    use lanyard_document::shape::Word;
 
     use super::*;
 
     #[test]
     fn friction_every_template_holds_together_on_every_kind_of_target() {
-        for (environment, environment_kind) in ENVIRONMENT_KINDS {
+        for Word {
+            name: environment,
+            value: environment_kind,
+            ..
+        } in ENVIRONMENT_KINDS
+        {
             for (target, target_kind) in kinds::names(MoreKinds::default()) {
                 for template in [Template::Read, Template::Change, Template::OnCall] {
                     let name = |text: &str| text.parse::<Name>().unwrap();

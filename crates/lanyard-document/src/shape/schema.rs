@@ -138,7 +138,8 @@ fn of_map(map: &Map) -> Value {
     let needed: Vec<_> = needed.collect();
     let mut schema = Json::new();
     schema.insert("type".to_owned(), "object".into());
-    schema.insert("additionalProperties".to_owned(), false.into());
+    let is_partial = map.is_partial();
+    schema.insert("additionalProperties".to_owned(), is_partial.into());
     schema.insert("required".to_owned(), needed.into());
     schema.insert("properties".to_owned(), properties.into());
     let mut choices: Vec<Json<String, Value>> = map.choices().map(of_choice).collect();

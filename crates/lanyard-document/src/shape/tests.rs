@@ -145,10 +145,10 @@ fn every_fault_is_found_by_the_description() {
     assert_eq!(
         found("kind: Sign\nlamps: []\nlables: {}\non: 1s\ncode: x\n"),
         [
-            "x:1:1: error[LC015]: write at most one of `on` or `code`",
             "x:1:7: error[LC015]: `Sign` is none of Signal (did you mean `Signal`?)",
             "x:2:8: error[LC021]: no lamp is named (name one)",
             "x:3:1: error[LC013]: there is no field `lables` here (did you mean `labels`?)",
+            "x:5:7: error[LC015]: write at most one of `on` or `code`",
         ]
         .join("\n")
     );
@@ -252,6 +252,41 @@ fn fields_have_an_order() {
     };
     let places = ["kind", "lamps", "labels", "on", "code", "else"].map(|name| map.place(name));
     assert_eq!(places, [Some(0), Some(1), Some(2), Some(3), Some(4), None]);
+}
+
+#[test]
+fn a_finding_says_why_what_would_help_and_the_name_that_the_author_chose() {
+    let keys = List::of(Shape::Text).not_empty(Empty::new(Code::Value, "name a key").of("lock"));
+    let shape = Map::new()
+        .with(optional("locks", "By name.", Open::of(Form::ANY, keys)))
+        .with(
+            Choice::at_least_one([
+                vec![required("bolt", "By itself.", Shape::Text)],
+                vec![required("chain", "Instead.", Shape::Text)],
+            ])
+            .code(Code::EmptyGrant)
+            .message("nothing is shut")
+            .help("name a bolt or a chain"),
+        )
+        .into();
+    for (text, expected) in [
+        (
+            "{bolt: a, locks: {door: [], gate: [a]}}",
+            "x:1:25: error[LC015]: lock `door`: name a key",
+        ),
+        (
+            "{}",
+            "x:1:1: error[LC021]: nothing is shut (name a bolt or a chain)",
+        ),
+    ] {
+        let (findings, root) = (Findings::default(), read(text).unwrap());
+        let locks = findings.item(&root, &shape).section().unwrap().get("locks");
+        for entry in locks.map(Item::entries).into_iter().flatten() {
+            drop(entry.value.texts());
+        }
+        let said: Vec<_> = findings.sorted().iter().map(|it| it.line("x")).collect();
+        assert_eq!(said, [expected], "{text}");
+    }
 }
 
 fn doors() -> Shape {

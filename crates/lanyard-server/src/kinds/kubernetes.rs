@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use lanyard_charter::{TargetKind, policy_rule};
+use lanyard_charter::{TargetKind, policy_rule, policy_rule_shape};
 use lanyard_core::provider::Provider;
 use lanyard_core::target::{Shared, Target, TargetError, TargetReader};
 use lanyard_document::shape::{Form, List, Map, Open, Shape, optional, required};
@@ -69,20 +69,6 @@ impl Target for Namespaces {
 }
 
 fn shape() -> Map {
-    let texts = || List::of(Shape::Text);
-    let groups = List::of(Form::new("an API group; `\"\"` is the core group", ""));
-    let rule = Map::new()
-        .with(required("apiGroups", "The API groups.", groups))
-        .with(required(
-            "resources",
-            "The resources in the plural.",
-            texts(),
-        ))
-        .with(required("verbs", "The verbs of RBAC.", texts()))
-        .with(
-            optional("resourceNames", "The objects by their names.", texts())
-                .absent("every object"),
-        );
     place_shape()
         .with(required(
             "namespace",
@@ -101,7 +87,7 @@ fn shape() -> Map {
             optional(
                 "baseline",
                 "What every service account of the cluster may do besides.",
-                List::of(rule),
+                List::of(policy_rule_shape()),
             )
             .absent("nothing"),
         )
@@ -126,7 +112,7 @@ fn namespaces(section: &Section<'_>, base: &Path) -> Option<Namespaces> {
     let cluster_roles = section.get("cluster_roles").map(pinned);
     let baseline = section.get("baseline").map(|item| {
         let rules = item.items().into_iter();
-        let rules = rules.filter_map(|rule| policy_rule(rule.f, rule.node));
+        let rules = rules.filter_map(policy_rule);
         rules.collect::<Vec<_>>()
     });
     let place = place_of(section, base);

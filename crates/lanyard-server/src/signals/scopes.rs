@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use lanyard_document::shape::{Choice, Form, Map, Shape, required};
+use lanyard_document::shape::{Choice, Form, Map, Shape, Word, required};
 use lanyard_document::{Code, Item};
 use lanyard_vocabulary::agent::AgentName;
 use lanyard_vocabulary::name::Name;
@@ -101,7 +101,7 @@ pub(super) fn shape() -> Shape {
 pub(super) fn mapped(item: Item<'_>) -> Option<Mapped> {
     if item.node.is_text() {
         item.text()?;
-        let all = item.f.one_of(item.node, &[("all", ())]);
+        let all = item.f.word(item.node, &[Word::new("all", ())]);
         return all.map(|()| Mapped::All);
     }
     let section = item.section()?;

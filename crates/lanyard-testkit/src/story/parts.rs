@@ -127,16 +127,19 @@ pub(super) fn breakers() -> Vec<Command> {
         }))
     };
     let mut trips = Vec::new();
-    for (_, on) in EVENTS {
-        trips.push(trip(&|breaker| breaker.on = *on, Counted::Charter));
+    for on in EVENTS {
+        trips.push(trip(&|breaker| breaker.on = on.value, Counted::Charter));
     }
-    for (_, per) in PERS {
+    for per in PERS {
         let agent = AgentName("terraformer".to_owned());
-        trips.push(trip(&|breaker| breaker.per = *per, Counted::Agent(agent)));
+        trips.push(trip(
+            &|breaker| breaker.per = per.value,
+            Counted::Agent(agent),
+        ));
     }
-    for (_, then) in THENS {
+    for then in THENS {
         let target = Counted::Target(name("apis"));
-        trips.push(trip(&|breaker| breaker.then = *then, target));
+        trips.push(trip(&|breaker| breaker.then = then.value, target));
     }
     trips
 }

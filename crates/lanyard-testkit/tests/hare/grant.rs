@@ -6,14 +6,12 @@ use std::fmt;
 
 use lanyard_charter::kinds::CredentialForm;
 use lanyard_charter::reach::{PlanObject, PlanObjects, PlanReach, ResourceChange};
-use lanyard_charter::schema::{fields, strings};
-use lanyard_charter::section::{target, texts};
 use lanyard_charter::{
     Check, Grant, GrantKind, KindProhibition, KindRights, Prohibited, ProhibitedSection,
-    Prohibition, Rights, Starter, TargetKind, ToPlan, Usage, World, unnamed,
+    Prohibition, Rights, Starter, TargetKind, ToPlan, Usage, unnamed,
 };
-use lanyard_document::{Code, Findings, Node};
-use lanyard_vocabulary::name::Name;
+use lanyard_document::shape::{Empty, List, Map, Shape, required};
+use lanyard_document::{Code, Item, Section};
 use lanyard_vocabulary::secret::Secret;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -157,36 +155,6 @@ impl GrantKind for HareKind {
         HARE
     }
 
-    fn parse(&self, f: &Findings, node: &Node, world: &World) -> Option<(Name, Rights)> {
-        let fields = f.map(node)?;
-        let target = target(f, &fields, world, HARE);
-        let queues = fields
-            .required("queues")
-            .map(|node| texts(f, node, |_| Ok(())));
-        fields.finish();
-        let queues = queues.filter(|queues| !queues.is_empty())?;
-        Some((target?, HareGrant { queues }.into()))
-    }
-
-    fn prohibited(&self) -> Option<ProhibitedSection> {
-        let schema = fields(
-            &["queues"],
-            json!({"queues": strings("The queues that no user may read.")}),
-        );
-        Some(ProhibitedSection {
-            meaning: "These queues.",
-            schema,
-            read: |f, node| {
-                let fields = f.map(node)?;
-                let queues = fields
-                    .required("queues")
-                    .map(|node| texts(f, node, |_| Ok(())));
-                fields.finish();
-                Some(ProhibitedQueues(queues?).into())
-            },
-        })
-    }
-
     fn plan_objects(&self) -> Option<PlanObjects> {
         Some(PlanObjects::of::<Queue>())
     }
@@ -195,11 +163,33 @@ impl GrantKind for HareKind {
         "A user of Hare."
     }
 
-    fn schema(&self, target: Value) -> Value {
-        fields(
-            &["target", "queues"],
-            json!({"target": target, "queues": strings("The queues that the user may read.")}),
-        )
+    fn shape(&self) -> Map {
+        let nothing = Empty::new(Code::EmptyGrant, "this grant allows nothing");
+        let queues = List::of(Shape::Text).not_empty(nothing);
+        Map::new().with(required(
+            "queues",
+            "The queues that the user may read.",
+            queues,
+        ))
+    }
+
+    fn parse(&self, section: &Section<'_>) -> Option<Rights> {
+        let queues = section.get("queues").map(Item::texts);
+        let queues = queues.filter(|queues| !queues.is_empty())?;
+        Some(HareGrant { queues }.into())
+    }
+
+    fn prohibited(&self) -> Option<ProhibitedSection> {
+        let queues = List::of(Shape::Text);
+        let meaning = "The queues that no user may read.";
+        Some(ProhibitedSection {
+            meaning: "These queues.",
+            shape: Map::new().with(required("queues", meaning, queues)).into(),
+            read: |item| {
+                let queues = item.section()?.get("queues").map(Item::texts);
+                Some(ProhibitedQueues(queues?).into())
+            },
+        })
     }
 
     fn starter(&self) -> Starter {

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use lanyard_document::{Code, Diagnostic, Fields, Findings, Node, Value};
-use lanyard_vocabulary::name::Name;
+use lanyard_document::shape::{Empty, Form, List, Map, Open, Shape, optional, required};
+use lanyard_document::{Code, Diagnostic, Item, Section};
 use lanyard_vocabulary::text::{escaped, is_hidden};
 
 use crate::aws::{
@@ -11,48 +11,86 @@ use crate::aws::{
 };
 use crate::rights::Rights;
 use crate::section::bounds::at_most;
-use crate::section::names::target;
-use crate::section::words::texts;
-use crate::target_kind::TargetKind;
-use crate::world::World;
 
-pub(super) fn aws(f: &Findings, node: &Node, world: &World) -> Option<(Name, Rights)> {
-    let fields = f.map(node)?;
-    let target = target(f, &fields, world, TargetKind::AWS);
-    let allow: Vec<AwsStatement> = fields
-        .required("allow")
-        .map(|node| {
-            f.list(node)
-                .iter()
-                .filter_map(|item| statement(f, item))
-                .collect()
-        })
-        .unwrap_or_default();
-    let list = |name| {
-        let node = fields.optional(name);
-        node.map(|node| actions(f, node)).unwrap_or_default()
-    };
+const NOTHING: &str = "this grant allows nothing";
+
+pub(super) fn shape() -> Map {
+    let allow = List::of(statement_shape()).not_empty(Empty::new(Code::EmptyGrant, NOTHING));
+    let approved = "With the plan role, reads that hand on secrets or act; a person approves each \
+                    credential.";
+    Map::new()
+        .with(required("allow", "What the session may do.", allow))
+        .with(
+            optional(
+                "destructive",
+                "Actions that are denied unless the approved plan names them.",
+                actions_shape(),
+            )
+            .absent("none"),
+        )
+        .with(
+            optional(
+                "except",
+                "Actions that are denied whatever a pattern of `allow` holds.",
+                actions_shape(),
+            )
+            .absent("none"),
+        )
+        .with(optional("approved", approved, full_names_shape()).absent("none"))
+}
+
+fn statement_shape() -> Map {
+    let values = Empty::new(Code::Condition, "name at least one value").of("condition");
+    let values = List::of(Shape::Text).not_empty(values);
+    let when = Open::of(CONDITION_KEY, values).not_empty(Empty::new(
+        Code::Condition,
+        "`when` asks for nothing: name a condition key, or leave it out",
+    ));
+    let unnarrowed = "Why no plan narrows the statement. Every apply needs it, and no plan names \
+                      it, as with the state and the lock of Terraform.";
+    Map::new()
+        .with(required("actions", "Actions: `service:Action`, with `*` and `?`.", actions_shape()))
+        .with(required("resources", "Resources: an ARN, or `*`.", List::of(RESOURCE)))
+        .with(
+            optional(
+                "when",
+                "Condition keys of AWS, each with the values of which one has to be there; all of them hold.",
+                when,
+            )
+            .absent("always"),
+        )
+        .with(
+            optional(
+                "unnarrowed",
+                unnarrowed,
+                Form::new("a line of 200 characters at most", "."),
+            )
+            .absent("a plan narrows it"),
+        )
+}
+
+pub(super) fn aws(section: &Section<'_>) -> Option<Rights> {
+    let allow = section.get("allow").map(|item| {
+        let statements = item.items().into_iter().filter_map(statement);
+        (item, statements.collect::<Vec<_>>())
+    });
+    let list = |name| section.get(name).map(actions).unwrap_or_default();
     let (destructive, except) = (list("destructive"), list("except"));
-    let approved = fields.optional("approved");
-    let approved = approved.map(|node| full_names(f, node)).unwrap_or_default();
-    fields.finish();
+    let approved = section.get("approved").map(full_names).unwrap_or_default();
+    let (item, allow) = allow?;
     let actions: usize = allow.iter().map(|statement| statement.actions.len()).sum();
     let resources: usize = allow
         .iter()
         .map(|statement| statement.resources.len())
         .sum();
     let denied = destructive.len() + except.len() + approved.len();
-    if !at_most(f, node, "actions in a grant", actions + denied)
-        || !at_most(f, node, "resources in a grant", resources)
+    if !at_most(section.item, "actions in a grant", actions + denied)
+        || !at_most(section.item, "resources in a grant", resources)
     {
         return None;
     }
     if allow.is_empty() {
-        f.add(Diagnostic::new(
-            Code::EmptyGrant,
-            node.span,
-            "this grant allows nothing".to_owned(),
-        ));
+        item.report(Code::EmptyGrant, NOTHING);
         return None;
     }
     let rights = AwsGrant {
@@ -61,27 +99,20 @@ pub(super) fn aws(f: &Findings, node: &Node, world: &World) -> Option<(Name, Rig
         except,
         approved,
     };
-    Some((target?, rights.into()))
+    Some(rights.into())
 }
 
-fn statement(f: &Findings, node: &Node) -> Option<AwsStatement> {
-    let fields = f.map(node)?;
-    let actions = fields.required("actions").map(|node| actions(f, node));
-    let resources: Option<BTreeSet<_>> = fields.required("resources").map(|node| {
-        texts(f, node, resource)
-            .into_iter()
-            .map(ResourcePattern)
-            .collect()
-    });
-    let when = fields.optional("when").map(|node| conditions(f, node));
-    let unnarrowed = fields.optional("unnarrowed");
-    let unnarrowed = unnarrowed.and_then(|node| why_unnarrowed(f, node));
-    fields.finish();
+fn statement(item: Item<'_>) -> Option<AwsStatement> {
+    let section = item.section()?;
+    let actions = section.get("actions").map(actions);
+    let resources = section.get("resources").map(Item::texts);
+    let when = section.get("when").map(conditions);
+    let unnarrowed = section.get("unnarrowed").and_then(why_unnarrowed);
     let (actions, resources) = (actions?, resources?);
     let when = when.unwrap_or_default();
     (!actions.is_empty() && !resources.is_empty()).then_some(AwsStatement {
         actions,
-        resources,
+        resources: resources.into_iter().map(ResourcePattern).collect(),
         when,
         unnarrowed,
     })
@@ -90,24 +121,40 @@ fn statement(f: &Findings, node: &Node) -> Option<AwsStatement> {
 /// The longest reason for an unnarrowed statement, in characters. Approvers read it.
 const UNNARROWED_CHARS: usize = 200;
 
-fn why_unnarrowed(f: &Findings, node: &Node) -> Option<String> {
-    let text = f.text(node)?.trim();
+fn why_unnarrowed(item: Item<'_>) -> Option<String> {
+    let text = item.text()?.trim();
     let is_odd = |c: char| c.is_control() || is_hidden(c);
     if text.is_empty() || text.chars().any(is_odd) || text.chars().count() > UNNARROWED_CHARS {
         let message = format!(
             "`unnarrowed` says why no plan narrows the statement, in one line of {UNNARROWED_CHARS} characters at most"
         );
-        f.add(Diagnostic::new(Code::Unnarrowed, node.span, message));
+        item.report(Code::Unnarrowed, message);
         return None;
     }
     Some(text.to_owned())
 }
 
-pub(crate) fn actions(f: &Findings, node: &Node) -> BTreeSet<ActionPattern> {
-    texts(f, node, action)
-        .into_iter()
-        .map(ActionPattern)
-        .collect()
+/// An action, or a pattern of actions.
+const ACTION: Form =
+    Form::new("an action or a pattern", "^[A-Za-z0-9-]+:[A-Za-z0-9*?]+$").checked(action);
+
+/// An action in full.
+const FULL_NAME: Form = Form::new("an action", "^[A-Za-z0-9-]+:[A-Za-z0-9]+$").checked(full_name);
+
+/// A resource without policy variables, and with wildcards in an ARN's resource part only (T30).
+const RESOURCE: Form = Form::new("a resource", r"^(\*|arn:.+)$").checked(resource);
+
+/// A condition key, which its own reader checks.
+const CONDITION_KEY: Form = Form::new("a condition key", ":");
+
+/// Describes a list of actions and patterns.
+pub(super) fn actions_shape() -> List {
+    List::of(ACTION)
+}
+
+/// Reads a list of actions and patterns.
+pub(super) fn actions(item: Item<'_>) -> BTreeSet<ActionPattern> {
+    item.texts().into_iter().map(ActionPattern).collect()
 }
 
 fn action(text: &str) -> Result<(), &'static str> {
@@ -125,7 +172,6 @@ fn action(text: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Checks a resource: no policy variables, and wildcards in an ARN's resource part only (T30).
 fn resource(text: &str) -> Result<(), &'static str> {
     if text == "*" {
         return Ok(());
@@ -156,62 +202,55 @@ fn resource(text: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Reads actions without wildcards.
-pub(crate) fn full_names(f: &Findings, node: &Node) -> BTreeSet<ActionPattern> {
-    let plain = |text: &str| {
-        action(text)?;
-        if text.contains(['*', '?']) {
-            return Err("write it out: wildcards are not used here");
-        }
-        Ok(())
-    };
-    texts(f, node, plain)
-        .into_iter()
-        .map(ActionPattern)
-        .collect()
+fn full_name(text: &str) -> Result<(), &'static str> {
+    action(text)?;
+    if text.contains(['*', '?']) {
+        return Err("write it out: wildcards are not used here");
+    }
+    Ok(())
+}
+
+/// Describes a list of actions without wildcards.
+pub(crate) fn full_names_shape() -> List {
+    List::of(FULL_NAME)
+}
+
+/// Reads a list of actions without wildcards.
+pub(crate) fn full_names(item: Item<'_>) -> BTreeSet<ActionPattern> {
+    actions(item)
 }
 
 /// Reads `when`: condition keys, each with its accepted values.
-fn conditions(f: &Findings, node: &Node) -> Conditions {
+fn conditions(item: Item<'_>) -> Conditions {
     let mut when = Conditions::default();
-    let fields = f.map(node);
-    for (name, at, node) in fields.iter().flat_map(Fields::open) {
+    for entry in item.entries() {
         let wrong = |span, why: &str| {
-            let message = format!("condition `{}`: {why}", escaped(name));
-            f.add(Diagnostic::new(Code::Condition, span, message));
+            let message = format!("condition `{}`: {why}", escaped(entry.name));
+            item.f.add(Diagnostic::new(Code::Condition, span, message));
         };
-        let (key, kind) = match ConditionKey::parse(name) {
+        let (key, kind) = match ConditionKey::parse(entry.name) {
             Ok(parsed) => parsed,
             Err(why) => {
-                wrong(at.span, &why);
+                wrong(entry.key.span, &why);
                 continue;
             }
         };
-        let items = f.list(node);
-        let values = items.iter().filter_map(|item| {
-            let value = f.text(item)?;
+        let items = entry.value.items().into_iter();
+        let values = items.filter_map(|item| {
+            let value = item.text()?;
             kind.check(value)
-                .map_err(|why| wrong(item.span, &format!("`{}`: {why}", escaped(value))))
+                .map_err(|why| wrong(item.span(), &format!("`{}`: {why}", escaped(value))))
                 .ok()?;
             Some(value.to_owned())
         });
         let values: BTreeSet<String> = values.collect();
-        if values.is_empty() {
-            // Otherwise each item was found to be wrong, or the list to be none.
-            if matches!(&node.value, Value::List(items) if items.is_empty()) {
-                wrong(node.span, "name at least one value");
-            }
-        } else if !when.add(key, Test { kind, values }) {
+        // Where there is no value, each item was found to be wrong, or the list to be none.
+        if !values.is_empty() && !when.add(key, Test { kind, values }) {
             wrong(
-                at.span,
+                entry.key.span,
                 "it stands twice: keys differ by more than their case",
             );
         }
-    }
-    let none = |fields: &Fields<'_>| fields.open().next().is_none();
-    if fields.as_ref().is_some_and(none) {
-        let message = "`when` asks for nothing: name a condition key, or leave it out".to_owned();
-        f.add(Diagnostic::new(Code::Condition, node.span, message));
     }
     when
 }

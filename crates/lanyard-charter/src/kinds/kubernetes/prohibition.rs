@@ -2,13 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use lanyard_document::{Code, Diagnostic, Findings, Node};
-use serde_json::json;
+use lanyard_document::shape::{List, Map, Shape, optional};
+use lanyard_document::{Code, Diagnostic, Item};
 
 use crate::kubernetes::{KubernetesGrant, PolicyRule};
 use crate::prohibition::{KindProhibition, Prohibition};
-use crate::schema::{fields, strings};
-use crate::section::texts;
 use crate::target_kind::TargetKind;
 use crate::usage::Usage;
 use crate::world::{Check, ProhibitedSection};
@@ -18,38 +16,29 @@ use crate::world::{Check, ProhibitedSection};
 pub struct ProhibitedRequests(pub PolicyRule);
 
 pub(super) fn section() -> ProhibitedSection {
-    let schema = fields(
-        &[],
-        json!({
-            "apiGroups": strings("All when absent."),
-            "resources": strings("All when absent."),
-            "verbs": strings("All when absent."),
-        }),
-    );
+    let part = |name, meaning| optional(name, meaning, List::of(Shape::Text)).absent("all");
+    let shape = Map::new()
+        .with(part("apiGroups", "The API groups."))
+        .with(part("resources", "The resources in the plural."))
+        .with(part("verbs", "The verbs of RBAC."));
     ProhibitedSection {
         meaning: "These requests, in every namespace.",
-        schema,
-        read: |f, node| rule(f, node).map(|rule| ProhibitedRequests(rule).into()),
+        shape: shape.into(),
+        read: |item| rule(item).map(|rule| ProhibitedRequests(rule).into()),
     }
 }
 
 /// Reads a rule of a prohibition, where a missing list and `*` mean everything.
-fn rule(f: &Findings, node: &Node) -> Option<PolicyRule> {
-    let fields = f.map(node)?;
-    let part = |name| {
-        fields
-            .optional(name)
-            .map(|node| texts(f, node, |_| Ok(())))
-            .unwrap_or_else(|| ["*".to_owned()].into())
-    };
-    let rule = PolicyRule {
+fn rule(item: Item<'_>) -> Option<PolicyRule> {
+    let section = item.section()?;
+    let all = || ["*".to_owned()].into();
+    let part = |name| section.get(name).map_or_else(all, Item::texts);
+    Some(PolicyRule {
         api_groups: part("apiGroups"),
         resources: part("resources"),
         verbs: part("verbs"),
         resource_names: BTreeSet::new(),
-    };
-    fields.finish();
-    Some(rule)
+    })
 }
 
 impl KindProhibition for ProhibitedRequests {

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use lanyard_document::{Code, Diagnostic, Findings, Node, Value as Yaml};
+use lanyard_document::shape::{Choice, Empty, Form, List, Map, Shape, optional, required};
+use lanyard_document::{Code, Diagnostic, Item, Section, Value as Yaml};
 use lanyard_vocabulary::name::Name;
 use lanyard_vocabulary::text::escaped;
 
@@ -10,70 +11,74 @@ use crate::aws::ActionPattern;
 use crate::kubernetes::{KubernetesGrant, KubernetesRights, PolicyRule};
 use crate::places::Places;
 use crate::rights::Rights;
-use crate::section::names::target;
-use crate::section::words::texts;
-use crate::target_kind::TargetKind;
-use crate::world::World;
 
-pub(super) fn section_of(f: &Findings, node: &Node, world: &World) -> Option<(Name, Rights)> {
-    let fields = f.map(node)?;
-    let target = target(f, &fields, world, TargetKind::KUBERNETES);
-    let namespace = fields
-        .required("namespace")
-        .and_then(|node| f.parsed::<Name>(node));
-    let rules = fields.optional("rules").map(|node| {
-        let rules: Vec<_> = f
-            .list(node)
-            .iter()
-            .filter_map(|item| rule(f, item))
-            .collect();
-        KubernetesRights::Rules(rules)
+const NOTHING: &str = "this grant allows nothing";
+
+pub(super) fn shape() -> Map {
+    let rules = List::of(policy_rule_shape()).not_empty(Empty::new(Code::EmptyGrant, NOTHING));
+    let destructive = "Rights of the rules that are given only where the approved plan names them: \
+                       `delete deployments.apps`.";
+    Map::new()
+        .with(required(
+            "namespace",
+            "The namespace in which the rights are bound.",
+            Form::NAME,
+        ))
+        .with(
+            Choice::exactly_one([
+                vec![required("rules", "What may be done there.", rules)],
+                vec![required(
+                    "clusterRole",
+                    "A role that the cluster's owners made.",
+                    Shape::Text,
+                )],
+            ])
+            .code(Code::Value),
+        )
+        .with(optional("destructive", destructive, List::of(VERB_ON_RESOURCE)).absent("none"))
+}
+
+pub(super) fn section_of(section: &Section<'_>) -> Option<Rights> {
+    let namespace = section.get("namespace").and_then(Item::parsed::<Name>);
+    let rules = section.get("rules").map(|item| {
+        let rules = item.items().into_iter().filter_map(rule);
+        (item, rules.collect::<Vec<_>>())
     });
-    let role = fields
-        .optional("clusterRole")
-        .and_then(|node| f.text(node))
-        .map(|name| KubernetesRights::ClusterRole(name.to_owned()));
-    let held = fields.optional("destructive");
-    let destructive: BTreeSet<_> = held
-        .map(|node| texts(f, node, verb_on_resource))
-        .unwrap_or_default()
-        .into_iter()
-        .map(ActionPattern)
-        .collect();
-    fields.finish();
+    let role = section.get("clusterRole").map(Item::text);
+    let held = section.get("destructive");
+    let destructive = held.map(Item::texts).unwrap_or_default().into_iter();
+    let destructive: BTreeSet<_> = destructive.map(ActionPattern).collect();
     let rights = match (rules, role) {
-        (Some(rights), None) | (None, Some(rights)) => rights,
-        _ => {
-            let message = "write either `rules` or `clusterRole`".to_owned();
-            f.add(Diagnostic::new(Code::Value, node.span, message));
-            return None;
+        (Some((item, rules)), None) => {
+            if rules.is_empty() {
+                item.report(Code::EmptyGrant, NOTHING);
+                return None;
+            }
+            KubernetesRights::Rules(rules)
         }
+        (None, Some(name)) => KubernetesRights::ClusterRole(name?.to_owned()),
+        (Some(_), Some(_)) | (None, None) => return None,
     };
-    if let (Some(node), KubernetesRights::ClusterRole(_)) = (held, &rights) {
-        let message = "nothing can be held back from a ClusterRole, whose rules are the cluster's; write `rules`".to_owned();
-        f.add(Diagnostic::new(Code::Value, node.span, message));
+    if let (Some(item), KubernetesRights::ClusterRole(_)) = (held, &rights) {
+        let message = "nothing can be held back from a ClusterRole, whose rules are the cluster's; write `rules`";
+        item.report(Code::Value, message);
         return None;
     }
-    if rights == KubernetesRights::Rules(Vec::new()) {
-        f.add(Diagnostic::new(
-            Code::EmptyGrant,
-            node.span,
-            "this grant allows nothing".to_owned(),
-        ));
-        return None;
-    }
-    Some((
-        target?,
+    let namespace = namespace?.to_string();
+    Some(
         KubernetesGrant {
-            namespace: namespace?.to_string(),
+            namespace,
             rights,
             destructive,
         }
         .into(),
-    ))
+    )
 }
 
-/// Reads a verb on a resource: `delete deployments.apps`.
+/// A verb on a resource: `delete deployments.apps`.
+const VERB_ON_RESOURCE: Form =
+    Form::new("`VERB RESOURCE.GROUP`", "^[a-z0-9./-]+ [a-z0-9./-]+$").checked(verb_on_resource);
+
 fn verb_on_resource(text: &str) -> Result<(), &'static str> {
     let plain = |part: &str| {
         let known = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "./-".contains(c);
@@ -93,26 +98,39 @@ fn no_wildcard(text: &str) -> Result<(), &'static str> {
     }
 }
 
-fn rule(f: &Findings, node: &Node) -> Option<PolicyRule> {
-    let rule = policy_rule(f, node)?;
-    dangerous(f, node, &rule);
+fn rule(item: Item<'_>) -> Option<PolicyRule> {
+    let rule = policy_rule(item)?;
+    dangerous(item, &rule);
     Some(rule)
 }
 
+/// Describes an RBAC rule.
+#[must_use]
+pub fn policy_rule_shape() -> Map {
+    let group = Form::new("a text without wildcards", "^[^*]*$");
+    let plain = Form::new("a text without wildcards", "^[^*]+$").checked(no_wildcard);
+    let resources = "The resources in the plural, with a subresource where one is meant: \
+                     `pods/log`.";
+    let names = "The objects by their names.";
+    Map::new()
+        .with(required(
+            "apiGroups",
+            "The API groups; `\"\"` is the core group.",
+            List::of(group),
+        ))
+        .with(required("resources", resources, List::of(plain)))
+        .with(required("verbs", "The verbs of RBAC.", List::of(plain)))
+        .with(optional("resourceNames", names, List::of(plain)).absent("every object"))
+}
+
 /// Reads an RBAC rule without wildcards, whatever it gives.
-pub fn policy_rule(f: &Findings, node: &Node) -> Option<PolicyRule> {
-    let fields = f.map(node)?;
-    let api_groups = fields.required("apiGroups").map(|node| groups(f, node));
-    let resources = fields
-        .required("resources")
-        .map(|node| texts(f, node, no_wildcard));
-    let verbs = fields
-        .required("verbs")
-        .map(|node| texts(f, node, no_wildcard));
-    let names = fields
-        .optional("resourceNames")
-        .map(|node| texts(f, node, no_wildcard));
-    fields.finish();
+#[must_use]
+pub fn policy_rule(item: Item<'_>) -> Option<PolicyRule> {
+    let section = item.section()?;
+    let api_groups = section.get("apiGroups").map(groups);
+    let texts = |name| section.get(name).map(Item::texts);
+    let (resources, verbs) = (texts("resources"), texts("verbs"));
+    let names = texts("resourceNames");
     Some(PolicyRule {
         api_groups: api_groups?,
         resources: resources?,
@@ -122,27 +140,25 @@ pub fn policy_rule(f: &Findings, node: &Node) -> Option<PolicyRule> {
 }
 
 /// Reads API groups. The empty text is the core group.
-fn groups(f: &Findings, node: &Node) -> BTreeSet<String> {
-    f.list(node)
-        .iter()
-        .filter_map(|item| match &item.value {
-            Yaml::Scalar { text, .. } if text.is_empty() => Some(String::new()),
-            Yaml::Scalar { text, .. } if no_wildcard(text).is_ok() => Some(text.clone()),
-            Yaml::Scalar { .. } | Yaml::List(_) | Yaml::Map(_) => {
-                let message = "expected an API group without wildcards".to_owned();
-                f.add(Diagnostic::new(Code::Value, item.span, message));
-                None
-            }
-        })
-        .collect()
+fn groups(item: Item<'_>) -> BTreeSet<String> {
+    let items = item.items().into_iter();
+    let groups = items.filter_map(|item| match &item.node.value {
+        Yaml::Scalar { text, .. } if no_wildcard(text).is_ok() => Some(text.clone()),
+        Yaml::Scalar { .. } | Yaml::List(_) | Yaml::Map(_) => {
+            item.report(Code::Value, "expected an API group without wildcards");
+            None
+        }
+    });
+    groups.collect()
 }
 
 /// Checks for rights that no grant may have, whatever its role.
-fn dangerous(f: &Findings, node: &Node, rule: &PolicyRule) {
-    let places = Places::new(node);
+fn dangerous(item: Item<'_>, rule: &PolicyRule) {
+    let places = Places::new(item.node);
     for what in rule.never_given() {
         let message = format!("`{}` is never given to an agent", escaped(what));
-        let span = places.word(node.span.at, what);
-        f.add(Diagnostic::new(Code::DangerousRbac, span, message));
+        let span = places.word(item.span().at, what);
+        item.f
+            .add(Diagnostic::new(Code::DangerousRbac, span, message));
     }
 }

@@ -1,5 +1,5 @@
-//! Reading maps field by field. Missing, unknown and mistyped fields are collected while reading
-//! goes on, so that one run reports every fault of a file.
+//! The findings about a document, which are collected while reading goes on, so that one run
+//! reports every fault of a file; the readers of single values; and the names near a misspelt one.
 
 use std::cell::RefCell;
 use std::str::FromStr;
@@ -9,7 +9,6 @@ use lanyard_vocabulary::time::{Timestamp, Ttl};
 
 use crate::code::{Code, Severity};
 use crate::diagnostic::Diagnostic;
-use crate::span::Span;
 use crate::tree::{Node, Value};
 
 /// The findings so far.
@@ -37,41 +36,6 @@ impl Findings {
         all.sort_by_key(|finding| (finding.span.start, finding.severity()));
         all.dedup();
         all
-    }
-
-    /// Reads a map, or reports a fault.
-    pub fn map<'a>(&'a self, node: &'a Node) -> Option<Fields<'a>> {
-        match &node.value {
-            Value::Map(entries) => Some(Fields {
-                findings: self,
-                span: node.span,
-                entries,
-                known: RefCell::default(),
-            }),
-            Value::Scalar { .. } | Value::List(_) => {
-                self.add(Diagnostic::new(
-                    Code::Kind,
-                    node.span,
-                    "expected fields and values here".to_owned(),
-                ));
-                None
-            }
-        }
-    }
-
-    /// Reads a list, or reports a fault and returns no items.
-    pub fn list<'a>(&self, node: &'a Node) -> &'a [Node] {
-        match &node.value {
-            Value::List(items) => items,
-            Value::Scalar { .. } | Value::Map(_) => {
-                self.add(Diagnostic::new(
-                    Code::Kind,
-                    node.span,
-                    "expected a list here".to_owned(),
-                ));
-                &[]
-            }
-        }
     }
 
     /// Reads a text that is not empty, or reports a fault.
@@ -174,22 +138,6 @@ impl Findings {
         }
         seconds.map(Timestamp::from_secs)
     }
-
-    /// Reads one of these words, or reports a fault with the nearest one.
-    pub fn one_of<T: Copy>(&self, node: &Node, words: &[(&str, T)]) -> Option<T> {
-        let text = self.text(node)?;
-        if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
-            return Some(*value);
-        }
-        let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-        let message = format!("`{}` is none of {}", escaped(text), known.join(", "));
-        self.add(suggest(
-            Diagnostic::new(Code::Value, node.span, message),
-            text,
-            known.iter().copied(),
-        ));
-        None
-    }
 }
 
 fn parse_time(text: &str) -> Option<Ttl> {
@@ -284,73 +232,6 @@ pub fn near_names<'a>(
     let near = known.filter_map(|name| Some((distance(name)?, name)));
     let near: std::collections::BTreeSet<_> = near.collect();
     near.into_iter().take(most).map(|(_, name)| name).collect()
-}
-
-/// The fields of a map. Read every field that may exist, then call [`Fields::finish`].
-pub struct Fields<'a> {
-    findings: &'a Findings,
-    span: Span,
-    entries: &'a [(Node, Node)],
-    known: RefCell<Vec<&'static str>>,
-}
-
-impl<'a> Fields<'a> {
-    /// The position of the map.
-    #[must_use]
-    pub const fn span(&self) -> Span {
-        self.span
-    }
-
-    /// Reads a field that may be missing.
-    pub fn optional(&self, name: &'static str) -> Option<&'a Node> {
-        self.known.borrow_mut().push(name);
-        self.entries
-            .iter()
-            .find(|(key, _)| is(key, name))
-            .map(|(_, value)| value)
-    }
-
-    /// Reads a field that must be present.
-    pub fn required(&self, name: &'static str) -> Option<&'a Node> {
-        let found = self.optional(name);
-        if found.is_none() {
-            let at = Span {
-                end: self.span.start,
-                ..self.span
-            };
-            self.findings.add(Diagnostic::new(
-                Code::Missing,
-                at,
-                format!("the field `{name}` is missing here"),
-            ));
-        }
-        found
-    }
-
-    /// Every key with its value, for maps whose keys the writer chooses.
-    pub fn open(&self) -> impl Iterator<Item = (&'a str, &'a Node, &'a Node)> {
-        self.entries
-            .iter()
-            .filter_map(|(key, value)| match &key.value {
-                Value::Scalar { text, .. } => Some((text.as_str(), key, value)),
-                Value::List(_) | Value::Map(_) => None,
-            })
-    }
-
-    /// Reports every field that was not read (T26).
-    pub fn finish(self) {
-        let known = self.known.borrow();
-        for (name, key, _) in self.open().filter(|(name, ..)| !known.contains(name)) {
-            let message = format!("there is no field `{}` here", escaped(name));
-            let finding = Diagnostic::new(Code::UnknownField, key.span, message);
-            self.findings
-                .add(near(finding, name, known.iter().copied()));
-        }
-    }
-}
-
-fn is(key: &Node, name: &str) -> bool {
-    matches!(&key.value, Value::Scalar { text, .. } if text == name)
 }
 
 #[cfg(test)]
