@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use lanyard_charter::{Rate, TargetKind};
-use lanyard_core::command::{Asked, Command, Intent, LeaseLimits, Record};
+use lanyard_core::command::{Command, Intent, LeaseLimits, Record, RequestOptions};
 use lanyard_core::kill::Actor;
-use lanyard_core::lease::{Entry, Handle};
+use lanyard_core::lease::{GrantRef, Handle};
 use lanyard_core::ledger::Ledger;
 use lanyard_core::state::State;
 use lanyard_core::task::Task;
@@ -293,7 +293,7 @@ fn intent(ids: &Ids, task: &Task, second: Ttl) -> Intent {
         decision: DecisionId::from_bits(ids.bits()),
         task: task.id,
         environment: None,
-        entry: Entry {
+        entry: GrantRef {
             grant: world::grant(TargetKind::TOKEN),
             role: lanyard_vocabulary::role::Role::Plan,
             target: world::target(TargetKind::TOKEN),
@@ -314,7 +314,7 @@ fn intent(ids: &Ids, task: &Task, second: Ttl) -> Intent {
             .into(),
         },
         request: None,
-        asked: Asked::default(),
+        asked: RequestOptions::default(),
         above: Vec::new(),
         outside_hours: false,
         evidence: None,

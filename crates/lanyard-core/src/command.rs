@@ -25,7 +25,7 @@ use crate::drill::Drill;
 use crate::emergency::Emergency;
 use crate::enrolment::EnrolmentStep;
 use crate::kill::{KillOrder, RearmProposal};
-use crate::lease::{Entry, Handle, Progress, StopCause};
+use crate::lease::{GrantRef, Handle, Progress, StopCause};
 use crate::pause::Pause;
 use crate::plan::Plan;
 use crate::signing_key::SigningKeyStep;
@@ -91,13 +91,14 @@ pub enum Command {
         /// The grant that was asked for; `None` when the request named no grant.
         grant: Option<Name>,
         /// The options of the request besides its grant.
-        #[serde(default, skip_serializing_if = "Asked::is_plain")]
-        asked: Asked,
+        #[serde(default, skip_serializing_if = "RequestOptions::is_plain")]
+        asked: RequestOptions,
         /// The rule that denied, with its explanation.
         denial: Denial,
     },
     /// Denials beyond the sampling rate: counted, and not recorded one by one.
-    DenyMore {
+    #[serde(rename = "deny-more")]
+    DenialsSuppressed {
         /// The agent that was denied; `None` when the count covers several agents.
         agent: Option<AgentName>,
         /// The charter that denied; `None` when the request named no known charter, or when no
@@ -123,7 +124,8 @@ pub enum Command {
         handle: Option<Handle>,
     },
     /// The provider issued a credential that outlives the requested end (T79).
-    Outlives {
+    #[serde(rename = "outlives")]
+    ExpiryExtended {
         /// The lease of that credential.
         lease: LeaseId,
         /// The latest time at which the provider could still accept the credential.
@@ -377,7 +379,7 @@ pub enum Observation {
 
 /// The options of a request besides its grant. With them, a decision can be made again as it was.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Asked {
+pub struct RequestOptions {
     /// The lifetime asked for; `None` asks for the longest that the charter allows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl: Option<Ttl>,
@@ -389,7 +391,7 @@ pub struct Asked {
     pub proposed: Option<BTreeSet<ActionPattern>>,
 }
 
-impl Asked {
+impl RequestOptions {
     /// True if the request has no options besides its grant.
     #[must_use]
     pub const fn is_plain(&self) -> bool {
@@ -411,7 +413,7 @@ pub struct Intent {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<Name>,
     /// The grant, role and target.
-    pub entry: Entry,
+    pub entry: GrantRef,
     /// The revision in force, which the decision was made under.
     pub in_force: Revision,
     /// The revisions in force of the charters of the tasks above, nearest first.
@@ -433,8 +435,8 @@ pub struct Intent {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub approved_by: Vec<Identity>,
     /// The options of the request besides its grant.
-    #[serde(default, skip_serializing_if = "Asked::is_plain")]
-    pub asked: Asked,
+    #[serde(default, skip_serializing_if = "RequestOptions::is_plain")]
+    pub asked: RequestOptions,
     /// True if the mint happens outside the hours of a charter, with an approval or in an
     /// emergency.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

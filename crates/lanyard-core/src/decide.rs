@@ -35,7 +35,7 @@ pub use delegation::{Ancestor, MAX_LINEAGE, may_delegate};
 pub use denial::{
     Denial, HeldBy, LimitReached, Rule, not_in_force, revision_lost, unmapped_sponsor, unread,
 };
-use denial::{Sayer, named, over};
+use denial::{DenialBuilder, named, over};
 use people::required;
 pub use people::requirement;
 pub use reason::ReasonCode;
@@ -219,7 +219,7 @@ pub fn may_open(
     }
     let holds_no_key = evidence.is_some_and(|evidence| evidence.key.is_none());
     if holds_no_key && charter.requires.contains(&Stated::ProofOfPossession) {
-        return Err(Sayer(charter).no(
+        return Err(DenialBuilder(charter).no(
             Rule::Requires,
             None,
             "the agent did not show that it holds a key".into(),
@@ -227,7 +227,7 @@ pub fn may_open(
         ));
     }
     if let Some(end) = charter.expires.filter(|end| end.when <= now) {
-        return Err(Sayer(charter).no(
+        return Err(DenialBuilder(charter).no(
             Rule::Expires,
             Some(end.at),
             format!("the charter ended at {}", end.when),
@@ -235,7 +235,7 @@ pub fn may_open(
         ));
     }
     if charter.requires.contains(&Stated::Ticket) && ticket.is_none() {
-        return Err(Sayer(charter).no(
+        return Err(DenialBuilder(charter).no(
             Rule::Requires,
             None,
             "the task names no ticket".into(),
@@ -243,7 +243,7 @@ pub fn may_open(
         ));
     }
     if !charter.environments.contains_key(environment) {
-        return Err(Sayer(charter).no(
+        return Err(DenialBuilder(charter).no(
             Rule::Environments,
             None,
             format!("environment {environment} is not in this charter"),
@@ -290,7 +290,7 @@ fn of_older(revisions: Revisions<'_>, request: &GrantRequest<'_>, denial: Denial
 fn judged(revisions: Revisions<'_>, request: &GrantRequest<'_>) -> Result<Permit, Denial> {
     let pinned = under(revisions.pinned, request)?;
     let current = under(revisions.in_force, request)?;
-    let say = Sayer(revisions.in_force);
+    let say = DenialBuilder(revisions.in_force);
     let own = narrowed(&say, pinned, current)?;
     plan::in_its_namespace(&say, &own, request)?;
     let risk = plan::risk(&own, request);
@@ -352,7 +352,7 @@ fn judged(revisions: Revisions<'_>, request: &GrantRequest<'_>) -> Result<Permit
 /// Denies a request that only shadow mode, or an unlisted version of the agent, keeps from being
 /// allowed.
 fn acted_on(charter: &Charter, task: &Task, permit: &Permit) -> Result<(), Denial> {
-    let say = Sayer(charter);
+    let say = DenialBuilder(charter);
     let people = permit
         .requirement
         .as_ref()
@@ -401,7 +401,7 @@ fn acted_on(charter: &Charter, task: &Task, permit: &Permit) -> Result<(), Denia
 
 /// Evaluates one revision alone.
 fn under<'a>(charter: &'a Charter, request: &GrantRequest<'_>) -> Result<&'a Grant, Denial> {
-    let (task, say) = (request.task, Sayer(charter));
+    let (task, say) = (request.task, DenialBuilder(charter));
     may_open(
         charter,
         (&task.identity, Some(&task.evidence)),
@@ -452,7 +452,7 @@ fn autonomous(charter: &Charter, grant: &Grant, task: &Task) -> Result<(), Denia
         .copied()
         .unwrap_or(Autonomy::Observe);
     if grant.role == Role::Apply && !autonomy.applies() {
-        return Err(Sayer(charter).no(
+        return Err(DenialBuilder(charter).no(
             Rule::Autonomy,
             Some(grant.at),
             format!(
@@ -465,7 +465,7 @@ fn autonomous(charter: &Charter, grant: &Grant, task: &Task) -> Result<(), Denia
     Ok(())
 }
 
-fn narrowed(say: &Sayer<'_>, pinned: &Grant, current: &Grant) -> Result<Rights, Denial> {
+fn narrowed(say: &DenialBuilder<'_>, pinned: &Grant, current: &Grant) -> Result<Rights, Denial> {
     let same_place = pinned.target == current.target && pinned.role == current.role;
     same_place.then(|| pinned.rights.narrowed(&current.rights)).flatten().ok_or_else(|| {
         say.no(
@@ -479,7 +479,7 @@ fn narrowed(say: &Sayer<'_>, pinned: &Grant, current: &Grant) -> Result<Rights, 
 
 /// Checks that the rights give nothing that is prohibited and that the provider could not deny.
 fn nothing_prohibited(
-    say: &Sayer<'_>,
+    say: &DenialBuilder<'_>,
     rights: &Rights,
     prohibited: &[Prohibition],
     request: &GrantRequest<'_>,
@@ -498,7 +498,7 @@ fn nothing_prohibited(
 }
 
 fn destructive(
-    say: &Sayer<'_>,
+    say: &DenialBuilder<'_>,
     rights: &Rights,
     prohibited: &[Prohibition],
     request: &GrantRequest<'_>,
@@ -532,7 +532,7 @@ fn destructive(
 /// The rights without the destructive actions that the plan does not name. AWS denies those in the
 /// session policy; RBAC cannot deny, so no rule contains them.
 fn held_back(
-    say: &Sayer<'_>,
+    say: &DenialBuilder<'_>,
     rights: Rights,
     named: &BTreeSet<ActionPattern>,
 ) -> Result<Rights, Denial> {
@@ -555,7 +555,7 @@ fn prohibiting<'a>(
 }
 
 fn lifetime(
-    say: &Sayer<'_>,
+    say: &DenialBuilder<'_>,
     limits: &Limits,
     grants: [Option<Ttl>; 2],
     request: &GrantRequest<'_>,

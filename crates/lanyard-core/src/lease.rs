@@ -27,7 +27,7 @@ pub struct Handle(pub Box<str>);
 
 /// The grant, role and target of a lease. All leases of the same grant share one value.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Entry {
+pub struct GrantRef {
     /// The grant's name in the charter.
     pub grant: Name,
     /// The plan role or the apply role.
@@ -44,7 +44,7 @@ pub struct Lease {
     /// The task that asked for the credential.
     pub task: Arc<Task>,
     /// The grant, role and target of the credential.
-    pub entry: Arc<Entry>,
+    pub entry: Arc<GrantRef>,
     /// The record of the mint's step A.
     pub intent: Seq,
     /// The time of that record.
@@ -92,7 +92,7 @@ impl Lease {
     /// asks about it. A credential that does not end by itself ([`Timestamp::NEVER`]) stays until
     /// it is known to be dead, and then until the end that the agent was told.
     #[must_use]
-    pub fn over(&self) -> Timestamp {
+    pub fn retained_until(&self) -> Timestamp {
         match self.stage {
             Stage::Stopping { progress, .. }
                 if progress.is_confirmed() && self.worst_expiry == Timestamp::NEVER =>

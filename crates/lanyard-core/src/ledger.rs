@@ -2,7 +2,6 @@
 //! is.
 
 use std::ops::Deref;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use lanyard_vocabulary::seq::Seq;
@@ -42,15 +41,6 @@ impl CommitError {
     }
 }
 
-/// The processes in which a kill order is in effect.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reach {
-    /// The order is known to this process alone.
-    Here,
-    /// Every process that could issue.
-    Everywhere,
-}
-
 /// The admitted state. The ledger's writer waits while the guard lives, and kill orders wait with
 /// it.
 pub type StateGuard<'a> = Box<dyn Deref<Target = State> + 'a>;
@@ -75,18 +65,11 @@ pub trait Ledger: Send + Sync {
     /// When the ledger can never make it durable.
     async fn settle(&self) -> Result<(), CommitError>;
 
-    /// The time for which this process may rely on the kill orders it knows without hearing from
-    /// other processes. `None` means for ever.
-    fn fence_valid_for(&self) -> Option<Duration>;
-
     /// Says why nothing may be issued, as far as the ledger knows. Asked before every secret is
     /// handed over, so an implementation must not block.
     fn faults(&self) -> Vec<Reason> {
         Vec::new()
     }
-
-    /// Waits until every process that could issue knows the kill order with this sequence number.
-    async fn barrier(&self, order: Seq) -> Reach;
 }
 
 /// Reads a value from the admitted state, and unlocks the state before returning.

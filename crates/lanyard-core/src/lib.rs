@@ -6,6 +6,7 @@
 
 pub mod action;
 pub mod approval;
+pub mod checkpoint;
 pub mod command;
 pub mod condition;
 pub mod decide;
@@ -27,4 +28,3 @@ pub mod state;
 pub mod target;
 pub mod task;
 pub mod trip;
-pub mod witness;

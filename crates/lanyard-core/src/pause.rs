@@ -45,7 +45,8 @@ pub struct Pause {
 #[serde(rename_all = "kebab-case")]
 pub enum Demand {
     /// The broker issues nothing.
-    Stillness,
+    #[serde(rename = "stillness")]
+    NoIssuance,
     /// A credential is issued with a person's approval only, also where the charter demands none.
     Approval,
 }

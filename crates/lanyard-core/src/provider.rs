@@ -19,11 +19,11 @@ use lanyard_vocabulary::seq::Seq;
 use lanyard_vocabulary::time::{Skew, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::checkpoint::JournalCheckpoint;
 use crate::decide::Permit;
 use crate::lease::{Handle, LeaseRef};
 use crate::plan::Plan;
 use crate::task::Task;
-use crate::witness::Witness;
 
 /// The guarantees of a provider about the credentials it issues. Each provider names the vendor's
 /// page that its numbers rest on.
@@ -466,7 +466,7 @@ pub trait Provider: Send + Sync {
     ///
     /// # Errors
     /// When the provider could not be asked.
-    async fn load_checkpoint(&self) -> Result<Option<Witness>, ProviderError> {
+    async fn load_checkpoint(&self) -> Result<Option<JournalCheckpoint>, ProviderError> {
         Ok(None)
     }
 
@@ -474,7 +474,7 @@ pub trait Provider: Send + Sync {
     ///
     /// # Errors
     /// When the target is not known to have stored it.
-    async fn store_checkpoint(&self, _witness: &Witness) -> Result<(), ProviderError> {
+    async fn store_checkpoint(&self, _witness: &JournalCheckpoint) -> Result<(), ProviderError> {
         Ok(())
     }
 

@@ -117,14 +117,14 @@ impl References {
                 self.all(asked.plan);
                 self.denial(denial);
             }
-            Command::DenyMore { agent, charter, .. } => {
+            Command::DenialsSuppressed { agent, charter, .. } => {
                 agent.iter().for_each(|agent| self.agent(agent));
                 if let Some(charter) = charter {
                     self.note(charter);
                 }
             }
             Command::BeginMint(intent) => self.intent(intent),
-            Command::ConfirmMint { lease, .. } | Command::Outlives { lease, .. } => {
+            Command::ConfirmMint { lease, .. } | Command::ExpiryExtended { lease, .. } => {
                 self.note(lease);
             }
             Command::Delivered { leases } | Command::Forget { leases } => self.all(leases),

@@ -21,6 +21,7 @@ use lanyard_vocabulary::typed_name::Identities;
 
 use crate::action::Reports;
 use crate::approval::Approval;
+use crate::checkpoint::JournalCheckpoint;
 use crate::command::Observed;
 use crate::drill::Drills;
 use crate::emergency::Emergency;
@@ -30,7 +31,6 @@ use crate::lease::Lease;
 use crate::pause::{Demand, Pause};
 use crate::plan::Plan;
 use crate::trip::Trip;
-use crate::witness::Witness;
 
 mod admit;
 mod apply;
@@ -117,8 +117,8 @@ impl State {
 
     /// Returns the journal's size and root, for whoever remembers them elsewhere.
     #[must_use]
-    pub fn witness(&self) -> Witness {
-        Witness {
+    pub fn checkpoint(&self) -> JournalCheckpoint {
+        JournalCheckpoint {
             records: self.next_seq(),
             epoch: self.kills().epoch(),
         }

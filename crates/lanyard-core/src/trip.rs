@@ -118,7 +118,7 @@ impl Trip {
     #[must_use]
     pub const fn demand(&self) -> Option<Demand> {
         match self.rule.breaker.then {
-            Then::PauseTarget | Then::Pause | Then::SuspendApply => Some(Demand::Stillness),
+            Then::PauseTarget | Then::Pause | Then::SuspendApply => Some(Demand::NoIssuance),
             Then::RequireApproval => Some(Demand::Approval),
             Then::StopTask | Then::StopAgent | Then::Alert => None,
         }

@@ -9,7 +9,7 @@ use lanyard_vocabulary::person::Person;
 
 use crate::condition::{AcceptError, Accepted, First, is_of_the_clock};
 use crate::context::Context;
-use crate::lane::Lane;
+use crate::revocation_queue::RevocationQueue;
 
 /// Lifts reasons to issue nothing.
 pub struct Acceptances {
@@ -80,7 +80,7 @@ impl Acceptances {
                 .targets
                 .lanes
                 .values()
-                .for_each(Lane::clock_was_set);
+                .for_each(RevocationQueue::clock_was_set);
             self.context.note_clock().await;
             self.context.wake_all();
             self.context.conditions.tell();

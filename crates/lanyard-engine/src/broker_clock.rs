@@ -6,7 +6,7 @@ use lanyard_vocabulary::name::Name;
 use lanyard_vocabulary::time::{Skew, Timestamp};
 
 use crate::context::Context;
-use crate::lane::Lane;
+use crate::revocation_queue::RevocationQueue;
 use crate::skew::MAX_SKEW;
 
 /// Knows what time it is, and how far it can be believed.
@@ -38,7 +38,8 @@ impl BrokerClock {
     #[must_use]
     pub fn times_for_a_kill(&self, issued: Option<Timestamp>) -> [Timestamp; 3] {
         let [system, now, other] = self.context.clock.times_for_a_kill(issued);
-        let agrees = |lane: &Lane| lane.skew().is_some_and(|skew| skew.size() <= MAX_SKEW);
+        let agrees =
+            |lane: &RevocationQueue| lane.skew().is_some_and(|skew| skew.size() <= MAX_SKEW);
         let mut lanes = self.context.targets.lanes.values();
         if !self.is_doubted() && lanes.any(agrees) {
             return [system, now, now];

@@ -153,7 +153,7 @@ pub struct Uncounted {
 
 impl From<Uncounted> for Command {
     fn from(some: Uncounted) -> Self {
-        Self::DenyMore {
+        Self::DenialsSuppressed {
             agent: some.agent,
             charter: some.charter,
             rule: some.rule,

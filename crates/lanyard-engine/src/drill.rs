@@ -22,7 +22,7 @@ use lanyard_vocabulary::time::Timestamp;
 use tokio::time::Instant;
 
 use crate::context::Context;
-use crate::issue::Ask;
+use crate::issue::IssueRequest;
 use crate::kill::Kills;
 use crate::mint::Mints;
 use crate::tasks::{OpenTask, Tasks};
@@ -123,7 +123,7 @@ impl Drills {
             };
             let order = state.kills().stopper(&facets);
             let order = order.map(|engaged| engaged.order.id.to_string());
-            let pause = || state.pausing(&facets, Demand::Stillness, now);
+            let pause = || state.pausing(&facets, Demand::NoIssuance, now);
             order.or_else(|| pause().map(|pause| pause.id.to_string()))
         })
     }
@@ -163,7 +163,7 @@ impl Drills {
         (target, provider): (&Name, Arc<dyn Provider>),
         held: &mut Held,
     ) -> Result<DrillOutcome, String> {
-        let ask = Ask {
+        let ask = IssueRequest {
             task,
             grant: target.clone(),
             ttl: None,

@@ -112,7 +112,7 @@ impl Engine {
             rearm_soak,
             records,
         } = parts;
-        let opened = look(ledger.as_ref(), State::witness);
+        let opened = look(ledger.as_ref(), State::checkpoint);
         let context = Arc::new(Context {
             conditions: Conditions::new(Arc::clone(&ledger), Arc::clone(&clock)),
             ledger,

@@ -107,7 +107,7 @@ impl Expiry {
             return false;
         }
         let leeway = provider.map_or(Duration::ZERO, |it| it.capabilities().leeway);
-        lease.over() + leeway <= by
+        lease.retained_until() + leeway <= by
     }
 
     /// Closes the tasks of charters that have ended, and tasks whose budget is used up.

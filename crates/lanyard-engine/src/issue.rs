@@ -1,6 +1,6 @@
 //! Requests for a credential, and why none was issued.
 
-use lanyard_core::command::Asked;
+use lanyard_core::command::RequestOptions;
 use lanyard_core::decide::Denial;
 use lanyard_core::ledger::CommitError;
 use lanyard_core::plan::Unjudged;
@@ -16,7 +16,7 @@ use crate::records::TooManyRecords;
 
 /// A request for a credential.
 #[derive(Debug, Clone)]
-pub struct Ask {
+pub struct IssueRequest {
     /// The task that asks.
     pub task: TaskId,
     /// The grant asked for.
@@ -29,9 +29,9 @@ pub struct Ask {
     pub request: Option<String>,
 }
 
-impl Ask {
-    pub(crate) const fn asked(&self) -> Asked {
-        Asked {
+impl IssueRequest {
+    pub(crate) const fn options(&self) -> RequestOptions {
+        RequestOptions {
             ttl: self.ttl,
             plan: self.plan,
             proposed: None,

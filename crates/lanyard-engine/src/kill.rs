@@ -13,7 +13,7 @@ use lanyard_core::command::Command;
 use lanyard_core::condition::Reason;
 use lanyard_core::kill::{Actor, KillOrder};
 use lanyard_core::lease::StopCause;
-use lanyard_core::ledger::{CommitError, Reach};
+use lanyard_core::ledger::CommitError;
 use lanyard_core::spool::KillSpool;
 use lanyard_core::state::is_unswept;
 use lanyard_vocabulary::id::{KillId, LeaseId};
@@ -36,8 +36,6 @@ pub struct Fenced {
     pub seq: Option<Seq>,
     /// True if the spool keeps the order for the next start, because the journal does not take it.
     pub spooled: bool,
-    /// The processes that know the order.
-    pub reach: Reach,
 }
 
 impl Fenced {
@@ -137,13 +135,11 @@ impl Kills {
         if seq.is_some() {
             self.gate.lower(order.id);
         }
-        let reach = self.reach(seq).await;
         self.context.wake_all();
         Fenced {
             order,
             seq,
             spooled: false,
-            reach,
         }
     }
 
@@ -160,19 +156,10 @@ impl Kills {
             Some((order, _)) => (order, None),
             None => (order, None),
         };
-        let reach = self.reach(seq).await;
         Fenced {
             order,
             seq,
             spooled: false,
-            reach,
-        }
-    }
-
-    async fn reach(&self, seq: Option<Seq>) -> Reach {
-        match seq {
-            Some(seq) => self.context.ledger.barrier(seq).await,
-            None => Reach::Here,
         }
     }
 

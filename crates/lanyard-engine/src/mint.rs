@@ -41,7 +41,7 @@ use crate::requests::Requests;
 
 use undo::{UnderWay, Undone};
 
-pub use crate::issue::{Ask, IssueError};
+pub use crate::issue::{IssueError, IssueRequest};
 
 /// The time past the provider's own that an intent waits for C before it is given up.
 pub(crate) const GRACE: Duration = Duration::from_secs(5);
@@ -68,11 +68,15 @@ impl Mints {
     ///
     /// # Errors
     /// See [`IssueError`]. Whatever may exist at the provider after an error is being revoked.
-    pub async fn issue(self: &Arc<Self>, caller: &Caller, ask: &Ask) -> Result<Issued, IssueError> {
+    pub async fn issue(
+        self: &Arc<Self>,
+        caller: &Caller,
+        ask: &IssueRequest,
+    ) -> Result<Issued, IssueError> {
         let intended = match self.begin(caller, ask).await {
             Ok(intended) => intended,
             Err(error) => {
-                let asked = (ask.task, &ask.grant, ask.asked());
+                let asked = (ask.task, &ask.grant, ask.options());
                 return Err(self.requests.recorded(&caller.identity, asked, error).await);
             }
         };
@@ -89,7 +93,11 @@ impl Mints {
     }
 
     /// Everything up to A.
-    async fn begin(self: &Arc<Self>, caller: &Caller, ask: &Ask) -> Result<Intended, IssueError> {
+    async fn begin(
+        self: &Arc<Self>,
+        caller: &Caller,
+        ask: &IssueRequest,
+    ) -> Result<Intended, IssueError> {
         let prepared = match self.prepare(caller, ask).await {
             Ok(prepared) => prepared,
             // The error rests on the state as admitted.
@@ -108,7 +116,7 @@ impl Mints {
     pub async fn validate(
         &self,
         caller: &Caller,
-        ask: &Ask,
+        ask: &IssueRequest,
     ) -> Result<provider::Prepared, IssueError> {
         let admissible = match self.prepare(caller, ask).await {
             Ok(prepared) => prepared.admissible(&self.context),
@@ -118,7 +126,7 @@ impl Mints {
         match admissible {
             Ok(rendered) => Ok(rendered),
             Err(error) => {
-                let asked = (ask.task, &ask.grant, ask.asked());
+                let asked = (ask.task, &ask.grant, ask.options());
                 Err(self.requests.recorded(&caller.identity, asked, error).await)
             }
         }
@@ -386,7 +394,7 @@ mod undo {
         /// Records that the credential lives longer than the intent says.
         pub(super) async fn outlives(&self, until: Timestamp) {
             let lease = self.lease;
-            let outlives = Command::Outlives { lease, until };
+            let outlives = Command::ExpiryExtended { lease, until };
             if let Err(error) = self.context().commit(outlives).await {
                 tracing::error!(%error, %lease, %until, "failed to record the longer expiry");
             }

@@ -59,7 +59,7 @@ impl Holds {
         };
         let orders = orders.filter_map(|other| of_order(&other.order, (lifted, task)));
         let pauses = state.pauses();
-        let pauses = pauses.filter(|pause| pause.demand == Demand::Stillness && pause.lasts(now));
+        let pauses = pauses.filter(|pause| pause.demand == Demand::NoIssuance && pause.lasts(now));
         let pauses = pauses.filter_map(|pause| of_pause(pause, (lifted, task), role));
         let emergencies = state.emergencies();
         let emergencies = emergencies.map(|it| (it.charter.clone(), it.clone()));

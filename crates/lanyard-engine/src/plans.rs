@@ -6,7 +6,7 @@ use std::sync::Arc;
 use lanyard_charter::ActionPattern;
 use lanyard_charter::plan::PlanFormat;
 use lanyard_charter::reach::{Effects, Narrowing, PlanReach};
-use lanyard_core::command::{Asked, Command};
+use lanyard_core::command::{Command, RequestOptions};
 use lanyard_core::decide::{Denial, Permit};
 use lanyard_core::plan::{Plan, Reading, Rehearsal, Unjudged};
 use lanyard_core::provider::{MintRequest, Rehearsed};
@@ -84,9 +84,9 @@ impl Submission<'_> {
         match self.taken_in(content).await {
             Ok(plan) => Ok(plan),
             Err(error) => {
-                let asked = Asked {
+                let asked = RequestOptions {
                     proposed: Some(self.proposal.destructive.clone()),
-                    ..Asked::default()
+                    ..RequestOptions::default()
                 };
                 let asked = (self.entry.task.id, &self.proposal.grant, asked);
                 let recorded = self
@@ -195,7 +195,7 @@ impl Plans {
                     task: Some(proposal.task),
                     environment: Some(entry.task.environment.clone()),
                     grant: Some(proposal.grant.clone()),
-                    asked: Asked::default(),
+                    asked: RequestOptions::default(),
                 };
                 let (decision, denial) =
                     self.requests.deny(&caller.identity, asked, denial).await?;
@@ -216,9 +216,9 @@ impl Plans {
             task: Some(plan.task),
             environment: Some(task.environment.clone()),
             grant: Some(plan.grant.clone()),
-            asked: Asked {
+            asked: RequestOptions {
                 proposed: Some(plan.destructive.clone()),
-                ..Asked::default()
+                ..RequestOptions::default()
             },
         };
         let (decision, denial) = self.requests.deny(identity, asked, denial).await?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use lanyard_core::command::Intent;
 use lanyard_core::decide::{Denial, Permit};
-use lanyard_core::lease::Entry;
+use lanyard_core::lease::GrantRef;
 use lanyard_core::plan::Plan;
 use lanyard_core::provider::{self, MintRequest, Provider};
 use lanyard_core::task::Task;
@@ -19,7 +19,7 @@ use lanyard_vocabulary::time::Timestamp;
 
 use crate::activity::Request;
 use crate::decisions::{Approved, Question};
-use crate::issue::{Ask, IssueError};
+use crate::issue::{IssueError, IssueRequest};
 use crate::mint::{GRACE, Mints, Prepared};
 use crate::requests::{Requested, sponsored};
 use crate::targets::make_ready;
@@ -49,7 +49,11 @@ impl Mints {
     /// Decides, makes ready what the credential shares with others, and renders the request. The
     /// state is read as admitted: an intent that follows is behind all of it in the journal, so the
     /// intent is durable only when that is. Any other answer has to wait.
-    pub(crate) async fn prepare(&self, caller: &Caller, ask: &Ask) -> Result<Prepared, IssueError> {
+    pub(crate) async fn prepare(
+        &self,
+        caller: &Caller,
+        ask: &IssueRequest,
+    ) -> Result<Prepared, IssueError> {
         let RequestFacts {
             task,
             proved_otherwise,
@@ -87,7 +91,7 @@ impl Mints {
     }
 
     /// The task and the plan of a request, read in one look.
-    fn find(&self, caller: &Caller, ask: &Ask) -> Result<RequestFacts, IssueError> {
+    fn find(&self, caller: &Caller, ask: &IssueRequest) -> Result<RequestFacts, IssueError> {
         let found = self.context.peek(|state| {
             let task = state.task(ask.task).map(|entry| Arc::clone(&entry.task));
             let task = task.filter(|task| task.identity == caller.identity)?;
@@ -120,7 +124,7 @@ impl Mints {
         &self,
         caller: &Caller,
         task: &Task,
-        ask: &Ask,
+        ask: &IssueRequest,
         plan: Option<&Plan>,
     ) -> Result<Decided, IssueError> {
         let now = self.context.now();
@@ -154,7 +158,7 @@ impl Mints {
         &self,
         caller: &Caller,
         task: &Task,
-        ask: &Ask,
+        ask: &IssueRequest,
         denial: Denial,
     ) -> Result<IssueError, IssueError> {
         let asked = Requested {
@@ -162,7 +166,7 @@ impl Mints {
             task: Some(ask.task),
             environment: Some(task.environment.clone()),
             grant: Some(ask.grant.clone()),
-            asked: ask.asked(),
+            asked: ask.options(),
         };
         let denied = self.requests.deny(&caller.identity, asked, denial).await?;
         let (decision, denial) = denied;
@@ -187,7 +191,7 @@ impl Mints {
 
     fn intent(
         &self,
-        ask: &Ask,
+        ask: &IssueRequest,
         decided: Decided,
         (request, rendered): (&MintRequest, &provider::Prepared),
     ) -> Result<Intent, IssueError> {
@@ -205,7 +209,7 @@ impl Mints {
             decision: DecisionId::from_bits(self.context.draw()?),
             task: ask.task,
             environment: Some(request.environment.clone()),
-            entry: Entry {
+            entry: GrantRef {
                 grant: grant.name.clone(),
                 role: grant.role,
                 target: grant.target.clone(),
@@ -218,7 +222,7 @@ impl Mints {
             deadline: now + provider.capabilities().mint_timeout + GRACE,
             approval,
             approved_by: approved_by.unwrap_or_default(),
-            asked: ask.asked(),
+            asked: ask.options(),
             outside_hours: permit.is_outside_hours(),
             limits: permit.limits().into(),
             request: ask.request.clone(),

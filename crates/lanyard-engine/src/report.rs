@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lanyard_core::kill::{EngagedOrder, Tally};
-use lanyard_core::lease::{Awaits, Entry, Lease, Progress, Stage, StopCause};
+use lanyard_core::lease::{Awaits, GrantRef, Lease, Progress, Stage, StopCause};
 use lanyard_core::state::State;
 use lanyard_core::task::Task;
 use lanyard_vocabulary::id::{KillId, LeaseId};
@@ -64,7 +64,7 @@ pub struct KillLine {
     /// The task of the lease.
     pub task: Arc<Task>,
     /// The lease's grant, role and target.
-    pub entry: Arc<Entry>,
+    pub entry: Arc<GrantRef>,
     /// The progress of the revocation.
     pub progress: Progress,
     /// The time at which the provider first acknowledged the revocation.

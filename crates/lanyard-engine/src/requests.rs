@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use lanyard_core::command::{Asked, Command};
+use lanyard_core::command::{Command, RequestOptions};
 use lanyard_core::decide::{Denial, unmapped_sponsor};
 use lanyard_core::ledger::CommitError;
 use lanyard_core::state::not_approved;
@@ -28,7 +28,7 @@ pub(crate) struct Requested {
     pub(crate) task: Option<TaskId>,
     pub(crate) environment: Option<Name>,
     pub(crate) grant: Option<Name>,
-    pub(crate) asked: Asked,
+    pub(crate) asked: RequestOptions,
 }
 
 /// The person behind a caller.
@@ -126,7 +126,7 @@ impl Requests {
     pub(crate) async fn recorded(
         &self,
         identity: &Identity,
-        (task, grant, asked): (TaskId, &Name, Asked),
+        (task, grant, asked): (TaskId, &Name, RequestOptions),
         error: IssueError,
     ) -> IssueError {
         let entry = self.context.peek(|state| state.task(task).cloned());

@@ -4,11 +4,11 @@
 
 use std::time::Duration;
 
+use lanyard_core::checkpoint::JournalCheckpoint;
 use lanyard_core::condition::Reason;
 use lanyard_core::kill::{Actor, KillOrder};
 use lanyard_core::provider::Provider;
 use lanyard_core::state::State;
-use lanyard_core::witness::Witness;
 use lanyard_vocabulary::name::Name;
 use lanyard_vocabulary::scope::{RoleFilter, Scope};
 
@@ -19,13 +19,13 @@ const WITNESS_CALL_WAIT: Duration = Duration::from_secs(10);
 
 impl Reconciler {
     /// Returns the journal's size and root now; `None` if they cannot be made durable.
-    pub async fn witness(&self) -> Option<Witness> {
-        self.context.query(State::witness).await.ok()
+    pub async fn checkpoint(&self) -> Option<JournalCheckpoint> {
+        self.context.query(State::checkpoint).await.ok()
     }
 
     /// Holds the journal, as it was when this process opened it, against what a witness remembers.
-    /// Where the witness saw more, everything is killed; whether it is so.
-    pub async fn heed(&self, remembered: Witness, whose: &str) -> bool {
+    /// Kills everything where the witness saw more, and then returns true.
+    pub async fn stop_on_rollback(&self, remembered: JournalCheckpoint, whose: &str) -> bool {
         if !remembered.is_ahead_of(&self.opened) {
             return false;
         }
@@ -86,7 +86,7 @@ impl Reconciler {
     /// A name for a loss that no order answers yet. The same loss, seen by another witness or at
     /// the next start, has its order; a witness that knew of that order speaks of another loss,
     /// although its numbers be the same.
-    fn key_of_loss(&self, remembered: Witness) -> Option<String> {
+    fn key_of_loss(&self, remembered: JournalCheckpoint) -> Option<String> {
         let loss = format!("restored: {} {}", remembered.records, remembered.epoch);
         let (last, next) = self.context.peek(|state| {
             let last = state.kills().numbered(&loss).last();
@@ -109,7 +109,8 @@ impl Reconciler {
         match tokio::time::timeout(WITNESS_CALL_WAIT, provider.load_checkpoint()).await {
             Ok(Ok(None)) => Ok(()),
             Ok(Ok(Some(remembered))) => {
-                self.heed(remembered, &format!("target {target}")).await;
+                self.stop_on_rollback(remembered, &format!("target {target}"))
+                    .await;
                 Ok(())
             }
             Ok(Err(error)) => Err(format!("it does not say how far the journal was: {error}")),
@@ -118,11 +119,11 @@ impl Reconciler {
     }
 
     /// Has a target remember how far the journal is.
-    pub(crate) async fn tell_witness(&self, target: &Name, last: &mut Option<Witness>) {
+    pub(crate) async fn tell_witness(&self, target: &Name, last: &mut Option<JournalCheckpoint>) {
         let Some(provider) = self.context.targets.providers.get(target) else {
             return;
         };
-        let Some(now) = self.witness().await.filter(|now| Some(*now) != *last) else {
+        let Some(now) = self.checkpoint().await.filter(|now| Some(*now) != *last) else {
             return;
         };
         match tokio::time::timeout(WITNESS_CALL_WAIT, provider.store_checkpoint(&now)).await {

@@ -20,8 +20,8 @@ use lanyard_vocabulary::time::Timestamp;
 use parking_lot::Mutex;
 
 use crate::context::{Context, is_in_effect};
-use crate::lane::{Kind, Lane};
 use crate::mint::Minting;
+use crate::revocation_queue::{Kind, RevocationQueue};
 
 /// The most leases that one record presumes dead.
 const LEASES_PER_RECORD: usize = 4096;
@@ -114,7 +114,7 @@ impl Revoker {
 
     async fn carry_out(
         &self,
-        (target, lane): (&Name, &Lane),
+        (target, lane): (&Name, &RevocationQueue),
         provider: &dyn Provider,
         work: &Revocation,
     ) -> Round {
@@ -177,7 +177,7 @@ impl Revoker {
     /// find.
     fn unsettled(
         &self,
-        lane: &Lane,
+        lane: &RevocationQueue,
         leases: &[LeaseRef],
         limits: &Capabilities,
     ) -> BTreeMap<LeaseId, Unsettled> {
@@ -203,7 +203,7 @@ impl Revoker {
     }
 
     /// Notes that a call did not end in time, and returns the wait before the next one.
-    fn hung(&self, lane: &Lane) -> Duration {
+    fn hung(&self, lane: &RevocationQueue) -> Duration {
         let why = format!("a call was given up after {} s", REVOKE_TIMEOUT.as_secs());
         lane.round_failed(Kind::Silent, why, self.context.now())
     }
@@ -461,7 +461,7 @@ fn whole_failure(report: &RevocationReport) -> Option<ProviderError> {
 
 fn work(
     state: &State,
-    (target, lane): (&Name, &Lane),
+    (target, lane): (&Name, &RevocationQueue),
     now: Timestamp,
     provider: &dyn Provider,
 ) -> Revocation {
@@ -500,7 +500,7 @@ fn work(
 
 /// True if a stopping lease is left to its own end, because the provider ends it by itself or has
 /// no room for its revocation.
-fn is_left(lease: &Lease, lane: &Lane, provider: &dyn Provider, now: Timestamp) -> bool {
+fn is_left(lease: &Lease, lane: &RevocationQueue, provider: &dyn Provider, now: Timestamp) -> bool {
     let spared =
         lease.killed_by().is_none() && provider.needs_no_revocation(&LeaseRef::from(lease), now);
     spared || lane.rests(lease)

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lanyard_charter::Rights;
+use lanyard_core::checkpoint::JournalCheckpoint;
 use lanyard_core::command::Observation;
 use lanyard_core::lease::{LeaseRef, Stage};
 use lanyard_core::provider::{FoundCredential, Provider, ProviderError, Revocation, Revoked};
-use lanyard_core::witness::Witness;
 use lanyard_vocabulary::id::{LeaseId, TaskId};
 use lanyard_vocabulary::name::Name;
 use lanyard_vocabulary::time::Timestamp;
@@ -50,7 +50,7 @@ pub struct Reconciler {
     pub(crate) context: Arc<Context>,
     pub(crate) kills: Arc<Kills>,
     /// The journal as this process found it.
-    pub(crate) opened: Witness,
+    pub(crate) opened: JournalCheckpoint,
     /// The leases that are known to be gone from their target.
     pub(crate) missing: Mutex<BTreeMap<Name, BTreeSet<LeaseId>>>,
 }

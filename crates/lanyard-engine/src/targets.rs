@@ -10,7 +10,7 @@ use lanyard_vocabulary::name::Name;
 
 use crate::clock::Clock;
 use crate::issue::IssueError;
-use crate::lane::Lane;
+use crate::revocation_queue::RevocationQueue;
 use crate::skew::too_far;
 
 /// The time for which a mint waits for the first reconciliation of its target.
@@ -19,14 +19,14 @@ const RECONCILE_WAIT: Duration = Duration::from_secs(3);
 /// The targets, by name.
 pub(crate) struct Targets {
     pub(crate) providers: BTreeMap<Name, Arc<dyn Provider>>,
-    pub(crate) lanes: BTreeMap<Name, Lane>,
+    pub(crate) lanes: BTreeMap<Name, RevocationQueue>,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
 impl Targets {
     pub(crate) fn new(providers: BTreeMap<Name, Arc<dyn Provider>>, clock: Arc<dyn Clock>) -> Self {
         let lanes = providers.keys();
-        let lanes = lanes.map(|target| (target.clone(), Lane::default()));
+        let lanes = lanes.map(|target| (target.clone(), RevocationQueue::default()));
         Self {
             lanes: lanes.collect(),
             providers,
@@ -35,7 +35,7 @@ impl Targets {
     }
 
     /// The provider that serves a target, and the target's lane.
-    pub(crate) fn get(&self, target: &Name) -> Option<(&Arc<dyn Provider>, &Lane)> {
+    pub(crate) fn get(&self, target: &Name) -> Option<(&Arc<dyn Provider>, &RevocationQueue)> {
         self.providers.get(target).zip(self.lanes.get(target))
     }
 
@@ -46,7 +46,7 @@ impl Targets {
     }
 
     pub(crate) fn wake_all(&self) {
-        self.lanes.values().for_each(Lane::rouse);
+        self.lanes.values().for_each(RevocationQueue::rouse);
     }
 
     /// The time for which a credential of this grant could go on after a kill.

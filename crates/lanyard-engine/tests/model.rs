@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use lanyard_charter::TargetKind;
-use lanyard_core::command::{Asked, Command, Intent, LeaseLimits, Record};
+use lanyard_core::command::{Command, Intent, LeaseLimits, Record, RequestOptions};
 use lanyard_core::kill::{Actor, KillOrder};
-use lanyard_core::lease::{Entry, Handle};
-use lanyard_core::ledger::{CommitError, Ledger, Reach, StateGuard};
+use lanyard_core::lease::{GrantRef, Handle};
+use lanyard_core::ledger::{CommitError, Ledger, StateGuard};
 use lanyard_core::state::{State, is_unswept};
 use lanyard_engine::gate::Gate;
 use lanyard_testkit::clock::ManualClock;
@@ -58,14 +58,6 @@ impl Ledger for Books {
     async fn settle(&self) -> Result<(), CommitError> {
         Ok(())
     }
-
-    fn fence_valid_for(&self) -> Option<Duration> {
-        None
-    }
-
-    async fn barrier(&self, _: Seq) -> Reach {
-        Reach::Everywhere
-    }
 }
 
 /// Books with a task, and an intent of it.
@@ -85,7 +77,7 @@ fn asked() -> (Books, LeaseId) {
         decision: DecisionId::from_bits(ids.bits()),
         task: task.id,
         environment: None,
-        entry: Entry {
+        entry: GrantRef {
             grant: world::grant(TargetKind::TOKEN),
             role: lanyard_vocabulary::role::Role::Plan,
             target: world::target(TargetKind::TOKEN),
@@ -97,7 +89,7 @@ fn asked() -> (Books, LeaseId) {
         worst_expiry: ends,
         deadline: ends,
         approval: None,
-        asked: Asked::default(),
+        asked: RequestOptions::default(),
         outside_hours: false,
         limits: LeaseLimits {
             live: 10,

@@ -15,16 +15,16 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use lanyard_charter::{Charter, TargetKind, parse};
+use lanyard_core::checkpoint::JournalCheckpoint;
 use lanyard_core::command::Command;
 use lanyard_core::kill::Actor;
 use lanyard_core::lease::{Awaits, Progress, Stage};
 use lanyard_core::ledger::{Ledger, look};
 use lanyard_core::provider::Provider as _;
 use lanyard_core::state::State;
-use lanyard_core::witness::Witness;
 use lanyard_engine::charters::Charters;
 use lanyard_engine::clock::{Clock, NoRandomness, Randomness};
-use lanyard_engine::mint::{Ask, Issued};
+use lanyard_engine::mint::{IssueRequest, Issued};
 use lanyard_engine::revoke::Round;
 use lanyard_engine::tasks::OpenTask;
 use lanyard_engine::{Engine, Parts};
@@ -163,7 +163,7 @@ impl Simulation {
     }
 
     async fn issue(&self) -> Option<Issued> {
-        let ask = Ask {
+        let ask = IssueRequest {
             task: self.task,
             grant: world::grant(TargetKind::TOKEN),
             ttl: None,
@@ -331,7 +331,7 @@ impl Simulation {
         let mut records = self.ledger.records();
         let lost = usize::try_from(self.roll(6)).unwrap();
         records.truncate(records.len().saturating_sub(lost));
-        let after = Witness {
+        let after = JournalCheckpoint {
             records: Seq(records.len() as u64),
             epoch: Seq(0),
         };
@@ -367,7 +367,7 @@ impl Simulation {
 
     /// The target remembers how far the journal is.
     async fn note(&self) {
-        if let Some(witness) = self.engine.reconciler().witness().await {
+        if let Some(witness) = self.engine.reconciler().checkpoint().await {
             self.provider.store_checkpoint(&witness).await.unwrap();
         }
     }

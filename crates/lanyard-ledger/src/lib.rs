@@ -22,7 +22,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use lanyard_core::command::{Command, Record};
 use lanyard_core::condition::Reason;
-use lanyard_core::ledger::{CommitError, Ledger, Reach, StateGuard};
+use lanyard_core::ledger::{CommitError, Ledger, StateGuard};
 use lanyard_core::state::State;
 use lanyard_disk::Files;
 use lanyard_journal::{Cursor, Fault, Journal, Loss, OpenError, Options, Recovery};
@@ -456,10 +456,6 @@ impl Ledger for Embedded {
         Err(CommitError::Unavailable(why.to_owned()))
     }
 
-    fn fence_valid_for(&self) -> Option<Duration> {
-        None
-    }
-
     fn faults(&self) -> Vec<Reason> {
         let durable = self.shared.durable.borrow().clone();
         let journal = match (&self.damage, durable.failed) {
@@ -492,9 +488,5 @@ impl Ledger for Embedded {
         });
         let held = self.kept.held().map(|why| Reason::RetentionHeld { why });
         journal.into_iter().chain(ended).chain(held).collect()
-    }
-
-    async fn barrier(&self, _order: Seq) -> Reach {
-        Reach::Everywhere
     }
 }

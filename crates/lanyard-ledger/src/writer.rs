@@ -364,7 +364,7 @@ const fn is_critical(command: &Command) -> bool {
         command,
         Command::Kill(_)
             | Command::Pause(_)
-            | Command::Outlives { .. }
+            | Command::ExpiryExtended { .. }
             | Command::Stop { .. }
             | Command::Advance { .. }
             | Command::Forget { .. }

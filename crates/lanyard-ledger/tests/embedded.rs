@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lanyard_charter::{Breaker, BreakerRule, Event, Per, Rate, Then};
-use lanyard_core::command::{Asked, Command, Intent, LeaseLimits};
+use lanyard_core::command::{Command, Intent, LeaseLimits, RequestOptions};
 use lanyard_core::condition::Reason;
 use lanyard_core::kill::{Actor, KillOrder};
-use lanyard_core::lease::{Entry, Handle, StopCause};
+use lanyard_core::lease::{GrantRef, Handle, StopCause};
 use lanyard_core::ledger::{CommitError, Ledger, look};
 use lanyard_core::pause::{Demand, Pause, Reach};
 use lanyard_core::state::Refusal;
@@ -113,7 +113,7 @@ async fn filled(ledger: &Embedded, ids: &Ids) -> Task {
     let pause = Pause {
         id: PauseId::from_bits(9),
         reach: Reach::default(),
-        demand: Demand::Stillness,
+        demand: Demand::NoIssuance,
         reason: "looking".into(),
         by: Actor::Local,
         at: NOW,
@@ -133,7 +133,7 @@ fn intent(lease: LeaseId, task: &Task, turn: u32) -> Intent {
         decision: DecisionId::from_bits(1),
         task: task.id,
         environment: None,
-        entry: Entry {
+        entry: GrantRef {
             grant: world::name("read-ledger"),
             role: Role::Plan,
             target: world::name("apis"),
@@ -154,7 +154,7 @@ fn intent(lease: LeaseId, task: &Task, turn: u32) -> Intent {
             .into(),
         },
         request: turn.is_multiple_of(3).then(|| turn.to_string()),
-        asked: Asked::default(),
+        asked: RequestOptions::default(),
         above: Vec::new(),
         outside_hours: false,
         evidence: None,

@@ -8,12 +8,12 @@ use futures_util::future::join;
 use futures_util::{StreamExt as _, stream};
 use lanyard_charter::kinds::{Credential, KubernetesCredential};
 use lanyard_charter::{KubernetesGrant, KubernetesRights, PolicyRule, ProhibitedRequests, Rights};
+use lanyard_core::checkpoint::JournalCheckpoint;
 use lanyard_core::lease::{Handle, LeaseRef};
 use lanyard_core::provider::{
     Capabilities, FoundCredential, InUse, MintRequest, Minted, PrepareError, Prepared, Probe,
     Provider, ProviderError, Rehearsed, Revocability, Revocation, RevocationReport, Revoked,
 };
-use lanyard_core::witness::Witness;
 use lanyard_vocabulary::id::LeaseId;
 use lanyard_vocabulary::role::Role;
 use lanyard_vocabulary::secret::Secret;
@@ -497,7 +497,7 @@ impl<A: KubernetesApi> Provider for KubernetesProvider<A> {
         self.api.time().await
     }
 
-    async fn load_checkpoint(&self) -> Result<Option<Witness>, ProviderError> {
+    async fn load_checkpoint(&self) -> Result<Option<JournalCheckpoint>, ProviderError> {
         let Some(data) = self.api.config_map(self.home(), WITNESS_CONFIG_MAP).await? else {
             return Ok(None);
         };
@@ -513,7 +513,7 @@ impl<A: KubernetesApi> Provider for KubernetesProvider<A> {
         read.map(Some).ok_or_else(unreadable)
     }
 
-    async fn store_checkpoint(&self, witness: &Witness) -> Result<(), ProviderError> {
+    async fn store_checkpoint(&self, witness: &JournalCheckpoint) -> Result<(), ProviderError> {
         let text = serde_json::to_string(witness)
             .map_err(|_| refused("put configmap", "cannot render the witness"))?;
         let data = [(WITNESS_KEY.to_owned(), text)].into();

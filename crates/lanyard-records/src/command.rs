@@ -24,11 +24,12 @@ impl Stored for Record {
     }
 }
 
-/// The kinds of record: those with a message of their own name and fields, and those that hold a
-/// part that other records hold too.
+/// The kinds of record: those with a message of their own and its fields, and those that hold a
+/// part that other records hold too. A message keeps its name, since the journal has it; a command
+/// may have another one.
 macro_rules! kinds {
     (
-        $($kind:ident { $($how:ident $field:ident),* $(,)? })*
+        $($kind:ident => $wire:ident { $($how:ident $field:ident),* $(,)? })*
         ; $($holder:ident),* $(,)?
     ) => {
         impl Stored for Command {
@@ -37,7 +38,7 @@ macro_rules! kinds {
             fn store(&self) -> Self::Wire {
                 match self {
                     $(Self::$kind { $($field),* } => {
-                        v1::record::Command::$kind(v1::$kind { $($field: put::$how($field)),* })
+                        v1::record::Command::$wire(v1::$wire { $($field: put::$how($field)),* })
                     })*
                     $(Self::$holder(part) => v1::record::Command::$holder(part.store()),)*
                 }
@@ -45,10 +46,10 @@ macro_rules! kinds {
 
             fn restore(wire: Self::Wire) -> Result<Self, Unread> {
                 Ok(match wire {
-                    $(v1::record::Command::$kind(wire) => Self::$kind {$(
+                    $(v1::record::Command::$wire(message) => Self::$kind {$(
                         $field: take::$how(
-                            wire.$field,
-                            concat!(stringify!($kind), ".", stringify!($field)),
+                            message.$field,
+                            concat!(stringify!($wire), ".", stringify!($field)),
                         )?
                     ),*},)*
                     $(v1::record::Command::$holder(part) => Self::$holder(Stored::restore(part)?),)*
@@ -59,31 +60,31 @@ macro_rules! kinds {
 }
 
 kinds! {
-    CharterInForce { one charter, one revision, many breakers }
-    CharterWithdrawn { one charter, one reason }
-    OpenTask { req task, opt request }
-    CloseTask { one task }
-    Deny {
+    CharterInForce => CharterInForce { one charter, one revision, many breakers }
+    CharterWithdrawn => CharterWithdrawn { one charter, one reason }
+    OpenTask => OpenTask { req task, opt request }
+    CloseTask => CloseTask { one task }
+    Deny => Deny {
         one decision, req identity, one agent, opt task, opt environment, opt grant, usual asked,
         req denial,
     }
-    DenyMore { opt agent, opt charter, one rule, one since, one count }
-    ConfirmMint { one lease, one expires, opt handle }
-    Outlives { one lease, one until }
-    Delivered { many leases }
-    Stop { many leases, req cause }
-    Advance { many progress }
-    Forget { many leases }
-    SubmitPlan { req plan, opt requirement, req requests }
-    Approve { one approval, one digest, req operator, one comment, one acknowledged }
-    Reject { one approval, req operator, one reason }
-    Withdraw { one approval, req by, one reason }
-    WithdrawKill { one kill, req by, one reason }
-    Resume { one pause, req by, one reason }
-    EndEmergency { one charter, req by, one reason }
-    ConfirmRearm { one rearm, one kill, req by, opt despite }
-    Observe { one target, req what }
-    Started { one version }
+    DenialsSuppressed => DenyMore { opt agent, opt charter, one rule, one since, one count }
+    ConfirmMint => ConfirmMint { one lease, one expires, opt handle }
+    ExpiryExtended => Outlives { one lease, one until }
+    Delivered => Delivered { many leases }
+    Stop => Stop { many leases, req cause }
+    Advance => Advance { many progress }
+    Forget => Forget { many leases }
+    SubmitPlan => SubmitPlan { req plan, opt requirement, req requests }
+    Approve => Approve { one approval, one digest, req operator, one comment, one acknowledged }
+    Reject => Reject { one approval, req operator, one reason }
+    Withdraw => Withdraw { one approval, req by, one reason }
+    WithdrawKill => WithdrawKill { one kill, req by, one reason }
+    Resume => Resume { one pause, req by, one reason }
+    EndEmergency => EndEmergency { one charter, req by, one reason }
+    ConfirmRearm => ConfirmRearm { one rearm, one kill, req by, opt despite }
+    Observe => Observe { one target, req what }
+    Started => Started { one version }
     ;
     BeginMint, Recognize, Kill, Pause, DeclareEmergency, Report, Alert, ProposeRearm, BeginSession,
     Enrolment, Drill, Clock, Accept, SigningKey,

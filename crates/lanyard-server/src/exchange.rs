@@ -11,7 +11,7 @@ use lanyard_charter::kinds::{
     AwsCredential, Credential, GitHubCredential, KubernetesCredential, TokenCredential,
     VaultCredential, VaultSecretCredential,
 };
-use lanyard_engine::mint::{Ask, IssueError, Issued};
+use lanyard_engine::mint::{IssueError, IssueRequest, Issued};
 use lanyard_engine::tasks::OpenTask;
 use lanyard_identity::jws::type_of;
 use lanyard_identity::session::SESSION_TYPE;
@@ -178,7 +178,7 @@ async fn credential(
         Some(id) => (parsed("task", id)?, false),
         None => (opened(broker, &caller, &asked).await?, true),
     };
-    let ask = Ask {
+    let ask = IssueRequest {
         task,
         grant,
         ttl,

@@ -122,7 +122,7 @@ fn told(pause: &Pause) -> v1::StoppingOrder {
 }
 
 fn stills(pause: &Pause, now: Timestamp) -> bool {
-    pause.demand == Demand::Stillness && pause.lasts(now)
+    pause.demand == Demand::NoIssuance && pause.lasts(now)
 }
 
 fn is_everything(reach: &Reach) -> bool {

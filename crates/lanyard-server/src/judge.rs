@@ -3,7 +3,7 @@
 //! time, memory or stack.
 
 mod process;
-mod turns;
+mod queue;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use parking_lot::Mutex;
 use crate::apart::Apart;
 use crate::plans::{PlanStore, PutError};
 pub(crate) use process::{Judges, answer};
-use turns::Turns;
+use queue::JudgeQueue;
 
 /// The most judgements that are kept in memory.
 const KEPT_JUDGEMENTS: usize = 256;
@@ -38,7 +38,7 @@ pub(crate) struct Assessor {
     more_kinds: MoreKinds,
     /// Earlier judgements by plan and policies, neither of which changes.
     judged: Mutex<HashMap<(PlanId, Digest), Judgement>>,
-    turns: Arc<Turns>,
+    turns: Arc<JudgeQueue>,
 }
 
 impl Assessor {

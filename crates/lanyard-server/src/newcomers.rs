@@ -185,13 +185,13 @@ impl Drop for Taken {
 pub(crate) struct Newcomers {
     handshakes: Arc<Lanes<Option<IpAddr>>>,
     /// The turns of kill orders and signals, which wait for no other requests.
-    kills: Turns,
-    others: Turns,
+    kills: RequestQueue,
+    others: RequestQueue,
 }
 
 /// The turns of requests, with the requests that wait.
 #[derive(Debug, Clone)]
-struct Turns {
+struct RequestQueue {
     requests: Arc<Lanes<Option<IpAddr>>>,
     waiting: Shares<Option<IpAddr>>,
     bytes: Shares<Option<IpAddr>>,
@@ -210,7 +210,7 @@ impl Default for Newcomers {
 impl Newcomers {
     /// Makes the turns. One address, which may be a proxy for many, gets a part of them.
     fn new(handshakes: usize, requests: usize, (waiting, bytes): (u64, u64)) -> Self {
-        let turns = || Turns {
+        let turns = || RequestQueue {
             requests: Arc::new(Lanes::new(requests, requests / 16)),
             waiting: Shares::new(waiting, waiting / 16),
             bytes: Shares::new(bytes, bytes / 8),
@@ -233,13 +233,13 @@ impl Newcomers {
         });
     }
 
-    fn of(&self, path: &str) -> &Turns {
+    fn of(&self, path: &str) -> &RequestQueue {
         let is_kill = KILLS.contains(&path) || path.starts_with(SIGNALS);
         if is_kill { &self.kills } else { &self.others }
     }
 }
 
-impl Turns {
+impl RequestQueue {
     /// Receives the message of a request, and waits for its turn.
     async fn take(
         &self,

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use lanyard_core::checkpoint::JournalCheckpoint;
 use lanyard_core::condition::{Kind, Reason};
-use lanyard_core::witness::Witness;
 use lanyard_disk::{Disk as _, SystemDisk, replace};
 use lanyard_engine::Engine;
 use tokio::sync::watch;
@@ -51,7 +51,7 @@ impl WitnessFile {
     }
 
     /// The checkpoint in the file; `None` before the first start.
-    fn read(&self) -> io::Result<Option<Witness>> {
+    fn read(&self) -> io::Result<Option<JournalCheckpoint>> {
         match SystemDisk.read(&self.path) {
             Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
             Err(error) if error.kind() == io::ErrorKind::NotFound && !self.was_written() => {
@@ -70,7 +70,7 @@ impl WitnessFile {
         self.path.as_os_str().as_encoded_bytes()
     }
 
-    fn write(&self, witness: Witness) -> io::Result<()> {
+    fn write(&self, witness: JournalCheckpoint) -> io::Result<()> {
         let bytes = serde_json::to_vec(&witness)?;
         replace(&SystemDisk, &self.path, &bytes)?;
         match self.written.as_ref().filter(|_| !self.was_written()) {
@@ -105,7 +105,7 @@ impl WitnessFile {
                     Some(_) => "the witness file",
                     None => "the data directory",
                 };
-                engine.reconciler().heed(witness, whose).await
+                engine.reconciler().stop_on_rollback(witness, whose).await
             }
             Err(error) => {
                 engine.conditions().raise(Reason::WitnessUnreadable {
@@ -129,11 +129,11 @@ impl WitnessFile {
     }
 
     /// Updates the file, unless it is up to date or the journal is in doubt.
-    pub(crate) async fn note(&self, engine: &Engine, last: &mut Option<Witness>) {
+    pub(crate) async fn note(&self, engine: &Engine, last: &mut Option<JournalCheckpoint>) {
         if self.is_doubted(engine) {
             return;
         }
-        let now = engine.reconciler().witness().await;
+        let now = engine.reconciler().checkpoint().await;
         let Some(now) = now.filter(|now| Some(*now) != *last) else {
             return;
         };
@@ -177,7 +177,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = WitnessFile::own(directory.path());
         assert_eq!(file.read().unwrap(), None);
-        let witness = Witness {
+        let witness = JournalCheckpoint {
             records: Seq(7),
             epoch: Seq(3),
         };
@@ -195,8 +195,8 @@ mod tests {
         assert_eq!(file.read().unwrap(), Some(witness));
     }
 
-    fn seen(records: u64) -> Witness {
-        Witness {
+    fn seen(records: u64) -> JournalCheckpoint {
+        JournalCheckpoint {
             records: Seq(records),
             epoch: Seq(records),
         }

@@ -10,12 +10,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use lanyard_charter::Rights;
 use lanyard_charter::kinds::{Credential, TokenCredential};
+use lanyard_core::checkpoint::JournalCheckpoint;
 use lanyard_core::lease::{Handle, LeaseRef};
 use lanyard_core::provider::{
     Capabilities, FoundCredential, MintRequest, Minted, PrepareError, Prepared, Probe, Provider,
     ProviderError, Revocability, Revocation, RevocationReport, Revoked,
 };
-use lanyard_core::witness::Witness;
 use lanyard_vocabulary::id::LeaseId;
 use lanyard_vocabulary::secret::Secret;
 use lanyard_vocabulary::time::Timestamp;
@@ -101,7 +101,7 @@ pub struct FakeProvider {
     hanging: Mutex<usize>,
     asked: Mutex<usize>,
     minted: Mutex<Vec<LeaseId>>,
-    witness: Mutex<Option<Witness>>,
+    witness: Mutex<Option<JournalCheckpoint>>,
 }
 
 impl FakeProvider {
@@ -443,11 +443,11 @@ impl Provider for FakeProvider {
         Ok(Some(Timestamp::from_secs((self.now)().as_secs())))
     }
 
-    async fn load_checkpoint(&self) -> Result<Option<Witness>, ProviderError> {
+    async fn load_checkpoint(&self) -> Result<Option<JournalCheckpoint>, ProviderError> {
         Ok(*self.witness.lock())
     }
 
-    async fn store_checkpoint(&self, witness: &Witness) -> Result<(), ProviderError> {
+    async fn store_checkpoint(&self, witness: &JournalCheckpoint) -> Result<(), ProviderError> {
         if *self.witness_hangs.lock() {
             self.hang().await;
         }

@@ -2,11 +2,10 @@
 //! durable.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use lanyard_core::command::{Command, Record};
-use lanyard_core::ledger::{CommitError, Ledger, Reach, StateGuard};
+use lanyard_core::ledger::{CommitError, Ledger, StateGuard};
 use lanyard_core::state::State;
 use lanyard_vocabulary::seq::Seq;
 use lanyard_vocabulary::time::Timestamp;
@@ -97,13 +96,5 @@ impl Ledger for MemoryLedger {
 
     async fn settle(&self) -> Result<(), CommitError> {
         Ok(())
-    }
-
-    fn fence_valid_for(&self) -> Option<Duration> {
-        None
-    }
-
-    async fn barrier(&self, _order: Seq) -> Reach {
-        Reach::Everywhere
     }
 }

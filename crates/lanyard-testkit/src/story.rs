@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use lanyard_core::command::{Asked, Command, Observation, Record};
+use lanyard_core::command::{Command, Observation, Record, RequestOptions};
 use lanyard_core::condition::{Acceptance, Kind};
 use lanyard_core::decide::{Denial, HeldBy, LimitReached, ReasonCode, Rule};
 use lanyard_core::drill::{Drill, DrillOutcome};
@@ -86,7 +86,7 @@ pub fn apart() -> Vec<Record> {
     }
     for rule in ALL_RULES {
         let count = 1;
-        commands.push(Command::DenyMore {
+        commands.push(Command::DenialsSuppressed {
             agent: None,
             charter: None,
             rule,
@@ -250,7 +250,7 @@ fn deny(denial: Denial) -> Command {
         task: None,
         environment: None,
         grant: None,
-        asked: Asked::default(),
+        asked: RequestOptions::default(),
         denial,
     }
 }
@@ -279,14 +279,14 @@ fn denials() -> Vec<Command> {
             task: Some(task().id),
             environment: Some(name("production")),
             grant: Some(name("read-state")),
-            asked: Asked {
+            asked: RequestOptions {
                 ttl: Some(Ttl::at_least_a_second(300)),
                 plan: Some(PlanId::from_bits(3)),
                 proposed: Some(proposed()),
             },
             denial: whole,
         },
-        Command::DenyMore {
+        Command::DenialsSuppressed {
             agent: Some(AgentName("terraformer".to_owned())),
             charter: Some(name("payments")),
             rule: Rule::Grants,
@@ -316,7 +316,7 @@ fn pauses() -> Vec<Command> {
         task: Some(TaskId::from_bits(77)),
         role: Some(Role::Apply),
     };
-    let resumed = pause(2, Reach::default(), Demand::Stillness, Actor::Local);
+    let resumed = pause(2, Reach::default(), Demand::NoIssuance, Actor::Local);
     vec![
         Command::Pause(Box::new(Pause {
             until: Some(START + Duration::from_secs(3600)),

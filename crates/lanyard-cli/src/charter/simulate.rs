@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 use lanyard_charter::Charter;
-use lanyard_core::command::{Asked, Command, Record};
+use lanyard_core::command::{Command, Record, RequestOptions};
 use lanyard_core::plan::Plan;
 use lanyard_core::question::{Planned, Question, ask};
 use lanyard_core::task::Task;
@@ -47,7 +47,7 @@ struct Made {
     at: Timestamp,
     task: TaskId,
     grant: Name,
-    asked: Asked,
+    asked: RequestOptions,
     allowed: bool,
 }
 

@@ -6,7 +6,7 @@ use lanyard_vocabulary::name::Name;
 use lanyard_vocabulary::role::Role;
 use lanyard_vocabulary::time::{Timestamp, Ttl};
 
-use super::{Denial, GrantRequest, Revisions, Rule, Sayer};
+use super::{Denial, DenialBuilder, GrantRequest, Revisions, Rule};
 use crate::emergency::Emergency;
 
 /// The end of a credential: the earliest end of its task, a charter, its hours or an emergency, or
@@ -138,7 +138,7 @@ pub(super) fn thawed(
     let Some(freeze) = frozen(charter, grant.role, environment, request.now) else {
         return Ok(());
     };
-    let denial = Sayer(charter).no(
+    let denial = DenialBuilder(charter).no(
         Rule::Freezes,
         Some(freeze.at),
         format!(
@@ -205,7 +205,7 @@ pub(super) fn in_hours(
         Some(opens) => format!("wait until {opens}, or ask for the charter to be changed"),
         None => "wait for them, or ask for the charter to be changed".to_owned(),
     };
-    let denial = Sayer(charter).no(
+    let denial = DenialBuilder(charter).no(
         Rule::Hours,
         Some(hours.at),
         format!(

@@ -8,7 +8,7 @@ use lanyard_vocabulary::name::Name;
 use lanyard_vocabulary::revision::Revision;
 use lanyard_vocabulary::time::Timestamp;
 
-use super::{Denial, GrantRequest, Revisions, Rule, Sayer, acted_on, ends, tighter, under};
+use super::{Denial, DenialBuilder, GrantRequest, Revisions, Rule, acted_on, ends, tighter, under};
 use crate::task::Task;
 
 /// The most tasks that there may be above one: three in a row.
@@ -84,7 +84,7 @@ pub(super) fn beneath(
         let needed = super::people::required(ancestor.revisions, grant, &above, risk)
             .and_then(|needed| Requirement::both(left.requirement.take(), needed));
         left.requirement =
-            needed.map_err(|nobody| Sayer(ancestor.revisions.in_force).nobody(&nobody))?;
+            needed.map_err(|nobody| DenialBuilder(ancestor.revisions.in_force).nobody(&nobody))?;
         let in_force = ancestor.revisions.in_force;
         left.in_force
             .push((in_force.name.clone(), in_force.revision.clone()));
@@ -111,7 +111,7 @@ pub fn may_delegate(charter: &Charter, below: &Task) -> Result<(), Denial> {
         "a task under this charter opens none under charter {}",
         below.charter
     );
-    Err(Sayer(charter).no(Rule::Delegates, None, message, &next))
+    Err(DenialBuilder(charter).no(Rule::Delegates, None, message, &next))
 }
 
 /// The part of these rights that a charter of the lineage allows too, by all of its grants
@@ -144,7 +144,7 @@ fn ceiling(
             "nothing of grant {} is allowed by the charter of the task above it",
             grant.name
         );
-        Sayer(charter).no(
+        DenialBuilder(charter).no(
             Rule::Delegates,
             None,
             message,

@@ -245,9 +245,9 @@ impl fmt::Display for Rule {
     }
 }
 
-pub(super) struct Sayer<'a>(pub(super) &'a Charter);
+pub(super) struct DenialBuilder<'a>(pub(super) &'a Charter);
 
-impl Sayer<'_> {
+impl DenialBuilder<'_> {
     /// No, because nobody could approve it.
     pub(super) fn nobody(&self, nobody: &Unsatisfiable) -> Denial {
         self.no(

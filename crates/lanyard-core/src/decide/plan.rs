@@ -9,7 +9,7 @@ use lanyard_charter::{Charter, Grant, Rights, ToPlan};
 use lanyard_vocabulary::count::word_for;
 use lanyard_vocabulary::person::Person;
 
-use super::{Denial, GrantRequest, Rule, Sayer};
+use super::{Denial, DenialBuilder, GrantRequest, Rule};
 use crate::plan::Plan;
 
 /// Checks that a demanded plan is there and that no judge denies it. The rules of risk judge plans
@@ -25,7 +25,7 @@ pub(super) fn planned(
         if !rule.is_some_and(|rule| rule.is_about(grant.role, &request.task.environment)) {
             return Ok(());
         }
-        return Err(Sayer(charter).no(
+        return Err(DenialBuilder(charter).no(
             Rule::PlanRequired,
             at,
             format!(
@@ -37,7 +37,7 @@ pub(super) fn planned(
     };
     if let Some(rule) = rule.filter(|rule| !rule.formats.contains(&plan.format)) {
         let taken: Vec<String> = rule.formats.iter().map(ToString::to_string).collect();
-        return Err(Sayer(charter).no(
+        return Err(DenialBuilder(charter).no(
             Rule::PlanRequired,
             at,
             format!("a plan in the form {} is not taken", plan.format),
@@ -45,7 +45,7 @@ pub(super) fn planned(
         ));
     }
     let Some(judgement) = plan.judged_by(charter.policies_digest()) else {
-        return Err(Sayer(charter).no(
+        return Err(DenialBuilder(charter).no(
             Rule::Policies,
             at,
             "the policies in force have not judged this plan".into(),
@@ -62,7 +62,7 @@ pub(super) fn planned(
             let message = format!("a policy denies the plan: {why}{more}");
             let policy = rule.and_then(|rule| rule.policies.first());
             let at = policy.map(|policy| policy.at).or(at);
-            Err(Sayer(charter).no(Rule::Policies, at, message, "change the plan"))
+            Err(DenialBuilder(charter).no(Rule::Policies, at, message, "change the plan"))
         }
     }
 }
@@ -70,7 +70,7 @@ pub(super) fn planned(
 /// Objects without a namespace are applied to the grant's, and policies judged them there: a plan
 /// that was judged for one namespace is not applied to another.
 pub(super) fn in_its_namespace(
-    say: &Sayer<'_>,
+    say: &DenialBuilder<'_>,
     rights: &Rights,
     request: &GrantRequest<'_>,
 ) -> Result<(), Denial> {
@@ -99,7 +99,7 @@ pub(super) struct Narrowed {
 
 /// Narrows a grant to the plan.
 pub(super) fn narrowed(
-    say: &Sayer<'_>,
+    say: &DenialBuilder<'_>,
     rights: &Rights,
     request: &GrantRequest<'_>,
 ) -> Result<Narrowed, Denial> {

@@ -252,8 +252,8 @@ impl State {
             Command::CharterInForce { .. }
             | Command::CharterWithdrawn { .. }
             | Command::Deny { .. }
-            | Command::DenyMore { .. }
-            | Command::Outlives { .. }
+            | Command::DenialsSuppressed { .. }
+            | Command::ExpiryExtended { .. }
             | Command::Delivered { .. }
             | Command::Stop { .. }
             | Command::Advance { .. }
@@ -318,7 +318,7 @@ impl State {
         if let Some(engaged) = stopper {
             return Err(Refusal::Killed(Box::new(engaged.clone())));
         }
-        let still = |pause: &&Pause| pause.demand == Demand::Stillness && pause.lasts(now);
+        let still = |pause: &&Pause| pause.demand == Demand::NoIssuance && pause.lasts(now);
         let mut pauses = self.pauses.values().filter(still);
         let pausing = pauses.find(|pause| pause.reach.covers_task(task));
         pausing.map_or(Ok(()), |pause| {
@@ -404,7 +404,7 @@ impl State {
         if let Some(trip) = self.breakers.holding(facets) {
             return Err(Refusal::Tripped(trip.reason()));
         }
-        if let Some(pause) = self.pausing(facets, Demand::Stillness, now) {
+        if let Some(pause) = self.pausing(facets, Demand::NoIssuance, now) {
             return Err(Refusal::Paused(Box::new(pause.clone())));
         }
         match self.pausing(facets, Demand::Approval, now) {

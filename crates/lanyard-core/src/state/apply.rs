@@ -49,7 +49,7 @@ impl State {
                 expires,
                 handle,
             } => self.confirm(*lease, *expires, handle.as_ref()),
-            Command::Outlives { lease, until } => self.outlives(*lease, *until),
+            Command::ExpiryExtended { lease, until } => self.outlives(*lease, *until),
             Command::Delivered { leases } => leases.iter().for_each(|id| self.delivered(*id)),
             Command::Stop { leases, cause } => leases.iter().for_each(|id| self.stop(*id, *cause)),
             Command::Advance { progress } => progress
@@ -94,7 +94,7 @@ impl State {
             | Command::Accept(_)
             | Command::SigningKey(_)
             | Command::Deny { .. }
-            | Command::DenyMore { .. }
+            | Command::DenialsSuppressed { .. }
             | Command::Alert(_)
             | Command::BeginSession(_) => {}
         }

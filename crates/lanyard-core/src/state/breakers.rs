@@ -332,7 +332,7 @@ impl State {
             Command::Deny { agent, denial, .. } => {
                 self.count_denials((&denial.charter, Some(agent)), denial.rule, 1, when);
             }
-            Command::DenyMore {
+            Command::DenialsSuppressed {
                 agent,
                 charter: Some(charter),
                 rule,

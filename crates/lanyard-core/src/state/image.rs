@@ -26,7 +26,7 @@ use crate::drill::Drills;
 use crate::emergency::Emergency;
 use crate::enrolment::Enrolment;
 use crate::kill::{KillBook, RearmProposal, Tally};
-use crate::lease::{Entry, Handle, Lease, Stage};
+use crate::lease::{GrantRef, Handle, Lease, Stage};
 use crate::pause::Pause;
 use crate::plan::Plan;
 use crate::task::Task;
@@ -164,7 +164,7 @@ pub struct UseImage(Use);
 pub struct LeaseImage {
     id: LeaseId,
     task: TaskId,
-    entry: Entry,
+    entry: GrantRef,
     intent: Seq,
     asked: Timestamp,
     handle: Handle,
@@ -183,7 +183,7 @@ impl From<&Lease> for LeaseImage {
         Self {
             id: lease.id,
             task: lease.task.id,
-            entry: Entry::clone(&lease.entry),
+            entry: GrantRef::clone(&lease.entry),
             intent: lease.intent,
             asked: lease.asked,
             handle: lease.handle.clone(),

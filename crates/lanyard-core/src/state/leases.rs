@@ -11,7 +11,7 @@ use lanyard_vocabulary::seq::Seq;
 use lanyard_vocabulary::time::Timestamp;
 
 use super::behind;
-use crate::lease::{Awaits, Entry, Lease, Stage};
+use crate::lease::{Awaits, GrantRef, Lease, Stage};
 use crate::task::Task;
 
 /// Every lease under which a credential may be live or must stay revoked.
@@ -21,7 +21,7 @@ pub struct Leases {
     /// it grew.
     all: HashMap<LeaseId, Box<Lease>>,
     by_task: HashMap<TaskId, BTreeSet<LeaseId>>,
-    entries: BTreeSet<Arc<Entry>>,
+    entries: BTreeSet<Arc<GrantRef>>,
     /// The leases in the order of their intents, which is the order of listings.
     by_intent: BTreeMap<Seq, LeaseId>,
     by_identity: HashMap<Identity, BTreeSet<Seq>>,
@@ -234,7 +234,7 @@ impl Leases {
     }
 
     /// Returns the one shared value for all leases of the same grant.
-    pub(super) fn share(&mut self, entry: &Entry) -> Arc<Entry> {
+    pub(super) fn share(&mut self, entry: &GrantRef) -> Arc<GrantRef> {
         if let Some(shared) = self.entries.get(entry) {
             return Arc::clone(shared);
         }
@@ -427,9 +427,9 @@ fn deadline(lease: &Lease) -> Deadline {
         Stage::Intent => Deadline::Intent(lease.deadline),
         Stage::Issued { .. } => Deadline::Issued(lease.expires),
         Stage::Stopping { progress, .. } if progress.is_due() && !lease.confirmed => {
-            Deadline::Unanswered(lease.over())
+            Deadline::Unanswered(lease.retained_until())
         }
-        Stage::Stopping { .. } => Deadline::Over(lease.over()),
+        Stage::Stopping { .. } => Deadline::Over(lease.retained_until()),
     }
 }
 

@@ -14,9 +14,9 @@ use lanyard_charter::plan::PlanFormat;
 use lanyard_charter::requirement::Requirement;
 use lanyard_charter::{Rate, TargetKind};
 use lanyard_core::action::{MAX_REPORTS_PER_TASK_PER_HOUR, Outcome, Report, Reporter};
-use lanyard_core::command::{Asked, Command, Intent, LeaseLimits, Record};
+use lanyard_core::command::{Command, Intent, LeaseLimits, Record, RequestOptions};
 use lanyard_core::kill::{Actor, KILL_ORDER_REMEMBERED, KillOrder};
-use lanyard_core::lease::{Entry, Handle, Progress, StopCause};
+use lanyard_core::lease::{GrantRef, Handle, Progress, StopCause};
 use lanyard_core::plan::Plan;
 use lanyard_core::state::{
     ENDED_TASK_REMEMBERED, MAX_OPEN_TASKS, MAX_OPEN_TASKS_PER_IDENTITY,
@@ -107,7 +107,7 @@ impl Books {
             decision: DecisionId::from_bits(self.ids.bits()),
             task: task.id,
             environment: None,
-            entry: Entry {
+            entry: GrantRef {
                 grant: world::grant(TargetKind::TOKEN),
                 role: Role::Plan,
                 target: world::target(TargetKind::TOKEN),
@@ -119,7 +119,7 @@ impl Books {
             worst_expiry: ends,
             deadline: ends,
             approval: None,
-            asked: Asked::default(),
+            asked: RequestOptions::default(),
             outside_hours: false,
             limits: LeaseLimits {
                 live: 100_000,

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use lanyard_charter::TargetKind;
-use lanyard_core::command::{Asked, Command, Intent, LeaseLimits};
+use lanyard_core::command::{Command, Intent, LeaseLimits, RequestOptions};
 use lanyard_core::kill::Actor;
-use lanyard_core::lease::{Entry, Handle, Stage};
-use lanyard_core::ledger::{CommitError, Ledger, Reach, StateGuard};
+use lanyard_core::lease::{GrantRef, Handle, Stage};
+use lanyard_core::ledger::{CommitError, Ledger, StateGuard};
 use lanyard_core::state::Refusal;
 use lanyard_engine::Engine;
 use lanyard_engine::expiry::MAX_LEASES_PER_RECORD;
-use lanyard_engine::mint::{Ask, IssueError};
+use lanyard_engine::mint::{IssueError, IssueRequest};
 use lanyard_engine::pass::MAX_LEASES_PER_LOOK;
 use lanyard_engine::tasks::{OpenTask, TaskError};
 use lanyard_testkit::fake::RevokeFault;
@@ -69,7 +69,7 @@ async fn intent(bench: &Bench, ids: &Ids, expires: Timestamp) {
         decision: ids.decision(),
         task: task.id,
         environment: None,
-        entry: Entry {
+        entry: GrantRef {
             grant: world::grant(TargetKind::KUBERNETES),
             role: lanyard_vocabulary::role::Role::Plan,
             target: bench.target.clone(),
@@ -81,7 +81,7 @@ async fn intent(bench: &Bench, ids: &Ids, expires: Timestamp) {
         worst_expiry: expires,
         deadline: expires,
         approval: None,
-        asked: Asked::default(),
+        asked: RequestOptions::default(),
         outside_hours: false,
         limits: LeaseLimits {
             live: u32::MAX,
@@ -131,7 +131,7 @@ async fn s05_whom_no_charter_names_causes_no_record() {
     bench.engine.requests().settle_denials(false).await;
     let told: Vec<_> = records(&bench).split_off(before);
     let [
-        Command::DenyMore {
+        Command::DenialsSuppressed {
             agent: None,
             charter: None,
             count: 200,
@@ -161,7 +161,7 @@ async fn s05_what_is_ended_twice_is_journaled_once() {
         .mints()
         .issue(
             &world::caller(),
-            &Ask {
+            &IssueRequest {
                 task: bench.task,
                 grant: world::grant(TargetKind::KUBERNETES),
                 ttl: None,
@@ -241,7 +241,7 @@ async fn s06_a_flood_of_others_does_not_keep_a_breaker_from_tripping() {
             .await;
         assert!(matches!(denied, Err(TaskError::Denied { .. })));
     }
-    let nothing = Ask {
+    let nothing = IssueRequest {
         task: bench.task,
         grant: world::name("nothing"),
         ttl: None,
@@ -308,14 +308,6 @@ impl Ledger for Looks {
 
     async fn settle(&self) -> Result<(), CommitError> {
         self.ledger.settle().await
-    }
-
-    fn fence_valid_for(&self) -> Option<Duration> {
-        None
-    }
-
-    async fn barrier(&self, order: Seq) -> Reach {
-        self.ledger.barrier(order).await
     }
 }
 

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use lanyard_core::checkpoint::JournalCheckpoint;
 use lanyard_core::decide::{ReasonCode, Rule};
 use lanyard_core::kill::Actor;
 use lanyard_core::ledger::CommitError;
 use lanyard_core::pause::{Demand, Reach};
 use lanyard_core::state::Refusal;
-use lanyard_core::witness::Witness;
-use lanyard_engine::mint::{Ask, IssueError};
+use lanyard_engine::mint::{IssueError, IssueRequest};
 use lanyard_engine::pause::PauseRequest;
 use lanyard_testkit::fake::MintFault;
 use lanyard_testkit::spool::MemorySpool;
@@ -24,8 +24,8 @@ async fn with(breaker: &str) -> Bench {
     bench(&format!("{}  breakers:\n    - {breaker}\n", world::CHARTER)).await
 }
 
-fn ask(bench: &Bench, grant: &str) -> Ask {
-    Ask {
+fn ask(bench: &Bench, grant: &str) -> IssueRequest {
+    IssueRequest {
         task: bench.task,
         grant: world::name(grant),
         ttl: None,
@@ -112,11 +112,17 @@ async fn a_kill_that_the_journal_does_not_take_is_spooled_whoever_gives_it() {
     // Tried again, the order of a breaker is the same one.
     bench.engine.kills().answer_trips().await;
     bench.engine.kills().answer_trips().await;
-    let ahead = Witness {
+    let ahead = JournalCheckpoint {
         records: Seq(1_000_000),
         epoch: Seq(0),
     };
-    assert!(bench.engine.reconciler().heed(ahead, "a witness").await);
+    assert!(
+        bench
+            .engine
+            .reconciler()
+            .stop_on_rollback(ahead, "a witness")
+            .await
+    );
     let is_journaled = bench
         .engine
         .reconciler()
@@ -217,7 +223,7 @@ async fn a_person_pauses_a_reach_and_nothing_beside_it() {
     let pause = |reach: Reach| {
         let asked = PauseRequest {
             reach,
-            demand: Demand::Stillness,
+            demand: Demand::NoIssuance,
             reason: "looking".into(),
             until: None,
         };

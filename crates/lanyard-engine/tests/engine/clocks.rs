@@ -14,7 +14,7 @@ use lanyard_core::ledger::look;
 use lanyard_engine::charters::Charters;
 use lanyard_engine::clock::{Clock, SystemClock, SystemRandomness, TimeSource};
 use lanyard_engine::condition::Accepted;
-use lanyard_engine::mint::{Ask, IssueError};
+use lanyard_engine::mint::{IssueError, IssueRequest};
 use lanyard_engine::revoke::Round;
 use lanyard_engine::tasks::OpenTask;
 use lanyard_engine::{Engine, Parts};
@@ -144,7 +144,7 @@ impl Site {
     }
 
     pub(crate) async fn issue(&self, task: TaskId) -> Result<LeaseId, IssueError> {
-        let ask = Ask {
+        let ask = IssueRequest {
             task,
             grant: world::name("read-deployments"),
             ttl: None,
@@ -314,7 +314,7 @@ async fn s03_a_clock_that_jumps_stops_issuing_before_anything_carries_its_time()
 async fn s03_a_mint_under_way_when_the_clock_jumps_is_not_handed_over() {
     let site = Site::new().await;
     let task = site.open().await;
-    let ask = Ask {
+    let ask = IssueRequest {
         task,
         grant: world::name("read-deployments"),
         ttl: None,

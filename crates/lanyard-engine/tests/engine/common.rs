@@ -13,7 +13,7 @@ use lanyard_core::plan::Plan;
 use lanyard_core::spool::KillSpool;
 use lanyard_engine::charters::Charters;
 use lanyard_engine::clock::{Clock, SystemRandomness};
-use lanyard_engine::mint::{Ask, IssueError};
+use lanyard_engine::mint::{IssueError, IssueRequest};
 use lanyard_engine::plans::Proposal;
 use lanyard_engine::tasks::OpenTask;
 use lanyard_engine::{Engine, Parts};
@@ -268,7 +268,7 @@ pub(crate) async fn apply_by(
     bench: &Bench,
     plan: PlanId,
 ) -> Result<(LeaseId, Duration), IssueError> {
-    let ask = Ask {
+    let ask = IssueRequest {
         task: bench.task,
         grant: world::name("restart"),
         ttl: None,
@@ -290,7 +290,7 @@ pub(crate) async fn mint(
     who: &Identity,
     task: TaskId,
 ) -> Result<LeaseId, IssueError> {
-    let ask = Ask {
+    let ask = IssueRequest {
         task,
         grant: world::grant(TargetKind::KUBERNETES),
         ttl: None,

@@ -1,17 +1,16 @@
 //! The conditions: what stops issuing, who lifts it, and that revoking and killing go on.
 
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use lanyard_core::command::Command;
 use lanyard_core::condition::{Condition, Kind, Reason};
 use lanyard_core::kill::Actor;
-use lanyard_core::ledger::{CommitError, Ledger, Reach, StateGuard};
+use lanyard_core::ledger::{CommitError, Ledger, StateGuard};
 use lanyard_engine::Engine;
 use lanyard_engine::condition::{AcceptError, Accepted};
 use lanyard_engine::gate::Closed;
-use lanyard_engine::mint::{Ask, IssueError};
+use lanyard_engine::mint::{IssueError, IssueRequest};
 use lanyard_testkit::ledger::MemoryLedger;
 use lanyard_testkit::world;
 use lanyard_vocabulary::scope::{RoleFilter, Scope};
@@ -20,8 +19,8 @@ use parking_lot::Mutex;
 
 use crate::common::{Bench, bench, person};
 
-fn ask(bench: &Bench) -> Ask {
-    Ask {
+fn ask(bench: &Bench) -> IssueRequest {
+    IssueRequest {
         task: bench.task,
         grant: world::name("read-deployments"),
         ttl: None,
@@ -256,14 +255,6 @@ impl Ledger for Finds {
 
     async fn settle(&self) -> Result<(), CommitError> {
         self.ledger.settle().await
-    }
-
-    fn fence_valid_for(&self) -> Option<Duration> {
-        None
-    }
-
-    async fn barrier(&self, order: Seq) -> Reach {
-        self.ledger.barrier(order).await
     }
 }
 

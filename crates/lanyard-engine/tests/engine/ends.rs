@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lanyard_core::ledger::CommitError;
 use lanyard_core::state::Refusal;
-use lanyard_engine::mint::{Ask, IssueError};
+use lanyard_engine::mint::{IssueError, IssueRequest};
 use lanyard_testkit::fake::RevokeFault;
 use lanyard_testkit::world;
 
@@ -17,7 +17,7 @@ async fn with(limits: &str) -> Bench {
 }
 
 async fn read(bench: &Bench) -> Result<lanyard_vocabulary::id::LeaseId, IssueError> {
-    let ask = Ask {
+    let ask = IssueRequest {
         task: bench.task,
         grant: world::name("read-deployments"),
         ttl: None,

@@ -10,8 +10,8 @@ use lanyard_charter::TargetKind;
 use lanyard_core::command::Command;
 use lanyard_core::kill::Actor;
 use lanyard_core::lease::Stage;
-use lanyard_core::ledger::{CommitError, Ledger, Reach, StateGuard};
-use lanyard_engine::mint::{Ask, IssueError};
+use lanyard_core::ledger::{CommitError, Ledger, StateGuard};
+use lanyard_engine::mint::{IssueError, IssueRequest};
 use lanyard_engine::report::KillReport;
 use lanyard_testkit::clock::ManualClock;
 use lanyard_testkit::fake::{MintFault, RevokeFault};
@@ -28,8 +28,8 @@ use crate::common::{Bench, bench};
 /// The number of credentials that are out.
 const OUT: usize = 40;
 
-fn ask(bench: &Bench) -> Ask {
-    Ask {
+fn ask(bench: &Bench) -> IssueRequest {
+    IssueRequest {
         task: bench.task,
         grant: world::grant(TargetKind::KUBERNETES),
         ttl: None,
@@ -320,14 +320,6 @@ impl Ledger for Slow {
     async fn settle(&self) -> Result<(), CommitError> {
         self.ledger.settle().await
     }
-
-    fn fence_valid_for(&self) -> Option<Duration> {
-        None
-    }
-
-    async fn barrier(&self, order: Seq) -> Reach {
-        self.ledger.barrier(order).await
-    }
 }
 
 /// The mint may take 5 s at this provider, and the intent is given up 10 s after it was asked for.
@@ -342,7 +334,7 @@ async fn s39_a_mint_whose_intent_waited_for_the_ledger_ends_before_its_deadline_
         }));
         bench.provider.next_mint(MintFault::Hang);
         let begun = tokio::time::Instant::now();
-        let ask = Ask {
+        let ask = IssueRequest {
             task: bench.task,
             grant: world::name("read-deployments"),
             ttl: None,

@@ -4,12 +4,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use lanyard_core::command::{Command, Record};
 use lanyard_core::kill::Actor;
-use lanyard_core::ledger::{CommitError, Ledger, Reach, StateGuard};
+use lanyard_core::ledger::{CommitError, Ledger, StateGuard};
 use lanyard_core::state::{MAX_OPEN_TASKS, MAX_OPEN_TASKS_PER_IDENTITY, State};
 use lanyard_engine::Engine;
 use lanyard_engine::pass::MAX_LEASES_PER_LOOK;
@@ -47,14 +46,6 @@ impl Ledger for Counted {
 
     async fn settle(&self) -> Result<(), CommitError> {
         Ok(())
-    }
-
-    fn fence_valid_for(&self) -> Option<Duration> {
-        None
-    }
-
-    async fn barrier(&self, _order: Seq) -> Reach {
-        Reach::Everywhere
     }
 }
 

@@ -341,7 +341,7 @@ async fn u01_a_pause_takes_names_as_a_kill_does_and_says_which_nothing_has() {
     assert!(!radius.is_nothing(), "{radius:?}");
     let asked = PauseRequest {
         reach,
-        demand: Demand::Stillness,
+        demand: Demand::NoIssuance,
         reason: "looking".to_owned(),
         until: None,
     };

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use lanyard_charter::TargetKind;
 use lanyard_core::kill::Actor;
-use lanyard_engine::mint::Ask;
+use lanyard_engine::mint::IssueRequest;
 use lanyard_engine::report::KillReport;
 use lanyard_testkit::fake::{MintFault, RevokeFault};
 use lanyard_testkit::world;
@@ -71,7 +71,7 @@ fn kill_in_mid_mint(bench: &Bench) -> Arc<Mutex<Option<KillId>>> {
 }
 
 async fn refused_mint(bench: &Bench) {
-    let ask = Ask {
+    let ask = IssueRequest {
         task: bench.task,
         grant: world::grant(TargetKind::KUBERNETES),
         ttl: None,

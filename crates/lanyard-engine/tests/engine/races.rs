@@ -5,14 +5,13 @@
 //! decides. A failure names its seed; `LANYARD_SEEDS` plays more.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use lanyard_charter::parse;
 use lanyard_charter::plan::PlanFormat;
 use lanyard_core::command::{Command, Record};
 use lanyard_core::kill::{Actor, KillOrder};
-use lanyard_core::ledger::{CommitError, Ledger, Reach, StateGuard};
+use lanyard_core::ledger::{CommitError, Ledger, StateGuard};
 use lanyard_engine::Engine;
 use lanyard_engine::mint::IssueError;
 use lanyard_engine::plans::Proposal;
@@ -61,14 +60,6 @@ impl Ledger for Turns {
     async fn settle(&self) -> Result<(), CommitError> {
         self.wait().await;
         self.ledger.settle().await
-    }
-
-    fn fence_valid_for(&self) -> Option<Duration> {
-        self.ledger.fence_valid_for()
-    }
-
-    async fn barrier(&self, order: Seq) -> Reach {
-        self.ledger.barrier(order).await
     }
 }
 

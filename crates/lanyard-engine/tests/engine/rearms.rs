@@ -133,7 +133,7 @@ async fn u09_a_rearm_lists_as_issued_again_nothing_that_another_order_or_a_pause
         role: Some(Role::Plan),
         ..Reach::default()
     };
-    pause(&bench, paused, Demand::Stillness).await;
+    pause(&bench, paused, Demand::NoIssuance).await;
     // Pauses that hold back nothing of it: of the other role, of one agent, for an approval.
     for (reach, demand) in [
         (
@@ -141,14 +141,14 @@ async fn u09_a_rearm_lists_as_issued_again_nothing_that_another_order_or_a_pause
                 role: Some(Role::Apply),
                 ..Reach::default()
             },
-            Demand::Stillness,
+            Demand::NoIssuance,
         ),
         (
             Reach {
                 agent: Some(AgentName("somebody".to_owned())),
                 ..Reach::default()
             },
-            Demand::Stillness,
+            Demand::NoIssuance,
         ),
         (Reach::default(), Demand::Approval),
         (
@@ -156,7 +156,7 @@ async fn u09_a_rearm_lists_as_issued_again_nothing_that_another_order_or_a_pause
                 environment: Some(world::name("staging")),
                 ..Reach::default()
             },
-            Demand::Stillness,
+            Demand::NoIssuance,
         ),
     ] {
         pause(&bench, reach, demand).await;
@@ -172,7 +172,7 @@ async fn u09_a_rearm_lists_as_issued_again_nothing_that_another_order_or_a_pause
     assert!(held.contains(&format!("{target} still stops read-state")));
     assert!(held.contains("pause H-") && held.contains(" still stops read-config"));
     // All of it: nothing is let go, and that is said.
-    pause(&bench, Reach::default(), Demand::Stillness).await;
+    pause(&bench, Reach::default(), Demand::NoIssuance).await;
     let rearm = shown(&bench, order).await;
     assert!(
         rearm.opens[0].starts_with("charter payments-terraform: nothing, "),
@@ -208,14 +208,14 @@ async fn u09_a_rearm_of_an_agent_or_a_task_says_what_is_over_all_of_it_however_i
         agent: Some(AgentName("somebody".to_owned())),
         ..Reach::default()
     };
-    pause(&bench, elsewhere, Demand::Stillness).await;
+    pause(&bench, elsewhere, Demand::NoIssuance).await;
     let free = shown(&bench, order).await;
     assert!(!free.opens[0].contains("nothing"), "{free:?}");
     let own = Reach {
         agent: Some(AgentName("terraformer".to_owned())),
         ..Reach::default()
     };
-    pause(&bench, own, Demand::Stillness).await;
+    pause(&bench, own, Demand::NoIssuance).await;
     let held = shown(&bench, order).await;
     assert!(held.opens[0].contains(": nothing, pause H-"), "{held:?}");
 }

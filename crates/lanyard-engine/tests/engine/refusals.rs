@@ -8,7 +8,7 @@ use lanyard_core::decide::{Denial, ReasonCode, Rule};
 use lanyard_core::kill::Actor;
 use lanyard_core::pause::{Demand, Reach};
 use lanyard_engine::activity::{ALLOWED, Answer, Request};
-use lanyard_engine::mint::{Ask, IssueError};
+use lanyard_engine::mint::{IssueError, IssueRequest};
 use lanyard_engine::pause::PauseRequest;
 use lanyard_engine::tasks::{OpenTask, TaskError};
 use lanyard_testkit::world;
@@ -144,7 +144,7 @@ async fn u23_the_leases_of_every_identity_of_an_agent_say_when_the_first_of_them
 async fn u23_to_look_whether_a_credential_would_be_issued_takes_no_lease_and_sees_limits_and_orders()
  {
     let bench = bench(&charter("live_leases: 5", "live_leases: 1")).await;
-    let ask = Ask {
+    let ask = IssueRequest {
         task: bench.task,
         grant: world::name("read-deployments"),
         ttl: None,
@@ -201,7 +201,7 @@ async fn u03_a_pause_and_a_kill_are_decisions_of_tasks_and_of_credentials() {
     let until = bench.clock.now() + Duration::from_secs(900);
     let pause = PauseRequest {
         reach: Reach::default(),
-        demand: Demand::Stillness,
+        demand: Demand::NoIssuance,
         reason: "looking".into(),
         until: Some(until),
     };
@@ -327,7 +327,7 @@ async fn u03_a_flood_of_refusals_fills_no_journal() {
     let mut told = 0;
     for record in records.iter().skip(before) {
         let command = lanyard_records::decode(record).unwrap().command;
-        if let Command::DenyMore { count, rule, .. } = command {
+        if let Command::DenialsSuppressed { count, rule, .. } = command {
             assert_eq!(rule, Rule::Quota);
             told += count;
         } else if matches!(command, Command::Deny { .. }) {

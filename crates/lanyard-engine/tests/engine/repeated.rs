@@ -1,13 +1,13 @@
 //! A request that is repeated.
 
 use lanyard_charter::TargetKind;
-use lanyard_engine::mint::{Ask, IssueError};
+use lanyard_engine::mint::{IssueError, IssueRequest};
 use lanyard_testkit::world;
 
 #[tokio::test]
 async fn t57_a_repeated_request_is_one_credential_whose_secret_is_given_once() {
     let bench = crate::common::bench(world::CHARTER).await;
-    let ask = || Ask {
+    let ask = || IssueRequest {
         task: bench.task,
         grant: world::grant(TargetKind::KUBERNETES),
         ttl: None,

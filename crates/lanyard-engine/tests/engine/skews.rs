@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lanyard_core::ledger::look;
 use lanyard_core::provider::ProviderError;
-use lanyard_engine::mint::{Ask, IssueError};
+use lanyard_engine::mint::{IssueError, IssueRequest};
 use lanyard_engine::revoke::Round;
 use lanyard_engine::skew::MAX_SKEW;
 use lanyard_testkit::clock::ManualClock;
@@ -24,7 +24,7 @@ async fn apart() -> (Bench, Arc<ManualClock>) {
 }
 
 async fn issue(bench: &Bench) -> Result<Timestamp, IssueError> {
-    let ask = Ask {
+    let ask = IssueRequest {
         task: bench.task,
         grant: world::name("read-deployments"),
         ttl: None,

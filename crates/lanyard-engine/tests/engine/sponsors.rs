@@ -8,7 +8,7 @@ use lanyard_core::kill::{Actor, RearmStage};
 use lanyard_core::ledger::CommitError;
 use lanyard_core::plan::Plan;
 use lanyard_core::state::Refusal;
-use lanyard_engine::mint::{Ask, IssueError};
+use lanyard_engine::mint::{IssueError, IssueRequest};
 use lanyard_engine::plans::Proposal;
 use lanyard_engine::rearm::RearmStep;
 use lanyard_engine::tasks::{OpenTask, TaskError};
@@ -69,7 +69,7 @@ async fn propose(bench: &Bench, caller: &Caller, task: TaskId) -> Result<Plan, I
 }
 
 async fn apply(bench: &Bench, caller: &Caller, plan: &Plan) -> Result<(), IssueError> {
-    let ask = Ask {
+    let ask = IssueRequest {
         task: plan.task,
         grant: world::name("restart"),
         ttl: None,

@@ -4,7 +4,7 @@
 use lanyard_charter::TargetKind;
 use lanyard_core::kill::Actor;
 use lanyard_core::provider::Provider as _;
-use lanyard_engine::mint::Ask;
+use lanyard_engine::mint::IssueRequest;
 use lanyard_testkit::clock::ManualClock;
 use lanyard_testkit::fake::RevokeFault;
 use lanyard_testkit::ids::Ids;
@@ -14,7 +14,7 @@ use lanyard_vocabulary::scope::{RoleFilter, Scope};
 #[tokio::test]
 async fn t54_what_no_lease_stands_for_is_revoked() {
     let bench = crate::common::bench(world::CHARTER).await;
-    let ask = Ask {
+    let ask = IssueRequest {
         task: bench.task,
         grant: world::grant(TargetKind::KUBERNETES),
         ttl: None,

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use lanyard_core::command::Command;
 use lanyard_core::condition::{Kind, Reason};
 use lanyard_core::kill::{Actor, RearmStage};
-use lanyard_core::ledger::{CommitError, Ledger, Reach, StateGuard};
+use lanyard_core::ledger::{CommitError, Ledger, StateGuard};
 use lanyard_engine::gate::Closed;
 use lanyard_engine::rearm::RearmStep;
 use lanyard_testkit::ledger::MemoryLedger;
@@ -43,14 +43,6 @@ impl Ledger for Volatile {
     async fn settle(&self) -> Result<(), CommitError> {
         self.ledger.settle().await
     }
-
-    fn fence_valid_for(&self) -> Option<Duration> {
-        None
-    }
-
-    async fn barrier(&self, order: Seq) -> Reach {
-        self.ledger.barrier(order).await
-    }
 }
 
 #[tokio::test]
@@ -61,7 +53,7 @@ async fn t59_a_volatile_order_holds_by_the_state_and_no_longer_than_the_state_sa
         volatile: AtomicBool::new(false),
     });
     let engine = bench.engine_over(Arc::clone(&ledger) as _);
-    let ask = || lanyard_engine::mint::Ask {
+    let ask = || lanyard_engine::mint::IssueRequest {
         task: bench.task,
         grant: world::name("read-deployments"),
         ttl: None,
@@ -125,20 +117,12 @@ impl Ledger for Panics {
     async fn settle(&self) -> Result<(), CommitError> {
         self.0.settle().await
     }
-
-    fn fence_valid_for(&self) -> Option<Duration> {
-        None
-    }
-
-    async fn barrier(&self, order: Seq) -> Reach {
-        self.0.barrier(order).await
-    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn s11_a_loop_that_dies_stops_issuing_and_one_that_is_told_to_end_does_not() {
     let bench = bench(world::CHARTER).await;
-    let ask = lanyard_engine::mint::Ask {
+    let ask = lanyard_engine::mint::IssueRequest {
         task: bench.task,
         grant: world::name("read-deployments"),
         ttl: None,

@@ -13,7 +13,7 @@ use lanyard_core::lease::Progress;
 use lanyard_core::provider::Provider;
 use lanyard_engine::charters::Charters;
 use lanyard_engine::clock::{Clock as _, SystemRandomness};
-use lanyard_engine::mint::Ask;
+use lanyard_engine::mint::IssueRequest;
 use lanyard_engine::records::RecordLimits;
 use lanyard_engine::report::KillReport;
 use lanyard_engine::revoke::Round;
@@ -179,7 +179,7 @@ impl<'a> Stage<'a> {
     }
 
     async fn mint(&self) -> (LeaseId, Credential) {
-        let ask = Ask {
+        let ask = IssueRequest {
             task: self.task,
             grant: world::grant(self.site.kind()),
             ttl: None,

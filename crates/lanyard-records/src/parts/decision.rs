@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use lanyard_charter::ActionPattern;
-use lanyard_core::command::Asked;
+use lanyard_core::command::RequestOptions;
 use lanyard_core::decide::{Denial, HeldBy, LimitReached, ReasonCode, Rule};
 use lanyard_vocabulary::id::{KillId, PauseId};
 
@@ -21,7 +21,7 @@ enumerations! {
 }
 
 messages! {
-    Asked => Asked { opt ttl, opt plan, opt proposed }
+    RequestOptions => Asked { opt ttl, opt plan, opt proposed }
     Denial => Denial {
         one charter, opt revision, one rule, opt at, opt path, one message, one next, opt would,
         opt reason_code, opt limit, opt retry_after, opt held_by,

@@ -2,7 +2,7 @@
 
 use lanyard_charter::requirement::Requirement;
 use lanyard_core::command::Intent;
-use lanyard_core::lease::{Entry, Handle, Progress, StopCause};
+use lanyard_core::lease::{GrantRef, Handle, Progress, StopCause};
 use lanyard_vocabulary::id::{ApprovalId, KillId, LeaseId};
 use lanyard_vocabulary::time::Timestamp;
 
@@ -17,7 +17,7 @@ messages! {
         one handle, one expires, one worst_expiry, one deadline, opt approval, many approved_by,
         usual asked, one outside_hours, req limits, opt request, opt evidence, one document_digest,
     }
-    Entry => Entry { one grant, one role, one target }
+    GrantRef => Entry { one grant, one role, one target }
 }
 
 impl Stored for Handle {

@@ -13,7 +13,6 @@ use crate::v1::{actor, counted, scope};
 enumerations! {
     RoleFilter => RoleFilter { Both, ApplyOnly }
     RearmStage => RearmStage { Plan, Apply }
-    Demand => Demand { Stillness, Approval }
 }
 
 messages! {
@@ -32,6 +31,29 @@ messages! {
         opt environment, opt target, opt charter, opt agent, one as_typed, opt task, opt role,
     }
     Trip => Trip { one charter, req rule, req of, one at, many evidence }
+}
+
+impl Stored for Demand {
+    type Wire = i32;
+
+    fn store(&self) -> i32 {
+        let demand = match self {
+            Self::NoIssuance => v1::Demand::Stillness,
+            Self::Approval => v1::Demand::Approval,
+        };
+        demand.into()
+    }
+
+    fn restore(wire: i32) -> Result<Self, Unread> {
+        match v1::Demand::try_from(wire) {
+            Ok(v1::Demand::Stillness) => Ok(Self::NoIssuance),
+            Ok(v1::Demand::Approval) => Ok(Self::Approval),
+            Ok(v1::Demand::Unspecified) | Err(_) => Err(Unread::Value {
+                field: "Demand",
+                value: format!("the number {wire}"),
+            }),
+        }
+    }
 }
 
 impl Stored for Scope {

@@ -243,7 +243,7 @@ mod tests {
         Command::Pause(Box::new(Pause {
             id: PauseId::from_bits(1),
             reach,
-            demand: Demand::Stillness,
+            demand: Demand::NoIssuance,
             reason: "5 action ticket.* within 10m".to_owned(),
             by,
             at: NOW,

@@ -5,7 +5,7 @@ use lanyard_charter::kinds::{
     VaultCredential, VaultSecretCredential,
 };
 use lanyard_core::provider::Revocability;
-use lanyard_engine::mint::Ask;
+use lanyard_engine::mint::IssueRequest;
 use lanyard_identity::Verified;
 use lanyard_proto::v1;
 use lanyard_proto::v1::credential_service_server::CredentialService;
@@ -28,7 +28,7 @@ impl CredentialService for Services {
         let caller = self.agent(&request).await?;
         let request = request.into_inner();
         let plan = Some(request.plan_id).filter(|id| !id.is_empty());
-        let ask = Ask {
+        let ask = IssueRequest {
             task: parsed("task_id", &request.task_id)?,
             grant: parsed("grant", &request.grant)?,
             ttl: request.ttl.map(ttl).transpose()?,

@@ -39,7 +39,7 @@ impl PauseService for Services {
         let operator = self.operator(&request, OperatorRole::OnCall).await?;
         let request = request.into_inner();
         let demand = match request.demand() {
-            v1::Demand::Unspecified | v1::Demand::Stillness => Demand::Stillness,
+            v1::Demand::Unspecified | v1::Demand::Stillness => Demand::NoIssuance,
             v1::Demand::Approval => Demand::Approval,
         };
         let asked = PauseRequest {
@@ -152,7 +152,7 @@ fn message(pause: &Pause) -> v1::Pause {
     let text = |name: Option<String>| name.unwrap_or_default();
     let reach = &pause.reach;
     let demand = match pause.demand {
-        Demand::Stillness => v1::Demand::Stillness,
+        Demand::NoIssuance => v1::Demand::Stillness,
         Demand::Approval => v1::Demand::Approval,
     };
     v1::Pause {

@@ -54,7 +54,7 @@ pub(super) fn of(command: &Command, task: Option<&Task>) -> String {
                 refused(denial.rule)
             )
         }
-        Command::DenyMore {
+        Command::DenialsSuppressed {
             agent,
             charter,
             rule,
@@ -76,7 +76,7 @@ pub(super) fn of(command: &Command, task: Option<&Task>) -> String {
         Command::ConfirmMint { lease, expires, .. } => {
             format!("lease {lease} of {agent} was issued until {expires}")
         }
-        Command::Outlives { lease, until } => {
+        Command::ExpiryExtended { lease, until } => {
             format!(
                 "lease {lease} of {agent} may live until {until}: the provider gave more than was asked"
             )
@@ -384,7 +384,7 @@ fn records(evidence: &[lanyard_vocabulary::seq::Seq]) -> String {
 
 fn paused(pause: &Pause) -> String {
     let what = match pause.demand {
-        Demand::Stillness => "paused",
+        Demand::NoIssuance => "paused",
         Demand::Approval => "asks for approvals of",
     };
     let until = pause

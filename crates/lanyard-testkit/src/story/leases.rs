@@ -7,8 +7,8 @@ use lanyard_charter::plan::{PlanFormat, Risk};
 use lanyard_charter::reach::{Effects, Named, Narrowing, PlanReach, RecordedReach, Sensitive};
 use lanyard_charter::requirement::Requirement;
 use lanyard_charter::{Arn, Budget, KubernetesObject, Rate, Rates, RequestLimits};
-use lanyard_core::command::{Asked, Command, Intent, LeaseLimits};
-use lanyard_core::lease::{Entry, Handle, Progress, StopCause};
+use lanyard_core::command::{Command, Intent, LeaseLimits, RequestOptions};
+use lanyard_core::lease::{GrantRef, Handle, Progress, StopCause};
 use lanyard_core::plan::{Judgement, Plan, Rehearsal};
 use lanyard_vocabulary::digest::Digest;
 use lanyard_vocabulary::id::{ApprovalId, DecisionId, LeaseId, PlanId};
@@ -214,7 +214,7 @@ fn intent(lease: LeaseId) -> Intent {
         decision: DecisionId::from_bits(300),
         task: task().id,
         environment: None,
-        entry: Entry {
+        entry: GrantRef {
             grant: name("read-state"),
             role: Role::Plan,
             target: name("payments-aws"),
@@ -227,7 +227,7 @@ fn intent(lease: LeaseId) -> Intent {
         deadline: START + Duration::from_secs(90),
         approval: None,
         approved_by: Vec::new(),
-        asked: Asked::default(),
+        asked: RequestOptions::default(),
         outside_hours: false,
         limits: LeaseLimits {
             live: 50,
@@ -255,7 +255,7 @@ fn whole_intent() -> Intent {
     };
     Intent {
         environment: Some(name("production")),
-        entry: Entry {
+        entry: GrantRef {
             grant: name("change-queues"),
             role: Role::Apply,
             target: name("payments-aws"),
@@ -264,7 +264,7 @@ fn whole_intent() -> Intent {
         worst_expiry: Timestamp::NEVER,
         approval: Some((ApprovalId::from_bits(1), requirement())),
         approved_by: vec![identity("erin")],
-        asked: Asked {
+        asked: RequestOptions {
             ttl: Some(Ttl::at_least_a_second(60)),
             plan: Some(PlanId::from_bits(1)),
             proposed: Some(BTreeSet::new()),
@@ -305,7 +305,7 @@ pub(super) fn plain() -> Vec<Command> {
         begin(203),
         Command::BeginMint(Box::new(below)),
         confirm(lease(201), None),
-        Command::Outlives {
+        Command::ExpiryExtended {
             lease: lease(202),
             until: START + Duration::from_secs(5000),
         },

@@ -50,7 +50,7 @@ impl About {
                 self.environments
                     .extend(environment.iter().map(ToString::to_string));
             }
-            Command::DenyMore { charter, .. } => {
+            Command::DenialsSuppressed { charter, .. } => {
                 self.charters
                     .extend(charter.iter().map(ToString::to_string));
             }

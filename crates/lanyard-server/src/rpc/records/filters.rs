@@ -151,13 +151,15 @@ pub(super) fn outcome(command: &Command) -> &'static str {
             denial: Denial { rule, .. },
             ..
         }
-        | Command::DenyMore { rule, .. }
+        | Command::DenialsSuppressed { rule, .. }
             if matches!(rule, Rule::Kill | Rule::Pause | Rule::Breakers) =>
         {
             "stopped"
         }
         command if is_refusal(command) => REFUSED,
-        Command::Deny { .. } | Command::DenyMore { .. } | Command::Reject { .. } => "denied",
+        Command::Deny { .. } | Command::DenialsSuppressed { .. } | Command::Reject { .. } => {
+            "denied"
+        }
         Command::Approve { .. } => "approved",
         Command::Kill(_) | Command::Pause(_) => "stopped",
         Command::Stop { cause, .. } if cause.kill().is_some() => "stopped",
@@ -180,7 +182,7 @@ fn is_refusal(command: &Command) -> bool {
             denial: Denial { rule, .. },
             ..
         }
-        | Command::DenyMore { rule, .. } => rule.is_refusal(),
+        | Command::DenialsSuppressed { rule, .. } => rule.is_refusal(),
         _ => false,
     }
 }
@@ -193,7 +195,7 @@ fn is_refusal(command: &Command) -> bool {
 pub(super) fn reason_code(command: &Command) -> Option<String> {
     match command {
         Command::Deny { denial, .. } => Some(denial.code().to_string()),
-        Command::DenyMore { rule, .. } => Some(rule.code().to_string()),
+        Command::DenialsSuppressed { rule, .. } => Some(rule.code().to_string()),
         _ => None,
     }
 }

@@ -140,7 +140,9 @@ impl<'a> Lookup<'a> {
                 Scope::Lease(lease) => vec![*lease],
                 _ => return Vec::new(),
             },
-            Command::ConfirmMint { lease, .. } | Command::Outlives { lease, .. } => vec![*lease],
+            Command::ConfirmMint { lease, .. } | Command::ExpiryExtended { lease, .. } => {
+                vec![*lease]
+            }
             Command::Delivered { leases }
             | Command::Stop { leases, .. }
             | Command::Forget { leases } => leases.clone(),

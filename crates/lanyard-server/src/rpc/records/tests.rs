@@ -148,7 +148,7 @@ fn pause(bits: u128, reach: Reach) -> Pause {
     Pause {
         id: PauseId::from_bits(bits),
         reach,
-        demand: Demand::Stillness,
+        demand: Demand::NoIssuance,
         reason: "three denials".to_owned(),
         by: Actor::Broker,
         at: START,

@@ -112,7 +112,7 @@ fn held(task: &Task, bits: u128, held_by: HeldBy) -> Command {
         task: Some(task.id),
         environment: None,
         grant: None,
-        asked: lanyard_core::command::Asked::default(),
+        asked: lanyard_core::command::RequestOptions::default(),
         denial: Denial {
             rule: Rule::Kill,
             held_by: Some(held_by),
@@ -180,13 +180,13 @@ async fn n12_what_a_kill_or_a_pause_refused_was_stopped() {
         task: Some(task.id),
         environment: None,
         grant: None,
-        asked: lanyard_core::command::Asked::default(),
+        asked: lanyard_core::command::RequestOptions::default(),
         denial: serde_json::from_value(json!({
             "charter": task.charter, "rule": rule, "message": "it is so", "next": "wait",
         }))
         .unwrap(),
     };
-    let more = |rule: &str| Command::DenyMore {
+    let more = |rule: &str| Command::DenialsSuppressed {
         agent: None,
         charter: None,
         rule: serde_json::from_value(json!(rule)).unwrap(),

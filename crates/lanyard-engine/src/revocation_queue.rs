@@ -24,7 +24,7 @@ const FEWEST: usize = 16;
 
 /// The revocation state of one target.
 #[derive(Debug, Default)]
-pub(crate) struct Lane {
+pub(crate) struct RevocationQueue {
     /// Notified when there is something to revoke.
     pub(crate) wake: Notify,
     /// Notified when there is something that must not wait for the backoff.
@@ -33,11 +33,11 @@ pub(crate) struct Lane {
     pub(crate) retime: Notify,
     /// Notified when the target has been reconciled.
     looked: Notify,
-    state: Mutex<LaneState>,
+    state: Mutex<QueueState>,
 }
 
 #[derive(Debug, Default)]
-struct LaneState {
+struct QueueState {
     /// Consecutive rounds that failed as a whole.
     failures: u32,
     /// The size of a batch, once a call was too large.
@@ -143,7 +143,7 @@ pub(crate) fn backoff(failures: u32) -> Duration {
         .min(RETRY_INTERVAL_CAP)
 }
 
-impl Lane {
+impl RevocationQueue {
     /// Wakes the worker for a kill order, also during the backoff after a failure.
     pub(crate) fn rouse(&self) {
         self.wake.notify_one();
@@ -352,7 +352,7 @@ mod tests {
 
     #[test]
     fn a_call_that_was_too_large_is_made_smaller_and_grows_again() {
-        let lane = Lane::default();
+        let lane = RevocationQueue::default();
         assert_eq!(lane.batch(1000), 1000);
         lane.too_many(1000);
         assert_eq!(lane.batch(1000), 500);
@@ -364,7 +364,7 @@ mod tests {
 
     #[test]
     fn a_provider_that_failed_is_no_trouble_once_nothing_waits_for_it() {
-        let lane = Lane::default();
+        let lane = RevocationQueue::default();
         lane.round_failed(Kind::Silent, "down".to_owned(), Timestamp::EPOCH);
         lane.keep(|_| false, true);
         assert!(lane.is_struggling());
@@ -383,7 +383,7 @@ mod tests {
     /// Tests the order of revocations (S53).
     #[test]
     fn s53_a_report_says_since_when_a_provider_hangs_throttles_or_refuses() {
-        let lane = Lane::default();
+        let lane = RevocationQueue::default();
         let at = |secs| Timestamp::from_secs(secs);
         let (asked, waiting) = (LeaseId::from_bits(1), LeaseId::from_bits(2));
         assert_eq!(lane.why(asked), None);
@@ -418,7 +418,7 @@ mod tests {
 
     #[test]
     fn a_lease_that_failed_waits_alone() {
-        let (lane, now) = (Lane::default(), Timestamp::from_secs(10));
+        let (lane, now) = (RevocationQueue::default(), Timestamp::from_secs(10));
         let (bad, good) = (LeaseId::from_bits(1), LeaseId::from_bits(2));
         lane.failed(bad, &no(), now, |wait| wait);
         assert!(!lane.is_ready(bad, now) && lane.is_ready(good, now));

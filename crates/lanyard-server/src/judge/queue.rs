@@ -35,7 +35,7 @@ const BUDGET_WINDOW: Duration = Duration::from_secs(60);
 const KEPT_WINDOWS: usize = 4096;
 
 /// The turns of those who wait.
-pub(super) struct Turns {
+pub(super) struct JudgeQueue {
     lanes: Lanes<Identity>,
     spent: Mutex<HashMap<Identity, Spent>>,
 }
@@ -49,13 +49,13 @@ struct Spent {
 
 /// A turn, until it is dropped. Its duration is charged to the identity.
 pub(super) struct Turn {
-    turns: Arc<Turns>,
+    turns: Arc<JudgeQueue>,
     who: Identity,
     began: Instant,
     _turn: lanes::Turn,
 }
 
-impl Default for Turns {
+impl Default for JudgeQueue {
     fn default() -> Self {
         Self {
             lanes: Lanes::new(MAX_PLANS_AT_ONCE, 1),
@@ -64,7 +64,7 @@ impl Default for Turns {
     }
 }
 
-impl Turns {
+impl JudgeQueue {
     /// Waits for a turn.
     ///
     /// # Errors
@@ -137,7 +137,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn s19_one_identity_takes_one_turn_and_not_those_of_others() {
-        let turns = Arc::<Turns>::default();
+        let turns = Arc::<JudgeQueue>::default();
         let first = turns.take(&who("a")).await.unwrap();
         let a = who("a");
         let mut second = Box::pin(turns.take(&a));
@@ -159,7 +159,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn s19_an_identity_that_had_its_time_waits_for_the_next_minute_and_nobody_else_does() {
-        let turns = Arc::<Turns>::default();
+        let turns = Arc::<JudgeQueue>::default();
         for _ in 0..2 {
             let turn = turns.take(&who("a")).await.unwrap();
             tokio::time::advance(MAX_JUDGE_TIME_PER_IDENTITY / 2).await;
