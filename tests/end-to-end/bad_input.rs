@@ -148,7 +148,7 @@ fn t44_a_plan_over_the_limit_and_a_large_message_are_refused() -> Result<()> {
         stage
             .agent
             .fails(2, &open)?
-            .contains("message length too large")
+            .contains("the message is too large: found 1")
     );
     stage.token(&task)?;
     Ok(())

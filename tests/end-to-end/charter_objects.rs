@@ -212,7 +212,7 @@ fn a_charter_that_is_applied_is_in_force_and_one_that_does_not_hold_says_why() -
         .kubectl(one, &["explain", "charter.spec.limits.ttl"])?
         .stdout;
     assert!(
-        explained.contains("Of a credential; 12h at most."),
+        explained.contains("The longest life of a credential. 12h at most."),
         "{explained}"
     );
     // A denial names the field.
