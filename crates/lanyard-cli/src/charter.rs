@@ -42,7 +42,7 @@ pub(crate) enum Command {
     Crd,
     /// Say every fault of charter files, and what is odd about them.
     Lint(lint::Lint),
-    /// Lay charter files out, with their comments: two spaces a level, a space behind a colon.
+    /// Lay charter files out, fields in the order of the reference, with their comments.
     Fmt(fmt::Fmt),
     /// Say what a change of a charter allows that was not allowed, and the other way round; 1 when
     /// it allows more.

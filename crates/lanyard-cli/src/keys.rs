@@ -107,7 +107,7 @@ async fn revoke(global: &Global, kid: String, reason: String) -> Result<(), Outc
         global.note(format_args!("{successor} signs in its place"));
     }
     global.note(format_args!(
-        "a tool that has the key set cached accepts tokens of the key until {cached} at most"
+        "a tool that has the key set cached for five minutes accepts tokens of the key until {cached}"
     ));
     global.note(
         "agents that hold a token of the key are refused from then on: they have to ask again",

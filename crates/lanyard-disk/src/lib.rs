@@ -211,7 +211,7 @@ pub fn replace_with(
 }
 
 /// Passes a file's bytes to `each` in order, with their offset, and never more than
-/// [`CHUNK_BYTES`] at once. Bytes that are appended meanwhile are left out.
+/// a mebibyte at once. Bytes that are appended meanwhile are left out.
 ///
 /// # Errors
 /// When `each` fails or the file cannot be read.

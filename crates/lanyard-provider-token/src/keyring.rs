@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use lanyard_vocabulary::secret::Secret;
 use lanyard_vocabulary::time::Timestamp;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use ring::rand::SystemRandom;
 use ring::signature::Ed25519KeyPair;
 
@@ -58,6 +58,16 @@ pub enum KeyringError {
     /// No published key has this id.
     #[error("there is no signing key `{0}`")]
     Unknown(String),
+    /// The new key signs, and is not on disk.
+    #[error(
+        "signing key `{kid}` signs in this process, but cannot be written: what it signs is not valid after the next start"
+    )]
+    Unwritten {
+        /// The id of the key.
+        kid: String,
+        /// The reason why the key is not on disk.
+        source: KeyFileError,
+    },
     /// The key is revoked, and its file is still there.
     #[error(
         "signing key `{kid}` is revoked in this process, but comes back at the next start: remove its file first"
@@ -68,6 +78,16 @@ pub enum KeyringError {
         /// The reason why the file is still there.
         source: KeyFileError,
     },
+}
+
+/// The outcome of taking keys away.
+#[derive(Debug)]
+pub struct Replaced {
+    /// The key that signs in their place; `None` if none of them was the one that signs.
+    pub successor: Option<PublishedKey>,
+    /// The changes that the disk did not take, the gravest first: they are in effect until the next
+    /// start.
+    pub failures: Vec<KeyringError>,
 }
 
 /// A published key and its times.
@@ -108,7 +128,12 @@ pub struct Keyring {
     /// INVARIANT: sorted by `not_before`, and never empty.
     keys: RwLock<Vec<Arc<SigningKey>>>,
     problems: Vec<KeyFileError>,
+    /// Held during a change, so that two of them never take the last key together.
+    changes: Mutex<()>,
 }
+
+/// The key, and its PKCS#8 document for the disk.
+type Generated = (SigningKey, Secret<Vec<u8>>);
 
 impl Keyring {
     /// Reads the keys in `dir`, or creates the first one. Files that cannot be used stay where they
@@ -136,6 +161,7 @@ impl Keyring {
             dir: dir.to_owned(),
             keys: RwLock::new(keys),
             problems,
+            changes: Mutex::default(),
         })
     }
 
@@ -152,6 +178,7 @@ impl Keyring {
     /// # Errors
     /// When the key cannot be written, or too many are published. The existing keys stay in use.
     pub fn rotate(&self, now: Timestamp) -> Result<PublishedKey, KeyringError> {
+        let _turn = self.changes.lock();
         self.retire(now)?;
         if self.keys.read().len() >= MAX_PUBLISHED_KEYS {
             return Err(KeyringError::TooMany);
@@ -177,42 +204,63 @@ impl Keyring {
 
     /// Revokes a key at once: it signs no more, is published no more, and its file is removed.
     /// Where it was the key that signs, another one takes its place without having been published
-    /// before, and is returned.
+    /// before.
     ///
     /// # Errors
-    /// When there is no such key, when its successor cannot be written and so the key stays, or
-    /// when the file of the revoked key cannot be removed.
-    pub fn revoke(&self, kid: &str, now: Timestamp) -> Result<Option<PublishedKey>, KeyringError> {
+    /// When there is no such key, or the system gives no random bytes.
+    pub fn revoke(&self, kid: &str, now: Timestamp) -> Result<Replaced, KeyringError> {
+        let _turn = self.changes.lock();
         let revoked = self.key(kid, now);
         let revoked = revoked.ok_or_else(|| KeyringError::Unknown(kid.to_owned()))?;
         let signs = self.newest(now).is_some_and(|newest| newest.kid == kid);
-        let successor = signs.then(|| self.add(now)).transpose()?;
-        self.keys.write().retain(|key| key.kid != kid);
-        match key_file::delete(&self.dir, &revoked) {
-            Ok(()) => Ok(successor),
-            Err(source) => Err(KeyringError::Undeleted {
-                kid: kid.to_owned(),
-                source,
-            }),
-        }
+        let new = signs.then(|| generate(now)).transpose()?;
+        Ok(self.replace(vec![revoked], new))
     }
 
     /// Puts a new key in the place of all others, at once.
     ///
     /// # Errors
-    /// When the new key cannot be written and so the others stay, or when the file of one of them
-    /// cannot be removed.
-    pub fn replace_all(&self, now: Timestamp) -> Result<PublishedKey, KeyringError> {
-        let others: Vec<_> = self.keys.read().clone();
-        let new = self.add(now)?;
-        self.keys.write().retain(|key| key.kid == new.kid);
-        for key in others {
-            key_file::delete(&self.dir, &key).map_err(|source| KeyringError::Undeleted {
-                kid: key.kid.clone(),
-                source,
-            })?;
+    /// When the system gives no random bytes.
+    pub fn replace_all(&self, now: Timestamp) -> Result<Replaced, KeyringError> {
+        let _turn = self.changes.lock();
+        let others = self.keys.read().clone();
+        let new = generate(now)?;
+        Ok(self.replace(others, Some(new)))
+    }
+
+    /// Takes keys away and puts a new one in. A disk that fails keeps no revoked key valid: the
+    /// failures are told, and the change is in effect in this process.
+    fn replace(&self, old: Vec<Arc<SigningKey>>, new: Option<Generated>) -> Replaced {
+        let (mut undeleted, mut unwritten) = (Vec::new(), Vec::new());
+        let new = new.map(|(key, pkcs8)| {
+            if let Err(source) = key_file::write(&self.dir, &key, &pkcs8) {
+                unwritten.push(KeyringError::Unwritten {
+                    kid: key.kid.clone(),
+                    source,
+                });
+            }
+            Arc::new(key)
+        });
+        let successor = new.as_ref().map(|key| PublishedKey::of(key, None));
+        {
+            let mut keys = self.keys.write();
+            keys.retain(|key| old.iter().all(|old| old.kid != key.kid));
+            keys.extend(new);
+            sort(&mut keys);
         }
-        Ok(new)
+        for key in old {
+            if let Err(source) = key_file::delete(&self.dir, &key) {
+                undeleted.push(KeyringError::Undeleted {
+                    kid: key.kid.clone(),
+                    source,
+                });
+            }
+        }
+        undeleted.append(&mut unwritten);
+        Replaced {
+            successor,
+            failures: undeleted,
+        }
     }
 
     /// Every published key, the oldest first.
@@ -245,9 +293,13 @@ impl Keyring {
     }
 
     fn retire(&self, now: Timestamp) -> Result<(), KeyringError> {
-        let mut keys = self.keys.write();
-        let retired = keys.len() - published(&keys, now).count();
-        for key in keys.drain(..retired) {
+        let retired: Vec<_> = {
+            let mut keys = self.keys.write();
+            let retired = keys.len() - published(&keys, now).count();
+            keys.drain(..retired).collect()
+        };
+        // Without the lock: a disk that hangs must keep no kill from being verified.
+        for key in retired {
             key_file::delete(&self.dir, &key)?;
         }
         Ok(())
@@ -290,7 +342,7 @@ impl Keyring {
     }
 }
 
-fn generate(not_before: Timestamp) -> Result<(SigningKey, Secret<Vec<u8>>), KeyringError> {
+fn generate(not_before: Timestamp) -> Result<Generated, KeyringError> {
     let pkcs8 = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new())
         .map(|document| Secret::new(document.as_ref().to_vec()))
         .map_err(|_| KeyringError::NoRandomness)?;
@@ -401,17 +453,17 @@ mod tests {
         let keyring = Keyring::load_or_create(dir.path(), START).expect("keyring");
         let [leaked] = kids(&keyring, START).try_into().expect("one key");
         let next = keyring.rotate(START).expect("rotated");
-        let successor = keyring
-            .revoke(&leaked, START)
-            .expect("revoked")
-            .expect("a key");
+        let revoked = keyring.revoke(&leaked, START).expect("revoked");
+        assert!(revoked.failures.is_empty(), "{revoked:?}");
+        let successor = revoked.successor.expect("a key");
         assert_eq!(signer(&keyring, START), successor.kid);
         assert_eq!(kids(&keyring, START), [&*successor.kid, &*next.kid]);
         assert!(keyring.key(&leaked, START).is_none());
         let again = Keyring::load_or_create(dir.path(), START).expect("keyring");
         assert_eq!(kids(&again, START), [&*successor.kid, &*next.kid]);
 
-        assert_eq!(again.revoke(&next.kid, START).expect("revoked"), None);
+        let revoked = again.revoke(&next.kid, START).expect("revoked");
+        assert_eq!(revoked.successor, None);
         assert_eq!(kids(&again, START), [&*successor.kid]);
         let unknown = again.revoke(&leaked, START);
         assert!(matches!(unknown, Err(KeyringError::Unknown(kid)) if kid == leaked));
@@ -427,10 +479,32 @@ mod tests {
             .join(format!("{}-{leaked}.pk8", START.as_millis()));
         std::fs::remove_file(&file).expect("removed");
         std::fs::create_dir(&file).expect("a directory in its place");
-        let revoked = keyring.revoke(&leaked, START);
-        assert!(matches!(revoked, Err(KeyringError::Undeleted { kid, .. }) if kid == leaked));
+        let revoked = keyring.revoke(&leaked, START).expect("revoked");
+        let failure = revoked.failures.first();
+        assert!(matches!(failure, Some(KeyringError::Undeleted { kid, .. }) if *kid == leaked));
         assert!(keyring.key(&leaked, START).is_none());
         assert_ne!(signer(&keyring, START), leaked);
+    }
+
+    /// A folder that is gone takes no file.
+    #[test]
+    fn a_disk_that_takes_nothing_keeps_no_revoked_key_valid() {
+        let dir = tempfile::tempdir().expect("directory");
+        let place = dir.path().join("keys");
+        let keyring = Keyring::load_or_create(&place, START).expect("keyring");
+        let [leaked] = kids(&keyring, START).try_into().expect("one key");
+        std::fs::remove_dir_all(&place).expect("removed");
+        let revoked = keyring.revoke(&leaked, START).expect("revoked");
+        let successor = revoked.successor.expect("a key");
+        assert!(
+            revoked.failures.iter().any(
+                |failure| matches!(failure, KeyringError::Unwritten { kid, .. } if *kid == successor.kid)
+            ),
+            "{:?}",
+            revoked.failures
+        );
+        assert!(keyring.key(&leaked, START).is_none());
+        assert_eq!(signer(&keyring, START), successor.kid);
     }
 
     #[test]
@@ -438,7 +512,9 @@ mod tests {
         let dir = tempfile::tempdir().expect("directory");
         let keyring = Keyring::load_or_create(dir.path(), START).expect("keyring");
         keyring.rotate(START).expect("rotated");
-        let new = keyring.replace_all(START).expect("replaced");
+        let replaced = keyring.replace_all(START).expect("replaced");
+        assert!(replaced.failures.is_empty(), "{replaced:?}");
+        let new = replaced.successor.expect("a key");
         assert_eq!(kids(&keyring, START), [&*new.kid]);
         assert_eq!(signer(&keyring, START), new.kid);
         let again = Keyring::load_or_create(dir.path(), START).expect("keyring");

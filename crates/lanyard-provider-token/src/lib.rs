@@ -19,6 +19,8 @@ mod verify;
 pub use claims::Claims;
 pub use key::{Jwk, Jwks};
 pub use key_file::KeyFileError;
-pub use keyring::{Keyring, KeyringError, MAX_TOKEN_LIFE, PUBLISHED_BEFORE_USE, PublishedKey};
+pub use keyring::{
+    Keyring, KeyringError, MAX_TOKEN_LIFE, PUBLISHED_BEFORE_USE, PublishedKey, Replaced,
+};
 pub use provider::TokenProvider;
 pub use verify::VerifyError;

@@ -47,23 +47,30 @@ pub(crate) async fn revoke(
 ) -> Result<Option<PublishedKey>, ChangeError> {
     // In effect before it is recorded: a leaked key signs for whoever has it, and a disk that takes
     // nothing must not keep it valid.
-    let revoked = broker.keyring.revoke(kid, broker.engine.clock().now());
-    if let Err(error @ KeyringError::Undeleted { .. }) = &revoked {
-        tracing::error!(%error, "a revoked signing key stays on disk");
-    } else if let Err(error) = revoked {
-        return Err(error.into());
-    }
+    let replaced = broker.keyring.revoke(kid, broker.engine.clock().now())?;
+    log_failures(&replaced.failures);
     let step = SigningKeyStep::Revoke {
         kid: kid.to_owned(),
         by: by.clone(),
         reason: reason.clone(),
     };
-    record(broker, step).await?;
-    let successor = revoked?;
-    if let Some(successor) = &successor {
-        record_made(broker, successor, Some(by), reason).await?;
+    let mut recorded = record(broker, step).await;
+    if let Some(successor) = &replaced.successor {
+        recorded = recorded.and(record_made(broker, successor, Some(by), reason).await);
     }
-    Ok(successor)
+    // A key that comes back at the next start is graver than a record that is not there.
+    if let Some(failure) = replaced.failures.into_iter().next() {
+        return Err(failure.into());
+    }
+    recorded?;
+    Ok(replaced.successor)
+}
+
+fn log_failures(failures: &[KeyringError]) {
+    for error in failures {
+        let why = std::error::Error::source(error).map(ToString::to_string);
+        tracing::error!(%error, why, "the disk did not take a change of the signing keys");
+    }
 }
 
 /// Puts a new key in the place of all others, where the data directory is older than it was: a
@@ -71,14 +78,18 @@ pub(crate) async fn revoke(
 pub(crate) async fn replace_after_loss(broker: &Broker) {
     let replaced = broker.keyring.replace_all(broker.engine.clock().now());
     let recorded = match replaced {
-        Ok(new) => {
+        Ok(replaced) => {
+            log_failures(&replaced.failures);
             let reason = "the journal is older than it was".to_owned();
-            record_made(broker, &new, None, reason).await
+            match &replaced.successor {
+                Some(new) => record_made(broker, new, None, reason).await,
+                None => Ok(()),
+            }
         }
         Err(error) => Err(error.into()),
     };
     if let Err(error) = recorded {
-        tracing::error!(%error, "the signing keys were not all replaced: replace them with `lanyard keys revoke`");
+        tracing::error!(%error, "the signing keys were not replaced, or that is not recorded");
     }
 }
 
@@ -97,7 +108,7 @@ pub(crate) async fn follow(broker: Arc<Broker>, every: Duration, mut stop: watch
             Err(error) => Err(error.into()),
         };
         if let Err(error) = recorded {
-            tracing::error!(%error, "the rotation of the signing keys is tried again");
+            tracing::error!(%error, "the signing keys were not rotated, or that is not recorded");
         }
         tokio::select! {
             () = tokio::time::sleep(CHECK_INTERVAL) => {}

@@ -252,6 +252,14 @@ pub(crate) async fn begin(broker: &Broker) -> Result<()> {
     broker.spool.take_over(engine, Tell::Nothing).await;
     broker.raise_lost_uses();
     broker.tell_of_memory();
+    let is_older = broker.recovery.loss.is_some()
+        || broker.recovery.incomplete
+        || broker.restored.is_some()
+        || broker.emptied.is_some();
+    if is_older {
+        // Before the loss counts as answered: a start that ends here finds it again.
+        signing_keys::replace_after_loss(broker).await;
+    }
     if let Some(loss) = &broker.recovery.loss
         && engine.reconciler().heed_loss(&loss.to_string()).await
         && let Err(error) = broker.ledger.loss_answered()
@@ -281,7 +289,7 @@ pub(crate) async fn begin(broker: &Broker) -> Result<()> {
     if let Some(why) = broker.emptied.as_ref().filter(|_| !is_stopped) {
         is_stopped = engine.reconciler().heed_loss(why).await;
     }
-    if is_stopped {
+    if is_stopped && !is_older {
         signing_keys::replace_after_loss(broker).await;
     }
     broker.own_witness.note(engine, &mut None).await;

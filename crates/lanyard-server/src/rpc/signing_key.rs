@@ -79,6 +79,7 @@ fn refused(error: ChangeError) -> Status {
         ChangeError::Keyring(
             error @ (KeyringError::File(_)
             | KeyringError::NoRandomness
+            | KeyringError::Unwritten { .. }
             | KeyringError::Undeleted { .. }),
         ) => {
             tracing::error!(%error, "the signing keys");

@@ -14,12 +14,17 @@ use lanyard_core::question::{Planned, Question, permit};
 use lanyard_rig::binaries;
 use lanyard_server::{Daemon, Kinds, Machine};
 use lanyard_vocabulary::time::Timestamp;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::grant::{HARE, HareGrant, HareKind, ProhibitedQueues, Queue};
 use crate::target::{HareTargets, SERVER};
 
 /// The registry with this kind added.
+/// Held by a test while its daemon runs: a daemon revokes the users of the shared server that its
+/// own journal does not know.
+static DAEMON: Mutex<()> = Mutex::new(());
+
 const KINDS: Kinds = Kinds::of(&[&HareKind], &[&HareTargets]);
 
 struct Stage {
@@ -302,6 +307,7 @@ fn rights_common_to_two_grants_of_a_custom_kind_remain() {
 fn a_credential_of_a_custom_kind_is_minted_used_and_killed() {
     let stage = Stage::new();
     let dev = stage.prepare(&charter("orders, invoices"));
+    let _alone = DAEMON.lock();
     let daemon = dev.start();
     let task = stage.task(&dev);
     let login = stage.login(&dev, &["read", "--task", &task]);
@@ -353,6 +359,7 @@ fn a_credential_of_a_custom_kind_is_narrowed_to_its_approved_plan() {
     let file = file.display().to_string();
     stage.ok(&[&["charter", "lint", &file], &DECLARED[..]].concat());
     let dev = stage.prepare(&planned_charter());
+    let _alone = DAEMON.lock();
     let daemon = dev.start();
     let task = stage.task(&dev);
     let submit = |queues: &[Option<&str>]| {
