@@ -127,7 +127,7 @@ pub(crate) fn shown(at: Option<lanyard_client::Time>) -> String {
         .map_or_else(String::new, |at| at.to_string())
 }
 
-/// The same to the millisecond, for what is put in an order.
+/// The time to the millisecond, so that records of one second can be put in order.
 pub(crate) fn shown_exactly(at: Option<lanyard_client::Time>) -> String {
     at.and_then(|at| jiff::Timestamp::new(at.seconds, at.nanos).ok())
         .map_or_else(String::new, |at| format!("{at:.3}"))

@@ -104,7 +104,7 @@ impl Global {
         }
     }
 
-    /// The same as seen from any folder: for what is written down.
+    /// The path of the context as seen from any folder, for files that keep it.
     fn whole_context(&self) -> Result<PathBuf, Outcome> {
         let context = self.context()?;
         Ok(std::path::absolute(&context).unwrap_or(context))

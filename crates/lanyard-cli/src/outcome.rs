@@ -29,7 +29,7 @@ pub(crate) enum Outcome {
     TimedOut(Ttl),
     /// The broker refused, or could not be asked.
     Client(ClientError),
-    /// The same, and lines of what to do about it.
+    /// The broker refused, or could not be asked, and these lines say what to do about it.
     ClientThen(ClientError, String),
     /// 125: a command was not run, for this.
     NotRun(Box<Outcome>),

@@ -40,7 +40,7 @@ pub(crate) fn seconds(text: &str) -> Result<u64, String> {
     }
 }
 
-/// The same form, with the two largest units: `1h30m`, `45s`.
+/// A span in the form that is read, with its two largest units: `1h30m`, `45s`.
 pub(crate) fn shown(span: Duration) -> String {
     let mut left = span.as_secs();
     let mut parts = Vec::new();

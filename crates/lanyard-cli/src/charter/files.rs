@@ -155,7 +155,7 @@ pub(crate) fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Outcome> {
     found(paths, is_charter_file, "there is no charter file here")
 }
 
-/// The same for files of cases.
+/// The files of cases, and every one of the folders among them, in the order of their names.
 pub(crate) fn case_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Outcome> {
     let none = "there is no file of cases here: name.test.yaml";
     found(paths, is_cases, none)

@@ -404,7 +404,7 @@ impl Signals {
         Self::of(by_terminal())
     }
 
-    /// The same where there is no command that a terminal could send them to.
+    /// Listens to every signal, where there is no command that a terminal could send them to.
     pub(crate) fn listen_to_all() -> std::io::Result<Self> {
         Self::of(false)
     }

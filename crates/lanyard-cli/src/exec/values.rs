@@ -12,7 +12,7 @@ use super::names;
 enum Rest {
     /// Letters, digits and what stands between them in tokens.
     Any(usize),
-    /// The same, with a digit: the beginning is one of words as well.
+    /// The characters of `Any` with a digit among them: the beginning is one of words as well.
     WithDigit(usize),
     /// Letters and digits alone, with a digit.
     Plain(usize),

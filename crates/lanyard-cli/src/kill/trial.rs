@@ -39,8 +39,8 @@ impl Trial {
     pub(super) async fn run(self, global: &Global) -> Result<(), Outcome> {
         let (mut client, task) = self.opened(global).await?;
         let done = self.in_task(&mut client, &task).await;
-        // Of a task that nobody closes the order would be kept for as long as the charter lets a
-        // task last.
+        // The broker keeps the order as long as the task lasts: without a close, that is as long as
+        // the charter lets a task last.
         let closed = client.close_task(v1::CloseTaskRequest {
             id: task.id.clone(),
         });

@@ -41,7 +41,7 @@ pub(super) struct Breakers {
     tripped: Vec<Trip>,
     /// The targets that each agent has used, by charter, with the time of its last credential.
     reached: BTreeMap<(Name, AgentName), (Timestamp, BTreeSet<Name>)>,
-    /// The same agents, ordered by the time of their last credential.
+    /// The agents of `reached`, ordered by the time of their last credential.
     last_reached: BTreeSet<(Timestamp, (Name, AgentName))>,
 }
 
